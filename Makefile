@@ -1,0 +1,51 @@
+# Every target sets up .venv by itself, and again only when pyproject.toml has changed.
+#   make test ARGS="tests/spec -x"      passes arguments to pytest
+#   make test PYTHON=/path/to/python    names the interpreter .venv is made from
+
+PYTHON ?=
+ARGS ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-slow lint format bench clean distclean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.installed-run ## fit the shipped example, print its tables, draw plots into out/
+	$(PY) examples/lq2002_demo.py
+
+test: $(VENV)/.installed-test ## run the tests (all but those marked slow)
+	$(PY) -m pytest $(ARGS)
+
+test-slow: $(VENV)/.installed-test ## run the tests marked slow
+	$(PY) -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.installed-lint ## check style (ruff) and types (mypy)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(VENV)/.installed-lint ## rewrite the sources in the house format
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(VENV)/.installed-run ## run the benchmarks (benchmarks/bench_*.py)
+	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script"; done
+
+clean: ## remove outputs and caches
+	rm -rf out dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name .venv -prune -o -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+distclean: clean ## also remove .venv
+	rm -rf $(VENV)
+
+$(VENV)/.installed-run: pyproject.toml
+	@PYTHON="$(PYTHON)" sh tools/setup_venv.sh $(VENV) .
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml
+	@PYTHON="$(PYTHON)" sh tools/setup_venv.sh $(VENV) ".[$*]"
+	@touch $@

@@ -1,0 +1,50 @@
+"""Bayesian multilevel structural equation models.
+
+Declare a two-level structure in lavaan's syntax, fit it with NUTS, and read the posterior:
+
+>>> import bayes_msem as bm
+>>> model = bm.Model(
+...     "level: within\n  mach ~ cses\nlevel: between\n  mach ~ sector",
+...     data=bm.load_dataset("hsb"),
+...     cluster="school",
+... )
+>>> fit = model.fit(random_seed=1)  # doctest: +SKIP
+>>> fit.summary()  # doctest: +SKIP
+"""
+
+from importlib.metadata import version as _version
+
+from bayes_msem.datasets import list_datasets, load_dataset
+from bayes_msem.errors import (
+    ConvergenceWarning,
+    DataError,
+    HeywoodWarning,
+    IdentificationWarning,
+    ModelSyntaxError,
+    MsemError,
+    MsemWarning,
+    NotSupportedError,
+    SmallSampleWarning,
+    SpecificationError,
+)
+from bayes_msem.fit import Fit
+from bayes_msem.model import Model
+
+__version__ = _version("bayes_msem")
+
+__all__ = [
+    "ConvergenceWarning",
+    "DataError",
+    "Fit",
+    "HeywoodWarning",
+    "IdentificationWarning",
+    "Model",
+    "ModelSyntaxError",
+    "MsemError",
+    "MsemWarning",
+    "NotSupportedError",
+    "SmallSampleWarning",
+    "SpecificationError",
+    "list_datasets",
+    "load_dataset",
+]

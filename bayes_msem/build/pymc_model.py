@@ -1,0 +1,138 @@
+"""The PyMC model: a few vector-valued priors and one observed variable.
+
+This is the only module that creates random variables. Each group of parameters (see
+structure.parameters) is one random variable whose dimension is named ``<group>_row`` and has the
+table rows as coordinates. The observed variable ``y`` carries the raw data (rows x outcomes, with
+cluster-level outcomes repeated inside their cluster); its log density is the marginal
+log-likelihood, its random draws new data from the model, so that PyMC's own prior and posterior
+predictive sampling work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.data.moments import moments
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.likelihood.generate import draw_outcomes
+from bayes_msem.likelihood.marginal import pack_moments
+from bayes_msem.likelihood.ops import MarginalLogLikelihood, SufficientStatistics
+from bayes_msem.spec.expressions import FUNCTIONS, evaluate
+from bayes_msem.spec.prior_families import FAMILIES
+from bayes_msem.structure.parameters import SQUARE, Group
+
+FloatArray = NDArray[np.float64]
+
+
+def build_pymc_model(blueprint: Blueprint) -> pm.Model:
+    """Build the PyMC model.
+
+    Parameters
+    ----------
+    blueprint
+        Structure, priors and data.
+
+    Returns
+    -------
+    pm.Model
+        With one random variable per group of parameters and the observed variable ``y``.
+    """
+    observed = blueprint.observed
+    coords: dict[str, Any] = {
+        f"{group.name}_row": list(group.labels) for group in blueprint.parameters.groups
+    }
+    coords["obs_id"] = np.arange(observed.n_rows)
+    coords["outcome"] = list(blueprint.templates.outcomes)
+    with pm.Model(coords=coords) as model:
+        x = pt.concatenate([_random_variable(group) for group in blueprint.parameters.groups])
+        pm.CustomDist(
+            "y",
+            _append_constrained(x, blueprint),
+            np.arange(observed.n_rows),
+            np.arange(len(blueprint.templates.outcomes)),
+            logp=_log_density(blueprint),
+            random=_random(blueprint),
+            signature="(k),(o),(v)->(o,v)",
+            class_name="TwoLevelNormal" if observed.n_clusters else "MultivariateNormal",
+            observed=observed_matrix(observed),
+            dims=("obs_id", "outcome"),
+        )
+    return model
+
+
+def _random_variable(group: Group) -> Any:
+    family = FAMILIES[group.family]
+    distribution: Any = getattr(pm, family.pymc)
+    arguments = dict(zip(family.pymc_arguments, group.arguments, strict=True))
+    return distribution(group.name, **arguments, dims=f"{group.name}_row")
+
+
+def _append_constrained(x: Any, blueprint: Blueprint) -> Any:
+    """Append the rows that are expressions of labels to the vector of parameters."""
+    if not blueprint.table.constraints:
+        return x
+    squared = blueprint.parameters.transform == SQUARE
+    labels: dict[str, Any] = {
+        name: x[i] ** 2 if squared[i] else x[i] for name, i in blueprint.label_positions.items()
+    }
+    functions = {name: getattr(pt, function.__name__) for name, function in FUNCTIONS.items()}
+    values = []
+    for constraint in blueprint.table.constraints:
+        value = pt.as_tensor_variable(evaluate(constraint.expression, labels, functions=functions))
+        labels[constraint.label] = value
+        values.append(value)
+    return pt.concatenate([x, pt.stack(values)])
+
+
+def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
+    program = blueprint.program
+    observed = blueprint.observed
+
+    def reduce(outcomes: FloatArray) -> FloatArray:
+        return pack_moments(moments(with_outcomes(observed, outcomes)))
+
+    def logp(value: Any, x: Any, *_: Any) -> Any:
+        statistics = SufficientStatistics(reduce)(value)
+        return MarginalLogLikelihood()(x, program.ints, program.floats, statistics)[0]
+
+    return logp
+
+
+def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
+    def random(
+        x: FloatArray, *_: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
+    ) -> FloatArray:
+        if size:
+            x = np.broadcast_to(x, (*size, x.shape[-1]))
+        flat = x.reshape(-1, x.shape[-1])
+        theta = blueprint.theta(flat[:, : blueprint.parameters.n])
+        draws = [draw_outcomes(t, blueprint.program, blueprint.observed, rng) for t in theta]
+        return np.stack(draws).reshape(*x.shape[:-1], *draws[0].shape)
+
+    return random
+
+
+def observed_matrix(observed: ObservedData) -> FloatArray:
+    """Outcomes as one array (N, P): y, then z repeated for every row of its cluster."""
+    if observed.cluster is None or not observed.z_names:
+        return np.array(observed.y)
+    return np.column_stack([observed.y, observed.z[observed.cluster]])
+
+
+def with_outcomes(observed: ObservedData, outcomes: FloatArray) -> ObservedData:
+    """Return the same design with other outcomes (N, P)."""
+    p = len(observed.y_names)
+    if observed.cluster is None or not observed.z_names:
+        return replace(observed, y=np.ascontiguousarray(outcomes[:, :p]))
+    _, first = np.unique(observed.cluster, return_index=True)
+    return replace(
+        observed, y=np.ascontiguousarray(outcomes[:, :p]), z=outcomes[first, p:].copy()
+    )

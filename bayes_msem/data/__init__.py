@@ -1,0 +1,1 @@
+"""What was observed: columns and clusters, checked against the model, and their moments."""

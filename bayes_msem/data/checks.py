@@ -1,0 +1,249 @@
+"""Checks of the data against the model: each names the culprit and the fix.
+
+Nothing is repaired silently. Checks run in the order in which a user can act on them: the
+frame, its columns and their types (:mod:`bayes_msem.data.columns`), missing values, clusters,
+and last what the numbers can tell about the model. Row numbers in messages are positions,
+counted from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_msem.data.columns import listed, plural
+from bayes_msem.errors import DataError
+
+if TYPE_CHECKING:
+    from bayes_msem.data.observe import ObservedData
+
+__all__ = [
+    "advice",
+    "check_cluster_constant",
+    "check_cluster_sizes",
+    "check_collinear",
+    "check_complete",
+    "check_counts",
+    "check_variation",
+]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+FEW_CLUSTERS = 20
+# Below this, sums of squares and their inverses leave the range of float64.
+_SMALLEST = 1e-50
+# A residual of this size, in standard deviations, is rounding of the data and not variation.
+_NEGLIGIBLE = 1e-9
+
+
+def check_complete(columns: Mapping[str, FloatArray]) -> None:
+    """Raise DataError if any value is missing; say where, and what to do for now."""
+    counts = {name: int(np.isnan(values).sum()) for name, values in columns.items()}
+    missing = {name: count for name, count in counts.items() if count}
+    if missing:
+        n_rows = len(next(iter(columns.values())))
+        counted = ", ".join(
+            f"'{name}' ({count} of {n_rows} rows)" for name, count in missing.items()
+        )
+        raise DataError(
+            f"missing values in {counted}; missing data is not yet supported, and rows are never "
+            "dropped silently. To analyse complete rows only (biased unless values are missing "
+            f"completely at random), pass data.dropna(subset={list(missing)})"
+        )
+
+
+def check_cluster_sizes(sizes: IntArray, ids: pd.Index[Any]) -> None:
+    """Raise DataError unless there are several clusters, one of them with several rows."""
+    if len(ids) == 1:
+        raise DataError(
+            f"cluster column '{ids.name}' has one cluster only ({listed(list(ids))}); a two-level "
+            "model needs at least two: check the column, or fit a single-level model"
+        )
+    if sizes.max() == 1:
+        raise DataError(
+            f"every row is a cluster of its own (column '{ids.name}', {len(ids)} clusters of "
+            "size 1), so within and between variation cannot be told apart; name the column "
+            "that groups rows, or fit a single-level model"
+        )
+
+
+def check_cluster_constant(
+    name: str,
+    values: FloatArray,
+    codes: IntArray,
+    first: IntArray,
+    ids: pd.Index[Any],
+) -> None:
+    """Raise DataError if a cluster-level variable varies inside a cluster."""
+    varies = np.abs(values - values[first][codes]) > _rounding(values)
+    if varies.any():
+        culprits = np.unique(codes[varies])
+        shown = listed([ids[j] for j in culprits[:5]]) + (", ..." if len(culprits) > 5 else "")
+        raise DataError(
+            f"'{name}' is used at the between level only, so it must be constant inside each "
+            f"'{ids.name}', but it varies inside {len(culprits)} of {len(ids)} clusters: {shown}; "
+            f"correct it, use '{name}' at the within level too, or use its cluster means, "
+            f"data.groupby('{ids.name}')['{name}'].transform('mean')"
+        )
+
+
+def check_variation(observed: ObservedData) -> None:
+    """Raise DataError for variables that do not vary where the model says they do."""
+    blocks = (
+        (observed.y, observed.y_names, "all rows"),
+        (observed.x, observed.x_names, "all rows"),
+        (observed.z, observed.z_names, "all clusters"),
+        (observed.w, observed.w_names, "all clusters"),
+    )
+    for values, names, where in blocks:
+        for k, name in enumerate(names):
+            _check_not_constant(values[:, k], name, where)
+    if observed.cluster is not None:
+        for k, name in enumerate(observed.y_names):
+            _check_both_levels(observed, observed.y[:, k], name)
+
+
+def _check_not_constant(column: FloatArray, name: str, where: str) -> None:
+    spread = float(column.max() - column.min())
+    if spread <= 8 * np.finfo(float).eps * float(np.abs(column).max()):
+        raise DataError(
+            f"'{name}' is constant: it has the value {column[0]:g} in {where}, so it carries no "
+            "information; remove it from the model, or check how the data were selected"
+        )
+    if spread < _SMALLEST:
+        raise DataError(f"'{name}' varies by less than {_SMALLEST:g}; express it in smaller units")
+
+
+def _check_both_levels(observed: ObservedData, column: FloatArray, name: str) -> None:
+    """Check that a level-1 variable varies inside clusters, and if split also between them."""
+    assert observed.cluster is not None
+    centred = column - column.mean()
+    sums = np.bincount(observed.cluster, weights=centred, minlength=observed.n_clusters)
+    means = sums / observed.sizes
+    deviation = centred - means[observed.cluster]
+    if np.abs(deviation).max() <= _rounding(column):
+        raise DataError(
+            f"'{name}' is constant inside every '{observed.cluster_name}', so it is a "
+            f"cluster-level variable; use '{name}' at the between level only"
+        )
+    # Means of independent rows differ by about sd / sqrt(n). Far less than that is a variable
+    # that was centred inside clusters and rounded, as in a file of a few decimals.
+    by_chance = float(deviation.std()) / np.sqrt(observed.sizes.max())
+    if name in observed.split_names and np.ptp(means) <= 1e-4 * by_chance:
+        raise DataError(
+            f"'{name}' is used at both levels, but all '{observed.cluster_name}' means are equal "
+            "(it was probably centred inside clusters); use the uncentred variable, or remove "
+            f"'{name}' from the between level"
+        )
+
+
+def check_counts(observed: ObservedData) -> None:
+    """Raise DataError if there are too few rows or clusters for the covariates."""
+    units = [("row", observed.n_rows, observed.x_names, "covariate")]
+    if observed.two_level:
+        units.append(("cluster", observed.n_clusters, observed.w_names, "cluster-level covariate"))
+    for unit, count, names, role in units:
+        needed = len(names) + 2
+        if count < needed:
+            because = f" with {plural(len(names), role)} ({listed(names)})" if names else ""
+            raise DataError(
+                f"data has {plural(count, unit)}, but the model{because} needs at least "
+                f"{plural(needed, unit)}; use more data"
+                + (", or fewer covariates" if names else "")
+            )
+
+
+def check_collinear(observed: ObservedData) -> None:
+    """Raise DataError if a covariate is an exact linear combination of others."""
+    blocks = (
+        (observed.x, observed.x_names, "covariate"),
+        (observed.w, observed.w_names, "cluster-level covariate"),
+    )
+    for values, names, role in blocks:
+        found = _exact_combination(values, names)
+        if found:
+            name, others = found
+            raise DataError(
+                f"{role} '{name}' is an exact linear combination of {listed(others)} and the "
+                "intercept, so their effects cannot be told apart; remove one of them from the "
+                "model (for dummy variables, leave out the reference category)"
+            )
+
+
+def _exact_combination(
+    values: FloatArray, names: Sequence[str]
+) -> tuple[str, tuple[str, ...]] | None:
+    """Return the first column that earlier ones (and a constant) reproduce, and those columns.
+
+    With columns centred and scaled, values = Q R, and R[k, k] is the part of column k, in
+    standard deviations, that the columns before it leave over.
+    """
+    if values.shape[1] < 2 or values.shape[0] < values.shape[1]:
+        return None
+    standard = values - values.mean(axis=0)
+    scale = standard.std(axis=0)
+    standard /= scale
+    tolerance = _NEGLIGIBLE + 8 * np.finfo(float).eps * np.abs(values).max(axis=0) / scale
+    upper = np.linalg.qr(standard, mode="r") / np.sqrt(len(values))
+    for k in range(1, len(names)):
+        if abs(upper[k, k]) <= tolerance[: k + 1].max():
+            weights = np.linalg.solve(upper[:k, :k], upper[:k, k])
+            return names[k], tuple(names[i] for i in range(k) if abs(weights[i]) > 1e-6)
+    return None
+
+
+def advice(observed: ObservedData) -> list[str]:
+    """Return notes on what these data can and cannot tell; none is an error.
+
+    Parameters
+    ----------
+    observed
+        Data that passed all checks.
+
+    Returns
+    -------
+    list of str
+        One sentence or two per note; empty if there is nothing to say.
+    """
+    notes: list[str] = []
+    dependent = _exact_combination(observed.y, observed.y_names)
+    if dependent:
+        name, others = dependent
+        notes.append(
+            f"'{name}' is an exact linear combination of {listed(others)}: a model that lets its "
+            "residual variance go to 0 has an unbounded likelihood. Remove one of them."
+        )
+    if not observed.two_level:
+        return notes
+    n_clusters = observed.n_clusters
+    if n_clusters < FEW_CLUSTERS:
+        notes.append(
+            f"Only {n_clusters} clusters ('{observed.cluster_name}'): priors on between-level "
+            "variances and slopes matter for the results. Look at the printed priors, set those "
+            "you can justify, refit with wider and narrower ones, and report intervals, not "
+            "point estimates."
+        )
+    n_between = len(observed.split_names) + len(observed.z_names)
+    if n_clusters <= n_between + len(observed.w_names):
+        notes.append(
+            f"{n_between} variables vary between {n_clusters} clusters: the data alone do not "
+            "determine all between-level (co)variances. Keep the between model small."
+        )
+    singletons = int((observed.sizes == 1).sum())
+    if singletons:
+        notes.append(
+            f"{singletons} of {n_clusters} clusters have a single row. They are used, but say "
+            "nothing about variation inside clusters."
+        )
+    return notes
+
+
+def _rounding(values: FloatArray) -> float:
+    """Return the difference below which two values of a variable count as equal."""
+    rounding = 8 * np.finfo(float).eps * np.abs(values).max()
+    return float(_NEGLIGIBLE * values.std() + rounding)

@@ -1,0 +1,188 @@
+"""From a data frame to arrays: which variable plays which role, and who belongs to which cluster.
+
+Roles come from the parameter table, in its order:
+
+=====  ==================================================  ==========
+array  role in the table                                   shape
+=====  ==================================================  ==========
+``y``  split, or within-only                               (N, p)
+``z``  cluster-level (modelled)                            (J, q)
+``x``  covariate (conditioned on)                          (N, kx)
+``w``  cluster-level covariate (conditioned on)            (J, kw)
+=====  ==================================================  ==========
+
+Clusters are numbered in order of first appearance. The frame is read, never written to: all
+arrays are copies, and they are read-only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_msem.data import checks, columns
+
+if TYPE_CHECKING:
+    from bayes_msem.spec.table import ParameterTable
+
+__all__ = ["ObservedData", "observe"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObservedData:
+    """The data of one model; every array is read-only.
+
+    In single-level models ``cluster`` and ``cluster_name`` are None and there are no clusters:
+    ``sizes``, ``cluster_ids``, ``z`` and ``w`` have length 0.
+
+    Parameters
+    ----------
+    y, y_names
+        Level-1 outcomes and indicators, (N, p).
+    split_names
+        Those of ``y_names`` that have a between part.
+    z, z_names
+        Modelled cluster-level variables, (J, q).
+    x, x_names
+        Level-1 covariates, (N, kx).
+    w, w_names
+        Cluster-level covariates, (J, kw).
+    cluster
+        Cluster code of each row, (N,), from 0 to J - 1 in order of first appearance.
+    cluster_ids
+        Original identifier of each cluster, (J,).
+    cluster_name
+        Name of the column that holds the identifiers.
+    sizes
+        Number of rows of each cluster, (J,).
+    row_index
+        Index of the data frame, (N,), for outputs with one row per observation.
+    """
+
+    y: FloatArray
+    y_names: tuple[str, ...]
+    split_names: tuple[str, ...]
+    z: FloatArray
+    z_names: tuple[str, ...]
+    x: FloatArray
+    x_names: tuple[str, ...]
+    w: FloatArray
+    w_names: tuple[str, ...]
+    cluster: IntArray | None
+    cluster_ids: pd.Index[Any]
+    cluster_name: str | None
+    sizes: IntArray
+    row_index: pd.Index[Any]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of observations N."""
+        return int(self.y.shape[0])
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters J; 0 in single-level models."""
+        return int(self.sizes.shape[0])
+
+    @property
+    def two_level(self) -> bool:
+        """Whether rows are grouped in clusters."""
+        return self.cluster is not None
+
+
+def observe(frame: pd.DataFrame, table: ParameterTable, cluster: str | None) -> ObservedData:
+    """Take from ``frame`` what the model needs, and check it.
+
+    Parameters
+    ----------
+    frame
+        One row per observation (long format). Never modified.
+    table
+        Parameter table of the model; its roles say which columns are read, and how.
+    cluster
+        Name of the column with the cluster identifiers (any type); None for single-level
+        models.
+
+    Returns
+    -------
+    ObservedData
+        Copies of the columns as float64 arrays, with the clusters coded.
+
+    Raises
+    ------
+    DataError
+        If the data cannot serve the model; the message names the culprit and the fix.
+    """
+    y_names = table.variables("within", "split", "within-only")
+    split_names = table.variables("within", "split")
+    x_names = table.variables("within", "covariate")
+    z_names = table.variables("between", "cluster-level")
+    w_names = table.variables("between", "cluster-level covariate")
+    names = y_names + z_names + x_names + w_names
+
+    columns.check_frame(frame)
+    columns.check_cluster_argument(frame, cluster, two_level=table.two_level)
+    columns.check_columns(frame, names)
+    values = {name: columns.numeric_column(frame[name], name) for name in names}
+    codes, ids = None, pd.Index([])
+    if cluster is not None:
+        codes, ids = columns.code_clusters(frame[cluster], cluster)
+    checks.check_complete(values)
+
+    sizes, first = np.empty(0, np.int64), np.empty(0, np.int64)
+    if codes is not None:
+        sizes, first = np.bincount(codes), _first_rows(codes)
+        checks.check_cluster_sizes(sizes, ids)
+        for name in z_names + w_names:
+            checks.check_cluster_constant(name, values[name], codes, first, ids)
+    observed = ObservedData(
+        y=_stack(values, y_names, len(frame)),
+        y_names=y_names,
+        split_names=split_names,
+        z=_stack(values, z_names, len(ids), first),
+        z_names=z_names,
+        x=_stack(values, x_names, len(frame)),
+        x_names=x_names,
+        w=_stack(values, w_names, len(ids), first),
+        w_names=w_names,
+        cluster=_freeze(codes) if codes is not None else None,
+        cluster_ids=ids,
+        cluster_name=cluster,
+        sizes=_freeze(sizes),
+        row_index=frame.index.copy(),
+    )
+    checks.check_counts(observed)
+    checks.check_variation(observed)
+    checks.check_collinear(observed)
+    return observed
+
+
+def _first_rows(codes: IntArray) -> IntArray:
+    """Return the first row of each cluster; codes are numbered by first appearance."""
+    return np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))
+
+
+def _stack(
+    columns: dict[str, FloatArray],
+    names: tuple[str, ...],
+    length: int,
+    rows: IntArray | None = None,
+) -> FloatArray:
+    """Put columns side by side, at all rows or at ``rows``."""
+    out = np.empty((length, len(names)))
+    for k, name in enumerate(names):
+        out[:, k] = columns[name] if rows is None else columns[name][rows]
+    out.setflags(write=False)
+    return out
+
+
+def _freeze(array: IntArray) -> IntArray:
+    array.setflags(write=False)
+    return array

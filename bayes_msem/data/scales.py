@@ -1,0 +1,65 @@
+"""Location and scale of the observed variables, for priors that fit the units of the data.
+
+With clusters j of size n_j and cluster means ybar_j,
+
+    within  = sqrt( sum_ij (y_ij - ybar_j)^2 / (N - J) )
+    between = sqrt( sum_j (ybar_j - mean of ybar)^2 / (J - 1) )
+
+``between`` estimates psi_b + psi_w / n, not psi_b: it can never be zero or negative, and for a
+prior scale too wide is the safe side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.spec.scales import Scales
+
+__all__ = ["Scales", "scales"]
+
+FloatArray = NDArray[np.float64]
+
+
+def scales(observed: ObservedData) -> Scales:
+    """Measure location and scale of every observed variable.
+
+    Parameters
+    ----------
+    observed
+        Complete data, as :func:`bayes_msem.data.observe.observe` returns them.
+
+    Returns
+    -------
+    Scales
+        Means and standard deviations by name, in the units of the data.
+    """
+    mean: dict[str, float] = {}
+    within: dict[str, float] = {}
+    between: dict[str, float] = {}
+    for k, name in enumerate(observed.y_names):
+        column = np.ascontiguousarray(observed.y[:, k])
+        mean[name] = float(column.mean())
+        if observed.cluster is None:
+            within[name] = float(column.std(ddof=1))
+            continue
+        # Centre first: sums of squares of a variable with a large mean would lose digits.
+        centred = column - mean[name]
+        sums = np.bincount(observed.cluster, weights=centred, minlength=observed.n_clusters)
+        means = sums / observed.sizes
+        deviation = centred - means[observed.cluster]
+        freedom = observed.n_rows - observed.n_clusters
+        within[name] = float(np.sqrt(deviation @ deviation / freedom))
+        if name in observed.split_names:
+            between[name] = float(means.std(ddof=1))
+    for k, name in enumerate(observed.z_names):
+        mean[name] = float(observed.z[:, k].mean())
+        between[name] = float(observed.z[:, k].std(ddof=1))
+    predictor = _column_sds(observed.x, observed.x_names)
+    predictor |= _column_sds(observed.w, observed.w_names)
+    return Scales(mean=mean, within=within, between=between, predictor=predictor)
+
+
+def _column_sds(values: FloatArray, names: tuple[str, ...]) -> dict[str, float]:
+    return {name: float(values[:, k].std(ddof=1)) for k, name in enumerate(names)}

@@ -1,0 +1,196 @@
+"""What data sets there are, where each comes from, and how to load them."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from bayes_msem.datasets.simulate_school_climate import TRUE_VALUES
+from bayes_msem.errors import DataError, nearest
+
+__all__ = ["Dataset", "describe_dataset", "list_datasets", "load_dataset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Provenance of one data set.
+
+    Parameters
+    ----------
+    name
+        Name to load it by.
+    title
+        What it is, in one sentence.
+    cluster
+        Column with the cluster identifiers.
+    source
+        Citation, and where the file was taken from.
+    licence
+        Terms under which the file is passed on.
+    columns
+        Meaning of each column, in order.
+    true_values
+        For simulated data, the values behind them, by (level, lhs, op, rhs).
+    """
+
+    name: str
+    title: str
+    cluster: str
+    source: str
+    licence: str
+    columns: Mapping[str, str]
+    true_values: Mapping[tuple[str, str, str, str], float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return all of it as text, columns one a line."""
+        width = max(map(len, self.columns))
+        lines = [f"{self.name}: {self.title}", f"cluster: {self.cluster}"]
+        lines += [f"source: {self.source}", f"licence: {self.licence}", "columns:"]
+        lines += [f"  {name:<{width}}  {meaning}" for name, meaning in self.columns.items()]
+        return "\n".join(lines)
+
+
+def _items(prefix: str, count: int, meaning: str) -> dict[str, str]:
+    return {f"{prefix}{i:02d}": f"{meaning}, item {i}" for i in range(1, count + 1)}
+
+
+_CATALOGUE = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset(
+            name="hsb",
+            title="Mathematics achievement of 7,185 students in 160 schools (USA, 1982)",
+            cluster="school",
+            source=(
+                "High School and Beyond, 1982 (US National Center for Education Statistics), as "
+                "used by Raudenbush, S. W., & Bryk, A. S. (2002). Hierarchical linear models "
+                "(2nd ed.). Sage. From MathAchieve and MathAchSchool of the R package nlme."
+            ),
+            licence=(
+                "Public data of the US government; the R package nlme, which distributes this "
+                "subset, is under GPL >= 2"
+            ),
+            columns={
+                "school": "school, 160 identifiers",
+                "mach": "mathematics achievement",
+                "ses": "socio-economic status of the student's family",
+                "meanses": "mean ses of the school, of all its students (not only those here)",
+                "sector": "0 = public school, 1 = Catholic school",
+                "minority": "1 = member of a minority",
+                "female": "1 = female",
+                "cses": "ses minus the mean ses of the students of the school in these data",
+            },
+        ),
+        Dataset(
+            name="lq2002",
+            title="Leadership climate and hostility of 2,042 soldiers in 49 companies (US Army)",
+            cluster="COMPID",
+            source=(
+                "Bliese, P. D., Halverson, R. R., & Schriesheim, C. A. (2002). Benchmarking "
+                "multilevel methods in leadership: The articles, the model, and the data set. "
+                "The Leadership Quarterly, 13(1), 3-14. "
+                "https://doi.org/10.1016/S1048-9843(01)00101-1. From lq2002 of the R package "
+                "multilevel; collected by the US Army."
+            ),
+            licence="Distributed with the R package multilevel, which is under GPL >= 2",
+            columns={
+                "COMPID": "company, 49 identifiers",
+                "SUB": "soldier, 1 to 2042",
+                **_items("LEAD", 11, "leadership climate, 1 to 5"),
+                **_items("TSIG", 3, "task significance, 1 to 5"),
+                **_items("HOSTIL", 5, "hostility, 0 to 4"),
+            },
+        ),
+        Dataset(
+            name="school_climate",
+            title="Simulated: climate perceived by students in 30 schools, and teacher retention",
+            cluster="school",
+            source="Simulated by bayes_msem.datasets.simulate_school_climate (seed 20240914).",
+            licence="MIT, as the package",
+            columns={
+                "school": "school, 30 identifiers, one school with a single student",
+                "safety": "climate indicator: feeling safe",
+                "respect": "climate indicator: being treated with respect",
+                "support": "climate indicator: support by teachers",
+                "fairness": "climate indicator: fair rules",
+                "ses": "socio-economic status of the student's family (varies at both levels)",
+                "urban": "1 = urban school (cluster-level covariate)",
+                "retention": "teachers who stay, per cent (cluster-level outcome)",
+            },
+            true_values=TRUE_VALUES,
+        ),
+    )
+}
+
+
+def list_datasets() -> tuple[str, ...]:
+    """Return the names of all data sets that :func:`load_dataset` knows.
+
+    Examples
+    --------
+    >>> list_datasets()
+    ('hsb', 'lq2002', 'school_climate')
+    """
+    return tuple(_CATALOGUE)
+
+
+def describe_dataset(name: str) -> Dataset:
+    """Return source, licence and columns of a data set.
+
+    Parameters
+    ----------
+    name
+        One of :func:`list_datasets`.
+
+    Raises
+    ------
+    DataError
+        If there is no such data set; the message lists the names.
+
+    Examples
+    --------
+    >>> describe_dataset("hsb").cluster
+    'school'
+    """
+    if not isinstance(name, str) or name not in _CATALOGUE:
+        names = ", ".join(f"'{known}'" for known in _CATALOGUE)
+        raise DataError(
+            f"there is no data set {name!r}, only {names}{nearest(str(name), _CATALOGUE)}"
+        )
+    return _CATALOGUE[name]
+
+
+def load_dataset(name: str) -> pd.DataFrame:
+    """Load an example data set.
+
+    Parameters
+    ----------
+    name
+        One of :func:`list_datasets`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per observation, complete; ``attrs`` holds its name, title, cluster column,
+        source and licence. A fresh copy at each call.
+
+    Raises
+    ------
+    DataError
+        If there is no such data set; the message lists the names.
+
+    Examples
+    --------
+    >>> load_dataset("lq2002").shape
+    (2042, 21)
+    """
+    dataset = describe_dataset(name)
+    file = importlib.resources.files("bayes_msem.datasets").joinpath(f"{name}.csv.gz")
+    with file.open("rb") as stream:
+        frame = pd.read_csv(stream, compression="gzip")
+    for key in ("name", "title", "cluster", "source", "licence"):
+        frame.attrs[key] = getattr(dataset, key)
+    return frame

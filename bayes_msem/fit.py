@@ -1,0 +1,156 @@
+"""Fit: posterior draws together with the model that made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.rows import row_values
+from bayes_msem.errors import SpecificationError
+from bayes_msem.plotting.posterior import forest, trace
+from bayes_msem.posterior.convergence import Convergence, check_convergence
+from bayes_msem.posterior.draws import implied_covariances, sampled_parameters
+from bayes_msem.posterior.summary import IntervalKind, summarise
+from bayes_msem.posterior.tables import EstimateTable
+from bayes_msem.spec.table import RowKey
+
+if TYPE_CHECKING:
+    from bayes_msem.model import Model
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """Result of :meth:`bayes_msem.Model.fit`.
+
+    Attributes
+    ----------
+    model
+        The model that was fitted.
+    datatree
+        ArviZ DataTree. Group ``posterior`` has the sampled parameters (one variable per level
+        and kind; standard deviations and partial correlations for (co)variances) and derived
+        ones: variances, covariances, correlations and defined parameters. Groups
+        ``sample_stats``, ``observed_data`` and ``constant_data`` complete it; its attributes
+        record package version, model text and seed.
+    """
+
+    model: Model
+    datatree: xr.DataTree
+
+    def summary(self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti") -> EstimateTable:
+        """Summarise the posterior of every row of the parameter table.
+
+        Parameters
+        ----------
+        ci
+            Mass of the interval.
+        ci_kind
+            "eti" (equal-tailed) or "hdi" (highest density).
+
+        Returns
+        -------
+        EstimateTable
+            Data frame with columns level, lhs, op, rhs, label, mean, sd, lower, upper,
+            ess_bulk, ess_tail, r_hat and prior. Rows ``x ~~ x`` are variances.
+
+        Raises
+        ------
+        SpecificationError
+            ``ci`` outside (0, 1) or an unknown ``ci_kind``.
+        """
+        return summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind)
+
+    @cached_property
+    def draws(self) -> dict[RowKey, NDArray[np.float64]]:
+        """Draws of every row of the parameter table: row key -> array (chain, draw)."""
+        blueprint = self.model.blueprint
+        x = sampled_parameters(blueprint, self.datatree["posterior"].to_dataset())
+        theta = blueprint.theta(x.reshape(-1, x.shape[-1]))
+        return row_values(blueprint, theta.reshape(*x.shape[:2], -1))
+
+    @cached_property
+    def convergence(self) -> Convergence:
+        """Worst diagnostics over all parameters, with advice."""
+        x = sampled_parameters(self.model.blueprint, self.datatree["posterior"].to_dataset())
+        return check_convergence(x, self.datatree["sample_stats"].to_dataset())
+
+    def implied_covariance(
+        self, level: Literal["within", "between"] = "within", *, correlation: bool = False
+    ) -> xr.DataArray:
+        """Model-implied covariance or correlation matrix of the outcomes, per draw.
+
+        Parameters
+        ----------
+        level
+            "within" or "between"; at the between level this is the covariance of the cluster
+            means' true values (given the cluster-level covariates).
+        correlation
+            Standardise to correlations.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dimensions chain, draw, outcome, outcome_2; outcomes without a part at the level
+            are left out.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown level, or "between" in a single-level model.
+        """
+        levels = ("within", "between") if self.model.table.two_level else ("within",)
+        if level not in levels:
+            raise SpecificationError(
+                f"level='{level}' is not in this model; it has {' and '.join(levels)}"
+            )
+        x = sampled_parameters(self.model.blueprint, self.datatree["posterior"].to_dataset())
+        return implied_covariances(self.model.blueprint, x, level, correlation=correlation)
+
+    def plot_forest(self, level: str | None = None, **options: Any) -> Any:
+        """Forest plot of the posterior, one panel per level and kind of parameter.
+
+        Parameters
+        ----------
+        level
+            "within" or "between" for that level only; None for all.
+        **options
+            ``ci`` (mass of the outer interval, default 0.95) and ``figsize``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return forest(self.model.table, self.draws, level=level, **options)
+
+    def plot_trace(self, level: str | None = None, **options: Any) -> Any:
+        """Posterior densities and traces, one row per free parameter.
+
+        Parameters
+        ----------
+        level
+            "within" or "between" for that level only; None for all.
+        **options
+            ``figsize``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return trace(self.model.table, self.draws, level=level, **options)
+
+    def __repr__(self) -> str:
+        """Return draws, convergence and where to go next."""
+        posterior = self.datatree["posterior"]
+        chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
+        return (
+            f"Fit of {chains} chains x {draws} draws "
+            f"({self.datatree.attrs.get('sampler', 'unknown sampler')}, "
+            f"seed {self.datatree.attrs.get('random_seed', 'unknown')})\n"
+            f"  {self.convergence}\n"
+            "  .summary() gives the estimates, .datatree the draws for ArviZ"
+        )

@@ -1,0 +1,1 @@
+"""Kernels of the marginal likelihood and the PyTensor operations around them."""

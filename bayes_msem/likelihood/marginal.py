@@ -1,0 +1,310 @@
+"""The marginal log-likelihood: values -> implied moments -> groups, and back.
+
+One kernel serves all models: the structure arrives packed in an integer and a float vector, the
+data as a vector of sufficient statistics, so that it is compiled once (and cached on disk), not
+once per model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.data.moments import Moments
+from bayes_msem.likelihood.groups import group_log_likelihood
+from bayes_msem.structure.implied import add_moments, backward, total_effects
+from bayes_msem.structure.parameters import Parameters
+from bayes_msem.structure.templates import Cells, LevelTemplate, Templates
+from bayes_msem.structure.transform import backward as transform_backward
+from bayes_msem.structure.transform import forward as transform_forward
+
+FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# Packed integer arrays, in this order; the header of ``ints`` holds their N_INTS + 1 offsets.
+# sizes = (p, P, D, n_theta, m_within, m_between, recursive_within, recursive_between)
+(
+    SIZES,
+    TRANSFORM,
+    BLOCK_SIZE,
+    SD_SOURCE,
+    EDGE_COUNT,
+    EDGE_ROW,
+    EDGE_COLUMN,
+    EDGE_POSITION,
+    VARIABLE_W,
+    POSITION_W,
+    B_W,
+    PSI_W,
+    K_W,
+    VARIABLE_B,
+    POSITION_B,
+    B_B,
+    PSI_B,
+    K_B,
+) = range(18)
+N_INTS = 18
+# Packed float arrays: constants, sd_constant.
+CONSTANTS, SD_CONSTANT = range(2)
+N_FLOATS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A model structure packed for the kernel.
+
+    Attributes
+    ----------
+    ints, floats
+        See the constants of this module.
+    n_theta
+        Length of theta (and of x): free parameters and constrained rows.
+    """
+
+    ints: IntArray
+    floats: FloatArray
+    n_theta: int
+
+
+def build_program(templates: Templates, parameters: Parameters) -> Program:
+    """Pack templates and parameter transforms for the kernel."""
+    blocks = parameters.blocks
+    between = templates.between
+    sizes = np.array(
+        [
+            templates.p,
+            len(templates.outcomes),
+            len(templates.design),
+            templates.n_theta,
+            len(templates.within.names),
+            len(between.names) if between else 0,
+            templates.within.recursive,
+            between.recursive if between else True,
+        ],
+        dtype=np.int64,
+    )
+    ints = [
+        sizes,
+        parameters.transform,
+        blocks.size,
+        blocks.sd_source,
+        blocks.edge_count,
+        blocks.edge_row,
+        blocks.edge_column,
+        blocks.edge_position,
+        *_level_arrays(templates.within),
+        *_level_arrays(between),
+    ]
+    return Program(
+        ints=_pack(ints, np.int64),
+        floats=_pack([templates.constants, blocks.sd_constant], np.float64),
+        n_theta=templates.n_theta,
+    )
+
+
+def _level_arrays(level: LevelTemplate | None) -> list[IntArray]:
+    if level is None:
+        return [np.empty(0, dtype=np.int64)] * 5
+    return [
+        level.observed_variable,
+        level.observed_position,
+        *(_flat(cells) for cells in (level.b, level.psi, level.k)),
+    ]
+
+
+def _flat(cells: Cells) -> IntArray:
+    return np.concatenate([cells.row, cells.column, cells.source])
+
+
+def _pack(arrays: list[NDArray], dtype: type) -> NDArray:
+    """Concatenate with a header of offsets."""
+    header = len(arrays) + 1
+    offsets = header + np.concatenate([[0], np.cumsum([len(a) for a in arrays])])
+    return np.concatenate([offsets, *arrays]).astype(dtype)
+
+
+def pack_moments(moments: Moments) -> FloatArray:
+    """Flatten sufficient statistics into the vector that the kernel reads.
+
+    Layout: number of groups, constant, center (P + D), weight, between, within (G each), cross
+    products (G x (P + D) x (P + D)).
+    """
+    return np.concatenate(
+        [
+            [len(moments.weight), moments.constant],
+            moments.center,
+            moments.weight,
+            moments.between,
+            moments.within,
+            moments.cross.ravel(),
+        ]
+    ).astype(np.float64)
+
+
+@numba.njit(cache=True, inline="never")
+def _ints(ints, i):
+    return ints[ints[i] : ints[i + 1]]
+
+
+@numba.njit(cache=True, inline="never")
+def _cells(ints, i):
+    flat = ints[ints[i] : ints[i + 1]]
+    return flat.reshape((3, len(flat) // 3))
+
+
+@numba.njit(cache=True, inline="never")
+def _floats(floats, i):
+    return floats[int(floats[i]) : int(floats[i + 1])]
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def _level_forward(between, values, ints, sigma, c):
+    """Add the moments of one level to ``sigma`` and ``c``; return what its reverse needs."""
+    sizes, n_outcomes = _ints(ints, SIZES), sigma.shape[0]
+    m, recursive = sizes[4 + between], sizes[6 + between] == 1
+    first = VARIABLE_B if between == 1 else VARIABLE_W
+    t, a, inverse = np.empty((m, n_outcomes)), np.empty((m, n_outcomes)), np.empty((m, m))
+    variable, position = _ints(ints, first), _ints(ints, first + 1)
+    b, psi, k = _cells(ints, first + 2), _cells(ints, first + 3), _cells(ints, first + 4)
+    total_effects(values, m, n_outcomes, recursive, variable, position, b, inverse, t)
+    add_moments(values, m, n_outcomes, psi, k, t, a, sigma, c)
+    return t, a, inverse
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def _level_backward(between, values, ints, t, a, inverse, d_sigma, d_c, gradient):
+    """Add the gradient of one level's cells to ``gradient``."""
+    sizes = _ints(ints, SIZES)
+    m, n_outcomes, recursive = sizes[4 + between], sizes[1], sizes[6 + between] == 1
+    first = VARIABLE_B if between == 1 else VARIABLE_W
+    b, psi, k = _cells(ints, first + 2), _cells(ints, first + 3), _cells(ints, first + 4)
+    backward(
+        values, m, n_outcomes, recursive, b, psi, k, inverse, t, a, d_sigma, d_c, gradient
+    )
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def cell_values(theta, ints, floats):
+    """Value vector (theta, constants) that the cells of the templates point into."""
+    n_theta, constants = _ints(ints, SIZES)[3], _floats(floats, CONSTANTS)
+    values = np.empty(n_theta + len(constants))
+    values[:n_theta] = theta
+    values[n_theta:] = constants
+    return values
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def implied_arrays(theta, ints, floats):
+    """Return Sigma_w, Sigma_b (P, P) and the transposed mean coefficients (D, P)."""
+    sizes, values = _ints(ints, SIZES), cell_values(theta, ints, floats)
+    sigma_w, sigma_b = np.zeros((sizes[1], sizes[1])), np.zeros((sizes[1], sizes[1]))
+    c = np.zeros((sizes[2], sizes[1]))
+    _level_forward(0, values, ints, sigma_w, c)
+    _level_forward(1, values, ints, sigma_b, c)
+    return sigma_w, sigma_b, c
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def value_and_gradient(theta, ints, floats, moments):
+    """Log-likelihood at table values ``theta`` and its gradient.
+
+    Parameters
+    ----------
+    theta : (n_theta,) array
+        Values of the free parameters (variances and covariances as in the table) and of
+        constrained rows.
+    ints, floats
+        A packed :class:`Program`.
+    moments
+        Packed sufficient statistics.
+
+    Returns
+    -------
+    tuple of (float, (n_theta,) array)
+    """
+    sizes, values = _ints(ints, SIZES), cell_values(theta, ints, floats)
+    p, n_outcomes, n_design, n_theta = sizes[0], sizes[1], sizes[2], sizes[3]
+    sigma_w, sigma_b = np.zeros((n_outcomes, n_outcomes)), np.zeros((n_outcomes, n_outcomes))
+    c = np.zeros((n_design, n_outcomes))
+    t_w, a_w, inverse_w = _level_forward(0, values, ints, sigma_w, c)
+    t_b, a_b, inverse_b = _level_forward(1, values, ints, sigma_b, c)
+
+    n_groups, n_all = int(moments[0]), n_outcomes + n_design
+    center, rest = moments[2 : 2 + n_all], moments[2 + n_all :]
+    weight, between = rest[:n_groups], rest[n_groups : 2 * n_groups]
+    within = rest[2 * n_groups : 3 * n_groups]
+    cross = rest[3 * n_groups :].reshape((n_groups, n_all, n_all))
+    # the data are centred: shift the intercepts accordingly
+    for o in range(n_outcomes):
+        shift = -center[o]
+        for d in range(1, n_design):
+            shift += c[d, o] * center[n_outcomes + d]
+        c[0, o] += shift
+
+    d_sigma_w, d_sigma_b = np.zeros((n_outcomes, n_outcomes)), np.zeros((n_outcomes, n_outcomes))
+    d_c, gradient = np.zeros((n_design, n_outcomes)), np.zeros(len(values))
+    total = group_log_likelihood(
+        p, weight, between, within, cross, sigma_b, sigma_w, c, d_sigma_b, d_sigma_w, d_c
+    )
+    if total == -np.inf:
+        return total, gradient[:n_theta]
+    for o in range(n_outcomes):
+        for d in range(1, n_design):
+            d_c[d, o] += d_c[0, o] * center[n_outcomes + d]
+    _level_backward(0, values, ints, t_w, a_w, inverse_w, d_sigma_w, d_c, gradient)
+    _level_backward(1, values, ints, t_b, a_b, inverse_b, d_sigma_b, d_c, gradient)
+    return total + moments[1], gradient[:n_theta]
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def _to_theta(x, ints, floats):
+    theta = np.empty(len(x))
+    transform_forward(
+        x,
+        _ints(ints, TRANSFORM),
+        _ints(ints, BLOCK_SIZE),
+        _ints(ints, SD_SOURCE),
+        _floats(floats, SD_CONSTANT),
+        _ints(ints, EDGE_COUNT),
+        _ints(ints, EDGE_ROW),
+        _ints(ints, EDGE_COLUMN),
+        _ints(ints, EDGE_POSITION),
+        theta,
+    )
+    return theta
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def sampler_value_and_gradient(x, ints, floats, moments):
+    """Log-likelihood at sampled parameters ``x`` and its gradient (see structure.parameters)."""
+    theta = _to_theta(x, ints, floats)
+    value, d_theta = value_and_gradient(theta, ints, floats, moments)
+    d_x = np.zeros(len(x))
+    transform_backward(
+        x,
+        _ints(ints, TRANSFORM),
+        _ints(ints, BLOCK_SIZE),
+        _ints(ints, SD_SOURCE),
+        _floats(floats, SD_CONSTANT),
+        _ints(ints, EDGE_COUNT),
+        _ints(ints, EDGE_ROW),
+        _ints(ints, EDGE_COLUMN),
+        _ints(ints, EDGE_POSITION),
+        d_theta,
+        d_x,
+    )
+    return value, d_x
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def theta_draws(x, ints, floats):
+    """Table values for many draws: ``x`` has shape (draws, n_theta), as has the result."""
+    theta = np.empty_like(x)
+    for i in range(x.shape[0]):
+        theta[i] = _to_theta(x[i], ints, floats)
+    return theta

@@ -1,0 +1,99 @@
+"""PyTensor operations around the kernels.
+
+``MarginalLogLikelihood`` returns the log-likelihood *and* its gradient, and its pullback
+multiplies that second output: PyTensor merges equal nodes, so log density plus gradient cost one
+kernel call. ``SufficientStatistics`` turns the raw observed array into the vector the kernel
+reads; with constant data PyTensor folds it away once, before compilation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pytensor.gradient import disconnected_type
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import (
+    numba_njit,
+    register_funcify_default_op_cache_key,
+)
+
+from bayes_msem.likelihood.marginal import sampler_value_and_gradient
+
+
+class SufficientStatistics(Op):
+    """Packed sufficient statistics of an observed array of shape (N, P).
+
+    Parameters
+    ----------
+    reduce
+        Function from the observed array to the packed vector (see
+        :func:`bayes_msem.likelihood.marginal.pack_moments`).
+    """
+
+    def __init__(self, reduce: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> None:
+        self.reduce = reduce
+
+    def make_node(self, observed: Any) -> Apply:
+        """Build the graph node."""
+        return Apply(self, [pt.as_tensor_variable(observed)], [pt.dvector()])
+
+    def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
+        """Compute the statistics."""
+        output_storage[0][0] = self.reduce(np.asarray(inputs[0], dtype=np.float64))
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        """Observed data are constants: no gradient."""
+        return [disconnected_type()]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Cut the gradient at the data."""
+        return [[False]]
+
+
+class MarginalLogLikelihood(Op):
+    """Log-likelihood and gradient at sampled parameters x.
+
+    Inputs are x (n,), the packed program (ints, floats) and the packed statistics; outputs are
+    the scalar log-likelihood and its gradient (n,).
+    """
+
+    __props__ = ()
+
+    def make_node(self, x: Any, ints: Any, floats: Any, statistics: Any) -> Apply:
+        """Build the graph node."""
+        inputs = [pt.as_tensor_variable(v) for v in (x, ints, floats, statistics)]
+        return Apply(self, inputs, [pt.dscalar(), pt.dvector()])
+
+    def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
+        """Call the kernel."""
+        value, gradient = sampler_value_and_gradient(*(np.ascontiguousarray(v) for v in inputs))
+        output_storage[0][0] = np.asarray(value)
+        output_storage[1][0] = gradient
+
+    def infer_shape(self, node: Apply, input_shapes: Any) -> list[Any]:
+        """Scalar, and the shape of x."""
+        return [(), input_shapes[0]]
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        """Gradient of the first output; the second is never differentiated."""
+        rest = [disconnected_type() for _ in inputs[1:]]
+        return [cotangents[0] * outputs[1], *rest]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Only x carries a gradient, and only to the log-likelihood."""
+        return [[True, False], [False, False], [False, False], [False, False]]
+
+
+@register_funcify_default_op_cache_key(MarginalLogLikelihood)
+def _numba_marginal_log_likelihood(op: Op, node: Apply, **_: Any) -> Any:
+    @numba_njit
+    def marginal_log_likelihood(x, ints, floats, statistics):  # type: ignore[no-untyped-def]
+        value, gradient = sampler_value_and_gradient(x, ints, floats, statistics)
+        return np.asarray(value), gradient
+
+    return marginal_log_likelihood, 1

@@ -1,0 +1,373 @@
+"""Model: a declared structure, its data and its priors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import xarray as xr
+
+from bayes_msem.build.blueprint import Blueprint, build_blueprint
+from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
+from bayes_msem.build.pymc_model import build_pymc_model, observed_matrix
+from bayes_msem.build.sample import Sampler, draw_posterior
+from bayes_msem.build.values import Values, theta_from_values
+from bayes_msem.data.checks import advice
+from bayes_msem.data.observe import observe
+from bayes_msem.data.scales import scales
+from bayes_msem.errors import (
+    ConvergenceWarning,
+    IdentificationWarning,
+    NotSupportedError,
+    SmallSampleWarning,
+    SpecificationError,
+)
+from bayes_msem.fit import Fit
+from bayes_msem.likelihood.generate import draw_outcomes
+from bayes_msem.likelihood.plan import Plan, make_plan
+from bayes_msem.posterior.draws import derived_variables
+from bayes_msem.display import describe_model
+from bayes_msem.spec.defaults import build_table
+from bayes_msem.spec.identification import check_identification, counting_rule
+from bayes_msem.spec.parser import parse
+from bayes_msem.spec.printing import table_frame
+from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.user_priors import resolve_priors
+
+
+class Model:
+    """A Bayesian (multilevel) structural equation model.
+
+    Parameters
+    ----------
+    spec
+        Model text in lavaan's syntax, with ``level: within`` and ``level: between`` blocks for
+        two-level models.
+    data
+        One row per level-1 unit. Never modified.
+    cluster
+        Column with the cluster identifiers; needed for two-level models.
+    priors
+        Priors that replace the defaults: ``{key: "normal(0, 1)"}``, where a key is a row
+        ("fw =~ y2" or ("within", "fw", "=~", "y2")), a label, or a pattern such as
+        ("within", "=~").
+    std_lv
+        Fix factor variances at 1 instead of the first loadings.
+    missing
+        "fiml". Missing values are not supported yet; data must be complete.
+    random
+        Not supported yet: must be None.
+
+    Raises
+    ------
+    ModelSyntaxError
+        The text cannot be read.
+    SpecificationError
+        The text declares a model that makes no sense, or a prior does not fit.
+    DataError
+        The data do not fit the model.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> df = bm.load_dataset("hsb")
+    >>> model = bm.Model('''
+    ...     level: within
+    ...         mach ~ cses
+    ...     level: between
+    ...         mach ~ sector + meanses
+    ... ''', data=df, cluster="school")
+    >>> model.parameter_table[["level", "lhs", "op", "rhs"]].shape
+    (6, 4)
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        data: pd.DataFrame,
+        *,
+        cluster: str | None = None,
+        priors: Mapping[Any, str | Prior] | None = None,
+        std_lv: bool = False,
+        missing: Literal["fiml"] = "fiml",
+        random: None = None,
+    ) -> None:
+        _check_options(missing, random)
+        self._spec = spec
+        columns = list(data.columns) if isinstance(data, pd.DataFrame) else []
+        table = build_table(parse(spec), columns, cluster=cluster, std_lv=std_lv)
+        check_identification(table)
+        self._observed = observe(data, table, cluster)
+        self._scales = scales(self._observed)
+        self._table, self._priors = resolve_priors(table, self._scales, priors)
+        self._std_lv = std_lv
+        self._notes = tuple(advice(self._observed))
+        for note in self._notes:
+            warnings.warn(note, SmallSampleWarning, stacklevel=2)
+        for note in counting_rule(self._table):
+            warnings.warn(str(note), IdentificationWarning, stacklevel=2)
+
+    @property
+    def spec(self) -> str:
+        """The model text as given."""
+        return self._spec
+
+    @property
+    def table(self) -> Any:
+        """The parameter table as records (:class:`bayes_msem.spec.table.ParameterTable`)."""
+        return self._table
+
+    @cached_property
+    def parameter_table(self) -> pd.DataFrame:
+        """The parameter table: one row per coefficient, with its prior.
+
+        Columns level, lhs, op, rhs, label, free (0: constant; equal numbers: equal parameters),
+        value (constant or starting value), prior and random (name given in ``rv()``).
+        """
+        return table_frame(self._table)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Which random quantities are integrated, which sampled, and why."""
+        return make_plan(self._table)
+
+    @cached_property
+    def blueprint(self) -> Blueprint:
+        """Structure, priors and data, assembled for the likelihood."""
+        _ = self.plan
+        return build_blueprint(self._table, self._priors, self._observed)
+
+    @cached_property
+    def pymc_model(self) -> pm.Model:
+        """The model as a :class:`pymc.Model`, ready for any PyMC tool.
+
+        Raises
+        ------
+        NotSupportedError
+            The model declares random coefficients that this version cannot fit.
+        """
+        return build_pymc_model(self.blueprint)
+
+    def log_likelihood(self, values: Values) -> float:
+        """Marginal log-likelihood at given table values.
+
+        All random effects and factors are integrated out exactly.
+
+        Parameters
+        ----------
+        values
+            Mapping {(level, lhs, op, rhs): value} or data frame with columns level, lhs, op,
+            rhs and value, for all free rows. Variances are variances; they may be negative, as
+            in maximum likelihood solutions, as long as the data keep a density.
+
+        Returns
+        -------
+        float
+            Minus infinity where the implied covariance matrix is not positive definite.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown or missing rows.
+        """
+        return likelihood_at(self.blueprint, theta_from_values(self.blueprint, values))
+
+    def mode(self, *, prior: bool = True) -> Mode:
+        """Posterior mode, or the maximum likelihood estimate.
+
+        Parameters
+        ----------
+        prior
+            True: the mode of the posterior on the scale of the priors. False: maximum
+            likelihood without bounds, as lavaan and Mplus compute it, with standard errors from
+            the observed information; warns where it ends at a negative variance.
+
+        Returns
+        -------
+        Mode
+            Mapping {(level, lhs, op, rhs): value} with ``log_likelihood`` and ``converged``.
+        """
+        return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
+
+    def simulate(self, values: Values, *, random_seed: int | None = None) -> pd.DataFrame:
+        """Simulate outcomes for the clusters and covariates of the data.
+
+        Parameters
+        ----------
+        values
+            As in :meth:`log_likelihood`.
+        random_seed
+            Seed; None draws a new one.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Cluster identifiers, simulated outcomes and the covariates of the data.
+        """
+        theta, observed = theta_from_values(self.blueprint, values), self._observed
+        rng = np.random.default_rng(random_seed)
+        outcomes = draw_outcomes(theta, self.blueprint.program, observed, rng)
+        columns: dict[str, Any] = {}
+        if observed.cluster is not None and observed.cluster_name is not None:
+            columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
+        columns |= dict(zip(self.blueprint.templates.outcomes, outcomes.T, strict=True))
+        columns |= dict(zip(observed.x_names, observed.x.T, strict=True))
+        if observed.cluster is not None:
+            columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
+        return pd.DataFrame(columns, index=observed.row_index)
+
+    def prior_predictive(
+        self, draws: int = 500, *, random_seed: int | None = None
+    ) -> xr.DataTree:
+        """Draw parameters from the prior and data from the model.
+
+        Parameters
+        ----------
+        draws
+            Number of draws.
+        random_seed
+            Seed; None draws a new one.
+
+        Returns
+        -------
+        xarray.DataTree
+            Groups prior, prior_predictive and observed_data.
+        """
+        return pm.sample_prior_predictive(draws, model=self.pymc_model, random_seed=random_seed)
+
+    def fit(
+        self,
+        draws: int = 1000,
+        tune: int = 1000,
+        chains: int = 4,
+        *,
+        random_seed: int | None = None,
+        progress: bool = True,
+        cores: int | None = None,
+        sampler: Sampler = "nutpie",
+        **options: Any,
+    ) -> Fit:
+        """Sample the posterior with NUTS.
+
+        Parameters
+        ----------
+        draws, tune, chains
+            Draws kept and tuning steps per chain, and number of chains.
+        random_seed
+            Seed; None draws one, which is recorded in ``fit.datatree.attrs``.
+        progress
+            Show a progress bar.
+        cores
+            Chains in parallel; None: all cores.
+        sampler
+            "nutpie", "pymc", "numpyro" or "blackjax" (the last two need JAX).
+        **options
+            Passed to the sampler, for example ``target_accept=0.95``.
+
+        Returns
+        -------
+        Fit
+
+        Raises
+        ------
+        NotSupportedError
+            The model declares random coefficients that this version cannot fit.
+        SpecificationError
+            Unknown sampler.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Divergences, R-hat above 1.01 or few effective draws, with advice.
+        """
+        seed = _seed(random_seed)
+        tree = draw_posterior(
+            self.blueprint,
+            self.pymc_model,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            random_seed=seed,
+            progress=progress,
+            sampler=sampler,
+            **options,
+        )
+        fit = Fit(self, self._complete(tree, seed, sampler))
+        if fit.convergence.problems:
+            problems = "\n".join(f"- {p}" for p in fit.convergence.problems)
+            warnings.warn(f"sampling had problems:\n{problems}", ConvergenceWarning, stacklevel=2)
+        return fit
+
+    def _complete(self, tree: xr.DataTree, seed: int, sampler: str) -> xr.DataTree:
+        """Add derived variables, data and attributes to a sampled tree."""
+        posterior = tree["posterior"].to_dataset()
+        groups = {"posterior": posterior.merge(derived_variables(self.blueprint, posterior))}
+        groups["sample_stats"] = tree["sample_stats"].to_dataset()
+        observed, outcomes = self._observed, list(self.blueprint.templates.outcomes)
+        groups["observed_data"] = xr.Dataset(
+            {"y": (("obs_id", "outcome"), observed_matrix(observed))},
+            coords={"obs_id": np.arange(observed.n_rows), "outcome": outcomes},
+        )
+        constant: dict[str, Any] = {}
+        if observed.cluster is not None:
+            constant["cluster"] = (("obs_id",), observed.cluster)
+        if observed.x_names:
+            constant["x"] = (("obs_id", "covariate"), observed.x)
+        if observed.w_names:
+            constant["w"] = (("cluster_id", "cluster_covariate"), observed.w)
+        groups["constant_data"] = xr.Dataset(
+            constant,
+            coords={
+                "covariate": list(observed.x_names),
+                "cluster_covariate": list(observed.w_names),
+                "cluster_id": [str(c) for c in observed.cluster_ids],
+            },
+        )
+        result = xr.DataTree.from_dict(groups)
+        result.attrs = {
+            "bayes_msem_version": version("bayes_msem"),
+            "spec": self._spec,
+            "cluster": observed.cluster_name or "",
+            "std_lv": int(self._std_lv),
+            "random_seed": seed,
+            "sampler": sampler,
+        }
+        return result
+
+    def __str__(self) -> str:
+        """Return roles, parameter table with priors, plan, and a summary of the data."""
+        try:
+            plan = str(self.plan)
+        except NotSupportedError as error:
+            plan = f"Plan: {error}"
+        return describe_model(self._table, self.parameter_table, self._observed, plan, self._notes)
+
+    __repr__ = __str__
+
+
+def _check_options(missing: str, random: object) -> None:
+    if missing != "fiml":
+        raise NotSupportedError(
+            f"missing='{missing}' is not supported; this version needs complete data "
+            "(drop incomplete rows yourself, so that you see how many there are)"
+        )
+    if random is not None:
+        raise NotSupportedError(
+            f"random={random!r} is not supported by this version; random intercepts are what a "
+            "variable in both level blocks has"
+        )
+
+
+def _seed(random_seed: int | None) -> int:
+    if random_seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(random_seed, bool) or not isinstance(random_seed, (int, np.integer)):
+        raise SpecificationError(f"random_seed must be an integer, got {random_seed!r}")
+    return int(random_seed)

@@ -1,0 +1,1 @@
+"""What is computed from draws: table rows, summaries, derived quantities."""

@@ -1,0 +1,99 @@
+"""From a posterior data set to arrays of draws, and derived variables back into data sets."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.rows import row_values
+from bayes_msem.likelihood.marginal import implied_arrays
+from bayes_msem.spec.table import Row
+from bayes_msem.structure.parameters import row_label
+
+FloatArray = NDArray[np.float64]
+
+
+def sampled_parameters(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
+    """Draws of the sampled parameters x, (chain, draw, n_free)."""
+    parts = [
+        posterior[group.name].transpose("chain", "draw", ...).to_numpy()
+        for group in blueprint.parameters.groups
+    ]
+    joined: FloatArray = np.concatenate(parts, axis=-1)
+    return joined
+
+
+def derived_variables(blueprint: Blueprint, posterior: xr.Dataset) -> xr.Dataset:
+    """Variances, covariances, correlations and defined parameters from sampled ones."""
+    x = sampled_parameters(blueprint, posterior)
+    theta = blueprint.theta(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
+    values = row_values(blueprint, theta)
+    variables: dict[str, tuple[list[str], FloatArray, list[str]]] = {}
+
+    def add(name: str, rows: list[Row], arrays: list[FloatArray]) -> None:
+        if rows:
+            labels = [row_label(r) if r.kind != "defined" else r.lhs for r in rows]
+            dims = ["chain", "draw", f"{name}_row"]
+            variables[name] = (dims, np.stack(arrays, axis=-1), labels)
+
+    for level in ("within", "between"):
+        for kind in ("variance", "covariance"):
+            rows = [
+                r for r in blueprint.table.rows if r.level == level and r.kind == kind and r.free
+            ]
+            add(f"{level}_{kind}", rows, [values[r.key] for r in rows])
+        correlations = [_correlation(r, values, level) for r in rows]
+        add(f"{level}_correlation", rows, correlations)
+    defined = [r for r in blueprint.table.rows if r.kind == "defined"]
+    add("defined", defined, [values[r.key] for r in defined])
+    result = xr.Dataset(
+        {name: (dims, array) for name, (dims, array, _) in variables.items()},
+        coords={f"{name}_row": labels for name, (_, _, labels) in variables.items()},
+    )
+    return result.assign_coords(chain=posterior["chain"], draw=posterior["draw"])
+
+
+def _correlation(row: Row, values: dict[tuple[str, str, str, str], FloatArray], level: str) -> FloatArray:
+    first = values[(level, row.lhs, "~~", row.lhs)]
+    second = values[(level, row.rhs, "~~", row.rhs)]
+    correlation: FloatArray = values[row.key] / np.sqrt(first * second)
+    return correlation
+
+
+@numba.njit(cache=True)
+def _implied_draws(theta, ints, floats, n_outcomes):  # type: ignore[no-untyped-def]
+    within = np.empty((theta.shape[0], n_outcomes, n_outcomes))
+    between = np.empty((theta.shape[0], n_outcomes, n_outcomes))
+    for i in range(theta.shape[0]):
+        within[i], between[i], _ = implied_arrays(theta[i], ints, floats)
+    return within, between
+
+
+def implied_covariances(
+    blueprint: Blueprint, x: FloatArray, level: str, *, correlation: bool
+) -> xr.DataArray:
+    """Implied covariance matrices of the outcomes of one level (chain, draw, outcome, outcome)."""
+    theta = blueprint.theta(x.reshape(-1, x.shape[-1]))
+    program, outcomes = blueprint.program, blueprint.templates.outcomes
+    both = _implied_draws(theta, program.ints, program.floats, len(outcomes))
+    observed = blueprint.observed
+    present = (
+        [outcomes.index(v) for v in observed.y_names]
+        if level == "within"
+        else [i for i, v in enumerate(outcomes) if v in (*observed.split_names, *observed.z_names)]
+    )
+    matrices = both[level == "between"][:, present][:, :, present]
+    if correlation:
+        sd = np.sqrt(np.einsum("nii->ni", matrices))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            matrices = matrices / (sd[:, :, None] * sd[:, None, :])
+    names = [outcomes[i] for i in present]
+    return xr.DataArray(
+        matrices.reshape(*x.shape[:2], len(names), len(names)),
+        dims=("chain", "draw", "outcome", "outcome_2"),
+        coords={"outcome": names, "outcome_2": names},
+        name=f"{level}_{'correlation' if correlation else 'covariance'}",
+    )

@@ -1,0 +1,114 @@
+"""Posterior summaries of all table rows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import arviz_stats as azs
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.errors import SpecificationError
+from bayes_msem.posterior.tables import EstimateTable
+from bayes_msem.spec.table import ParameterTable, RowKey
+
+FloatArray = NDArray[np.float64]
+IntervalKind = Literal["eti", "hdi"]
+
+_INTERVAL_NAMES = {"eti": "equal-tailed interval (ETI)", "hdi": "highest-density interval (HDI)"}
+
+
+def summarise(
+    table: ParameterTable,
+    draws: dict[RowKey, FloatArray],
+    *,
+    ci: float,
+    ci_kind: IntervalKind,
+) -> EstimateTable:
+    """Summarise the draws of every table row.
+
+    Parameters
+    ----------
+    table
+        The parameter table, with priors.
+    draws
+        Row key -> draws (chain, draw).
+    ci
+        Mass of the interval, between 0 and 1.
+    ci_kind
+        "eti" or "hdi".
+
+    Returns
+    -------
+    EstimateTable
+        Columns level, lhs, op, rhs, label, mean, sd, lower, upper, ess_bulk, ess_tail, r_hat,
+        prior. Constants have sd 0 and no diagnostics.
+
+    Raises
+    ------
+    SpecificationError
+        ``ci`` outside (0, 1), or an unknown kind of interval.
+    """
+    check_interval(ci, ci_kind)
+    values = np.stack([draws[row.key] for row in table.rows], axis=-1)
+    varies = np.ptp(values, axis=(0, 1)) > 0
+    statistics = pd.DataFrame(
+        {name: np.full(len(table.rows), np.nan) for name in ("ess_bulk", "ess_tail", "r_hat")}
+    )
+    lower = upper = values[0, 0].copy()
+    if varies.any():
+        lower, upper = lower.copy(), upper.copy()
+        lower[varies], upper[varies] = interval(values[..., varies], ci, ci_kind)
+        statistics.loc[varies] = diagnostics(values[..., varies])
+    keys = pd.DataFrame([r.key for r in table.rows], columns=["level", "lhs", "op", "rhs"])
+    frame = keys.assign(
+        label=[r.label for r in table.rows],
+        mean=values.mean(axis=(0, 1)),
+        sd=np.where(varies, values.std(axis=(0, 1), ddof=1), 0.0),
+        lower=lower,
+        upper=upper,
+        **{name: statistics[name].to_numpy() for name in statistics},
+        prior=[r.prior if r.free else "" for r in table.rows],
+    )
+    result = EstimateTable(frame)
+    result.attrs["caption"] = (
+        f"Posterior mean, SD and {100 * ci:g}% {_INTERVAL_NAMES[ci_kind]}. Rows x ~~ x are "
+        "variances; their priors are on the scale named in brackets ([sd]: standard deviation)."
+    )
+    result.attrs.update(ci=ci, ci_kind=ci_kind)
+    return result
+
+
+def check_interval(ci: float, ci_kind: str) -> None:
+    """Raise if the interval asked for does not exist."""
+    if not 0 < ci < 1:
+        raise SpecificationError(f"ci={ci} is not a probability; use a number such as 0.95")
+    if ci_kind not in _INTERVAL_NAMES:
+        raise SpecificationError(f"ci_kind='{ci_kind}' is unknown; use 'eti' or 'hdi'")
+
+
+def interval(values: FloatArray, ci: float, kind: IntervalKind) -> tuple[FloatArray, FloatArray]:
+    """Interval over chains and draws of values (chain, draw, row); two arrays (row,)."""
+    if kind == "eti":
+        tail = (1 - ci) / 2
+        lower, upper = np.quantile(values, [tail, 1 - tail], axis=(0, 1))
+        return lower, upper
+    bounds = azs.hdi(_dataset(values), prob=ci)["value"].to_numpy()
+    return bounds[..., 0], bounds[..., 1]
+
+
+def diagnostics(values: FloatArray) -> FloatArray:
+    """Bulk ESS, tail ESS and rank-normalised split R-hat of values (chain, draw, row)."""
+    data = _dataset(values)
+    parts = [
+        azs.ess(data, method="bulk"),
+        azs.ess(data, method="tail"),
+        azs.rhat(data),
+    ]
+    return np.column_stack([np.asarray(part["value"], dtype=np.float64) for part in parts])
+
+
+def _dataset(values: FloatArray) -> xr.Dataset:
+    return xr.Dataset({"value": (("chain", "draw", "row"), values)})

@@ -1,0 +1,369 @@
+"""Default priors: weakly informative, in the units of the data.
+
+With s_v the scale of variable v at the level of the row (its standard deviation; see
+:class:`Units`), mean_v its grand mean, and HalfT a half Student t:
+
+=====================  ==========================  ==============================================
+row                    prior                       remark
+=====================  ==========================  ==============================================
+intercept              Normal(mean, 2.5 s)         s = sqrt(within^2 + between^2) for split
+                                                   variables; wider where predictors have a
+                                                   mean other than 0, see below
+latent mean            Normal(0, 2.5 s_f)
+loading                Normal(r, r), r = s_k/s_f   1 in units of the marker; -r for a marker
+                                                   fixed at a negative number
+loading, std_lv        Normal(0, r)                first one HalfNormal(r): fixes the sign
+regression             Normal(0, 2.5 s_y/s_x)
+SD, within             HalfT(4, s)[sd]             also in single-level models
+SD, between            HalfNormal(s)[sd]           variables, factors and random effects
+correlation            lkj(2)[cor]
+covariance             Normal(0, s_i s_j/2)[cov]   patterns that are not positive definite by
+                                                   construction
+=====================  ==========================  ==============================================
+
+Random effects have the scale of what varies: a random slope s_y/s_x, a random loading s_k/s_f, a
+random intercept s_b, with means like the coefficients they replace. A random variance is a log
+standard deviation with mean Normal(log s_w, 1) and scale 0.5 (one between-level SD changes the
+residual SD by a factor 1.6); a random covariance is a Fisher z with mean Normal(0, 0.5) and scale
+0.3.
+
+Why these: 2.5 standard deviations cover every plausible standardised coefficient and mean, as in
+Gelman et al. (2008) and rstanarm. Half-normal and half-t priors on standard deviations do not
+pile up mass near 0 as inverse-gamma priors do, and allow 0, unlike Wishart priors (Gelman 2006);
+between-level SDs get the lighter tail because with few clusters the likelihood hardly bounds them
+from above, while s_b, which contains within-cluster noise, does. lkj(2) is flat around 0 and
+vanishes at -1 and 1, which keeps modes off the boundary (Lewandowski et al. 2009).
+
+The intercept is the expected value at predictors of 0, which may lie far from any data (a
+calendar year). Where a predictor has mean m and prior slope Normal(0, t), the intercept's
+standard deviation is therefore sqrt((2.5 s)^2 + (t m)^2 + ...): the same belief about the mean of
+the outcome as with a centred predictor. A slope that is fixed at c moves the prior's mean by -c m.
+
+Arguments are rounded to 4 digits *before* use, so that the printed prior is the prior.
+
+References
+----------
+Gelman, A. (2006). Prior distributions for variance parameters in hierarchical models. Bayesian
+Analysis, 1(3), 515-534. https://doi.org/10.1214/06-BA117A
+
+Gelman, A., Jakulin, A., Pittau, M. G., & Su, Y.-S. (2008). A weakly informative default prior
+distribution for logistic and other regression models. Annals of Applied Statistics, 2(4),
+1360-1383. https://doi.org/10.1214/08-AOAS191
+
+Lewandowski, D., Kurowicka, D., & Joe, H. (2009). Generating random correlation matrices based on
+vines and extended onion method. Journal of Multivariate Analysis, 100(9), 1989-2001.
+https://doi.org/10.1016/j.jmva.2009.04.008
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from bayes_msem.errors import DataError
+from bayes_msem.spec.covariance import covariance_blocks
+from bayes_msem.spec.priors import Prior, Scale
+from bayes_msem.spec.scales import Scales
+from bayes_msem.spec.table import Kind, ParameterTable, Row
+
+__all__ = ["Units", "default_priors"]
+
+# Cluster means of a variable that was centred within clusters vary by rounding error only. A
+# between SD below a tenth of the within SD (an ICC of 0.01) is no scale to build priors on.
+_SMALLEST_BETWEEN = 0.1
+_LOG_SD_SCALE = 0.5
+_FISHER_Z_SCALE = 0.3
+
+
+def default_priors(table: ParameterTable, scales: Scales) -> dict[int, Prior]:
+    """Give every free parameter its default prior.
+
+    Parameters
+    ----------
+    table
+        The parameter table; its ``prior`` column is ignored.
+    scales
+        Location and scale of the observed variables.
+
+    Returns
+    -------
+    dict
+        Prior by free number. Parameters shared by several rows (equal labels) get the prior of
+        the first of them.
+
+    Raises
+    ------
+    DataError
+        A variable of the model has no positive, finite scale.
+    """
+    units = Units(table, scales)
+    direct = {
+        (level, frozenset(edge))
+        for level in ("within", "between")
+        for block in covariance_blocks(table, level)
+        if block.pattern == "direct"
+        for edge in block.edges
+    }
+    priors: dict[int, Prior] = {}
+    for row in table.rows:
+        if not row.free or row.free in priors:
+            continue
+        if row.kind == "covariance" and (row.level, frozenset((row.lhs, row.rhs))) not in direct:
+            priors[row.free] = Prior("lkj", (2.0,), "cor")
+        else:
+            priors[row.free] = _RULES[row.kind](row, units)
+    return priors
+
+
+class Units:
+    """Scales of all variables of a model, observed or not, at their level.
+
+    Observed variables have the scale of the data. A factor has the square root of its fixed
+    variance, or the scale of its marker divided by the fixed loading; without either, that of
+    the loading it shares with another factor by a label, or else of its first indicator.
+    Markers can be factors themselves. A random effect has the scale of what varies.
+
+    Parameters
+    ----------
+    table
+        The parameter table.
+    scales
+        Location and scale of the observed variables.
+    """
+
+    def __init__(self, table: ParameterTable, scales: Scales) -> None:
+        self._table = table
+        self._scales = scales
+        self._known: dict[tuple[str, str], float] = {}
+        self._open: set[tuple[str, str]] = set()
+        self._random = {r.random: r for r in reversed(table.rows) if r.random}
+        self._anchors = self._find_anchors()
+
+    def of(self, level: str, name: str) -> float:
+        """Scale of one variable at one level, in its own units."""
+        key = (level, name)
+        if key in self._open:
+            return 1.0  # labels that lead back to the same factor: any unit will do
+        if key not in self._known:
+            self._open.add(key)
+            self._known[key] = self._measure(level, name)
+            self._open.discard(key)
+        return self._known[key]
+
+    def loading(self, row: Row) -> float:
+        """Scale of the indicator in units of the factor."""
+        return self.of(row.level, row.rhs) / self.of(row.level, row.lhs)
+
+    def slope(self, row: Row) -> float:
+        """Scale of the outcome in units of the predictor."""
+        return self.of(row.level, row.lhs) / self.of(row.level, row.rhs)
+
+    def sign(self, row: Row) -> int:
+        """Sign of the factor's marker, 0 if the factor has none."""
+        marker = self._marker(row.level, row.lhs)
+        return int(math.copysign(1, marker.value)) if marker else 0
+
+    def is_anchor(self, row: Row) -> bool:
+        """Whether this loading is the one that fixes the sign of its factor."""
+        return row.key in self._anchors
+
+    def varies(self, name: str) -> Row | None:
+        """Row of the coefficient that varies over clusters under this name."""
+        return self._random.get(name)
+
+    def total(self, level: str, name: str) -> float:
+        """Overall standard deviation of a variable: both parts of a split variable together."""
+        if self._table.roles.get((level, name)) != "split":
+            return self.of(level, name)
+        return math.hypot(self.of("within", name), self._scales.between.get(name, 0.0))
+
+    def centre(self, level: str, name: str) -> float:
+        """Where the mean of a variable is expected a priori."""
+        role = self._table.roles.get((level, name))
+        if role == "random effect":
+            return self._centre_of_effect(name)
+        if role is None or role.endswith("factor"):
+            return 0.0
+        if role == "split" and level == "within" and self._table.two_level:
+            return 0.0  # the within part is a deviation from the cluster's mean
+        return self._scales.mean.get(name, 0.0)
+
+    def predictors(self, level: str, name: str) -> list[Row]:
+        """Regressions that move the mean of a variable away from its intercept."""
+        rows = [r for r in self._table.rows if r.kind == "regression" and r.lhs == name]
+        own = [r for r in rows if r.level == level]
+        covariates = [
+            r
+            for r in rows
+            if r.level != level == "between"
+            and self._table.roles.get((r.level, r.rhs)) == "covariate"
+        ]
+        return own + covariates
+
+    def _measure(self, level: str, name: str) -> float:
+        role = self._table.roles.get((level, name))
+        if role in ("within factor", "between factor"):
+            return self._of_factor(level, name)
+        if role == "random effect":
+            return self._of_effect(name)
+        if role in ("covariate", "cluster-level covariate"):
+            return self._checked(self._scales.predictor.get(name), name)
+        if role == "split" and level == "between":
+            floor = _SMALLEST_BETWEEN * self._checked(self._scales.within.get(name), name)
+            return max(self._scales.between.get(name, 0.0), floor)
+        source = self._scales.between if role == "cluster-level" else self._scales.within
+        return self._checked(source.get(name), name)
+
+    def _checked(self, value: float | None, name: str) -> float:
+        if value is None or not math.isfinite(value) or value <= 0:
+            raise DataError(
+                f"no default prior without a scale: the standard deviation of '{name}' is "
+                f"{value}, but must be positive; check that the variable varies in the data"
+            )
+        return value
+
+    def _of_factor(self, level: str, name: str) -> float:
+        for row in self._table.rows:
+            fixed = row.key == (level, name, "~~", name) and not row.free and not row.random
+            if fixed and row.value > 0:
+                return math.sqrt(row.value)
+        marker = self._marker(level, name)
+        if marker:
+            return self.of(level, marker.rhs) / abs(marker.value)
+        loadings = self._loadings(level, name)
+        for row in loadings:
+            first = next(r for r in self._table.rows if r is row or r.free == row.free > 0)
+            if first.kind == "loading" and (first.level, first.lhs) != (level, name):
+                return self.of(level, row.rhs) / self.loading(first)
+        return self.of(level, loadings[0].rhs) if loadings else 1.0
+
+    def _of_effect(self, name: str) -> float:
+        row = self._random[name]
+        if row.kind == "variance":
+            return _LOG_SD_SCALE
+        if row.kind == "covariance":
+            return _FISHER_Z_SCALE
+        if row.kind == "intercept":
+            between = self._scales.between.get(row.lhs)
+            return self.of(row.level, row.lhs) if between is None else between
+        return self.loading(row) if row.kind == "loading" else self.slope(row)
+
+    def _centre_of_effect(self, name: str) -> float:
+        row = self._random[name]
+        if row.kind == "variance":
+            return math.log(self.of(row.level, row.lhs))
+        if row.kind == "loading":
+            return self.sign(row) * self.loading(row)
+        if row.kind == "intercept":
+            return self._scales.mean.get(row.lhs, 0.0)
+        return 0.0
+
+    def _loadings(self, level: str, factor: str) -> list[Row]:
+        """List the loadings of a factor that are not fixed at 0."""
+        rows = [r for r in self._table.rows if (r.level, r.lhs, r.op) == (level, factor, "=~")]
+        return [r for r in rows if r.free or r.random or r.value != 0]
+
+    def _marker(self, level: str, factor: str) -> Row | None:
+        fixed = [
+            r
+            for r in self._loadings(level, factor)
+            if not r.free and not r.random and not math.isnan(r.value)
+        ]
+        return fixed[0] if fixed else None
+
+    def _find_anchors(self) -> set[tuple[str, str, str, str]]:
+        """Keys of the loadings that fix the sign of their factor.
+
+        The first free loading of each factor without a marker. A random loading serves only if
+        there is no other and it has no predictors, for then its intercept is not its mean.
+        """
+        anchors = set()
+        factors = dict.fromkeys((r.level, r.lhs) for r in self._table.rows if r.op == "=~")
+        for level, factor in factors:
+            if self._marker(level, factor):
+                continue
+            rows = self._loadings(level, factor)
+            random = [r for r in rows if r.random and not self.predictors("between", r.random)]
+            candidates = [r for r in rows if r.free] + random
+            anchors |= {r.key for r in candidates[:1]}
+        return anchors
+
+
+def _loading(row: Row, units: Units) -> Prior:
+    ratio = units.loading(row)
+    sign = units.sign(row)
+    if sign:
+        return _normal(sign * ratio, ratio)
+    return _half_normal(ratio, "") if units.is_anchor(row) else _normal(0.0, ratio)
+
+
+def _regression(row: Row, units: Units) -> Prior:
+    return _normal(0.0, 2.5 * units.slope(row))
+
+
+def _intercept(row: Row, units: Units) -> Prior:
+    varying = units.varies(row.lhs)
+    if varying is None:
+        spread = 2.5 * units.total(row.level, row.lhs)
+    elif varying.kind == "loading":
+        if units.is_anchor(varying):
+            return _half_normal(units.loading(varying), "")
+        spread = units.loading(varying)
+    elif varying.kind == "regression":
+        spread = 2.5 * units.slope(varying)
+    elif varying.kind == "intercept":
+        spread = 2.5 * units.total(varying.level, varying.lhs)
+    else:
+        spread = {"variance": 1.0, "covariance": 0.5}[varying.kind]
+    return _normal(*_widened(row, units, spread))
+
+
+def _widened(row: Row, units: Units, spread: float) -> tuple[float, float]:
+    """Mean and SD of an intercept, given the spread of the outcome's mean."""
+    centre = units.centre(row.level, row.lhs)
+    variance = spread**2
+    for slope in units.predictors(row.level, row.lhs):
+        mean = units.centre(slope.level, slope.rhs)
+        if slope.free or slope.random:
+            variance += (2.5 * units.slope(slope) * mean) ** 2
+        elif not math.isnan(slope.value):
+            centre -= slope.value * mean
+    return centre, math.sqrt(variance)
+
+
+def _variance(row: Row, units: Units) -> Prior:
+    scale = units.of(row.level, row.lhs)
+    if row.level == "between":
+        return _half_normal(scale, "sd")
+    return Prior("halfstudentt", (4.0, _rounded(scale)), "sd")
+
+
+def _covariance(row: Row, units: Units) -> Prior:
+    scale = 0.5 * units.of(row.level, row.lhs) * units.of(row.level, row.rhs)
+    return Prior("normal", (0.0, _rounded(scale)), "cov")
+
+
+_RULES: dict[Kind, Callable[[Row, Units], Prior]] = {
+    "loading": _loading,
+    "regression": _regression,
+    "intercept": _intercept,
+    "variance": _variance,
+    "covariance": _covariance,
+}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _normal(mu: float, sigma: float) -> Prior:
+    """Round the arguments; the mean keeps two digits below sigma's first."""
+    sigma = _rounded(sigma)
+    places = 2 - math.floor(math.log10(sigma))
+    coarse, fine = _rounded(mu), round(mu, places)
+    closer = coarse if abs(coarse - mu) <= abs(fine - mu) else fine
+    return Prior("normal", (closer, sigma))
+
+
+def _half_normal(sigma: float, scale: Scale) -> Prior:
+    return Prior("halfnormal", (_rounded(sigma),), scale)

@@ -1,0 +1,373 @@
+"""From statements to the parameter table: lavaan's ``sem()`` defaults, at each level.
+
+What is added to the formulas of the user (origin "default"):
+
+1. *Scale of factors*: the first loading is fixed at 1; with ``std_lv`` the (residual) variance
+   is fixed at 1 instead.
+2. *Variances* of all modelled variables; 0 for the only indicator of a factor.
+3. *Covariances* between exogenous factors, and between the residuals of outcomes that predict
+   nothing and measure nothing.
+4. *Intercepts* of observed variables: of split variables at level between, of within-only
+   variables at level within. Means of factors are 0 and have no row unless written.
+5. Covariates (x, w) are conditioned on and have no rows of their own.
+
+Beyond lavaan:
+
+6. *Modelled predictors*: exogenous predictors that are split, or that the user gave a variance,
+   covariance or mean, covary with each other and with exogenous factors. They are also
+   regressed on the covariates of their level. Reason: the likelihood is that of all modelled
+   variables *given* the covariates. Without the regression the model would claim that a
+   modelled predictor is independent of the covariates, and the false claim would bias the other
+   coefficients. Regressing leaves the joint distribution of predictors and covariates
+   unrestricted, as it is when both are conditioned on.
+7. *Random effects* have a mean, a variance, and covariances (of their residuals) with each
+   other, and with factors and the observed variables of level 2 that measure nothing. A pair
+   covaries if both are exogenous (as exogenous factors do) or if both predict nothing (as the
+   residuals of outcomes do). So a random slope and the random intercept covary whether none,
+   one or both have predictors, as in lme4, but not if one of them predicts something and the
+   other has predictors: then a path usually stands for their association.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, combinations, product
+
+from bayes_msem.errors import NotSupportedError, SpecificationError
+from bayes_msem.spec.labels import UNNUMBERED, check_definitions, describe, resolve_labels
+from bayes_msem.spec.roles import (
+    LEVELS,
+    LevelUse,
+    assign_roles,
+    level_use,
+    line,
+    random_names,
+)
+from bayes_msem.spec.statements import Formula, ParsedModel
+from bayes_msem.spec.table import ParameterTable, Role, Row
+
+__all__ = ["build_table"]
+
+_MODELLED: tuple[Role, ...] = ("split", "within-only", "cluster-level")
+_COVARIATES: tuple[Role, ...] = ("covariate", "cluster-level covariate")
+_ORDER = {"loading": 0, "regression": 1, "variance": 2, "covariance": 2, "intercept": 3}
+
+
+def build_table(
+    parsed: ParsedModel,
+    columns: Sequence[str],
+    *,
+    cluster: str | None = None,
+    std_lv: bool = False,
+) -> ParameterTable:
+    """Build the parameter table of a model text.
+
+    Parameters
+    ----------
+    parsed
+        The statements of the text.
+    columns
+        Columns of the data, which tell observed variables from unknown ones.
+    cluster
+        The column that identifies clusters; None for single-level models.
+    std_lv
+        Fix the (residual) variance of each factor at 1 and free its first loading.
+
+    Returns
+    -------
+    ParameterTable
+        All rows, those of the user and those added by default, with the role of each variable.
+
+    Raises
+    ------
+    SpecificationError
+        If the text declares a model that makes no sense; the message says how to mend it.
+    NotSupportedError
+        For well-formed requests that cannot be fulfilled.
+    """
+    roles = assign_roles(parsed, columns, cluster=cluster)
+    random = random_names(parsed)
+    _check_random_effects(parsed, random)
+    _check_duplicates(parsed)
+    rows: list[Row] = []
+    for level in LEVELS:
+        extra = tuple(random) if level == "between" else ()
+        use = level_use(parsed.formulas, level, extra=extra)
+        rows += _Level(use, roles, parsed.formulas, std_lv).rows()
+    labels = [r.label for r in rows if r.label]
+    for name in sorted(set(labels) & set(random)):
+        raise SpecificationError(
+            f"'{name}' is used as a label and as the name of a random effect; rename one of them"
+        )
+    check_definitions(parsed.definitions, labels, random, {*columns, *(v for _, v in roles)})
+    reserved = {*random, *(d.name for d in parsed.definitions)}
+    numbered, constrained = resolve_labels(rows, parsed.constraints, reserved=reserved)
+    for row in numbered:
+        _check_constant(row)
+    defined = tuple(Row("", d.name, ":=", str(d.expression)) for d in parsed.definitions)
+    return ParameterTable(
+        rows=(*numbered, *defined),
+        roles=roles,
+        definitions=parsed.definitions,
+        constraints=constrained,
+        two_level=parsed.two_level,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """The rows of one level."""
+
+    use: LevelUse
+    roles: dict[tuple[str, str], Role]
+    formulas: tuple[Formula, ...]
+    std_lv: bool
+
+    def rows(self) -> list[Row]:
+        """Return the rows in table order; free rows are not numbered yet."""
+        mine = [f for f in self.formulas if f.level == self.use.level]
+        written = [self._user_row(f) for f in mine]
+        taken = {_coordinate(r) for r in written}
+        added = chain(
+            self._regressions(), self._variances(), self._covariances(), self._intercepts()
+        )
+        defaults: list[Row] = []
+        for row in added:
+            if _coordinate(row) not in taken:
+                taken.add(_coordinate(row))
+                defaults.append(row)
+        return sorted(written + defaults, key=lambda r: _ORDER[r.kind])
+
+    def _role(self, name: str) -> Role:
+        return self.roles[self.use.level, name]
+
+    def _with_role(self, *roles: Role) -> list[str]:
+        return [v for v in self.use.names if self._role(v) in roles]
+
+    def _user_row(self, formula: Formula) -> Row:
+        m = formula.term.modifiers
+        row = Row(
+            level=formula.level,
+            lhs=formula.lhs,
+            op=formula.op,
+            rhs=formula.term.name,
+            label=m.label or "",
+            free=UNNUMBERED,
+            value=math.nan if m.start is None else m.start,
+            prior=m.prior or "",
+            random=m.random or "",
+        )
+        if m.random is not None:
+            self._check_random_row(formula, row)
+            return replace(row, free=0)
+        constant = m.fixed
+        if constant is None and not m.free:
+            constant = self._scale_constant(row)
+        if constant is not None:
+            _check_no_modifier(row, constant, line(formula))
+            row = replace(row, free=0, value=constant)
+        self._check_within_intercept(row, line(formula))
+        return row
+
+    def _scale_constant(self, row: Row) -> float | None:
+        """Return 1 for rows that carry the scale of a factor, although the user wrote them."""
+        if row.kind == "loading" and not self.std_lv:
+            return 1.0 if row.rhs == self.use.measured[row.lhs][0] else None
+        if row.kind == "variance" and self.std_lv:
+            return 1.0 if row.lhs in self.use.factors else None
+        return None
+
+    def _check_within_intercept(self, row: Row, at: str) -> None:
+        # A split variable is a sum of two parts; only the sum of their means is identified.
+        if row.kind != "intercept" or row.level != "within" or self._role(row.lhs) != "split":
+            return
+        if row.free or row.value != 0:
+            raise SpecificationError(
+                f"'{row.lhs} ~ 1' at level within {at}: '{row.lhs}' is used at both levels, so "
+                f"its mean belongs to level between; write '{row.lhs} ~ 1' there"
+            )
+
+    def _check_random_row(self, formula: Formula, row: Row) -> None:
+        at = line(formula)
+        if row.kind == "intercept":
+            self._refuse_random_intercept(row, at)
+        if row.kind == "loading":
+            self._check_random_marker(row, at)
+
+    def _refuse_random_intercept(self, row: Row, at: str) -> None:
+        if row.lhs in self.use.factors:
+            raise NotSupportedError(
+                f"the mean of factor '{row.lhs}' cannot vary over clusters through "
+                f'rv("{row.random}") {at}; write a factor with the same indicators at level '
+                "between, with loadings equal to those within"
+            )
+        raise SpecificationError(
+            f"the intercept of '{row.lhs}' cannot vary through rv(\"{row.random}\") {at}: the "
+            f"random intercept of an observed variable is its between part; use '{row.lhs}' at "
+            f"level between instead, e.g. '{row.lhs} ~~ {row.lhs}'"
+        )
+
+    def _check_random_marker(self, row: Row, at: str) -> None:
+        if self.std_lv or row.rhs != self.use.measured[row.lhs][0]:
+            return
+        for f in self.formulas:
+            m = f.term.modifiers
+            here = f.level == row.level and f.lhs == row.lhs
+            scale = m.fixed is not None and m.fixed != 0
+            variance = f.op == "~~" and f.term.name == row.lhs and (scale or m.random is not None)
+            mean = f.lhs == row.random and f.term.name == "1" and scale
+            if mean or (here and (variance or (f.op == "=~" and scale))):
+                return
+        raise SpecificationError(
+            f"{describe(row)} {at} is the marker that sets the scale of '{row.lhs}', so its "
+            f'loading cannot vary as rv("{row.random}"); put another indicator first, use '
+            f"std_lv=True, or fix another loading or the variance ('{row.lhs} ~~ 1*{row.lhs}')"
+        )
+
+    def _default(self, lhs: str, op: str, rhs: str, constant: float | None = None) -> Row:
+        free, value = (UNNUMBERED, math.nan) if constant is None else (0, constant)
+        return Row(self.use.level, lhs, op, rhs, free=free, value=value, origin="default")
+
+    def _modelled_predictors(self) -> list[str]:
+        return [
+            v
+            for v in self._with_role(*_MODELLED)
+            if v in self.use.predictors and self.use.is_exogenous(v)
+        ]
+
+    def _regressions(self) -> Iterator[Row]:
+        """Point 6 of the module's list: conditioning on covariates must stay right."""
+        pairs = product(self._modelled_predictors(), self._with_role(*_COVARIATES))
+        return (self._default(v, "~", x) for v, x in pairs)
+
+    def _observed(self) -> list[str]:
+        """Return modelled observed variables in lavaan's order: indicators, outcomes, others."""
+        first = [*self.use.indicators, *self.use.outcomes]
+        return sorted(
+            self._with_role(*_MODELLED), key=lambda v: first.index(v) if v in first else len(first)
+        )
+
+    def _variances(self) -> Iterator[Row]:
+        single = self._single_indicators()
+        for v in (*self._observed(), *self.use.factors, *self._with_role("random effect")):
+            constant = None
+            if v in single:
+                constant = 0.0
+            elif self.std_lv and v in self.use.factors:
+                constant = 1.0
+            yield self._default(v, "~~", v, constant)
+
+    def _single_indicators(self) -> set[str]:
+        """Return indicators that alone measure their factor: their residual has no variance."""
+        loads_on = [v for vs in self.use.measured.values() for v in vs]
+        only = {vs[0] for vs in self.use.measured.values() if len(vs) == 1}
+        random = set(self._with_role("random effect"))
+        return {v for v in only - random if loads_on.count(v) == 1}
+
+    def _covariances(self) -> Iterator[Row]:
+        use = self.use
+        factors = [f for f in use.factors if use.is_exogenous(f)]
+        predictors = self._modelled_predictors()
+        outcomes = [
+            v for v in (*use.factors, *use.outcomes) if v in use.outcomes and use.is_childless(v)
+        ]
+        pairs = chain(
+            combinations(factors, 2),
+            combinations([*factors, *predictors], 2),
+            combinations(dict.fromkeys(outcomes), 2),
+            self._random_pairs(),
+        )
+        return (self._default(v, "~~", w) for v, w in pairs)
+
+    def _random_pairs(self) -> Iterator[tuple[str, str]]:
+        """Point 7 of the module's list."""
+        use = self.use
+        random = self._with_role("random effect")
+        others = [v for v in use.names if self._role(v) not in _COVARIATES and v not in random]
+        for v, r in chain(product(others, random), combinations(random, 2)):
+            exogenous = use.is_exogenous(v) and use.is_exogenous(r)
+            if exogenous or (use.is_childless(v) and use.is_childless(r)):
+                yield v, r
+
+    def _intercepts(self) -> Iterator[Row]:
+        scale = self._scale_of_random_variances()
+        for v in (*self._observed(), *self._with_role("random effect")):
+            # The between part of a split variable carries the mean of both.
+            if self.use.level == "between" or self._role(v) != "split":
+                yield self._default(v, "~", "1", 0.0 if v in scale else None)
+
+    def _scale_of_random_variances(self) -> set[str]:
+        # std_lv fixes a factor's variance at 1; if it varies, its log SD has mean 0 instead.
+        if not self.std_lv:
+            return set()
+        factors = {v for (_, v), r in self.roles.items() if r == "within factor"}
+        return {
+            f.term.modifiers.random
+            for f in self.formulas
+            if f.term.modifiers.random and f.op == "~~" and f.lhs == f.term.name in factors
+        }
+
+
+def _coordinate(row: Row) -> tuple[str, str, str, frozenset[str] | str]:
+    """Key under which `x ~~ y` and `y ~~ x` are one coordinate."""
+    if row.op == "~~":
+        return (row.level, "", row.op, frozenset({row.lhs, row.rhs}))
+    return row.key
+
+
+def _check_no_modifier(row: Row, constant: float, at: str) -> None:
+    """Refuse a prior or starting value on a constant."""
+    given = "a prior" if row.prior else "" if math.isnan(row.value) else "a starting value"
+    if given:
+        free = f"NA*{row.rhs}" if row.kind == "loading" else f"NA*{row.lhs}"
+        raise SpecificationError(
+            f"{describe(row)} {at} has {given}, but it is fixed at {constant:g} (it may set the "
+            f"scale of a factor); free it with '{free}' and fix the scale elsewhere, or remove "
+            f"{given}"
+        )
+
+
+def _check_constant(row: Row) -> None:
+    if row.kind == "variance" and row.free == 0 and row.value < 0:
+        raise SpecificationError(
+            f"the variance {describe(row)} is fixed at {row.value:g}; a variance is at least 0"
+        )
+
+
+def _check_duplicates(parsed: ParsedModel) -> None:
+    seen: dict[tuple[str, str, str, frozenset[str] | str], Formula] = {}
+    for f in parsed.formulas:
+        row = Row(f.level, f.lhs, f.op, f.term.name)
+        first = seen.setdefault(_coordinate(row), f)
+        if first is not f:
+            raise SpecificationError(
+                f"{describe(row)} is written twice (lines {first.span.line} and "
+                f"{f.span.line}); keep one and join its modifiers, e.g. 'a*start(0.5)*x'"
+            )
+
+
+def _check_random_effects(parsed: ParsedModel, random: dict[str, Formula]) -> None:
+    kinds: dict[str, Row] = {}
+    for f in parsed.formulas:
+        name = f.term.modifiers.random
+        if name is None:
+            continue
+        row = Row(f.level, f.lhs, f.op, f.term.name)
+        if not parsed.two_level:
+            raise SpecificationError(
+                f'rv("{name}") {line(f)} lets a coefficient vary over clusters, but the model '
+                "has a single level; write 'level: within' and 'level: between' blocks"
+            )
+        if f.level == "between":
+            raise SpecificationError(
+                f'rv("{name}") {line(f)} stands on {describe(row)}; only coefficients of level '
+                "within vary over clusters, so remove rv() or move the formula to level within"
+            )
+        first = kinds.setdefault(name, row)
+        if first.kind != row.kind:
+            raise SpecificationError(
+                f'rv("{name}") stands on the {first.kind} {describe(first)} and on the '
+                f"{row.kind} {describe(row)} {line(f)}; give each its own name"
+            )

@@ -1,0 +1,168 @@
+"""From syntax tree to statements: the public ``parse`` and ``parse_expression``.
+
+Nothing is added or checked here that needs more than the text of one statement: defaults,
+variable roles and unknown names are the parameter table's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from lark import Token, Tree
+
+from bayes_msem.errors import nearest
+from bayes_msem.spec.expressions import Expression
+from bayes_msem.spec.sides import expression, terms, variables
+from bayes_msem.spec.statements import (
+    Constraint,
+    Definition,
+    Formula,
+    Level,
+    Operator,
+    ParsedModel,
+    Span,
+)
+from bayes_msem.spec.syntax import Culprit, span, syntax_tree
+
+__all__ = ["parse", "parse_expression"]
+
+_LEVELS: dict[str, Level] = {
+    "within": "within",
+    "1": "within",
+    "between": "between",
+    "2": "between",
+}
+_VALID_LEVELS = "Write 'level: within' (or 1) or 'level: between' (or 2)."
+
+
+def parse(text: str) -> ParsedModel:
+    """Read a model text.
+
+    Parameters
+    ----------
+    text
+        The model in lavaan-style syntax.
+
+    Returns
+    -------
+    ParsedModel
+        The statements in reading order, without any default added.
+
+    Raises
+    ------
+    ModelSyntaxError
+        If the text cannot be read; it holds line and column of the culprit. Syntax that lavaan
+        knows and this package does not support raises a subclass that is a
+        ``NotSupportedError`` as well.
+
+    Examples
+    --------
+    >>> model = parse("f =~ y1 + a*y2; f ~ x")
+    >>> [(formula.lhs, formula.op, formula.term.name) for formula in model.formulas]
+    [('f', '=~', 'y1'), ('f', '=~', 'y2'), ('f', '~', 'x')]
+    """
+    try:
+        return _parsed_model(syntax_tree(text, "model"), text)
+    except Culprit as culprit:
+        raise culprit.located(text) from None
+
+
+def parse_expression(text: str) -> Expression:
+    """Read one arithmetic expression, such as the right-hand side of ``:=``.
+
+    Parameters
+    ----------
+    text
+        The expression.
+
+    Raises
+    ------
+    ModelSyntaxError
+        If the text cannot be read.
+
+    Examples
+    --------
+    >>> print(parse_expression("a * (b + 2*c)"))
+    a*(b + 2*c)
+    """
+    try:
+        return expression(syntax_tree(text, "expression").children[0])
+    except Culprit as culprit:
+        raise culprit.located(text) from None
+
+
+# Statements ----------------------------------------------------------------------------------
+
+
+def _parsed_model(tree: Tree[Token], text: str) -> ParsedModel:
+    headers: dict[Level, Span] = {}
+    level: Level = "within"
+    formulas: list[Formula] = []
+    definitions: dict[str, Definition] = {}
+    constraints: list[Constraint] = []
+    for statement in cast("list[Tree[Token]]", tree.children):
+        if statement.data == "header":
+            if formulas and not headers:
+                raise Culprit(
+                    "This formula stands before the first 'level:'.",
+                    formulas[0].span,
+                    "In a two-level text every formula belongs below a 'level:' line.",
+                )
+            level = _level(statement, headers)
+            continue
+        operator = cast("Token", statement.children[1]).value
+        if operator == ":=":
+            _define(statement, definitions)
+        elif operator == "==":
+            left, _, right = statement.children
+            constraints.append(Constraint(expression(left), expression(right), span(statement)))
+        else:
+            formulas.extend(_formulas(level, statement))
+    if not (formulas or definitions or constraints):
+        raise Culprit(
+            "The model text holds no statement.",
+            next(iter(headers.values()), Span(1, 1, 1, 2)),
+            "Write at least one formula, for example 'y ~ x'.",
+        )
+    return ParsedModel(
+        text, bool(headers), tuple(formulas), tuple(definitions.values()), tuple(constraints)
+    )
+
+
+def _level(header: Tree[Token], headers: dict[Level, Span]) -> Level:
+    value = header.children[1]
+    if not isinstance(value, Token):
+        raise Culprit("This is not a level.", span(value), _VALID_LEVELS)
+    level = _LEVELS.get(value.lower())
+    if level is None:
+        problem = f"'{value}' is not a level{nearest(value.lower(), _LEVELS) or '.'}"
+        raise Culprit(problem, span(value), _VALID_LEVELS)
+    if level in headers:
+        raise Culprit(
+            f"A second block for level '{level}'; the first begins in line {headers[level].line}.",
+            span(header),
+            "Put all formulas of a level into one block.",
+        )
+    headers[level] = span(header)
+    return level
+
+
+def _define(statement: Tree[Token], definitions: dict[str, Definition]) -> None:
+    left, _, right = statement.children
+    if not (isinstance(left, Token) and left.type == "NAME"):
+        raise Culprit("Only one new name can stand left of ':='.", span(left))
+    if left.value in definitions:
+        line = definitions[left.value].span.line
+        raise Culprit(f"'{left}' was defined before, in line {line}.", span(left), "Rename one.")
+    definitions[left.value] = Definition(left.value, expression(right), span(statement))
+
+
+def _formulas(level: Level, statement: Tree[Token]) -> Iterator[Formula]:
+    left, operator, right = statement.children
+    op = cast("Operator", cast("Token", operator).value)
+    lhs = variables(left)  # first, so that errors come in reading order
+    rhs = terms(right, op)
+    for variable in lhs:
+        for term in rhs:
+            yield Formula(level, variable, op, term, span(statement))

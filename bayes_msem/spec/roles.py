@@ -1,0 +1,285 @@
+"""Variable roles: what each variable is, read from how the formulas use it.
+
+A variable's role follows from where it is written, as in lavaan:
+
+========================  ==================================================================
+role                      use
+========================  ==================================================================
+split                     observed, written at both levels: latent within + between part
+covariate                 observed, level 1 only, nothing but a predictor: conditioned on (x)
+within-only               observed, level 1 only, any other use; every modelled variable of a
+                          single-level model
+cluster-level covariate   observed, level 2 only, nothing but a predictor: conditioned on (w)
+cluster-level             observed, level 2 only, any other use: modelled
+within / between factor   stands left of ``=~`` at that level
+random effect             named in ``rv()`` at level 1: a variable of level 2
+========================  ==================================================================
+
+"Any other use" is being an outcome or an indicator, or standing in ``~~`` or ``~ 1``: who
+writes a variance, covariance or mean of a predictor asks for a model of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.spec.statements import Formula, Level, ParsedModel
+from bayes_msem.spec.table import Role
+
+__all__ = ["LevelUse", "assign_roles", "level_use", "line", "random_names"]
+
+LEVELS: tuple[Level, Level] = ("within", "between")
+_FACTOR: dict[str, Role] = {"within": "within factor", "between": "between factor"}
+
+
+@dataclass(frozen=True, slots=True)
+class LevelUse:
+    """How the formulas of one level use each variable; all names in order of appearance."""
+
+    level: Level
+    names: tuple[str, ...]
+    measured: dict[str, tuple[str, ...]]  # factor -> its indicators
+    outcomes: tuple[str, ...]
+    predictors: tuple[str, ...]
+    covarying: tuple[str, ...]  # written in `~~` or `~ 1`
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Variables left of ``=~``."""
+        return tuple(self.measured)
+
+    @property
+    def indicators(self) -> tuple[str, ...]:
+        """Variables right of ``=~``."""
+        return tuple(dict.fromkeys(v for vs in self.measured.values() for v in vs))
+
+    def is_exogenous(self, name: str) -> bool:
+        """Whether nothing points at the variable."""
+        return name not in self.outcomes and name not in self.indicators
+
+    def is_childless(self, name: str) -> bool:
+        """Whether the variable predicts nothing and is no indicator."""
+        return name not in self.predictors and name not in self.indicators
+
+    def is_pure_predictor(self, name: str) -> bool:
+        """Whether the variable is a predictor and nothing else."""
+        return name in self.predictors and self.is_exogenous(name) and name not in self.covarying
+
+
+def level_use(formulas: Iterable[Formula], level: Level, *, extra: Sequence[str] = ()) -> LevelUse:
+    """Collect how one level uses its variables.
+
+    Parameters
+    ----------
+    formulas
+        All formulas of the model.
+    level
+        The level to look at.
+    extra
+        Variables of the level that no formula need mention: random effects.
+    """
+    mine = [f for f in formulas if f.level == level]
+    named = [n for f in mine for n in (f.lhs, f.term.name) if n != "1"]
+    measured: dict[str, tuple[str, ...]] = {}
+    for f in mine:
+        if f.op == "=~":
+            measured[f.lhs] = (*measured.get(f.lhs, ()), f.term.name)
+    slopes = [f for f in mine if f.op == "~" and f.term.name != "1"]
+    moments = [f for f in mine if f.op == "~~" or f.term.name == "1"]
+    return LevelUse(
+        level=level,
+        names=tuple(dict.fromkeys([*named, *extra])),
+        measured=measured,
+        outcomes=tuple(dict.fromkeys(f.lhs for f in slopes)),
+        predictors=tuple(dict.fromkeys(f.term.name for f in slopes)),
+        covarying=tuple(
+            dict.fromkeys(n for f in moments for n in (f.lhs, f.term.name) if n != "1")
+        ),
+    )
+
+
+def random_names(parsed: ParsedModel) -> dict[str, Formula]:
+    """Return the names given in ``rv()``, each with the first formula that uses it."""
+    found: dict[str, Formula] = {}
+    for f in parsed.formulas:
+        if f.term.modifiers.random is not None:
+            found.setdefault(f.term.modifiers.random, f)
+    return found
+
+
+def line(formula: Formula) -> str:
+    """Return where a formula stands, for use in messages."""
+    return f"(line {formula.span.line})"
+
+
+def assign_roles(
+    parsed: ParsedModel, columns: Sequence[str], *, cluster: str | None
+) -> dict[tuple[str, str], Role]:
+    """Return the role of each variable at each level.
+
+    Parameters
+    ----------
+    parsed
+        The statements.
+    columns
+        Columns of the data.
+    cluster
+        The column that identifies clusters; None for single-level models.
+
+    Returns
+    -------
+    dict
+        (level, variable) -> role, level 1 first, each level in order of appearance.
+
+    Raises
+    ------
+    SpecificationError
+        If the levels do not fit ``cluster``, or a name is unknown, ambiguous, or used at a
+        level where it does not exist.
+    """
+    _check_levels(parsed, cluster)
+    random = random_names(parsed)
+    within = level_use(parsed.formulas, "within")
+    between = level_use(parsed.formulas, "between", extra=tuple(random))
+    for name, formula in random.items():
+        _check_random_name(name, formula, (within, between), columns)
+    for formula in parsed.formulas:
+        _check_formula(formula, (within, between), columns, cluster, tuple(random))
+    for use in (within, between):
+        _check_circles(use)
+    return {
+        (use.level, name): _role(name, use, other, random)
+        for use, other in ((within, between), (between, within))
+        for name in use.names
+    }
+
+
+def _role(name: str, use: LevelUse, other: LevelUse, random: Iterable[str]) -> Role:
+    if name in use.factors:
+        return _FACTOR[use.level]
+    if name in random:
+        return "random effect"
+    if name in other.names:
+        return "split"
+    if use.level == "within":
+        return "covariate" if use.is_pure_predictor(name) else "within-only"
+    return "cluster-level covariate" if use.is_pure_predictor(name) else "cluster-level"
+
+
+def _check_levels(parsed: ParsedModel, cluster: str | None) -> None:
+    if not parsed.formulas:
+        raise SpecificationError(
+            "the model text declares no variables; write at least one formula such as 'y ~ x'"
+        )
+    if parsed.two_level and cluster is None:
+        raise SpecificationError(
+            "the model text has 'level:' blocks, but no cluster column was given; "
+            'say which column identifies the clusters, e.g. cluster="school"'
+        )
+    if not parsed.two_level and cluster is not None:
+        raise SpecificationError(
+            f"cluster={cluster!r} was given, but the model text has no 'level:' blocks; "
+            "write 'level: within' and 'level: between', or leave out cluster"
+        )
+    present = {f.level for f in parsed.formulas}
+    for level, other in (LEVELS, LEVELS[::-1]):
+        if parsed.two_level and level not in present:
+            raise SpecificationError(
+                f"the model text has no formulas for 'level: {level}', only for "
+                f"'level: {other}'; a two-level model needs both (at least variances, "
+                "e.g. 'y ~~ y')"
+            )
+
+
+def _check_random_name(
+    name: str, formula: Formula, uses: tuple[LevelUse, LevelUse], columns: Sequence[str]
+) -> None:
+    what = ""
+    if name in columns:
+        what = "a column of the data"
+    elif any(name in use.factors for use in uses):
+        what = "a factor"
+    if what:
+        raise SpecificationError(
+            f"rv(\"{name}\") {line(formula)} names a random effect, but '{name}' is already "
+            f"{what}; choose another name"
+        )
+
+
+def _check_formula(
+    formula: Formula,
+    uses: tuple[LevelUse, LevelUse],
+    columns: Sequence[str],
+    cluster: str | None,
+    random: Sequence[str],
+) -> None:
+    lhs, rhs = formula.lhs, formula.term.name
+    if lhs == rhs and formula.op != "~~":
+        what = {"=~": "measured by", "~": "regressed on"}[formula.op]
+        raise SpecificationError(
+            f"'{lhs}' is {what} itself at level {formula.level} {line(formula)}; "
+            f"remove '{rhs}' from the right-hand side"
+        )
+    if formula.op == "=~" and lhs in columns and lhs != cluster:
+        raise SpecificationError(
+            f"factor '{lhs}' {line(formula)} is also a column of the data; "
+            "give the factor another name"
+        )
+    for name in (lhs, rhs):
+        if name != "1":
+            _check_name(name, formula, uses, columns, cluster, random)
+
+
+def _check_name(
+    name: str,
+    formula: Formula,
+    uses: tuple[LevelUse, LevelUse],
+    columns: Sequence[str],
+    cluster: str | None,
+    random: Sequence[str],
+) -> None:
+    here, other = uses if formula.level == "within" else uses[::-1]
+    at = f"at level {formula.level} {line(formula)}"
+    if name == cluster:
+        raise SpecificationError(
+            f"the cluster column '{name}' is used as a variable {at}; "
+            "it only says which rows belong together, so remove it from the formulas"
+        )
+    if name in here.factors or name in columns:
+        return
+    if name in random:
+        if formula.level == "between":
+            return
+        raise SpecificationError(
+            f"random effect '{name}' is used {at}, but it varies between clusters only; "
+            "use it at level between"
+        )
+    if name in other.factors:
+        raise SpecificationError(
+            f"'{name}' is used {at}, but it is a factor of level {other.level}; define a "
+            f"factor at level {formula.level} as well ('{name} =~ ...' there) or move the formula"
+        )
+    known = [*columns, *here.factors, *(random if formula.level == "between" else ())]
+    raise SpecificationError(
+        f"unknown variable '{name}' {at}: neither a column of the data nor a factor"
+        f"{nearest(name, known) or '.'} Correct the name, or define it as a factor with "
+        f"'{name} =~ ...' at this level"
+    )
+
+
+def _check_circles(use: LevelUse) -> None:
+    def walk(factor: str, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        if factor in path:
+            yield (*path[path.index(factor) :], factor)
+            return
+        for indicator in use.measured.get(factor, ()):
+            yield from walk(indicator, (*path, factor))
+
+    for factor in use.factors:
+        for circle in walk(factor, ()):
+            raise SpecificationError(
+                f"factors measure each other in a circle at level {use.level}: "
+                f"{' =~ '.join(circle)}; remove one of these loadings"
+            )

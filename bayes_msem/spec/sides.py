@@ -1,0 +1,353 @@
+"""Reads the two sides of an operator from the syntax tree.
+
+A side of ``=~ ~ ~~`` is a sum of terms, a term is a product ``modifier * modifier * variable``;
+a side of ``:= ==`` is an expression. What does not fit raises :class:`Culprit`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from lark import Token, Tree
+
+from bayes_msem.errors import nearest
+from bayes_msem.spec.expressions import (
+    FUNCTIONS,
+    Binary,
+    BinaryOperator,
+    Call,
+    Expression,
+    Name,
+    Negate,
+    Number,
+    evaluate,
+    names,
+)
+from bayes_msem.spec.statements import Modifiers, Operator, Span, Term
+from bayes_msem.spec.syntax import Culprit, Node, span
+
+__all__ = ["expression", "terms", "variables"]
+
+# Left-hand sides -----------------------------------------------------------------------------
+
+
+def variables(side: Node) -> tuple[str, ...]:
+    """Return the variables of a left-hand side."""
+    found: list[str] = []
+    for node in _summands(side):
+        _refuse_lavaan_calls(node)
+        if isinstance(node, Tree) and node.data == "multiply":
+            raise Culprit(
+                "Modifiers cannot stand on the left-hand side.",
+                span(node),
+                "Put them before a variable on the right-hand side.",
+            )
+        name = _variable(node)
+        if name == "1":
+            raise Culprit("A number cannot stand on the left-hand side.", span(node))
+        if name in found:
+            raise Culprit(f"'{name}' stands twice on the left-hand side.", span(node))
+        found.append(name)
+    return tuple(found)
+
+
+def _summands(side: Node) -> Iterator[Node]:
+    """Yield the terms of a sum in reading order (a loop: sums may be very long)."""
+    reverse: list[Node] = []
+    while isinstance(side, Tree) and side.data in {"add", "subtract"}:
+        left, right = side.children
+        if side.data == "subtract":
+            raise Culprit(
+                "Terms cannot be subtracted.",
+                span(right),
+                "Join terms by '+'. Write -1*x to fix a coefficient, 0*1 to remove an intercept.",
+            )
+        reverse.append(right)
+        side = left
+    yield side
+    yield from reversed(reverse)
+
+
+def _factors(term: Node) -> Iterator[Node]:
+    if isinstance(term, Tree) and term.data == "multiply":
+        yield from _factors(term.children[0])
+        yield term.children[1]
+    else:
+        yield term
+
+
+def _variable(node: Node) -> str:
+    """Return the name of a variable, or ``"1"``."""
+    if isinstance(node, Tree):
+        raise _no_variable(node)
+    if node.type == "STRING":
+        raise Culprit(
+            "A variable's name stands without quotes.", span(node), f"Write {node.value[1:-1]}."
+        )
+    if node.type == "NUMBER" and node.value != "1":
+        raise Culprit(
+            f"'{node}' is not a variable.",
+            span(node),
+            f"Write {node}*x to fix the coefficient of x, {node}*1 to fix an intercept.",
+        )
+    if node.value == "NA":
+        raise Culprit("'NA' is not a variable.", span(node), "Write NA*x to free a coefficient.")
+    return str(node)
+
+
+def _no_variable(node: Tree[Token]) -> Culprit:
+    if node.data == "call":
+        function = cast("Token", node.children[0]).value
+        if function in _MODIFIER_FUNCTIONS:
+            return Culprit(
+                f"A variable is missing after {function}().",
+                span(node),
+                f"Write {function}(...)*x.",
+            )
+        return Culprit(
+            f"'{function}(...)' is not a variable.",
+            span(node),
+            "Compute it as a column of the data and use that column's name.",
+        )
+    problem, suggestion = {
+        "group": ("Parentheses cannot group terms.", "Write out each term."),
+        "negate": ("A variable has no sign.", "Write -1*x to fix the coefficient at -1."),
+    }.get(
+        node.data,
+        (
+            "A variable cannot be divided or raised to a power here.",
+            "Compute it as a column of the data and use that column's name.",
+        ),
+    )
+    return Culprit(problem, span(node), suggestion)
+
+
+# Terms and their modifiers -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Modifier:
+    """One factor before a variable: the field of ``Modifiers`` it sets, and its value."""
+
+    field: str
+    value: float | str | bool
+    span: Span
+
+
+_MODIFIER_FUNCTIONS = {
+    "equal": 'equal("a")',
+    "label": 'label("a")',
+    "prior": 'prior("normal(0, 1)")',
+    "rv": 'rv("slope")',
+    "start": "start(0.5)",
+}
+_FIELD_OF_FUNCTION = {"equal": "label", "rv": "random"}
+_WORDS = {
+    "fixed": "a fixed value",
+    "free": "NA",
+    "label": "a label",
+    "prior": "a prior",
+    "random": "rv()",
+    "start": "a starting value",
+}
+_MOVE = "Give it to the rows of the rv() name in the between block."
+_CONTRADICTIONS = {
+    ("fixed", "free"): "NA frees a coefficient, a number fixes it.",
+    ("fixed", "prior"): "A fixed coefficient has no prior; a label may stay.",
+    ("fixed", "random"): "A coefficient is either fixed or varies over clusters.",
+    ("fixed", "start"): "A fixed coefficient has no starting value.",
+    ("label", "random"): f"A coefficient that varies over clusters is no parameter. {_MOVE}",
+    ("prior", "random"): f"A coefficient that varies over clusters is no parameter. {_MOVE}",
+    ("random", "start"): f"A coefficient that varies over clusters is no parameter. {_MOVE}",
+}
+_NAME = re.compile(r"(?:[^\W\d]|\.(?!\d))[\w.]*")
+
+
+def terms(side: Node, op: Operator) -> tuple[Term, ...]:
+    """Return the terms of a right-hand side, repeated variables (lavaan's form) merged."""
+    places: dict[str, Span] = {}
+    given: dict[str, list[_Modifier]] = {}
+    for node in _summands(side):
+        name, modifiers = _term(node, op)
+        if name in given and not (given[name] and modifiers):
+            raise Culprit(
+                f"'{name}' stands twice in this formula.",
+                span(node),
+                "Remove one, or give each its own modifier.",
+            )
+        places.setdefault(name, span(node))
+        given.setdefault(name, []).extend(modifiers)
+    return tuple(Term(name, _combined(given[name]), place) for name, place in places.items())
+
+
+def _term(node: Node, op: Operator) -> tuple[str, list[_Modifier]]:
+    *before, last = _factors(node)
+    _refuse_lavaan_calls(*before, last)
+    if before and isinstance(last, Token) and last.type == "NUMBER" and last.value != "1":
+        raise Culprit(
+            f"'{last}' is not a variable.",
+            span(last),
+            f"Modifiers stand before the variable: {last}*x.",
+        )
+    name = _variable(last)
+    if name == "1" and op != "~":
+        raise Culprit(
+            f"'1' cannot stand right of '{op}'.", span(last), "Write an intercept as y ~ 1."
+        )
+    return name, [_modifier(factor) for factor in before]
+
+
+def _modifier(node: Node) -> _Modifier:
+    place = span(node)
+    if isinstance(node, Token) and node.type == "NAME":
+        if node.value == "NA":
+            return _Modifier("free", True, place)
+        return _Modifier("label", node.value, place)
+    if isinstance(node, Token) and node.type == "STRING":
+        raise Culprit("Text is not a modifier.", place, f"Write label({node})*x for a label.")
+    if isinstance(node, Tree) and node.data == "call":
+        function = cast("Token", node.children[0]).value
+        if function in _MODIFIER_FUNCTIONS:
+            field = _FIELD_OF_FUNCTION.get(function, function)
+            return _Modifier(field, _argument(function, node), place)
+        if function not in FUNCTIONS:
+            raise Culprit(
+                f"Unknown modifier '{function}()'{nearest(function, _MODIFIER_FUNCTIONS) or '.'}",
+                span(node.children[0]),
+                f"Modifiers: {', '.join(_MODIFIER_FUNCTIONS.values())}.",
+            )
+    return _Modifier("fixed", _constant(node), place)
+
+
+def _argument(function: str, call: Tree[Token]) -> float | str:
+    example = f"Write it like {_MODIFIER_FUNCTIONS[function]}."
+    if len(call.children) != 2:
+        raise Culprit(f"{function}() takes one argument.", span(call), example)
+    argument = call.children[1]
+    if function == "start":
+        if isinstance(argument, Token) and argument.type == "STRING":
+            raise Culprit("start() takes a number.", span(argument), example)
+        return _constant(argument)
+    if not (isinstance(argument, Token) and argument.type == "STRING"):
+        raise Culprit(f"{function}() takes text in quotes.", span(argument), example)
+    content = str(argument)[1:-1].strip()
+    if not content:
+        raise Culprit(f"{function}() is given an empty text.", span(argument), example)
+    if function != "prior" and (content == "NA" or not _NAME.fullmatch(content)):
+        raise Culprit(
+            f"'{content}' is not a name.",
+            span(argument),
+            f"Names hold letters, digits, '.' and '_' and do not start with a digit. {example}",
+        )
+    return content
+
+
+def _constant(node: Node) -> float:
+    """Return the value of an expression without names, such as ``-1`` or ``1/3``."""
+    constant = expression(node)
+    if found := names(constant):
+        raise Culprit(
+            f"'{found[0]}' cannot be part of a number.",
+            span(node),
+            "A modifier is a number, a label, NA or a function. "
+            "Write relations between labels as 'b == 2*a'.",
+        )
+    with np.errstate(all="ignore"):
+        value = float(evaluate(constant, {}))
+    if not math.isfinite(value):
+        raise Culprit("This number is not finite.", span(node))
+    return value
+
+
+def _combined(modifiers: list[_Modifier]) -> Modifiers:
+    fields: dict[str, Any] = {}
+    for modifier in modifiers:
+        if modifier.field in fields:
+            raise Culprit(
+                f"This gives {_WORDS[modifier.field]} for the second time.",
+                modifier.span,
+                "Keep one of the two.",
+            )
+        for earlier in fields:
+            first, second = sorted((earlier, modifier.field))
+            if reason := _CONTRADICTIONS.get((first, second)):
+                raise Culprit(
+                    f"This gives {_WORDS[modifier.field]}, which contradicts {_WORDS[earlier]}.",
+                    modifier.span,
+                    reason,
+                )
+        fields[modifier.field] = modifier.value
+    return Modifiers(**fields)
+
+
+_LAVAAN_CALLS = {
+    "c": ("Several groups, as in c(...), are not supported.", "Give one modifier."),
+    "efa": ("Exploratory factor blocks, efa(...), are not supported.", "Write out the loadings."),
+    "lower": ("Bounds are not supported.", 'Choose a prior instead: prior("halfnormal(1)")*x.'),
+    "upper": ("Bounds are not supported.", 'Choose a prior instead: prior("beta(2, 2)")*x.'),
+}
+
+
+def _refuse_lavaan_calls(*nodes: Node) -> None:
+    for node in nodes:
+        for factor in _factors(node):
+            if isinstance(factor, Tree) and factor.data == "call":
+                function = cast("Token", factor.children[0]).value
+                if function in _LAVAAN_CALLS:
+                    problem, suggestion = _LAVAAN_CALLS[function]
+                    raise Culprit(problem, span(factor), suggestion, supported=False)
+
+
+# Expressions ---------------------------------------------------------------------------------
+
+_BINARY: dict[str, BinaryOperator] = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "power": "^",
+}
+
+
+def expression(node: Node) -> Expression:
+    """Return the expression that a node holds."""
+    if isinstance(node, Token):
+        return _leaf(node)
+    match node.data:
+        case "group":
+            return expression(node.children[0])
+        case "negate":
+            return Negate(expression(node.children[0]))
+        case "call":
+            return _call(node)
+    left, right = node.children
+    return Binary(_BINARY[node.data], expression(left), expression(right))
+
+
+def _leaf(token: Token) -> Expression:
+    if token.type == "NAME":
+        return Name(token.value)
+    if token.type == "STRING":
+        raise Culprit("Text cannot stand in an expression.", span(token), "Remove the quotes.")
+    value = float(token)
+    if not math.isfinite(value):
+        raise Culprit("This number is not finite.", span(token))
+    return Number(value)
+
+
+def _call(node: Tree[Token]) -> Expression:
+    function = cast("Token", node.children[0])
+    if function.value not in FUNCTIONS:
+        raise Culprit(
+            f"Unknown function '{function}()'{nearest(function.value, FUNCTIONS) or '.'}",
+            span(function),
+            f"Functions: {', '.join(FUNCTIONS)}.",
+        )
+    if len(node.children) != 2:
+        raise Culprit(f"{function}() takes one argument.", span(node))
+    return Call(function.value, expression(node.children[1]))

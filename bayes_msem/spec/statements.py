@@ -1,0 +1,91 @@
+"""Statements: what the parser reads from the model text, before any default is added."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bayes_msem.spec.expressions import Expression
+
+Level = Literal["within", "between"]
+Operator = Literal["=~", "~", "~~"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a piece of text stands; all numbers count from 1, ``end_column`` is exclusive."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Modifiers:
+    """What stands before the ``*`` of a term.
+
+    ``fixed`` is a number (``0.5*x``), ``free`` is True for ``NA*x``; ``label`` an equality
+    label (``a*x``, ``equal("a")*x``, ``label("a")*x``); ``start`` a starting value; ``prior``
+    the text inside ``prior("...")``; ``random`` the name inside ``rv("...")``.
+    """
+
+    fixed: float | None = None
+    free: bool = False
+    label: str | None = None
+    start: float | None = None
+    prior: str | None = None
+    random: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One variable on the right-hand side; ``name`` is ``"1"`` for an intercept."""
+
+    name: str
+    modifiers: Modifiers
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """``lhs op rhs`` with a single variable on the left and a single term on the right.
+
+    The parser expands ``f1 + f2 ~ x + y`` into four of these, in reading order. ``level`` is
+    ``"within"`` in a text without ``level:`` headers.
+    """
+
+    level: Level
+    lhs: str
+    op: Operator
+    term: Term
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """``name := expression``."""
+
+    name: str
+    expression: Expression
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """``left == right``."""
+
+    left: Expression
+    right: Expression
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedModel:
+    """All statements of one model text, in reading order."""
+
+    text: str = field(compare=False)
+    two_level: bool
+    formulas: tuple[Formula, ...]
+    definitions: tuple[Definition, ...]
+    constraints: tuple[Constraint, ...]

@@ -1,0 +1,355 @@
+"""From model text to syntax tree: tokens, line layout, LALR, and what to say when that fails.
+
+The tree is still free of meaning (see ``grammar.lark``); ``parser.py`` reads it. Both raise
+:class:`Culprit` at the place that is wrong, and :meth:`Culprit.located` turns it into the
+error that users see.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Literal, cast
+
+from lark import Lark, Token, Tree, UnexpectedToken
+from lark.lark import PostLex
+
+from bayes_msem.errors import ModelSyntaxError, NotSupportedError
+from bayes_msem.spec.statements import Span
+
+__all__ = ["Culprit", "Node", "UnsupportedSyntaxError", "span", "syntax_tree"]
+
+Node = Tree[Token] | Token
+
+# Tokens after which a formula must go on, on this line or on the next.
+_DANGLING = frozenset({"OPERATOR", "PLUS", "MINUS", "STAR", "SLASH", "CIRCUMFLEX", "COMMA"})
+# Tokens that continue the line before them.
+_CONTINUING = frozenset({"PLUS", "STAR"})
+# Tokens that end and that begin something complete: a sign is missing between the two.
+_COMPLETE = frozenset({"NAME", "NUMBER", "STRING", "RPAR"})
+_BEGINNING = frozenset({"NAME", "NUMBER", "STRING", "LPAR", "LEVEL"})
+_ENDS = frozenset({"$END", "_SEPARATOR", "LEVEL"})
+
+# Line ends that str.splitlines knows, `\n` and `\r\n` apart: one character each.
+_RARE_NEWLINE = re.compile("\r(?!\n)|[\v\f\x1c-\x1e\x85\u2028\u2029]")
+
+_VALID_OPERATORS = "Valid operators: =~ (loading), ~ (regression), ~~ ((co)variance), :=, ==."
+
+
+class UnsupportedSyntaxError(ModelSyntaxError, NotSupportedError):
+    """Syntax that lavaan knows and this package cannot fulfil."""
+
+
+class Culprit(Exception):
+    """Something wrong at a place in the text; carries what the user's error will say."""
+
+    def __init__(
+        self, problem: str, place: Span, suggestion: str = "", *, supported: bool = True
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.place = place
+        self.suggestion = suggestion
+        self.supported = supported
+
+    def located(self, text: str) -> ModelSyntaxError:
+        """Return the user's error, with ``text`` to quote from."""
+        place = self.place
+        end = place.end_column
+        if place.end_line > place.line:
+            end = len(text.splitlines()[place.line - 1].rstrip()) + 1
+        error = ModelSyntaxError if self.supported else UnsupportedSyntaxError
+        return error(
+            self.problem,
+            text=text,
+            line=place.line,
+            column=place.column,
+            width=end - place.column,
+            suggestion=self.suggestion,
+        )
+
+
+def span(first: Node, last: Node | None = None) -> Span:
+    """Return where a node stands, or everything from ``first`` to ``last``."""
+    start = first if isinstance(first, Token) else first.meta
+    end = start if last is None else last if isinstance(last, Token) else last.meta
+    assert start.line is not None
+    assert start.column is not None
+    assert end.end_line is not None
+    assert end.end_column is not None
+    return Span(start.line, start.column, end.end_line, end.end_column)
+
+
+def syntax_tree(text: str, start: Literal["model", "expression"]) -> Tree[Token]:
+    """Return the syntax tree of a text; raises :class:`Culprit`."""
+    lark = _lark()
+    parser = lark.parse_interactive(start=start)
+    fed: list[Token] = []
+    try:
+        for token in lark.lex(_RARE_NEWLINE.sub("\n", text)):
+            parser.feed_token(token)
+            fed.append(token)
+        end = Token.new_borrow_pos("$END", "", fed[-1]) if fed else Token("$END", "")
+        return cast("Tree[Token]", parser.feed_token(end))
+    except UnexpectedToken as error:
+        if start == "expression":
+            raise _expression_diagnosis(fed, error.token) from None
+        raise _diagnosis(fed, error.token) from None
+
+
+@cache
+def _lark() -> Lark:
+    return Lark(
+        files("bayes_msem.spec").joinpath("grammar.lark").read_text(encoding="utf-8"),
+        parser="lalr",
+        lexer="basic",
+        start=["model", "expression"],
+        propagate_positions=True,
+        maybe_placeholders=False,
+        postlex=_Layout(),
+    )
+
+
+class _Layout(PostLex):
+    """Decides which newlines end a statement, and stops at tokens that have no place here."""
+
+    always_accept = (
+        "FOREIGN_ARROW",
+        "FOREIGN_HEADER",
+        "FOREIGN_OPERATOR",
+        "NEWLINE",
+        "SEMICOLON",
+        "STRAY",
+        "UNCLOSED_STRING",
+    )
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        """Yield the tokens of the grammar."""
+        previous: Token | None = None
+        broken = ended = False
+        parentheses: list[Token] = []
+        for token in stream:
+            if token.type == "NEWLINE":
+                broken = True
+                continue
+            _refuse_foreign(token)
+            _balance(parentheses, token)
+            if token.type == "SEMICOLON":
+                ended = True
+                continue
+            if previous is not None:
+                inside = bool(parentheses) or token.type == "RPAR"
+                if ended or (broken and not inside and not _continues(previous, token)):
+                    yield Token.new_borrow_pos("_SEPARATOR", ";", previous)
+            yield token
+            previous, broken, ended = token, False, False
+        if parentheses:
+            raise _unclosed(parentheses[-1])
+
+
+def _continues(previous: Token, token: Token) -> bool:
+    return previous.type in _DANGLING or token.type in _CONTINUING
+
+
+def _balance(parentheses: list[Token], token: Token) -> None:
+    """Keep the stack of open parentheses."""
+    if token.type == "LPAR":
+        parentheses.append(token)
+    elif token.type == "RPAR":
+        if not parentheses:
+            raise Culprit("This ')' closes nothing.", span(token), "Remove it, or add a '('.")
+        parentheses.pop()
+    elif parentheses and token.type in {"OPERATOR", "LEVEL", "SEMICOLON"}:
+        raise _unclosed(parentheses[-1])
+
+
+def _unclosed(parenthesis: Token) -> Culprit:
+    return Culprit("This '(' is never closed.", span(parenthesis), "Add a ')'.")
+
+
+# Tokens outside the grammar ------------------------------------------------------------------
+
+_UNSUPPORTED_OPERATORS = {
+    "|": (
+        "Thresholds ('|') of ordered outcomes are not supported.",
+        "Leave the line out: all outcomes are treated as continuous.",
+    ),
+    "<~": (
+        "Formative factors ('<~') are not supported.",
+        "Use a reflective factor (f =~ y1 + y2), or compute the composite as a data column.",
+    ),
+    "~*~": ("Scaling factors ('~*~') are not supported.", "Leave the line out."),
+    ":": (
+        "Interaction terms ('x1:x2') are not supported.",
+        "Compute the product as a column of the data and use that column.",
+    ),
+}
+_INEQUALITY = (
+    'Choose a prior with the wanted support instead, for example prior("halfnormal(1)")*x.'
+)
+_WRONG_OPERATORS = {
+    "=": "Write '=~' for a loading, ':=' for a definition or '==' for a constraint.",
+    "->": "Write the outcome first: 'y ~ x' instead of 'x -> y', 'f =~ y' for a factor.",
+    "<-": "Write 'y ~ x' instead of 'y <- x'.",
+    "<->": "Write '~~' for a (co)variance.",
+    "=~~": "Did you mean '=~'?",
+    "~=": "Did you mean '=~'?",
+    "~~~": "Did you mean '~~'?",
+    "===": "Did you mean '=='?",
+    "=:": "Did you mean ':='?",
+}
+# What word processors and web pages make of the plain characters.
+_TYPOGRAPHIC = {
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", 'Use straight quotes: ".'),
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u0060\u00b4", "Use straight quotes: '."),
+    **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014", "Use the plain minus sign: -."),
+    **dict.fromkeys("\u00d7\u00b7\u2217\u22c5", "Use the plain asterisk: *."),
+    **dict.fromkeys("\u223c\u02dc\uff5e", "Use the plain tilde: ~."),
+}
+_NAME_RULE = (
+    "Names hold letters, digits, '.' and '_' and do not start with a digit; "
+    "rename other columns of the data."
+)
+
+
+def _refuse_foreign(token: Token) -> None:
+    match token.type:
+        case "FOREIGN_HEADER":
+            raise Culprit(
+                f"Blocks by '{token.value}' are not supported: there is no multi-group analysis.",
+                span(token),
+                "Only 'level: within' and 'level: between' head a block.",
+                supported=False,
+            )
+        case "FOREIGN_ARROW" | "FOREIGN_OPERATOR":
+            raise _wrong_operator(token)
+        case "UNCLOSED_STRING":
+            raise Culprit(
+                "This quote is never closed.",
+                span(token),
+                f"Add a closing {token.value[0]} on the same line.",
+            )
+        case "STRAY":
+            raise Culprit(
+                f"Unexpected character '{token.value}'.",
+                span(token),
+                _TYPOGRAPHIC.get(token.value, _NAME_RULE),
+            )
+
+
+def _wrong_operator(token: Token) -> Culprit:
+    operator = token.value
+    if operator in _UNSUPPORTED_OPERATORS:
+        problem, suggestion = _UNSUPPORTED_OPERATORS[operator]
+        return Culprit(problem, span(token), suggestion, supported=False)
+    if operator in {"<", ">", "<=", ">="}:
+        problem = f"Inequality constraints ('{operator}') are not supported."
+        return Culprit(problem, span(token), _INEQUALITY, supported=False)
+    suggestion = _WRONG_OPERATORS.get(operator, "")
+    return Culprit(
+        f"Unknown operator '{operator}'.", span(token), f"{suggestion} {_VALID_OPERATORS}".lstrip()
+    )
+
+
+# Tokens of the grammar at the wrong place ----------------------------------------------------
+
+
+def _diagnosis(fed: list[Token], token: Token) -> Culprit:
+    """Say why ``token`` cannot follow the tokens ``fed`` so far."""
+    begin = max((i + 1 for i, t in enumerate(fed) if t.type == "_SEPARATOR"), default=0)
+    statement = fed[begin:]
+    if token.type == "OPERATOR":
+        return _operator_diagnosis(statement, token)
+    if not statement:
+        return _misplaced(None, token)
+    previous = statement[-1]
+    same_line = previous.line == token.line and token.type != "$END"
+    if token.type in _ENDS and not (token.type == "LEVEL" and same_line):
+        if previous.type in _DANGLING:
+            return _dangling(previous)
+        if previous.type == "LEVEL":
+            return Culprit(
+                "'level:' without a value.", span(previous), "Write 'level: within' or 'between'."
+            )
+        return Culprit(
+            "This statement has no operator.", span(statement[0], previous), _VALID_OPERATORS
+        )
+    if not same_line and (parentheses := _open(statement)):
+        return _unclosed(parentheses[-1])  # it swallowed the end of its line
+    return _misplaced(previous, token)
+
+
+def _open(statement: list[Token]) -> list[Token]:
+    parentheses: list[Token] = []
+    for token in statement:
+        _balance(parentheses, token)
+    return parentheses
+
+
+def _operator_diagnosis(statement: list[Token], token: Token) -> Culprit:
+    if not statement:
+        return Culprit(
+            f"Nothing stands left of '{token.value}'.",
+            span(token),
+            "Every statement begins with a variable, label or new name.",
+        )
+    # `f =~` or `y ~ x +` took the line below for its continuation.
+    for previous, following in zip(statement[-2::-1], statement[:0:-1], strict=True):
+        if previous.type in _DANGLING and span(previous).end_line < span(following).line:
+            return _dangling(previous)
+    if statement[-1].type == "OPERATOR":
+        return Culprit(
+            f"'{token.value}' follows '{statement[-1].value}' directly.",
+            span(token),
+            _VALID_OPERATORS,
+        )
+    if any(t.type == "OPERATOR" for t in statement):
+        return Culprit(
+            f"A second operator, '{token.value}', in one statement.",
+            span(token),
+            "Begin a new line, or put ';' between two statements.",
+        )
+    return _misplaced(statement[-1], token)
+
+
+def _expression_diagnosis(fed: list[Token], token: Token) -> Culprit:
+    if not fed and token.type == "$END":
+        return Culprit("The expression is empty.", Span(1, 1, 1, 2))
+    if token.type in {"OPERATOR", "LEVEL"}:
+        return Culprit(f"'{token.value}' cannot stand in an expression.", span(token))
+    if token.type == "_SEPARATOR":
+        return Culprit("The expression goes on after its end.", span(token), "Use one line.")
+    if token.type == "$END":
+        return _dangling(fed[-1])
+    return _misplaced(fed[-1] if fed else None, token)
+
+
+def _dangling(token: Token) -> Culprit:
+    return Culprit(
+        f"Nothing stands right of '{token.value}'.",
+        span(token),
+        "Complete the statement, or remove the sign." if token.type != "OPERATOR" else "",
+    )
+
+
+def _misplaced(previous: Token | None, token: Token) -> Culprit:
+    if previous is not None and previous.type in _COMPLETE and token.type in _BEGINNING:
+        adjacent = previous.end_pos == token.start_pos
+        if adjacent and previous.type == "NUMBER" and token.type in {"NAME", "NUMBER"}:
+            return Culprit(
+                f"'{previous.value}{token.value}' is neither a number nor a name.",
+                span(previous, token),
+                _NAME_RULE,
+            )
+        return Culprit(
+            f"'{token.value}' follows '{previous.value}' without a sign between them.",
+            span(token),
+            "Put '+' between terms; begin a new line or put ';' between statements.",
+        )
+    if token.type == "COMMA":
+        return Culprit("Unexpected ','.", span(token), "Put '+' between terms.")
+    return Culprit(
+        f"Unexpected '{token.value}'.", span(token), "A variable, number or modifier goes here."
+    )

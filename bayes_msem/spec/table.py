@@ -1,0 +1,91 @@
+"""The parameter table: one row per coordinate (level, lhs, op, rhs) of the model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from bayes_msem.spec.expressions import Expression
+from bayes_msem.spec.statements import Definition
+
+RowKey = tuple[str, str, str, str]
+Kind = Literal["loading", "regression", "intercept", "variance", "covariance", "defined"]
+Role = Literal[
+    "split",  # observed at both levels: latent within + between part
+    "within-only",  # level-1 outcome or indicator without a between part
+    "covariate",  # level-1 predictor, conditioned on (x)
+    "cluster-level",  # level-2 outcome or indicator, modelled (z)
+    "cluster-level covariate",  # level-2 predictor, conditioned on (w)
+    "within factor",
+    "between factor",
+    "random effect",  # level-2 variable created by rv()
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the parameter table.
+
+    ``free`` numbers the free parameters from 1; equal numbers are equal parameters, 0 is a
+    constant. ``value`` is the constant or the starting value (NaN: none given). ``random`` is
+    the name given in ``rv()``; such a row has ``free == 0`` and its distribution stands in the
+    between-level rows of that name. Intercepts have ``op == "~"`` and ``rhs == "1"``.
+    """
+
+    level: str
+    lhs: str
+    op: str
+    rhs: str
+    label: str = ""
+    free: int = 0
+    value: float = math.nan
+    prior: str = ""
+    random: str = ""
+    origin: Literal["user", "default"] = "user"
+
+    @property
+    def key(self) -> RowKey:
+        """The coordinate (level, lhs, op, rhs)."""
+        return (self.level, self.lhs, self.op, self.rhs)
+
+    @property
+    def kind(self) -> Kind:
+        """What sort of coefficient this is."""
+        if self.op == "=~":
+            return "loading"
+        if self.op == ":=":
+            return "defined"
+        if self.op == "~":
+            return "intercept" if self.rhs == "1" else "regression"
+        return "variance" if self.lhs == self.rhs else "covariance"
+
+
+@dataclass(frozen=True, slots=True)
+class ConstrainedRow:
+    """A row whose value is an expression of labels: ``label == expression``."""
+
+    label: str
+    expression: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterTable:
+    """All rows with the roles of all variables.
+
+    Rows come in the order within, between, defined, and inside a level in lavaan's order:
+    loadings, regressions, (co)variances as written and then those added by default,
+    intercepts. ``roles`` maps (level, variable) to its role; a split variable has an entry for
+    each level. ``definitions`` keep their expressions as written; the expressions of
+    ``constraints`` are rewritten to hold labels of free rows only.
+    """
+
+    rows: tuple[Row, ...]
+    roles: dict[tuple[str, str], Role]
+    definitions: tuple[Definition, ...]
+    constraints: tuple[ConstrainedRow, ...]
+    two_level: bool
+
+    def variables(self, level: str, *roles: Role) -> tuple[str, ...]:
+        """Names of the variables of ``level`` with one of ``roles``, in order of appearance."""
+        return tuple(v for (lev, v), r in self.roles.items() if lev == level and r in roles)

@@ -1,0 +1,384 @@
+"""Priors the user sets, and the completed table.
+
+A prior can be set for one row, for a label, for all rows of a kind at one level, or for all rows
+of a kind. Of several that hold for a parameter the most specific wins:
+
+1. a row: ``("within", "fw", "=~", "y2")``, ``"within: fw =~ y2"``, or ``"fw =~ y2"`` where only
+   one level has such a free row; ``prior("...")`` in the model text;
+2. a label: ``"bw"``;
+3. a level and a kind, ``("within", "loading")`` or ``("within", "=~")``;
+4. a level and ``"~~"``: ``("between", "~~")``;
+5. a kind, ``"loading"`` or ``"=~"``;
+6. ``"~~"``.
+
+Kinds are loading (``=~``), regression (``~``), intercept (``~1``), variance or sd, and
+covariance. ``"~~"`` alone stands for the variances if the family is one of positive numbers, for
+the correlations if it is lkj or beta, and for covariances without a correlation otherwise.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bayes_msem.errors import MsemError, NotSupportedError, SpecificationError
+from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
+from bayes_msem.spec.default_priors import default_priors
+from bayes_msem.spec.priors import Prior, fit_to_kind, read_prior
+from bayes_msem.spec.scales import Scales
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
+
+__all__ = ["resolve_priors"]
+
+_LEVELS = {"within": "within", "between": "between", "1": "within", "2": "between"}
+_KINDS = {
+    "=~": "loading",
+    "~": "regression",
+    "~1": "intercept",
+    "~~": "~~",
+    "loading": "loading",
+    "regression": "regression",
+    "intercept": "intercept",
+    "variance": "variance",
+    "sd": "variance",
+    "covariance": "covariance",
+}
+_ROW_TEXT = re.compile(r"\s*(?:(\w+)\s*:(?!=)\s*)?(\S+?)\s*(=~|~~|~|:=)\s*(\S+)\s*")
+_SHOWN_KEYS = 12
+_ROW, _LABEL = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A prior the user asks for: where it was written, how specific it is, and its rows."""
+
+    source: str
+    rank: int
+    rows: tuple[Row, ...]
+    prior: Prior
+
+
+def resolve_priors(
+    table: ParameterTable, scales: Scales, user: Mapping[Any, str | Prior] | None = None
+) -> tuple[ParameterTable, dict[int, Prior]]:
+    """Give every free parameter its prior: the user's where there is one, else the default.
+
+    Parameters
+    ----------
+    table
+        The parameter table, with ``prior("...")`` of the model text in ``Row.prior``.
+    scales
+        Location and scale of the observed variables.
+    user
+        Prior, or its text, by row, label or kind (see the top of this module).
+
+    Returns
+    -------
+    table : ParameterTable
+        The same table with the full prior text in every free row.
+    priors : dict
+        Prior by free number.
+
+    Raises
+    ------
+    SpecificationError
+        A key that names nothing, a row that is not free, a family that does not suit, a row
+        set twice, or priors that contradict each other.
+    NotSupportedError
+        A prior of a variance or precision; a label that joins parameters of different kinds.
+    """
+    parameters = _rows_by_parameter(table)
+    priors = default_priors(table, scales)
+    blocks = [b for level in ("within", "between") for b in covariance_blocks(table, level)]
+    requests = _text_requests(table) + _user_requests(table, user, blocks)
+    _check_set_once(requests)
+    for free, rows in parameters.items():
+        chosen = _most_specific(rows, requests)
+        if chosen is not None:
+            priors[free] = chosen
+    for block in blocks:
+        _check_block(block, priors)
+    filled = tuple(replace(r, prior=str(priors[r.free])) if r.free else r for r in table.rows)
+    return replace(table, rows=filled), priors
+
+
+def _text_requests(table: ParameterTable) -> list[_Request]:
+    requests = []
+    for row in table.rows:
+        if row.prior:
+            source = f'prior("{row.prior}") of {_name(row)} in the model text'
+            rows = _only_free([row], source)
+            requests.append(_Request(source, _ROW, rows, _fitted(row.prior, rows, source)))
+    return requests
+
+
+def _user_requests(
+    table: ParameterTable, user: Mapping[Any, str | Prior] | None, blocks: list[CovarianceBlock]
+) -> list[_Request]:
+    if user is None:
+        return []
+    if not isinstance(user, Mapping):
+        raise SpecificationError(
+            "priors must be a mapping such as {'fw =~ y2': 'normal(0.8, 0.2)'}, not "
+            f"{type(user).__name__}"
+        )
+    correlated = {free for b in blocks if b.pattern != "direct" for free in b.free}
+    requests = []
+    for key, value in user.items():
+        source = f"priors[{key!r}]"
+        pattern = _pattern(key, table)
+        if pattern is None:
+            rank, rows = _named_rows(key, table, source)
+            requests.append(_Request(source, rank, rows, _fitted(value, rows, source)))
+        else:
+            requests.append(_pattern_request(pattern, value, table, source, correlated))
+    return requests
+
+
+# Keys ------------------------------------------------------------------------------------------
+
+
+def _pattern(key: Any, table: ParameterTable) -> tuple[str, str] | None:
+    """Read (level or "", kind or "~~") from a key; None if it is a row or a label."""
+    if isinstance(key, str):
+        word = key.strip()
+        is_label = any(r.label == word for r in table.rows)
+        return ("", _KINDS[word]) if word in _KINDS and not is_label else None
+    if isinstance(key, tuple) and len(key) == 2:
+        level, kind = _LEVELS.get(str(key[0])), _KINDS.get(str(key[1]))
+        if level is None or kind is None:
+            raise SpecificationError(
+                f"priors[{key!r}]: a key of two parts is (level, kind) with level 'within' or "
+                f"'between' and a kind out of {', '.join(_KINDS)}"
+            )
+        return level, kind
+    return None
+
+
+def _pattern_request(
+    pattern: tuple[str, str],
+    value: str | Prior,
+    table: ParameterTable,
+    source: str,
+    correlated: set[int],
+) -> _Request:
+    level, kind = pattern
+    rank = 2 + (kind == "~~") + 2 * (not level)
+    with _told(source):
+        prior = _read(value)
+    on_correlation = prior.definition.support == "correlation"
+    if kind == "~~":
+        is_sd = prior.scale == "sd" or (prior.scale == "" and prior.is_positive)
+        kind = "variance" if is_sd and not on_correlation else "covariance"
+    rows = tuple(
+        r
+        for r in table.rows
+        if r.free
+        and r.kind == kind
+        and (not level or r.level == level)
+        and (kind != "covariance" or (r.free in correlated) == on_correlation)
+    )
+    if not rows:
+        where = f"at the {level} level" if level else "in the model"
+        what = {True: " with a correlation", False: " without a correlation"}[on_correlation]
+        what = f"free {kind}{what if kind == 'covariance' else ''}"
+        raise SpecificationError(
+            f"{source}: there is no {what} {where} that {prior} could hold for; "
+            f"{_valid_keys(str(pattern[1]), table)}"
+        )
+    return _Request(source, rank, rows, _fitted(prior, rows, source))
+
+
+def _named_rows(key: Any, table: ParameterTable, source: str) -> tuple[int, tuple[Row, ...]]:
+    if isinstance(key, str):
+        word = key.strip()
+        labelled = [
+            r for r in table.rows if word and word == (r.lhs if r.kind == "defined" else r.label)
+        ]
+        if labelled:
+            return _LABEL, _only_free(labelled, source)
+        match = _ROW_TEXT.fullmatch(key)
+        level, *coordinate = match.groups(default="") if match else ("",)
+    elif isinstance(key, tuple) and len(key) in (3, 4):
+        level, *coordinate = ["", *map(str, key)][-4:]
+    else:
+        raise SpecificationError(
+            f"{source}: a key is a row (level, lhs, op, rhs), a text such as 'fw =~ y2', a "
+            f"label, or (level, kind); {_valid_keys(str(key), table)}"
+        )
+    rows = [r for r in table.rows if coordinate and _is_at(r, level, coordinate)]
+    if not rows:
+        text = key if isinstance(key, str) else f"{level}: {' '.join(coordinate)}"
+        raise SpecificationError(f"{source} names nothing; {_valid_keys(text, table)}")
+    free = [r for r in rows if r.free]
+    if len(free) > 1:
+        raise SpecificationError(
+            f"{source} is ambiguous: write {' or '.join(repr(_name(r)) for r in free)}"
+        )
+    return _ROW, _only_free(free or rows[:1], source)
+
+
+def _is_at(row: Row, level: str, coordinate: list[str]) -> bool:
+    if level and row.level != _LEVELS.get(level):
+        return False
+    written = [row.lhs, row.op, row.rhs]
+    return coordinate == written or (row.op == "~~" and coordinate == written[::-1])
+
+
+def _only_free(rows: Iterable[Row], source: str) -> tuple[Row, ...]:
+    """Return the rows, all of which must be free parameters."""
+    for row in rows:
+        if row.free:
+            continue
+        if row.kind == "defined":
+            why = "it is defined by an expression; set priors of the parameters in it"
+        elif row.random:
+            why = (
+                f"it varies over clusters; set 'between: {row.random} ~ 1' for its mean and "
+                f"'between: {row.random} ~~ {row.random}' for its standard deviation"
+            )
+        elif row.value == row.value:  # not NaN
+            why = f"it is fixed at {row.value:g}; free it with NA* or drop its prior"
+        else:
+            why = "it follows from a constraint; set priors of the labels on its right side"
+        raise SpecificationError(f"{source}: {_name(row)} cannot have a prior, {why}")
+    return tuple(rows)
+
+
+def _valid_keys(text: str, table: ParameterTable) -> str:
+    """List the keys that would have been valid, nearest first."""
+    free = [r for r in table.rows if r.free]
+    keys = [_name(r) for r in free] + [r.label for r in free if r.label]
+    keys = list(dict.fromkeys(keys))
+
+    def likeness(key: str) -> float:
+        # Without its level as well: the user may have left that out.
+        forms = {key, key.split(": ", 1)[-1]}
+        return max(difflib.SequenceMatcher(None, text, form).ratio() for form in forms)
+
+    keys.sort(key=likeness, reverse=True)
+    more = len(keys) - _SHOWN_KEYS
+    shown = ", ".join(repr(k) for k in keys[:_SHOWN_KEYS])
+    tail = f" and {more} more (see the parameter table)" if more > 0 else ""
+    return f"valid keys, nearest first: {shown}{tail}; or all rows of a kind: {', '.join(_KINDS)}"
+
+
+# Values ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _told(source: str) -> Iterator[None]:
+    """Say in every error where the prior was written."""
+    try:
+        yield
+    except MsemError as error:
+        raise type(error)(f"{source}: {error}") from None
+
+
+def _read(value: str | Prior) -> Prior:
+    if isinstance(value, Prior):
+        return value
+    if isinstance(value, str):
+        return read_prior(value)
+    raise SpecificationError(
+        f"a prior is a text such as 'normal(0, 1)' or a Prior, not {type(value).__name__}"
+    )
+
+
+def _fitted(value: str | Prior, rows: tuple[Row, ...], source: str) -> Prior:
+    with _told(source):
+        return fit_to_kind(_read(value), rows[0].kind)
+
+
+# Choice and consistency ------------------------------------------------------------------------
+
+
+def _rows_by_parameter(table: ParameterTable) -> dict[int, list[Row]]:
+    """Rows of each free number, which must all have their prior on the same scale."""
+    groups: dict[int, list[Row]] = {}
+    for row in table.rows:
+        if row.free:
+            groups.setdefault(row.free, []).append(row)
+    for rows in groups.values():
+        scales = {r.kind if r.op == "~~" else "coefficient": r for r in rows}
+        if len(scales) > 1:
+            names = " and ".join(f"the {kind} {_name(r)}" for kind, r in scales.items())
+            raise NotSupportedError(
+                f"label '{rows[0].label}' makes {names} equal, but their priors are on different "
+                "scales; give them labels of their own"
+            )
+    return groups
+
+
+def _check_set_once(requests: list[_Request]) -> None:
+    first: dict[tuple[int, RowKey], _Request] = {}
+    for request in requests:
+        for row in request.rows:
+            other = first.setdefault((request.rank, row.key), request)
+            if other is not request:
+                raise SpecificationError(
+                    f"the prior of {_name(row)} is set twice: {other.source} and "
+                    f"{request.source}; keep one"
+                )
+
+
+def _most_specific(rows: list[Row], requests: list[_Request]) -> Prior | None:
+    """Return the most specific prior asked for any of the rows of one parameter."""
+    keys = {r.key for r in rows}
+    asked = [q for q in requests if keys & {r.key for r in q.rows}]
+    if not asked:
+        return None
+    rank = min(q.rank for q in asked)
+    best = {q.prior: q for q in asked if q.rank == rank}
+    if len(best) > 1:
+        wishes = " and ".join(f"{q.prior} by {q.source}" for q in best.values())
+        raise SpecificationError(
+            f"rows {', '.join(_name(r) for r in rows)} share the label '{rows[0].label}' and are "
+            f"one parameter, but get different priors: {wishes}; keep one, or set it by the "
+            f"label: priors={{'{rows[0].label}': ...}}"
+        )
+    return next(iter(best))
+
+
+def _check_block(block: CovarianceBlock, priors: dict[int, Prior]) -> None:
+    """Check that the rows of a block agree: a correlation matrix has one density."""
+    members = ", ".join(block.variables)
+    for (a, b), free in zip(block.edges, block.free, strict=True):
+        prior, name = priors[free], f"'{block.level}: {b} ~~ {a}'"
+        if block.pattern == "direct" and prior.scale == "cor":
+            raise SpecificationError(
+                f"the prior {prior} of {name} is on a correlation, but the covariances of "
+                f"{members} are parameters themselves (they leave out pairs in a way that "
+                "correlations cannot, or one is fixed or shared by a label); write for instance "
+                "normal(0, 1)[cov]"
+            )
+        if block.pattern != "direct" and prior.scale != "cor":
+            raise SpecificationError(
+                f"the prior {prior} of {name} is on the covariance, but its parameter is the "
+                "correlation; write lkj(2)" + (" or beta(2, 2)" if len(block.free) == 1 else "")
+            )
+        if block.pattern != "direct" and prior.family == "beta" and len(block.free) > 1:
+            raise SpecificationError(
+                f"the prior {prior} of {name} is for a pair, but {members} covary as a block, "
+                "whose correlations bound each other; write the same lkj(eta) for all of them: "
+                f"priors={{('{block.level}', 'covariance'): 'lkj(2)'}}"
+            )
+    if block.pattern != "direct" and len({priors[f] for f in block.free}) > 1:
+        listed = ", ".join(
+            f"{b} ~~ {a}: {priors[f]}" for (a, b), f in zip(block.edges, block.free, strict=True)
+        )
+        raise SpecificationError(
+            f"{members} covary as a block at the {block.level} level, whose correlation matrix "
+            f"has one prior, det(R)^(eta - 1), but its rows differ ({listed}); set them together: "
+            f"priors={{('{block.level}', 'covariance'): 'lkj(2)'}}"
+        )
+
+
+def _name(row: Row) -> str:
+    """Text of a row as a key: level and formula."""
+    formula = f"{row.lhs} {row.op} {row.rhs}"
+    return f"{row.level}: {formula}" if row.level else formula

@@ -1,0 +1,1 @@
+"""From the parameter table to matrices: templates, parameters, implied moments."""

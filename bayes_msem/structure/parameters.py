@@ -1,0 +1,231 @@
+"""The sampled parameters: their order, their groups, and their map to table values.
+
+NUTS sees a vector x, the concatenation of a few *groups* (one per level, kind of coefficient and
+prior family). The likelihood needs theta, the values of the table rows. Element by element
+
+    identity     theta = x                      loadings, regressions, intercepts, direct covariances
+    square       theta = x^2                    variances; x is the standard deviation
+    correlation  theta = R_ik sd_i sd_k         covariances; z = 2 x - 1 is a canonical partial
+                                                correlation (see bayes_msem.spec.covariance)
+
+so that priors stand on the scales people think in, and positive definiteness is built in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
+from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.table import Kind, ParameterTable, Row
+
+IntArray = NDArray[np.int64]
+
+IDENTITY, SQUARE, CORRELATION = 0, 1, 2
+
+GROUP_NAMES: dict[Kind, str] = {
+    "loading": "loading",
+    "regression": "regression",
+    "intercept": "intercept",
+    "variance": "sd",
+    "covariance": "partial_correlation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that share a random variable in the PyMC model.
+
+    ``arguments`` has shape (n_arguments, n_parameters); ``labels`` are the coordinates shown to
+    the user, one per parameter.
+    """
+
+    name: str
+    level: str
+    kind: Kind
+    family: str
+    free: tuple[int, ...]
+    labels: tuple[str, ...]
+    arguments: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Covariance blocks of all levels, flattened for the kernel.
+
+    Attributes
+    ----------
+    size
+        Number of variables of each block.
+    sd_source
+        For every variable of every block: position of its SD in x, or -1 - i for entry i of
+        ``sd_constant``.
+    sd_constant
+        Standard deviations that are fixed.
+    edge_count
+        Number of edges of each block.
+    edge_row, edge_column
+        Position of the later and the earlier variable of each edge inside its block.
+    edge_position
+        Position of the edge's parameter in x (and in theta).
+    """
+
+    size: IntArray
+    sd_source: IntArray
+    sd_constant: NDArray[np.float64]
+    edge_count: IntArray
+    edge_row: IntArray
+    edge_column: IntArray
+    edge_position: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """All free parameters.
+
+    Attributes
+    ----------
+    groups
+        In the order of x.
+    position
+        Free number -> position in x and theta.
+    transform
+        IDENTITY, SQUARE or CORRELATION for each element, shape (n_parameters,).
+    blocks
+        The covariance blocks in which CORRELATION elements stand.
+    rows
+        First table row of each element.
+    """
+
+    groups: tuple[Group, ...]
+    position: dict[int, int]
+    transform: IntArray
+    blocks: Blocks
+    rows: tuple[Row, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of free parameters."""
+        return len(self.rows)
+
+
+def row_label(row: Row) -> str:
+    """Coordinate label of a row inside its level, e.g. ``"fw =~ y2"``."""
+    return f"{row.lhs} {row.op} {row.rhs}"
+
+
+def build_parameters(table: ParameterTable, priors: dict[int, Prior]) -> Parameters:
+    """Order the free parameters, group them by prior family, and find their transforms.
+
+    Parameters
+    ----------
+    table
+        The parameter table.
+    priors
+        Free number -> prior.
+
+    Returns
+    -------
+    Parameters
+    """
+    first: dict[int, Row] = {}
+    for row in table.rows:
+        if row.free:
+            first.setdefault(row.free, row)
+    blocks = [b for lev in ("within", "between") for b in covariance_blocks(table, lev)]
+    beta_shapes = _beta_shapes(blocks, priors)
+    groups = _groups(first, priors, beta_shapes)
+    order = [f for g in groups for f in g.free]
+    position = {f: i for i, f in enumerate(order)}
+    correlated = {f for b in blocks if b.pattern != "direct" for f in b.free}
+    transform = [
+        SQUARE if first[f].kind == "variance" else CORRELATION if f in correlated else IDENTITY
+        for f in order
+    ]
+    return Parameters(
+        groups=tuple(groups),
+        position=position,
+        transform=np.array(transform, dtype=np.int64),
+        blocks=_flatten([b for b in blocks if b.pattern != "direct"], table, position),
+        rows=tuple(first[f] for f in order),
+    )
+
+
+def _beta_shapes(
+    blocks: list[CovarianceBlock], priors: dict[int, Prior]
+) -> dict[int, tuple[float, float]]:
+    """Beta(a, b) parameters on (z + 1) / 2 for every correlation."""
+    shapes: dict[int, tuple[float, float]] = {}
+    for block in blocks:
+        if block.pattern == "direct":
+            continue
+        for edge, free in zip(block.edges, block.free, strict=True):
+            prior = priors[free]
+            if prior.family == "beta":
+                shapes[free] = (prior.arguments[0], prior.arguments[1])
+            else:
+                shape = block.beta_shape(edge, prior.arguments[0])
+                shapes[free] = (shape, shape)
+    return shapes
+
+
+def _groups(
+    first: dict[int, Row], priors: dict[int, Prior], beta_shapes: dict[int, tuple[float, float]]
+) -> list[Group]:
+    members: dict[tuple[str, Kind, str], list[int]] = {}
+    for free, row in first.items():
+        family = "beta" if free in beta_shapes else priors[free].family
+        members.setdefault((row.level, row.kind, family), []).append(free)
+    stems = [(level, kind) for level, kind, _ in members]
+    groups = []
+    for (level, kind, family), free in members.items():
+        direct = kind == "covariance" and family != "beta"
+        stem = f"{level}_{'covariance' if direct else GROUP_NAMES[kind]}"
+        alone = stems.count((level, kind)) == 1 or direct
+        arguments = [beta_shapes.get(f, priors[f].arguments) for f in free]
+        groups.append(
+            Group(
+                name=stem if alone or family == "beta" else f"{stem}_{family}",
+                level=level,
+                kind=kind,
+                family=family,
+                free=tuple(free),
+                labels=tuple(row_label(first[f]) for f in free),
+                arguments=np.array(arguments, dtype=np.float64).T.copy(),
+            )
+        )
+    return groups
+
+
+def _flatten(
+    blocks: list[CovarianceBlock], table: ParameterTable, position: dict[int, int]
+) -> Blocks:
+    variances = {(r.level, r.lhs): r for r in table.rows if r.kind == "variance"}
+    sd_source: list[int] = []
+    sd_constant: list[float] = []
+    edge_row: list[int] = []
+    edge_column: list[int] = []
+    for block in blocks:
+        place = {v: i for i, v in enumerate(block.variables)}
+        for variable in block.variables:
+            row = variances[(block.level, variable)]
+            if row.free:
+                sd_source.append(position[row.free])
+            else:
+                sd_source.append(-1 - len(sd_constant))
+                sd_constant.append(float(np.sqrt(row.value)))
+        edge_row += [place[later] for later, _ in block.edges]
+        edge_column += [place[earlier] for _, earlier in block.edges]
+    edges = [position[f] for block in blocks for f in block.free]
+    return Blocks(
+        size=np.array([len(b.variables) for b in blocks], dtype=np.int64),
+        sd_source=np.array(sd_source, dtype=np.int64),
+        sd_constant=np.array(sd_constant, dtype=np.float64),
+        edge_count=np.array([len(b.edges) for b in blocks], dtype=np.int64),
+        edge_row=np.array(edge_row, dtype=np.int64),
+        edge_column=np.array(edge_column, dtype=np.int64),
+        edge_position=np.array(edges, dtype=np.int64),
+    )

@@ -1,0 +1,242 @@
+"""Matrix templates: where each row of the parameter table stands in the model matrices.
+
+At each level the modelled variables v (observed outcomes and latent variables) follow
+
+    v = K d + B v + z ,   z ~ N(0, Psi) ,   observed = F v
+
+with d = (1, x, w) the design vector shared by both levels (the within level uses the columns of
+1 and x, the between level those of 1 and w). Hence, with T = F (I - B)^-1,
+
+    Sigma = T Psi T' ,     C = T K        (mean of the observed variables: C d).
+
+A template lists the non-zero cells of B, Psi and K as (row, column, source), where ``source``
+points into the value vector
+
+    values = (theta, constants) ,
+
+theta being the free parameters followed by the rows that are expressions of others. Nothing here
+knows about priors or data values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.spec.table import ParameterTable, Row
+
+IntArray = NDArray[np.int64]
+
+MODELLED: dict[str, tuple[str, ...]] = {
+    "within": ("split", "within-only", "within factor"),
+    "between": ("split", "within-only", "cluster-level", "between factor", "random effect"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Non-zero cells of one matrix: rows, columns and sources, each of shape (n_cells,)."""
+
+    row: IntArray
+    column: IntArray
+    source: IntArray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True, slots=True)
+class LevelTemplate:
+    """The matrices of one level.
+
+    Attributes
+    ----------
+    names
+        Modelled variables, length m.
+    observed_variable, observed_position
+        Positions of the observed ones among ``names`` and in the outcome vector (y, z).
+    b, psi, k
+        Cells of B (m x m), of the lower triangle of Psi (m x m), and of K (m x D).
+    recursive
+        True if B has no cycles; then the cells of B are sorted such that all cells of row i come
+        before those of column i.
+    """
+
+    names: tuple[str, ...]
+    observed_variable: IntArray
+    observed_position: IntArray
+    b: Cells
+    psi: Cells
+    k: Cells
+    recursive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """Templates of both levels and the constants their cells refer to.
+
+    Attributes
+    ----------
+    within, between
+        ``between`` is None for single-level models.
+    outcomes
+        Observed outcomes (y, z), length P; the first ``p`` have a within part.
+    design
+        Names of the design vector d, starting with "1", length D.
+    constants
+        Fixed values, shape (n_constants,).
+    sources
+        Row key -> position in the value vector, for all rows of the table that have a cell.
+    n_theta
+        Number of free parameters and constrained rows, the length of theta.
+    """
+
+    within: LevelTemplate
+    between: LevelTemplate | None
+    outcomes: tuple[str, ...]
+    p: int
+    design: tuple[str, ...]
+    constants: NDArray[np.float64]
+    sources: dict[tuple[str, str, str, str], int]
+    n_theta: int
+
+
+def build_templates(
+    table: ParameterTable,
+    *,
+    y_names: tuple[str, ...],
+    z_names: tuple[str, ...],
+    x_names: tuple[str, ...],
+    w_names: tuple[str, ...],
+    position: dict[int, int],
+) -> Templates:
+    """Build the matrix templates.
+
+    Parameters
+    ----------
+    table
+        The parameter table, without random effects.
+    y_names, z_names, x_names, w_names
+        Level-1 outcomes, cluster-level outcomes, and covariates of each level.
+    position
+        Free number -> position in theta.
+
+    Returns
+    -------
+    Templates
+    """
+    sources, constants, n_theta = _sources(table, position)
+    outcomes = (*y_names, *z_names)
+    design = ("1", *x_names, *w_names)
+    levels = {}
+    for level in ("within", "between") if table.two_level else ("within",):
+        levels[level] = _level(table, level, outcomes, design, sources)
+    return Templates(
+        within=levels["within"],
+        between=levels.get("between"),
+        outcomes=outcomes,
+        p=len(y_names),
+        design=design,
+        constants=np.asarray(constants, dtype=np.float64),
+        sources=sources,
+        n_theta=n_theta,
+    )
+
+
+def _sources(
+    table: ParameterTable, position: dict[int, int]
+) -> tuple[dict[tuple[str, str, str, str], int], list[float], int]:
+    """Place every row in the value vector (theta, constants)."""
+    labels = {c.label: len(position) + i for i, c in enumerate(table.constraints)}
+    n_theta = len(position) + len(labels)
+    sources: dict[tuple[str, str, str, str], int] = {}
+    constants: list[float] = []
+    for row in table.rows:
+        if row.kind == "defined":
+            continue
+        if row.free:
+            sources[row.key] = position[row.free]
+        elif row.label in labels:
+            sources[row.key] = labels[row.label]
+        else:
+            sources[row.key] = n_theta + len(constants)
+            constants.append(row.value)
+    return sources, constants, n_theta
+
+
+def _level(
+    table: ParameterTable,
+    level: str,
+    outcomes: tuple[str, ...],
+    design: tuple[str, ...],
+    sources: dict[tuple[str, str, str, str], int],
+) -> LevelTemplate:
+    names = tuple(
+        v for (lev, v), role in table.roles.items() if lev == level and role in MODELLED[level]
+    )
+    index = {v: i for i, v in enumerate(names)}
+    column = {v: i for i, v in enumerate(design)}
+    b: list[tuple[int, int, int]] = []
+    psi: list[tuple[int, int, int]] = []
+    k: list[tuple[int, int, int]] = []
+    for row in table.rows:
+        if row.level != level or row.kind == "defined":
+            continue
+        source = sources[row.key]
+        if row.kind in ("variance", "covariance"):
+            i, j = sorted((index[row.lhs], index[row.rhs]), reverse=True)
+            psi.append((i, j, source))
+        elif row.kind == "loading":
+            b.append((index[row.rhs], index[row.lhs], source))
+        elif row.rhs in index:
+            b.append((index[row.lhs], index[row.rhs], source))
+        else:
+            k.append((index[row.lhs], column[row.rhs], source))
+    ordered = _topological(b, len(names))
+    observed = [(index[v], o) for o, v in enumerate(outcomes) if v in index]
+    return LevelTemplate(
+        names=names,
+        observed_variable=np.array([i for i, _ in observed], dtype=np.int64),
+        observed_position=np.array([o for _, o in observed], dtype=np.int64),
+        b=_cells(b if ordered is None else ordered),
+        psi=_cells(psi),
+        k=_cells(k),
+        recursive=ordered is not None,
+    )
+
+
+def _topological(
+    cells: list[tuple[int, int, int]], n_variables: int
+) -> list[tuple[int, int, int]] | None:
+    """Sort cells of B so that row i is complete before column i is used; None if cyclic.
+
+    T = F + T B is filled column by column: column k of T needs the columns of all variables
+    that k points at, so sinks come first.
+    """
+    remaining = {v: {i for i, j, _ in cells if j == v} for v in range(n_variables)}
+    done: list[int] = []
+    while remaining:
+        ready = [v for v, targets in remaining.items() if targets <= set(done)]
+        if not ready:
+            return None
+        for v in ready:
+            del remaining[v]
+        done.extend(ready)
+    rank = {v: r for r, v in enumerate(done)}
+    return sorted(cells, key=lambda c: (rank[c[1]], c[0]))
+
+
+def _cells(cells: list[tuple[int, int, int]]) -> Cells:
+    array = np.array(cells, dtype=np.int64).reshape(-1, 3)
+    return Cells(*(np.ascontiguousarray(array[:, i]) for i in range(3)))
+
+
+def rows_by_position(table: ParameterTable, position: dict[int, int]) -> list[Row]:
+    """Return the first row of each free parameter, in the order of theta."""
+    first: dict[int, Row] = {}
+    for row in table.rows:
+        if row.free:
+            first.setdefault(row.free, row)
+    return [first[f] for f in sorted(first, key=position.__getitem__)]
