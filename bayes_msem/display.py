@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.posterior.tables import grouped_text, terminal_width
 from bayes_msem.spec.table import ParameterTable, Role
 
 _ROLES: dict[Role, str] = {
@@ -25,6 +27,7 @@ _SINGLE_LEVEL: dict[Role, str] = {
     "covariate": "covariate (conditioned on)",
     "within factor": "factor",
 }
+_SCALES = {"sd": "the standard deviation", "cor": "the correlation", "cov": "the covariance"}
 
 
 def describe_model(
@@ -52,6 +55,7 @@ def describe_model(
     Returns
     -------
     str
+        Lines no longer than the terminal is wide, except where a name is.
     """
     kind = "Two-level" if table.two_level else "Single-level"
     parts = [
@@ -59,9 +63,9 @@ def describe_model(
         _describe_data(observed),
         _describe_roles(table),
         _describe_parameters(parameters),
-        plan,
+        "\n".join(_wrapped(line) for line in plan.splitlines()),
     ]
-    parts += [f"Note: {note}" for note in notes]
+    parts += [_wrapped(f"Note: {note}") for note in notes]
     return "\n\n".join(parts)
 
 
@@ -83,25 +87,30 @@ def _describe_roles(table: ParameterTable) -> str:
         found = members.setdefault(role, [])
         if variable not in found:
             found.append(variable)
-    width = max(len(names[role]) for role in members)
-    lines = [f"  {names[role]:<{width}}  {', '.join(v)}" for role, v in members.items()]
-    return "\n".join(["Variables:", *lines])
+    lines = ["Variables:"]
+    for role, variables in members.items():
+        lines.append(_wrapped(f"  {names[role]}: {', '.join(variables)}"))
+    return "\n".join(lines)
 
 
 def _describe_parameters(parameters: pd.DataFrame) -> str:
     shown = parameters.copy()
     shown["value"] = ["" if np.isnan(v) else f"{v:g}" for v in shown["value"]]
-    for column in ("label", "random"):
-        if not shown[column].any():
-            shown = shown.drop(columns=column)
-    body = shown.to_string(index=False, justify="left").splitlines()
     free = parameters.loc[parameters["free"] > 0, "free"].nunique()
     head = (
-        f"Parameters: {free} free (free = 0: constant, value = the constant or starting value). "
-        "Rows x ~~ x are variances."
+        f"Parameters: {free} free. Rows x ~~ x are variances. Equal numbers under 'free' are "
+        "equal parameters; 0 is not free. 'value' is the constant, or the starting value if free."
     )
-    scales = (
-        "Priors marked [sd] are on the standard deviation, [cor] on the correlation, [cov] on "
-        "the covariance."
-    )
-    return "\n".join([head, scales, *(f"  {line}" for line in body)])
+    if parameters["random"].any():
+        head += " 'random' is the name given in rv(); its mean and variance are rows of that name."
+    used = [s for s in _SCALES if parameters["prior"].str.endswith(f"[{s}]").any()]
+    if used:
+        meanings = ", ".join(f"[{s}] on {_SCALES[s]}" for s in used)
+        head += f" Scale of priors: {meanings}, all others on the parameter itself."
+    return f"{_wrapped(head)}\n{textwrap.indent(grouped_text(shown), '  ')}"
+
+
+def _wrapped(line: str) -> str:
+    """Break a line where the terminal ends; keep its indentation, plus two columns."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(line, terminal_width(), subsequent_indent=f"{indent}  ")

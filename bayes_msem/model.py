@@ -15,7 +15,7 @@ import xarray as xr
 
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
-from bayes_msem.build.pymc_model import build_pymc_model, observed_matrix
+from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
@@ -31,7 +31,7 @@ from bayes_msem.errors import (
 from bayes_msem.fit import Fit
 from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.likelihood.plan import Plan, make_plan
-from bayes_msem.posterior.draws import derived_variables
+from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.display import describe_model
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
@@ -110,8 +110,9 @@ class Model:
         self._notes = tuple(advice(self._observed))
         for note in self._notes:
             warnings.warn(note, SmallSampleWarning, stacklevel=2)
-        for note in counting_rule(self._table):
-            warnings.warn(str(note), IdentificationWarning, stacklevel=2)
+        for count in counting_rule(self._table):
+            if not count.is_identifiable:
+                warnings.warn(str(count), IdentificationWarning, stacklevel=2)
 
     @property
     def spec(self) -> str:
@@ -299,47 +300,19 @@ class Model:
             sampler=sampler,
             **options,
         )
-        fit = Fit(self, self._complete(tree, seed, sampler))
-        if fit.convergence.problems:
-            problems = "\n".join(f"- {p}" for p in fit.convergence.problems)
-            warnings.warn(f"sampling had problems:\n{problems}", ConvergenceWarning, stacklevel=2)
-        return fit
-
-    def _complete(self, tree: xr.DataTree, seed: int, sampler: str) -> xr.DataTree:
-        """Add derived variables, data and attributes to a sampled tree."""
-        posterior = tree["posterior"].to_dataset()
-        groups = {"posterior": posterior.merge(derived_variables(self.blueprint, posterior))}
-        groups["sample_stats"] = tree["sample_stats"].to_dataset()
-        observed, outcomes = self._observed, list(self.blueprint.templates.outcomes)
-        groups["observed_data"] = xr.Dataset(
-            {"y": (("obs_id", "outcome"), observed_matrix(observed))},
-            coords={"obs_id": np.arange(observed.n_rows), "outcome": outcomes},
-        )
-        constant: dict[str, Any] = {}
-        if observed.cluster is not None:
-            constant["cluster"] = (("obs_id",), observed.cluster)
-        if observed.x_names:
-            constant["x"] = (("obs_id", "covariate"), observed.x)
-        if observed.w_names:
-            constant["w"] = (("cluster_id", "cluster_covariate"), observed.w)
-        groups["constant_data"] = xr.Dataset(
-            constant,
-            coords={
-                "covariate": list(observed.x_names),
-                "cluster_covariate": list(observed.w_names),
-                "cluster_id": [str(c) for c in observed.cluster_ids],
-            },
-        )
-        result = xr.DataTree.from_dict(groups)
-        result.attrs = {
+        record = {
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,
-            "cluster": observed.cluster_name or "",
+            "cluster": self._observed.cluster_name or "",
             "std_lv": int(self._std_lv),
             "random_seed": seed,
             "sampler": sampler,
         }
-        return result
+        fit = Fit(self, complete_tree(tree, self.blueprint, record))
+        if fit.convergence.problems:
+            problems = "\n".join(f"- {p}" for p in fit.convergence.problems)
+            warnings.warn(f"sampling had problems:\n{problems}", ConvergenceWarning, stacklevel=2)
+        return fit
 
     def __str__(self) -> str:
         """Return roles, parameter table with priors, plan, and a summary of the data."""

@@ -191,7 +191,8 @@ def maximise(
         if converged:
             break
     curvature = -hessian(v) / np.outer(scale, scale)
-    return v * scale, -value(v), converged, curvature
+    # where the data have no density there is no gradient either, and nothing to converge to
+    return v * scale, -value(v), converged and bool(np.isfinite(value(v))), curvature
 
 
 def _hessian(gradient: Callable[[FloatArray], FloatArray], v: FloatArray) -> FloatArray:

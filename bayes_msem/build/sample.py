@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import support
 from bayes_msem.build.mode import unconstrained_mode
-from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 
 FloatArray = NDArray[np.float64]
 Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
@@ -87,6 +89,8 @@ def draw_posterior(
             save_warmup=False,
             **options,
         )
+    if sampler in ("numpyro", "blackjax"):
+        _prepare_jax(sampler)
     seeds = np.random.SeedSequence(random_seed).generate_state(chains)
     return pm.sample(
         draws=draws,
@@ -101,6 +105,17 @@ def draw_posterior(
         compute_convergence_checks=False,
         **options,
     )
+
+
+def _prepare_jax(sampler: Sampler) -> None:
+    """Teach JAX the likelihood, or say what has to be installed."""
+    for module in ("jax", sampler):
+        if find_spec(module) is None:
+            raise NotSupportedError(
+                f"sampler='{sampler}' needs the packages jax and {sampler}, and {module} is not "
+                f"installed; install both (pip install jax {sampler}) or use sampler='nutpie'"
+            )
+    import_module("bayes_msem.likelihood.jax_op")
 
 
 def _starting_points(blueprint: Blueprint) -> Callable[[int | None], FloatArray]:

@@ -237,7 +237,7 @@ def advice(observed: ObservedData) -> list[str]:
     singletons = int((observed.sizes == 1).sum())
     if singletons:
         notes.append(
-            f"{singletons} of {n_clusters} clusters have a single row. They are used, but say "
+            f"Clusters with a single row: {singletons} of {n_clusters}. They are used, but say "
             "nothing about variation inside clusters."
         )
     return notes

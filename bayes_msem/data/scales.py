@@ -56,10 +56,9 @@ def scales(observed: ObservedData) -> Scales:
     for k, name in enumerate(observed.z_names):
         mean[name] = float(observed.z[:, k].mean())
         between[name] = float(observed.z[:, k].std(ddof=1))
-    predictor = _column_sds(observed.x, observed.x_names)
-    predictor |= _column_sds(observed.w, observed.w_names)
+    predictor: dict[str, float] = {}
+    for values, names in ((observed.x, observed.x_names), (observed.w, observed.w_names)):
+        for k, name in enumerate(names):
+            mean[name] = float(values[:, k].mean())
+            predictor[name] = float(values[:, k].std(ddof=1))
     return Scales(mean=mean, within=within, between=between, predictor=predictor)
-
-
-def _column_sds(values: FloatArray, names: tuple[str, ...]) -> dict[str, float]:
-    return {name: float(values[:, k].std(ddof=1)) for k, name in enumerate(names)}

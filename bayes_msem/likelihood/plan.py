@@ -17,7 +17,8 @@ class Plan:
     name
         "marginal": NUTS sees the parameters only.
     integrated
-        Random quantities that are integrated out exactly.
+        Random quantities that are integrated out exactly, one entry per sort, such as
+        "random intercepts of y1, y2".
     sampled
         Cluster-level quantities that NUTS samples.
     reason
@@ -31,8 +32,8 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the plan in words."""
-        integrated = ", ".join(self.integrated) or "nothing (no latent or cluster-level quantities)"
-        sampled = ", ".join(self.sampled) or "parameters only"
+        integrated = "; ".join(self.integrated) or "nothing (no latent or cluster-level quantities)"
+        sampled = "; ".join(self.sampled) or "parameters only"
         return (
             f"Plan: {self.name}\n"
             f"  integrated exactly: {integrated}\n"
@@ -57,10 +58,18 @@ def make_plan(table: ParameterTable) -> Plan:
             "The parameter table shows them; remove rv() from these rows to fit the model with "
             "coefficients that are constant over clusters."
         )
-    integrated = [f"factor {v}" for v in table.variables("within", "within factor")]
+    sorts = [("factor", "", table.variables("within", "within factor"))]
     if table.two_level:
-        integrated += [f"random intercept of {v}" for v in table.variables("within", "split")]
-        integrated += [f"factor {v}" for v in table.variables("between", "between factor")]
+        sorts = [
+            ("within factor", "", table.variables("within", "within factor")),
+            ("random intercept", "of ", table.variables("within", "split")),
+            ("between factor", "", table.variables("between", "between factor")),
+        ]
+    integrated = [
+        f"{sort}{'s' if len(names) > 1 else ''} {of}{', '.join(names)}"
+        for sort, of, names in sorts
+        if names
+    ]
     return Plan(
         name="marginal",
         integrated=tuple(integrated),

@@ -11,9 +11,9 @@ where there is no edge. Three patterns are told apart:
     of each variable all covary (a perfect elimination ordering). Then ``L`` has zeros exactly
     where ``R`` has them, and ``R`` is positive definite by construction as well.
 ``direct``
-    No such order exists, or a covariance is fixed at a number other than 0 or shared by a label.
-    The covariances themselves are the parameters, and values that are not positive definite
-    get density zero.
+    No such order exists, or a covariance is fixed at a number other than 0, shared by a label or
+    used in a ``==`` constraint. The covariances themselves are the parameters, and values that
+    are not positive definite get density zero.
 
 In the first two patterns the entries of ``L`` come from canonical partial correlations
 ``z_ik`` (k before i): ``L_ik = z_ik sqrt(prod_{l<k} (1 - z_il^2))``. If ``R`` has density
@@ -33,6 +33,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+from bayes_msem.spec.expressions import names as labels_of
 from bayes_msem.spec.table import ParameterTable, Row
 
 Pattern = Literal["complete", "chordal", "direct"]
@@ -85,16 +86,18 @@ def covariance_blocks(table: ParameterTable, level: str) -> tuple[CovarianceBloc
     for row in present:
         graph.setdefault(row.lhs, set()).add(row.rhs)
         graph.setdefault(row.rhs, set()).add(row.lhs)
+    used = {label for c in table.constraints for label in labels_of(c.expression)}
     uses = Counter(r.free for r in table.rows if r.free)
-    return tuple(_block(level, names, graph, present, uses) for names in _components(graph))
+    shared = {r.free for r in present if uses[r.free] > 1 or r.label in used}
+    return tuple(_block(level, names, graph, present, shared) for names in _components(graph))
 
 
 def _block(
-    level: str, names: list[str], graph: Graph, rows: list[Row], uses: Counter[int]
+    level: str, names: list[str], graph: Graph, rows: list[Row], shared: set[int]
 ) -> CovarianceBlock:
     members = [r for r in rows if r.lhs in graph and r.lhs in names]
     order = _elimination_order(names, graph)
-    plain = all(r.free and uses[r.free] == 1 for r in members)
+    plain = all(r.free and r.free not in shared for r in members)
     pattern: Pattern
     if order is None or not plain:
         pattern, order = "direct", names

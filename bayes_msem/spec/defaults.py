@@ -19,7 +19,9 @@ Beyond lavaan:
    variables *given* the covariates. Without the regression the model would claim that a
    modelled predictor is independent of the covariates, and the false claim would bias the other
    coefficients. Regressing leaves the joint distribution of predictors and covariates
-   unrestricted, as it is when both are conditioned on.
+   unrestricted, as it is when both are conditioned on. (At level between this concerns the
+   covariates written there; a level-1 covariate whose cluster means matter belongs in both
+   blocks.)
 7. *Random effects* have a mean, a variance, and covariances (of their residuals) with each
    other, and with factors and the observed variables of level 2 that measure nothing. A pair
    covaries if both are exogenous (as exogenous factors do) or if both predict nothing (as the
@@ -274,7 +276,6 @@ class _Level:
             v for v in (*use.factors, *use.outcomes) if v in use.outcomes and use.is_childless(v)
         ]
         pairs = chain(
-            combinations(factors, 2),
             combinations([*factors, *predictors], 2),
             combinations(dict.fromkeys(outcomes), 2),
             self._random_pairs(),

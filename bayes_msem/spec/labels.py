@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 from bayes_msem.spec.expressions import (
     Binary,
@@ -130,7 +132,7 @@ class _Classes:
         elif names(right):
             self._compute(left.name, right, text)
         else:
-            self._fix(left.name, float(evaluate(right, {})))
+            self._fix(left.name, _constant(right))
 
     def _check_label(self, name: str, text: str, reserved: set[str]) -> None:
         if name in self.parent:
@@ -235,7 +237,7 @@ class _Classes:
         self.expressions = {root: e for root, e in done.items() if names(e)}
         for root, expression in done.items():
             if not names(expression):
-                self._fix(root, float(evaluate(expression, {})))
+                self._fix(root, _constant(expression))
 
     def _visit(self, root: str, path: tuple[str, ...], done: dict[str, Expression]) -> None:
         if root in done or root not in self.expressions:
@@ -260,6 +262,11 @@ class _Classes:
             for label in self.parent
             if self.root(label) == root
         )
+
+
+def _constant(expression: Expression) -> float:
+    with np.errstate(all="ignore"):  # a value that is not finite gets its own error
+        return float(evaluate(expression, {}))
 
 
 def _substituted(expression: Expression, values: Mapping[str, Expression | None]) -> Expression:

@@ -21,8 +21,8 @@ class Scales:
     Parameters
     ----------
     mean
-        Grand mean of each modelled variable: over rows for level-1 variables, over clusters
-        for cluster-level variables.
+        Grand mean of each variable: over rows for level-1 variables, over clusters for
+        cluster-level variables and covariates.
     within
         Pooled standard deviation inside clusters of each level-1 variable; in single-level
         models the overall standard deviation.

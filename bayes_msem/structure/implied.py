@@ -40,7 +40,10 @@ def total_effects(values, m, n_outcomes, recursive, variable, position, b, inver
         inverse[i, i] = 1.0
     for c in range(b.shape[1]):
         inverse[b[0, c], b[1, c]] -= values[b[2, c]]
-    inverse[:, :] = np.linalg.inv(inverse)
+    try:
+        inverse[:, :] = np.linalg.inv(inverse)
+    except Exception:  # singular: NaN makes the likelihood minus infinity
+        inverse[:, :] = np.nan
     for o in range(len(variable)):
         for k in range(m):
             t[k, position[o]] = inverse[variable[o], k]

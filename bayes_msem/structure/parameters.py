@@ -179,16 +179,15 @@ def _groups(
     for free, row in first.items():
         family = "beta" if free in beta_shapes else priors[free].family
         members.setdefault((row.level, row.kind, family), []).append(free)
-    stems = [(level, kind) for level, kind, _ in members]
+    stems = [_stem(*key) for key in members]
     groups = []
     for (level, kind, family), free in members.items():
-        direct = kind == "covariance" and family != "beta"
-        stem = f"{level}_{'covariance' if direct else GROUP_NAMES[kind]}"
-        alone = stems.count((level, kind)) == 1 or direct
+        stem = _stem(level, kind, family)
+        alone = stems.count(stem) == 1
         arguments = [beta_shapes.get(f, priors[f].arguments) for f in free]
         groups.append(
             Group(
-                name=stem if alone or family == "beta" else f"{stem}_{family}",
+                name=stem if alone else f"{stem}_{family}",
                 level=level,
                 kind=kind,
                 family=family,
@@ -198,6 +197,11 @@ def _groups(
             )
         )
     return groups
+
+
+def _stem(level: str, kind: Kind, family: str) -> str:
+    direct = kind == "covariance" and family != "beta"
+    return f"{level}_{'covariance' if direct else GROUP_NAMES[kind]}"
 
 
 def _flatten(

@@ -123,7 +123,9 @@ def backward(
             # chol[i, k] = z * rest; tail = sum of d_chol * chol over later entries of the row,
             # each of which is proportional to sqrt(1 - z^2)
             rest = _rest(chol, i, k, e, edges[0], edge_row, edge_column)
-            d_x[edge_position[e]] += 2.0 * (d_chol[i, k] * rest - tail * z / rest2)
+            # at the boundary, z = -1 or 1, these later entries are zero, and so is tail
+            later = tail * z / rest2 if rest2 > 0.0 else 0.0
+            d_x[edge_position[e]] += 2.0 * (d_chol[i, k] * rest - later)
             tail += d_chol[i, k] * chol[i, k]
         first += n
         first_edge = edges[1]

@@ -220,7 +220,7 @@ def test_advice_for_few_clusters_and_single_rows(frame, table):
     assert "Only 7 clusters ('school')" in few
     assert "priors" in few
     assert "intervals" in few
-    assert singletons.startswith("1 of 7 clusters have a single row")
+    assert singletons.startswith("Clusters with a single row: 1 of 7.")
 
 
 def test_advice_for_more_variables_than_clusters(frame, table):

@@ -150,4 +150,4 @@ def test_school_climate_serves_every_role():
     observed = observe(load_dataset("school_climate"), table, "school")
     assert observed.z.shape == observed.w.shape == (30, 1)
     (note,) = advice(observed)
-    assert "1 of 30 clusters have a single row" in note
+    assert "Clusters with a single row: 1 of 30" in note

@@ -154,7 +154,7 @@ def test_error_names_culprit_and_fix(name: str) -> None:
             None,
             ["no cluster column was given", 'cluster="school"'],
         ),
-        ("# nothing", None, ["declares no variables", "write at least one formula"]),
+        ("half := 1/2", None, ["declares no variables", "write at least one formula"]),
     ],
 )
 def test_levels_must_fit_the_cluster_argument(

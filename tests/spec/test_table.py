@@ -225,8 +225,9 @@ def test_random_slope_covaries_with_the_random_intercept(intercept: str, slope: 
 
 
 def test_random_effects_covary_with_each_other_and_with_exogenous_factors() -> None:
-    text = two_level('f =~ y1 + y2 + rv("l3")*y3\nf ~ rv("s")*x1\nf ~~ rv("v")*f',
-                     "fb =~ y1 + y2 + y3")
+    text = two_level(
+        'f =~ y1 + y2 + rv("l3")*y3\nf ~ rv("s")*x1\nf ~~ rv("v")*f', "fb =~ y1 + y2 + y3"
+    )
     table = table_of(text)
     names = ["fb", "l3", "s", "v"]
     pairs = {(a, b) for a, b in product(names, names) if names.index(a) < names.index(b)}
@@ -296,7 +297,7 @@ ERRORS = {
     ),
     "start_on_marker": ("f =~ start(2)*y1 + y2", "'f =~ y1'.* has a starting value", "NA.y1"),
     "negative_variance": ("y1 ~ x1\ny1 ~~ -1*y1", "'y1 ~~ y1'.* fixed at -1", "at least 0"),
-    "rv_single_level": (RS, "rv.\"rs\".*single level", "write 'level: within'"),
+    "rv_single_level": (RS, 'rv."rs".*single level', "write 'level: within'"),
     "rv_between": (two_level(SPLIT_Y, 'y1 ~ rv("s")*w1'), "rv.\"s\".*'y1 ~ w1'", "remove rv"),
     "rv_two_kinds": (
         two_level('y1 ~ rv("s")*x1\ny1 ~~ rv("s")*y1', SPLIT_Y),
@@ -335,5 +336,5 @@ def test_error_names_culprit_and_fix(name: str) -> None:
 
 
 def test_random_factor_mean_is_not_supported() -> None:
-    with pytest.raises(NotSupportedError, match="mean of factor 'f' cannot vary.*between"):
+    with pytest.raises(NotSupportedError, match=r"mean of factor 'f' cannot vary.*between"):
         table_of(two_level('f =~ y1 + y2\nf ~ rv("m")*1', "y1 ~~ y2"))

@@ -1,0 +1,41 @@
+"""What all figures share: colours, and a figure that notebooks show without pyplot."""
+
+from __future__ import annotations
+
+import io
+
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+
+__all__ = ["CHAIN_COLOURS", "ESTIMATE", "MUTED", "REFERENCE", "NotebookFigure", "text_width"]
+
+# Okabe & Ito (2008), "Color universal design": told apart under all common colour deficiencies.
+ESTIMATE = "#0072B2"  # blue
+REFERENCE = "#D55E00"  # vermillion
+MUTED = "#767676"  # text grey with a contrast of 4.5 to 1 on white
+CHAIN_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+
+_POINTS = 72.0  # per inch
+
+
+class NotebookFigure(Figure):
+    """A matplotlib figure that pyplot does not know of.
+
+    So there is no global state: nothing to close, no second copy at the end of a notebook cell,
+    and no display needed. Notebooks show it as the result of a cell; elsewhere use ``savefig``.
+    """
+
+    def _repr_png_(self) -> bytes:
+        """Picture for notebooks."""
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def text_width(texts: list[str], size: float) -> float:
+    """Width of the widest text in inches, at a font size in points."""
+    font = FontProperties(size=size)
+    widths = [float(TextPath((0, 0), t.replace("$", r"\$"), prop=font).get_extents().width)
+              for t in texts if t.strip()]
+    return max(widths, default=0.0) / _POINTS

@@ -1,0 +1,101 @@
+"""Which rows of the parameter table a figure shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.posterior.tables import KIND_TITLES
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
+
+__all__ = ["RowSelector", "coordinate", "select_rows"]
+
+RowSelector = RowKey | str
+
+
+def coordinate(row: Row) -> str:
+    """Coordinate of a row inside its level, such as ``"fw =~ y2"``."""
+    return f"{row.lhs} {row.op} {row.rhs}"
+
+
+def select_rows(
+    table: ParameterTable, level: str | None, rows: Sequence[RowSelector] | RowSelector | None
+) -> tuple[Row, ...]:
+    """Choose rows of a table.
+
+    Parameters
+    ----------
+    table
+        The parameter table.
+    level
+        "within", "between", or "" (defined parameters); None: all.
+    rows
+        What to show, each a key ("within", "fw", "=~", "y2"), its text "fw =~ y2" (at every
+        level that has it) or "within: fw =~ y2", a label, the name of a defined parameter, or a
+        kind such as "variance". None: all.
+
+    Returns
+    -------
+    tuple of Row
+        In the order of the table.
+
+    Raises
+    ------
+    SpecificationError
+        Unknown level or row, or nothing left to show.
+    """
+    levels = tuple(dict.fromkeys(r.level for r in table.rows))
+    if level is not None and level not in levels:
+        allowed = ", ".join(f"'{x}'" for x in levels)
+        raise SpecificationError(
+            f"level='{level}' is not in this model; it has {allowed}{nearest(str(level), levels)}"
+        )
+    chosen = [r for r in table.rows if level is None or r.level == level]
+    if rows is None:
+        return tuple(chosen)
+    wanted = [rows] if isinstance(rows, str) or _is_key(rows) else list(rows)
+    if not wanted:
+        raise SpecificationError("rows=[] leaves nothing to show; rows=None shows all")
+    found: set[RowKey] = set()
+    for selector in wanted:
+        matches = {r.key for r in chosen if _matches(r, selector)}
+        if not matches:
+            raise SpecificationError(_unknown(selector, chosen, level))
+        found |= matches
+    return tuple(r for r in chosen if r.key in found)
+
+
+def _is_key(rows: object) -> bool:
+    """Whether this is one key rather than a sequence of selectors."""
+    return (
+        isinstance(rows, tuple)
+        and len(rows) == 4
+        and all(isinstance(part, str) for part in rows)
+        and rows[2] in ("=~", "~", "~~", ":=")
+    )
+
+
+def _matches(row: Row, selector: object) -> bool:
+    if not isinstance(selector, str):
+        return row.key == selector
+    return _plain(selector) in {_plain(name) for name in _names(row)}
+
+
+def _names(row: Row) -> list[str]:
+    names = [coordinate(row), f"{row.level}: {coordinate(row)}", row.kind, row.label]
+    return [n for n in [*names, row.lhs if row.kind == "defined" else ""] if n]
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+def _unknown(selector: object, rows: Sequence[Row], level: str | None) -> str:
+    where = "" if level is None else f" at level '{level}'"
+    known = dict.fromkeys(name for row in rows for name in _names(row))
+    return (
+        f"no row {selector!r}{where}{nearest(str(selector), known)} Rows are named by key, such as "
+        f"{rows[0].key}, by text, such as '{coordinate(rows[0])}', by label, or by kind "
+        f"({', '.join(KIND_TITLES)})"
+    )

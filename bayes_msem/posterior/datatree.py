@@ -1,0 +1,71 @@
+"""The DataTree that a fit carries: draws, derived quantities, data, and a record of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.pymc_model import observed_matrix
+from bayes_msem.posterior.draws import derived_variables
+
+
+def complete_tree(
+    tree: xr.DataTree, blueprint: Blueprint, record: Mapping[str, str | int]
+) -> xr.DataTree:
+    """Add derived variables, data and attributes to what the sampler returned.
+
+    Parameters
+    ----------
+    tree
+        With the groups ``posterior`` and ``sample_stats``.
+    blueprint
+        The model.
+    record
+        Attributes of the result: version, model text, seed and the like.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups posterior, sample_stats, observed_data and constant_data.
+    """
+    posterior = tree["posterior"].to_dataset()
+    names = [group.name for group in blueprint.parameters.groups]
+    groups = {
+        "posterior": posterior[names].merge(derived_variables(blueprint, posterior)),
+        "sample_stats": tree["sample_stats"].to_dataset(),
+        "observed_data": _observed_data(blueprint),
+        "constant_data": _constant_data(blueprint),
+    }
+    result = xr.DataTree.from_dict(groups)
+    result.attrs = dict(record)
+    return result
+
+
+def _observed_data(blueprint: Blueprint) -> xr.Dataset:
+    return xr.Dataset(
+        {"y": (("obs_id", "outcome"), observed_matrix(blueprint.observed))},
+        coords={
+            "obs_id": np.arange(blueprint.observed.n_rows),
+            "outcome": list(blueprint.templates.outcomes),
+        },
+    )
+
+
+def _constant_data(blueprint: Blueprint) -> xr.Dataset:
+    observed = blueprint.observed
+    data: dict[str, Any] = {}
+    coords: dict[str, Any] = {"obs_id": np.arange(observed.n_rows)}
+    if observed.cluster is not None:
+        data["cluster"] = (("obs_id",), observed.cluster)
+        coords["cluster_id"] = [str(c) for c in observed.cluster_ids]
+    if observed.x_names:
+        data["x"] = (("obs_id", "covariate"), observed.x)
+        coords["covariate"] = list(observed.x_names)
+    if observed.w_names:
+        data["w"] = (("cluster_id", "cluster_covariate"), observed.w)
+        coords["cluster_covariate"] = list(observed.w_names)
+    return xr.Dataset(data, coords=coords)

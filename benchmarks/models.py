@@ -1,0 +1,102 @@
+"""Models that the benchmarks share, and what ``Model.fit`` hands to nutpie for them."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import nutpie
+import numpy as np
+import pandas as pd
+
+import bayes_msem as bm
+
+REFERENCE = Path(__file__).resolve().parent.parent / "tests" / "reference"
+CLUSTER_SIZES = (5, 10, 15, 20)  # of the reference data; each belongs to 50 clusters
+
+
+def reference_frame() -> pd.DataFrame:
+    """Read the data of the reference model: 2,500 rows, 200 clusters of 5 to 20."""
+    return pd.read_csv(REFERENCE / "demo-twolevel" / "data.csv.gz")
+
+
+def reference_text() -> str:
+    """Read the text of the reference model: one factor with covariates at both levels."""
+    return (REFERENCE / "demo-twolevel" / "model.txt").read_text(encoding="utf-8")
+
+
+def quiet_model(text: str, frame: pd.DataFrame, cluster: str) -> bm.Model:
+    """Build a model without its remarks on sample size and identification."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.MsemWarning)
+        return bm.Model(text, frame, cluster=cluster)
+
+
+def reference_model(frame: pd.DataFrame | None = None) -> bm.Model:
+    """Build the reference model, on other data if a frame is given."""
+    return quiet_model(reference_text(), reference_frame() if frame is None else frame, "cluster")
+
+
+def lq2002_model() -> bm.Model:
+    """Build the two-factor model of leadership climate and hostility: 49 companies, 10 items."""
+    text = (REFERENCE / "lq2002-two-factor" / "model.txt").read_text(encoding="utf-8")
+    return quiet_model(text, bm.load_dataset("lq2002"), "COMPID")
+
+
+def simulated_frame(sizes: np.ndarray, seed: int = 1) -> pd.DataFrame:
+    """Simulate data for the reference model.
+
+    Parameters
+    ----------
+    sizes
+        Number of rows of every cluster.
+    seed
+        Seed of the simulation.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns cluster, y1-y3, x1-x3, w1, w2.
+    """
+    rng = np.random.default_rng(seed)
+    cluster = np.repeat(np.arange(len(sizes)), sizes)
+    x = rng.standard_normal((len(cluster), 3))
+    w = rng.standard_normal((len(sizes), 2))
+    fw = x @ [0.5, 0.4, 0.2] + 1.2 * rng.standard_normal(len(cluster))
+    fb = w @ [0.16, 0.13] + 0.9 * rng.standard_normal(len(sizes))
+    between = np.outer(fb, [1.0, 0.7, 0.6]) + 0.25 * rng.standard_normal((len(sizes), 3))
+    within = np.outer(fw, [1.0, 0.8, 0.7]) + rng.standard_normal((len(cluster), 3))
+    names = ["y1", "y2", "y3", "x1", "x2", "x3", "w1", "w2"]
+    values = np.hstack([within + between[cluster], x, w[cluster]])
+    return pd.DataFrame(values, columns=names).assign(cluster=cluster)
+
+
+class _Captured(Exception):
+    """Carries what ``Model.fit`` was about to sample."""
+
+
+def compiled_for_sampling(model: bm.Model) -> Any:
+    """Run ``Model.fit`` up to sampling: compiled density and starting points.
+
+    Parameters
+    ----------
+    model
+        Any model.
+
+    Returns
+    -------
+    nutpie.CompiledModel
+        Exactly what ``Model.fit`` passes to :func:`nutpie.sample`.
+    """
+
+    def capture(compiled: Any, **_: Any) -> None:
+        raise _Captured(compiled)
+
+    with patch.object(nutpie, "sample", capture):
+        try:
+            model.fit(random_seed=1, progress=False)
+        except _Captured as captured:
+            return captured.args[0]
+    raise RuntimeError("Model.fit did not call nutpie.sample")
