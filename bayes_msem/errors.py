@@ -69,9 +69,7 @@ class ModelSyntaxError(MsemError):
         source = lines[min(self.line, len(lines)) - 1]
         pointer = " " * (self.column - 1) + "^" * self.width
         message = (
-            f"{self.problem} (line {self.line}, column {self.column})\n"
-            f"    {source}\n"
-            f"    {pointer}"
+            f"{self.problem} (line {self.line}, column {self.column})\n    {source}\n    {pointer}"
         )
         return message + (f"\n{self.suggestion}" if self.suggestion else "")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bayes_msem.build.rows import row_values
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.posterior import forest, trace
+from bayes_msem.plotting.select import RowSelector
 from bayes_msem.posterior.convergence import Convergence, check_convergence
 from bayes_msem.posterior.draws import implied_covariances, sampled_parameters
 from bayes_msem.posterior.summary import IntervalKind, summarise
@@ -111,37 +114,84 @@ class Fit:
         x = sampled_parameters(self.model.blueprint, self.datatree["posterior"].to_dataset())
         return implied_covariances(self.model.blueprint, x, level, correlation=correlation)
 
-    def plot_forest(self, level: str | None = None, **options: Any) -> Any:
-        """Forest plot of the posterior, one panel per level and kind of parameter.
+    def plot_forest(
+        self,
+        level: str | None = None,
+        *,
+        rows: Sequence[RowSelector] | RowSelector | None = None,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        reference: Mapping[RowKey, float] | None = None,
+        reference_label: str = "reference",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Posterior means and intervals, one panel per level and kind of parameter.
 
         Parameters
         ----------
         level
-            "within" or "between" for that level only; None for all.
-        **options
-            ``ci`` (mass of the outer interval, default 0.95) and ``figsize``.
+            "within", "between" or "" (defined parameters); None for all.
+        rows
+            Rows to show: keys ("within", "fw", "=~", "y2"), texts "fw =~ y2", labels, or kinds
+            such as "variance"; None for all.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the thin interval; the thick one holds 50%.
+        reference
+            Values to mark beside the posterior, {key: value}, such as
+            ``model.mode(prior=False)``.
+        reference_label
+            Their name in the legend.
+        figsize
+            Width and height in inches; None: what the rows need.
 
         Returns
         -------
         matplotlib.figure.Figure
-        """
-        return forest(self.model.table, self.draws, level=level, **options)
+            Not registered with pyplot: a notebook shows it as the result of a cell; elsewhere
+            save it with ``savefig``.
 
-    def plot_trace(self, level: str | None = None, **options: Any) -> Any:
-        """Posterior densities and traces, one row per free parameter.
+        Raises
+        ------
+        SpecificationError
+            Unknown level, row or kind of interval, or ``ci`` outside (0, 1).
+        """
+        return forest(
+            self.model.table,
+            self.draws,
+            level=level,
+            rows=rows,
+            ci=ci,
+            ci_kind=ci_kind,
+            reference=reference,
+            reference_label=reference_label,
+            figsize=figsize,
+        )
+
+    def plot_trace(
+        self,
+        level: str | None = None,
+        *,
+        rows: Sequence[RowSelector] | RowSelector | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Densities and traces of all chains, one row per parameter.
 
         Parameters
         ----------
-        level
-            "within" or "between" for that level only; None for all.
-        **options
-            ``figsize``.
+        level, rows, figsize
+            As in :meth:`plot_forest`. Constants are left out.
 
         Returns
         -------
         matplotlib.figure.Figure
+            As in :meth:`plot_forest`.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown level or row, or only constants chosen.
         """
-        return trace(self.model.table, self.draws, level=level, **options)
+        return trace(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
     def __repr__(self) -> str:
         """Return draws, convergence and where to go next."""

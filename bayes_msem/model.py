@@ -223,9 +223,7 @@ class Model:
             columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
         return pd.DataFrame(columns, index=observed.row_index)
 
-    def prior_predictive(
-        self, draws: int = 500, *, random_seed: int | None = None
-    ) -> xr.DataTree:
+    def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> xr.DataTree:
         """Draw parameters from the prior and data from the model.
 
         Parameters

@@ -21,10 +21,9 @@ TARGETS = {"cold": 60.0, "warm": 15.0}
 def child() -> None:
     """Import, build and compile; print CPU seconds of every phase as JSON."""
     from measure import cpu_seconds
-
-    imported = cpu_seconds()  # includes the start of Python
     from models import compiled_for_sampling, reference_frame, reference_model
 
+    imported = cpu_seconds()  # includes the start of Python
     frame = reference_frame()
     loaded = cpu_seconds()
     model = reference_model(frame)
@@ -74,7 +73,7 @@ def main() -> None:
             rows.append(
                 [
                     label,
-                    *(f"{phases[phase]:.1f}" for phase in ("import", "build", "compile")),
+                    *(f"{phases[phase]:.2f}" for phase in ("import", "build", "compile")),
                     f"{total:.1f}",
                     f"{target:.0f}",
                     *(f"{b} -> {a}" for b, a in zip(before, after, strict=True)),

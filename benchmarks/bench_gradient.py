@@ -15,10 +15,6 @@ from typing import Any
 
 import numba
 import numpy as np
-
-import bayes_msem as bm
-from bayes_msem.build.density import support
-from bayes_msem.likelihood.marginal import sampler_value_and_gradient
 from measure import machine, microseconds, print_table
 from models import (
     CLUSTER_SIZES,
@@ -27,6 +23,10 @@ from models import (
     reference_model,
     simulated_frame,
 )
+
+import bayes_msem as bm
+from bayes_msem.build.density import support
+from bayes_msem.likelihood.marginal import sampler_value_and_gradient
 
 TARGET = 50.0
 CALLS, BATCHES = 2000, 60

@@ -11,16 +11,22 @@ from __future__ import annotations
 
 import argparse
 
-import nutpie
 import numpy as np
+import nutpie
 import xarray as xr
-
 from by_hand import FAMILIES, hand_written_model
 from measure import Run, machine, print_table, sample
 from models import compiled_for_sampling, reference_model
 
 TARGET = 25.0
 SEEDS = (1, 2, 3)
+OURS = "bayes_msem"
+CENTRED = {
+    "by hand, non-centred": {"centre_scores": False, "centre_intercepts": False},
+    "by hand, centred scores": {"centre_scores": True, "centre_intercepts": False},
+    "by hand, centred intercepts": {"centre_scores": False, "centre_intercepts": True},
+    "by hand, both centred": {"centre_scores": True, "centre_intercepts": True},
+}
 
 
 def row(label: str, seed: int, run: Run) -> list[str]:
@@ -53,43 +59,35 @@ def distance(one: xr.Dataset, other: xr.Dataset) -> float:
 
 
 def main() -> None:
-    """Sample both models with every seed and print ratios."""
+    """Sample all versions with every seed and print ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--all-by-hand", action="store_true", help="also centred versions by hand (first seed)"
-    )
-    every = parser.parse_args().all_by_hand
+    parser.add_argument("--all-by-hand", action="store_true", help="also centred versions")
+    chosen = CENTRED if parser.parse_args().all_by_hand else dict([next(iter(CENTRED.items()))])
     print(machine())
     model, names = reference_model(), list(FAMILIES)
-    ours = compiled_for_sampling(model)
-    hand = nutpie.compile_pymc_model(hand_written_model(model))
-    for compiled in (ours, hand):
+    versions = {OURS: compiled_for_sampling(model)}
+    for label, centred in chosen.items():
+        versions[label] = nutpie.compile_pymc_model(hand_written_model(model, **centred))
+    for compiled in versions.values():
         sample(compiled, names, seed=99, draws=10, tune=20)
-    rows, ratios = [], []
-    for seed in SEEDS:
-        fast, slow = (sample(compiled, names, seed=seed) for compiled in (ours, hand))
-        rows += [row("bayes_msem", seed, fast), row("by hand", seed, slow)]
-        ratio = fast.ess_per_second / slow.ess_per_second
-        ratios.append([ratio, distance(fast.posterior, slow.posterior)])
-    if every:
-        for scores, intercepts in ((True, False), (False, True), (True, True)):
-            written = hand_written_model(model, centre_scores=scores, centre_intercepts=intercepts)
-            compiled = nutpie.compile_pymc_model(written)
-            sample(compiled, names, seed=99, draws=10, tune=20)
-            parts = ["scores"] * scores + ["intercepts"] * intercepts
-            label = f"by hand, centred {' and '.join(parts)}"
-            rows.append(row(label, SEEDS[0], sample(compiled, names, seed=SEEDS[0])))
+    runs = {
+        (label, seed): sample(compiled, names, seed=seed)
+        for seed in SEEDS
+        for label, compiled in versions.items()
+    }
     header = ["model", "seed", "CPU s", "min ESS", "of", "ESS / CPU s", "steps", "R-hat", "div."]
-    print_table(header, rows)
+    print_table(header, [row(label, seed, run) for (label, seed), run in runs.items()])
     print("steps: leapfrog steps per draw; R-hat: the largest\n")
-    table = [
-        [str(seed), f"{ratio:.0f}", f"{gap:.2f}"]
-        for seed, (ratio, gap) in zip(SEEDS, ratios, strict=True)
-    ]
-    median = float(np.median([ratio for ratio, _ in ratios]))
-    table.append(["median", f"{median:.0f}", ""])
-    print_table(["seed", "ratio of ESS / CPU s", "difference of means (SD)"], table)
-    print(f"target: at least {TARGET:.0f}")
+    rows = []
+    for label in chosen:
+        pairs = [(runs[OURS, seed], runs[label, seed]) for seed in SEEDS]
+        ratios = [ours.ess_per_second / hand.ess_per_second for ours, hand in pairs]
+        gap = max(distance(ours.posterior, hand.posterior) for ours, hand in pairs)
+        cells = [f"{value:.0f}" for value in (*ratios, float(np.median(ratios)))]
+        rows.append([label, *cells, f"{gap:.2f}"])
+    header = ["bayes_msem against", *(f"seed {seed}" for seed in SEEDS), "median"]
+    print_table([*header, "difference of means (SD)"], rows)
+    print(f"ratios of minimum ESS per CPU second; target: at least {TARGET:.0f}")
 
 
 if __name__ == "__main__":

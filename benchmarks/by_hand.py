@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from models import reference_frame
 
 import bayes_msem as bm
-from models import reference_frame
 
 FAMILIES = {
     "within_loading": "normal",

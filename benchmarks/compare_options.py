@@ -10,7 +10,6 @@ import argparse
 from typing import Any
 
 import numpy as np
-
 from measure import machine, print_table, sample
 from models import compiled_for_sampling, lq2002_model, reference_model
 

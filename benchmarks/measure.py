@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import arviz as az
-import nutpie
 import numpy as np
+import nutpie
 import xarray as xr
 
 PACKAGES = ("bayes_msem", "pymc", "pytensor", "nutpie", "numba", "numpy")

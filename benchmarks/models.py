@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import nutpie
 import numpy as np
+import nutpie
 import pandas as pd
 
 import bayes_msem as bm

@@ -35,7 +35,9 @@ class Support:
         u = np.where(below, from_lower, x)
         return np.where(above, np.where(below, u - to_upper, -to_upper), u)
 
-    def to_constrained(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    def to_constrained(
+        self, u: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Map u to x; also return dx/du, log |dx/du| and the derivative of the latter."""
         below, above = np.isfinite(self.lower), np.isfinite(self.upper)
         lower, upper = np.where(below, self.lower, 0.0), np.where(above, self.upper, 0.0)

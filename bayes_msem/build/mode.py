@@ -183,7 +183,11 @@ def maximise(
     v = start / scale
     for _ in range(3):
         result = optimize.minimize(
-            value, v, jac=gradient, hess=hessian, method="trust-exact",
+            value,
+            v,
+            jac=gradient,
+            hess=hessian,
+            method="trust-exact",
             options={"gtol": 1e-5, "maxiter": 300, "initial_trust_radius": 1.0},
         )
         v = result.x
@@ -262,9 +266,7 @@ def _standard_errors(blueprint: Blueprint, hessian: FloatArray) -> dict[RowKey, 
         return {}
     errors = np.sqrt(np.where(np.diag(covariance) > 0, np.diag(covariance), np.nan))
     position = blueprint.parameters.position
-    return {
-        row.key: float(errors[position[row.free]]) for row in blueprint.table.rows if row.free
-    }
+    return {row.key: float(errors[position[row.free]]) for row in blueprint.table.rows if row.free}
 
 
 def _table_values(blueprint: Blueprint, theta: FloatArray) -> dict[RowKey, float]:

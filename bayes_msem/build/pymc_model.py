@@ -133,6 +133,4 @@ def with_outcomes(observed: ObservedData, outcomes: FloatArray) -> ObservedData:
     if observed.cluster is None or not observed.z_names:
         return replace(observed, y=np.ascontiguousarray(outcomes[:, :p]))
     _, first = np.unique(observed.cluster, return_index=True)
-    return replace(
-        observed, y=np.ascontiguousarray(outcomes[:, :p]), z=outcomes[first, p:].copy()
-    )
+    return replace(observed, y=np.ascontiguousarray(outcomes[:, :p]), z=outcomes[first, p:].copy())

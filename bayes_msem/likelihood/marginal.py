@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.moments import Moments
 from bayes_msem.likelihood.groups import group_log_likelihood
-from bayes_msem.structure.implied import add_moments, backward, total_effects
+from bayes_msem.likelihood.packing import (
+    floats_at,
+    integers,
+    level_arrays,
+    level_backward,
+    level_forward,
+    pack,
+)
 from bayes_msem.structure.parameters import Parameters
-from bayes_msem.structure.templates import Cells, LevelTemplate, Templates
+from bayes_msem.structure.templates import Templates
 from bayes_msem.structure.transform import backward as transform_backward
 from bayes_msem.structure.transform import forward as transform_forward
 
@@ -97,35 +104,14 @@ def build_program(templates: Templates, parameters: Parameters) -> Program:
         blocks.edge_row,
         blocks.edge_column,
         blocks.edge_position,
-        *_level_arrays(templates.within),
-        *_level_arrays(between),
+        *level_arrays(templates.within),
+        *level_arrays(between),
     ]
     return Program(
-        ints=_pack(ints, np.int64),
-        floats=_pack([templates.constants, blocks.sd_constant], np.float64),
+        ints=pack(ints, np.int64),
+        floats=pack([templates.constants, blocks.sd_constant], np.float64),
         n_theta=templates.n_theta,
     )
-
-
-def _level_arrays(level: LevelTemplate | None) -> list[IntArray]:
-    if level is None:
-        return [np.empty(0, dtype=np.int64)] * 5
-    return [
-        level.observed_variable,
-        level.observed_position,
-        *(_flat(cells) for cells in (level.b, level.psi, level.k)),
-    ]
-
-
-def _flat(cells: Cells) -> IntArray:
-    return np.concatenate([cells.row, cells.column, cells.source])
-
-
-def _pack(arrays: list[NDArray], dtype: type) -> NDArray:
-    """Concatenate with a header of offsets."""
-    header = len(arrays) + 1
-    offsets = header + np.concatenate([[0], np.cumsum([len(a) for a in arrays])])
-    return np.concatenate([offsets, *arrays]).astype(dtype)
 
 
 def pack_moments(moments: Moments) -> FloatArray:
@@ -146,52 +132,10 @@ def pack_moments(moments: Moments) -> FloatArray:
     ).astype(np.float64)
 
 
-@numba.njit(cache=True, inline="never")
-def _ints(ints, i):
-    return ints[ints[i] : ints[i + 1]]
-
-
-@numba.njit(cache=True, inline="never")
-def _cells(ints, i):
-    flat = ints[ints[i] : ints[i + 1]]
-    return flat.reshape((3, len(flat) // 3))
-
-
-@numba.njit(cache=True, inline="never")
-def _floats(floats, i):
-    return floats[int(floats[i]) : int(floats[i + 1])]
-
-
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
-def _level_forward(between, values, ints, sigma, c):
-    """Add the moments of one level to ``sigma`` and ``c``; return what its reverse needs."""
-    sizes, n_outcomes = _ints(ints, SIZES), sigma.shape[0]
-    m, recursive = sizes[4 + between], sizes[6 + between] == 1
-    first = VARIABLE_B if between == 1 else VARIABLE_W
-    t, a, inverse = np.empty((m, n_outcomes)), np.empty((m, n_outcomes)), np.empty((m, m))
-    variable, position = _ints(ints, first), _ints(ints, first + 1)
-    b, psi, k = _cells(ints, first + 2), _cells(ints, first + 3), _cells(ints, first + 4)
-    total_effects(values, m, n_outcomes, recursive, variable, position, b, inverse, t)
-    add_moments(values, m, n_outcomes, psi, k, t, a, sigma, c)
-    return t, a, inverse
-
-
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
-def _level_backward(between, values, ints, t, a, inverse, d_sigma, d_c, gradient):
-    """Add the gradient of one level's cells to ``gradient``."""
-    sizes = _ints(ints, SIZES)
-    m, n_outcomes, recursive = sizes[4 + between], sizes[1], sizes[6 + between] == 1
-    first = VARIABLE_B if between == 1 else VARIABLE_W
-    b, psi, k = _cells(ints, first + 2), _cells(ints, first + 3), _cells(ints, first + 4)
-    backward(
-        values, m, n_outcomes, recursive, b, psi, k, inverse, t, a, d_sigma, d_c, gradient
-    )
-
-
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def cell_values(theta, ints, floats):
     """Value vector (theta, constants) that the cells of the templates point into."""
-    n_theta, constants = _ints(ints, SIZES)[3], _floats(floats, CONSTANTS)
+    n_theta, constants = integers(ints, SIZES)[3], floats_at(floats, CONSTANTS)
     values = np.empty(n_theta + len(constants))
     values[:n_theta] = theta
     values[n_theta:] = constants
@@ -201,11 +145,11 @@ def cell_values(theta, ints, floats):
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def implied_arrays(theta, ints, floats):
     """Return Sigma_w, Sigma_b (P, P) and the transposed mean coefficients (D, P)."""
-    sizes, values = _ints(ints, SIZES), cell_values(theta, ints, floats)
+    sizes, values = integers(ints, SIZES), cell_values(theta, ints, floats)
     sigma_w, sigma_b = np.zeros((sizes[1], sizes[1])), np.zeros((sizes[1], sizes[1]))
     c = np.zeros((sizes[2], sizes[1]))
-    _level_forward(0, values, ints, sigma_w, c)
-    _level_forward(1, values, ints, sigma_b, c)
+    level_forward(VARIABLE_W, sizes[4], sizes[6] == 1, values, ints, sigma_w, c)
+    level_forward(VARIABLE_B, sizes[5], sizes[7] == 1, values, ints, sigma_b, c)
     return sigma_w, sigma_b, c
 
 
@@ -227,12 +171,16 @@ def value_and_gradient(theta, ints, floats, moments):
     -------
     tuple of (float, (n_theta,) array)
     """
-    sizes, values = _ints(ints, SIZES), cell_values(theta, ints, floats)
+    sizes, values = integers(ints, SIZES), cell_values(theta, ints, floats)
     p, n_outcomes, n_design, n_theta = sizes[0], sizes[1], sizes[2], sizes[3]
     sigma_w, sigma_b = np.zeros((n_outcomes, n_outcomes)), np.zeros((n_outcomes, n_outcomes))
     c = np.zeros((n_design, n_outcomes))
-    t_w, a_w, inverse_w = _level_forward(0, values, ints, sigma_w, c)
-    t_b, a_b, inverse_b = _level_forward(1, values, ints, sigma_b, c)
+    t_w, a_w, inverse_w = level_forward(
+        VARIABLE_W, sizes[4], sizes[6] == 1, values, ints, sigma_w, c
+    )
+    t_b, a_b, inverse_b = level_forward(
+        VARIABLE_B, sizes[5], sizes[7] == 1, values, ints, sigma_b, c
+    )
 
     n_groups, n_all = int(moments[0]), n_outcomes + n_design
     center, rest = moments[2 : 2 + n_all], moments[2 + n_all :]
@@ -256,8 +204,43 @@ def value_and_gradient(theta, ints, floats, moments):
     for o in range(n_outcomes):
         for d in range(1, n_design):
             d_c[d, o] += d_c[0, o] * center[n_outcomes + d]
-    _level_backward(0, values, ints, t_w, a_w, inverse_w, d_sigma_w, d_c, gradient)
-    _level_backward(1, values, ints, t_b, a_b, inverse_b, d_sigma_b, d_c, gradient)
+    for between in range(2):
+        first, m, recursive = (
+            VARIABLE_B if between else VARIABLE_W,
+            sizes[4 + between],
+            sizes[6 + between] == 1,
+        )
+        d_t = np.zeros((m, n_outcomes))
+        if between:
+            level_backward(
+                first,
+                m,
+                recursive,
+                values,
+                ints,
+                t_b,
+                a_b,
+                inverse_b,
+                d_sigma_b,
+                d_c,
+                d_t,
+                gradient,
+            )
+        else:
+            level_backward(
+                first,
+                m,
+                recursive,
+                values,
+                ints,
+                t_w,
+                a_w,
+                inverse_w,
+                d_sigma_w,
+                d_c,
+                d_t,
+                gradient,
+            )
     return total + moments[1], gradient[:n_theta]
 
 
@@ -266,14 +249,14 @@ def _to_theta(x, ints, floats):
     theta = np.empty(len(x))
     transform_forward(
         x,
-        _ints(ints, TRANSFORM),
-        _ints(ints, BLOCK_SIZE),
-        _ints(ints, SD_SOURCE),
-        _floats(floats, SD_CONSTANT),
-        _ints(ints, EDGE_COUNT),
-        _ints(ints, EDGE_ROW),
-        _ints(ints, EDGE_COLUMN),
-        _ints(ints, EDGE_POSITION),
+        integers(ints, TRANSFORM),
+        integers(ints, BLOCK_SIZE),
+        integers(ints, SD_SOURCE),
+        floats_at(floats, SD_CONSTANT),
+        integers(ints, EDGE_COUNT),
+        integers(ints, EDGE_ROW),
+        integers(ints, EDGE_COLUMN),
+        integers(ints, EDGE_POSITION),
         theta,
     )
     return theta
@@ -287,14 +270,14 @@ def sampler_value_and_gradient(x, ints, floats, moments):
     d_x = np.zeros(len(x))
     transform_backward(
         x,
-        _ints(ints, TRANSFORM),
-        _ints(ints, BLOCK_SIZE),
-        _ints(ints, SD_SOURCE),
-        _floats(floats, SD_CONSTANT),
-        _ints(ints, EDGE_COUNT),
-        _ints(ints, EDGE_ROW),
-        _ints(ints, EDGE_COLUMN),
-        _ints(ints, EDGE_POSITION),
+        integers(ints, TRANSFORM),
+        integers(ints, BLOCK_SIZE),
+        integers(ints, SD_SOURCE),
+        floats_at(floats, SD_CONSTANT),
+        integers(ints, EDGE_COUNT),
+        integers(ints, EDGE_ROW),
+        integers(ints, EDGE_COLUMN),
+        integers(ints, EDGE_POSITION),
         d_theta,
         d_x,
     )

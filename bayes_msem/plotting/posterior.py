@@ -1,13 +1,6 @@
-"""Forest and trace plots of the posterior."""
+"""Figures of posterior draws."""
 
-from __future__ import annotations
+from bayes_msem.plotting.forest import forest
+from bayes_msem.plotting.trace import trace
 
-from typing import Any
-
-
-def forest(table: Any, draws: Any, *, level: str | None = None, **options: Any) -> Any:
-    raise NotImplementedError
-
-
-def trace(table: Any, draws: Any, *, level: str | None = None, **options: Any) -> Any:
-    raise NotImplementedError
+__all__ = ["forest", "trace"]

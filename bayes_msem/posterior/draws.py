@@ -56,7 +56,9 @@ def derived_variables(blueprint: Blueprint, posterior: xr.Dataset) -> xr.Dataset
     return result.assign_coords(chain=posterior["chain"], draw=posterior["draw"])
 
 
-def _correlation(row: Row, values: dict[tuple[str, str, str, str], FloatArray], level: str) -> FloatArray:
+def _correlation(
+    row: Row, values: dict[tuple[str, str, str, str], FloatArray], level: str
+) -> FloatArray:
     first = values[(level, row.lhs, "~~", row.lhs)]
     second = values[(level, row.rhs, "~~", row.rhs)]
     correlation: FloatArray = values[row.key] / np.sqrt(first * second)

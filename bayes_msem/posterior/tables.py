@@ -119,9 +119,7 @@ def _has_sections(frame: pd.DataFrame) -> bool:
     named = set(_KEY) < set(columns) and len(set(columns)) == len(columns)
     if not named or frame.empty:
         return False
-    return bool(
-        pd.api.types.is_integer_dtype(frame.index) and frame.index.is_monotonic_increasing
-    )
+    return bool(pd.api.types.is_integer_dtype(frame.index) and frame.index.is_monotonic_increasing)
 
 
 def _has_names(index: pd.Index[Any]) -> bool:
@@ -132,7 +130,7 @@ def _has_names(index: pd.Index[Any]) -> bool:
 def _sections(frame: pd.DataFrame) -> list[Section]:
     """Split by level and kind, and format every value."""
     plain = pd.DataFrame(frame)
-    rows = [Row(*map(str, key)) for key in plain[_KEY].itertuples(index=False, name=None)]
+    rows = [Row(*key) for key in zip(*(plain[c].astype(str) for c in _KEY), strict=True)]
     levels = list(dict.fromkeys(r.level for r in rows))
     used = [c for c in plain.columns if c not in _KEY and not _is_empty(plain[c])]
     sections: list[Section] = []
@@ -177,7 +175,7 @@ def _rounded(frame: pd.DataFrame, digits: int = _LEAST_DECIMALS) -> pd.DataFrame
         column = shown.iloc[:, i]
         if pd.api.types.is_float_dtype(column):
             text = [_number(v, _DECIMALS.get(str(name), digits)) for v in column]
-            shown.isetitem(i, pd.Series(text, index=shown.index, dtype=object))
+            shown.isetitem(i, np.array(text, dtype=object))
     return shown
 
 

@@ -45,15 +45,21 @@ class CovarianceBlock:
     """One connected set of covarying variables.
 
     ``variables`` stand in elimination order; ``edges`` are the free covariances as
-    (later, earlier) pairs in that order, sorted by rows of the Cholesky factor; ``free`` holds
-    the free number of each edge.
+    (later, earlier) pairs in that order, sorted by rows of the Cholesky factor; ``rows`` holds
+    the table row of each edge, free or random.
     """
 
     level: str
     variables: tuple[str, ...]
     edges: tuple[tuple[str, str], ...]
-    free: tuple[int, ...]
+    rows: tuple[Row, ...]
     pattern: Pattern
+
+    @property
+    def free_edges(self) -> dict[int, tuple[str, str]]:
+        """Free number -> edge, without random covariances."""
+        pairs = zip(self.edges, self.rows, strict=True)
+        return {row.free: edge for edge, row in pairs if row.free}
 
     def beta_shape(self, edge: tuple[str, str], eta: float) -> float:
         """Shape ``b_ik`` of the Beta prior of one partial correlation under LKJ(``eta``)."""
@@ -81,7 +87,7 @@ def covariance_blocks(table: ParameterTable, level: str) -> tuple[CovarianceBloc
         Blocks in order of first appearance; variables without a covariance are in none.
     """
     rows = [r for r in table.rows if r.level == level and r.kind == "covariance"]
-    present = [r for r in rows if r.free or r.value != 0]
+    present = [r for r in rows if r.free or r.random or r.value != 0]
     graph: Graph = {}
     for row in present:
         graph.setdefault(row.lhs, set()).add(row.rhs)
@@ -97,7 +103,7 @@ def _block(
 ) -> CovarianceBlock:
     members = [r for r in rows if r.lhs in graph and r.lhs in names]
     order = _elimination_order(names, graph)
-    plain = all(r.free and r.free not in shared for r in members)
+    plain = all(r.random or (r.free and r.free not in shared) for r in members)
     pattern: Pattern
     if order is None or not plain:
         pattern, order = "direct", names
@@ -106,15 +112,15 @@ def _block(
     position = {v: i for i, v in enumerate(order)}
     keyed = []
     for row in members:
-        if row.free:
+        if row.free or row.random:
             later, earlier = sorted((row.lhs, row.rhs), key=position.__getitem__, reverse=True)
-            keyed.append((position[later], position[earlier], later, earlier, row.free))
-    keyed.sort()
+            keyed.append((position[later], position[earlier], later, earlier, row))
+    keyed.sort(key=lambda k: k[:2])
     return CovarianceBlock(
         level=level,
         variables=tuple(order),
         edges=tuple((k[2], k[3]) for k in keyed),
-        free=tuple(k[4] for k in keyed),
+        rows=tuple(k[4] for k in keyed),
         pattern=pattern,
     )
 

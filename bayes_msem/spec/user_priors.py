@@ -126,7 +126,7 @@ def _user_requests(
             "priors must be a mapping such as {'fw =~ y2': 'normal(0.8, 0.2)'}, not "
             f"{type(user).__name__}"
         )
-    correlated = {free for b in blocks if b.pattern != "direct" for free in b.free}
+    correlated = {free for b in blocks if b.pattern != "direct" for free in b.free_edges}
     requests = []
     for key, value in user.items():
         source = f"priors[{key!r}]"
@@ -347,7 +347,7 @@ def _most_specific(rows: list[Row], requests: list[_Request]) -> Prior | None:
 def _check_block(block: CovarianceBlock, priors: dict[int, Prior]) -> None:
     """Check that the rows of a block agree: a correlation matrix has one density."""
     members = ", ".join(block.variables)
-    for (a, b), free in zip(block.edges, block.free, strict=True):
+    for free, (a, b) in block.free_edges.items():
         prior, name = priors[free], f"'{block.level}: {b} ~~ {a}'"
         if block.pattern == "direct" and prior.scale == "cor":
             raise SpecificationError(
@@ -359,18 +359,16 @@ def _check_block(block: CovarianceBlock, priors: dict[int, Prior]) -> None:
         if block.pattern != "direct" and prior.scale != "cor":
             raise SpecificationError(
                 f"the prior {prior} of {name} is on the covariance, but its parameter is the "
-                "correlation; write lkj(2)" + (" or beta(2, 2)" if len(block.free) == 1 else "")
+                "correlation; write lkj(2)" + (" or beta(2, 2)" if len(block.edges) == 1 else "")
             )
-        if block.pattern != "direct" and prior.family == "beta" and len(block.free) > 1:
+        if block.pattern != "direct" and prior.family == "beta" and len(block.edges) > 1:
             raise SpecificationError(
                 f"the prior {prior} of {name} is for a pair, but {members} covary as a block, "
                 "whose correlations bound each other; write the same lkj(eta) for all of them: "
                 f"priors={{('{block.level}', 'covariance'): 'lkj(2)'}}"
             )
-    if block.pattern != "direct" and len({priors[f] for f in block.free}) > 1:
-        listed = ", ".join(
-            f"{b} ~~ {a}: {priors[f]}" for (a, b), f in zip(block.edges, block.free, strict=True)
-        )
+    if block.pattern != "direct" and len({priors[f] for f in block.free_edges}) > 1:
+        listed = ", ".join(f"{b} ~~ {a}: {priors[f]}" for f, (a, b) in block.free_edges.items())
         raise SpecificationError(
             f"{members} covary as a block at the {block.level} level, whose correlation matrix "
             f"has one prior, det(R)^(eta - 1), but its rows differ ({listed}); set them together: "

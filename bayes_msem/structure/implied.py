@@ -74,10 +74,13 @@ def add_moments(values, m, n_outcomes, psi, k_cells, t, a, sigma, c):
 
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def backward(
-    values, m, n_outcomes, recursive, b, psi, k_cells, inverse, t, a, d_sigma, d_c, d_values
+    values, m, n_outcomes, recursive, b, psi, k_cells, inverse, t, a, d_sigma, d_c, d_t, d_values
 ):
-    """Add the gradient of the cells to ``d_values``."""
-    d_t, h = np.zeros((m, n_outcomes)), np.zeros((m, n_outcomes))
+    """Add the gradient of the cells to ``d_values``.
+
+    ``d_t`` (m x P) comes with the gradient of T' from elsewhere, usually zeros; it is overwritten.
+    """
+    h = np.zeros((m, n_outcomes))
     for k in range(m):
         for i in range(n_outcomes):
             effect, share = t[k, i], a[k, i]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.priors import Prior
-from bayes_msem.spec.table import Kind, ParameterTable, Row
+from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 
 IntArray = NDArray[np.int64]
 
@@ -140,7 +140,7 @@ def build_parameters(table: ParameterTable, priors: dict[int, Prior]) -> Paramet
     groups = _groups(first, priors, beta_shapes)
     order = [f for g in groups for f in g.free]
     position = {f: i for i, f in enumerate(order)}
-    correlated = {f for b in blocks if b.pattern != "direct" for f in b.free}
+    correlated = {f for b in blocks if b.pattern != "direct" for f in b.free_edges}
     transform = [
         SQUARE if first[f].kind == "variance" else CORRELATION if f in correlated else IDENTITY
         for f in order
@@ -149,8 +149,18 @@ def build_parameters(table: ParameterTable, priors: dict[int, Prior]) -> Paramet
         groups=tuple(groups),
         position=position,
         transform=np.array(transform, dtype=np.int64),
-        blocks=_flatten([b for b in blocks if b.pattern != "direct"], table, position),
+        blocks=flatten_blocks(
+            [b for b in blocks if b.pattern != "direct" and not varies(b, table)], table, position
+        ),
         rows=tuple(first[f] for f in order),
+    )
+
+
+def varies(block: CovarianceBlock, table: ParameterTable) -> bool:
+    """Whether a variance or covariance of the block is a random coefficient."""
+    random = {(r.level, r.lhs) for r in table.rows if r.random and r.kind == "variance"}
+    return any(row.random for row in block.rows) or any(
+        (block.level, variable) in random for variable in block.variables
     )
 
 
@@ -162,7 +172,7 @@ def _beta_shapes(
     for block in blocks:
         if block.pattern == "direct":
             continue
-        for edge, free in zip(block.edges, block.free, strict=True):
+        for free, edge in block.free_edges.items():
             prior = priors[free]
             if prior.family == "beta":
                 shapes[free] = (prior.arguments[0], prior.arguments[1])
@@ -204,9 +214,29 @@ def _stem(level: str, kind: Kind, family: str) -> str:
     return f"{level}_{'covariance' if direct else GROUP_NAMES[kind]}"
 
 
-def _flatten(
-    blocks: list[CovarianceBlock], table: ParameterTable, position: dict[int, int]
+def flatten_blocks(
+    blocks: list[CovarianceBlock],
+    table: ParameterTable,
+    position: dict[int, int],
+    random_position: dict[RowKey, int] | None = None,
 ) -> Blocks:
+    """Flatten covariance blocks for the kernel.
+
+    Parameters
+    ----------
+    blocks
+        Complete or chordal blocks.
+    table
+        The parameter table.
+    position
+        Free number -> position in x.
+    random_position
+        Key of a row whose coefficient varies over clusters -> position of its value.
+    """
+    place_of = dict(random_position or {})
+    for row in table.rows:
+        if row.free:
+            place_of[row.key] = position[row.free]
     variances = {(r.level, r.lhs): r for r in table.rows if r.kind == "variance"}
     sd_source: list[int] = []
     sd_constant: list[float] = []
@@ -216,14 +246,14 @@ def _flatten(
         place = {v: i for i, v in enumerate(block.variables)}
         for variable in block.variables:
             row = variances[(block.level, variable)]
-            if row.free:
-                sd_source.append(position[row.free])
+            if row.key in place_of:
+                sd_source.append(place_of[row.key])
             else:
                 sd_source.append(-1 - len(sd_constant))
                 sd_constant.append(float(np.sqrt(row.value)))
         edge_row += [place[later] for later, _ in block.edges]
         edge_column += [place[earlier] for _, earlier in block.edges]
-    edges = [position[f] for block in blocks for f in block.free]
+    edges = [place_of[row.key] for block in blocks for row in block.rows]
     return Blocks(
         size=np.array([len(b.variables) for b in blocks], dtype=np.int64),
         sd_source=np.array(sd_source, dtype=np.int64),

@@ -132,7 +132,7 @@ def build_templates(
     design = ("1", *x_names, *w_names)
     levels = {}
     for level in ("within", "between") if table.two_level else ("within",):
-        levels[level] = _level(table, level, outcomes, design, sources)
+        levels[level] = level_template(table, level, outcomes, design, sources)
     return Templates(
         within=levels["within"],
         between=levels.get("between"),
@@ -166,7 +166,7 @@ def _sources(
     return sources, constants, n_theta
 
 
-def _level(
+def level_template(
     table: ParameterTable,
     level: str,
     outcomes: tuple[str, ...],

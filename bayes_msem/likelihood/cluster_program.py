@@ -1,0 +1,173 @@
+"""Structure and statistics of models with random coefficients, packed for likelihood.clusters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.errors import NotSupportedError
+from bayes_msem.likelihood.packing import level_arrays, pack
+from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
+from bayes_msem.spec.table import ParameterTable
+from bayes_msem.structure.effects import FISHER_Z, LOG_SD, ClusterTemplates
+from bayes_msem.structure.parameters import (
+    CORRELATION,
+    IDENTITY,
+    SQUARE,
+    Blocks,
+    Parameters,
+    flatten_blocks,
+    varies,
+)
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# Packed integer arrays, in this order. SIZES holds
+# (p, D_w, D_b, n_theta, n_rows, n_a, n_uses, n_z, n_b, m_w, m_b, recursive_w, recursive_b).
+SIZES, TRANSFORM, BLOCKS_W, BLOCKS_B = 0, 1, 2, 8
+USE_EFFECT, USE_VARIABLE, USE_COLUMN, ROW_EFFECT, ROW_CODE = 14, 15, 16, 17, 18
+WITHIN, BETWEEN = 19, 24
+# Packed float arrays.
+CONSTANTS, SD_CONSTANT_W, SD_CONSTANT_B = 0, 1, 2
+
+_TRANSFORM_OF = {LOG_SD: SQUARE, FISHER_Z: CORRELATION}
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterProgram:
+    """A model structure packed for the kernel.
+
+    Attributes
+    ----------
+    ints, floats
+        See the constants of this module.
+    n_theta
+        Free parameters and constrained rows.
+    n_sampled
+        Number of sampled effects per cluster.
+    """
+
+    ints: IntArray
+    floats: FloatArray
+    n_theta: int
+    n_sampled: int
+
+
+def build_cluster_program(
+    templates: ClusterTemplates, parameters: Parameters, table: ParameterTable
+) -> ClusterProgram:
+    """Pack templates and parameter transforms.
+
+    Raises
+    ------
+    NotSupportedError
+        A random variance or covariance in a block of covariances that has no form which is
+        positive definite by construction.
+    """
+    effects = templates.effects
+    n_theta = templates.n_theta
+    extra = np.full(n_theta - parameters.n, IDENTITY)
+    rows = np.array([_TRANSFORM_OF.get(int(c), IDENTITY) for c in effects.row_code])
+    blocks = {level: _blocks(table, level, templates, parameters) for level in ("within", "between")}
+    sizes = [
+        len(templates.y_names),
+        1 + len(templates.x_names),
+        1 + len(templates.w_names),
+        n_theta,
+        len(effects.rows),
+        len(effects.linear),
+        len(effects.use_effect),
+        len(templates.z_names),
+        len(effects.sampled),
+        len(templates.within.names),
+        len(templates.between.names),
+        templates.within.recursive,
+        templates.between.recursive,
+    ]
+    ints = [
+        np.array(sizes, dtype=np.int64),
+        np.concatenate([parameters.transform, extra, rows]).astype(np.int64),
+        *_block_arrays(blocks["within"]),
+        *_block_arrays(blocks["between"]),
+        effects.use_effect,
+        effects.use_variable,
+        effects.use_column,
+        effects.row_effect,
+        effects.row_code,
+        *level_arrays(templates.within),
+        *level_arrays(templates.between),
+    ]
+    floats = [templates.constants, blocks["within"].sd_constant, blocks["between"].sd_constant]
+    return ClusterProgram(
+        ints=pack(ints, np.int64),
+        floats=pack(floats, np.float64),
+        n_theta=n_theta,
+        n_sampled=len(effects.sampled),
+    )
+
+
+def _blocks(
+    table: ParameterTable, level: str, templates: ClusterTemplates, parameters: Parameters
+) -> Blocks:
+    chosen: list[CovarianceBlock] = []
+    for block in covariance_blocks(table, level):
+        if block.pattern != "direct":
+            chosen.append(block)
+        elif varies(block, table):
+            raise NotSupportedError(
+                f"the covariances of {', '.join(block.variables)} leave out pairs, or are fixed or "
+                "shared by a label, in a way that cannot be kept positive definite in every "
+                "cluster; let all of these variables covary, or make none of their variances and "
+                "covariances random"
+            )
+    random = {row.key: templates.sources[row.key] for row in templates.effects.rows}
+    return flatten_blocks(chosen, table, parameters.position, random)
+
+
+def _block_arrays(blocks: Blocks) -> list[IntArray]:
+    return [
+        blocks.size,
+        blocks.sd_source,
+        blocks.edge_count,
+        blocks.edge_row,
+        blocks.edge_column,
+        blocks.edge_position,
+    ]
+
+
+def pack_cluster_statistics(observed: ObservedData) -> FloatArray:
+    """Cross products of every cluster, flattened.
+
+    With d = (1, x) and y centred at its grand mean: number of clusters, center (p), sizes (J),
+    sum d d' (J x D x D), sum d y' (J x D x p), sum y y' (J x p x p), (1, w) (J x Db), z (J x q).
+    """
+    assert observed.cluster is not None
+    center = observed.y.mean(axis=0)
+    order = np.argsort(observed.cluster, kind="stable")
+    y = (observed.y - center)[order]
+    d = np.column_stack([np.ones(len(y)), observed.x[order]])
+    starts = np.concatenate([[0], np.cumsum(observed.sizes)[:-1]])
+    both = np.column_stack([d, y])
+    n_all, n_d = both.shape[1], d.shape[1]
+    cross = np.empty((len(starts), n_all, n_all))
+    for i in range(n_all):
+        products = both[:, i : i + 1] * both[:, i:]
+        cross[:, i, i:] = np.add.reduceat(products, starts, axis=0)
+        cross[:, i:, i] = cross[:, i, i:]
+    n_clusters = len(starts)
+    return np.concatenate(
+        [
+            [n_clusters],
+            center,
+            observed.sizes,
+            cross[:, :n_d, :n_d].ravel(),
+            cross[:, :n_d, n_d:].ravel(),
+            cross[:, n_d:, n_d:].ravel(),
+            np.column_stack([np.ones(n_clusters), observed.w]).ravel(),
+            observed.z.ravel(),
+        ]
+    ).astype(np.float64)

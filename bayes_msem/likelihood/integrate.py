@@ -1,0 +1,273 @@
+"""One cluster: integrate out its normal random coefficients, exactly.
+
+Given everything else, the rows of cluster j are ``y_i = C d_i + sum_q a_q l_q d_i[col_q] + e_i``
+with ``e_i ~ N(0, Sigma)`` and random coefficients ``a = mean + N(0, V)`` (C contains the mean). The
+rows enter through n, DD = sum d d', DY = sum d y' and YY = sum y y' alone. With W = Sigma^-1,
+
+    R = DY' - C DD ,   S = YY - C DY - (C DY)' + C DD C'
+    H[q, s] = DD[col_q, col_s] l_q' W l_s ,   g[q] = l_q' W R[:, col_q]
+
+and a factorisation H = A A' (A may have zero columns), K = I + A' V A is symmetric and
+
+    ll = -1/2 [ n (p log 2 pi + log|Sigma|) + tr(W S) + log|K| - g' V h ] ,
+    h = g - A K^-1 A' V g       (the score of the mean)
+    M = A K^-1 A'               (H = M if V = 0)
+
+V is never inverted or factorised: it may be singular, and even indefinite (as in unbounded
+maximum likelihood) as long as K, that is the covariance of the observed data, is positive
+definite. The posterior of a is normal with mean ``mean + m``, m = V h, and covariance
+P = V - V M V. Gradients follow from Fisher's identity (expected derivative of the complete-data
+log-likelihood) with ES = E[S] under that posterior:
+
+    d/dmean = h ,   d/dV = 1/2 (h h' - M) ,   d/dSigma = -1/2 n W + 1/2 W ES W
+    d/dC = W (DY' - C DD - (sum_q m_q l_q e_q') DD)
+    d/dl_q = m_q d/dC[:, col_q] - sum_s P[q, s] DD[col_q, col_s] W l_s   (C held fixed)
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+LOG_2PI = float(np.log(2.0 * np.pi))
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def semidefinite_root(matrix, n, root):
+    """Fill ``root`` (lower triangular) with root root' = matrix, for a semidefinite matrix."""
+    for i in range(n):
+        for k in range(n):
+            root[i, k] = 0.0
+    for k in range(n):
+        pivot = matrix[k, k]
+        for m in range(k):
+            pivot -= root[k, m] * root[k, m]
+        # rounding leaves pivots of this size where the rank is exhausted
+        if pivot <= 1e-13 * matrix[k, k] or matrix[k, k] <= 0.0:
+            continue
+        diagonal = np.sqrt(pivot)
+        root[k, k] = diagonal
+        for i in range(k + 1, n):
+            total = matrix[i, k]
+            for m in range(k):
+                total -= root[i, m] * root[k, m]
+            root[i, k] = total / diagonal
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def residuals(n, n_design, dd, dy, yy, c, r, s):
+    """Fill R (n x D) and S (n x n); ``dy`` is D x n."""
+    for i in range(n):
+        for d in range(n_design):
+            total = dy[d, i]
+            for e in range(n_design):
+                total -= c[i, e] * dd[e, d]
+            r[i, d] = total
+    for i in range(n):
+        for k in range(i + 1):
+            total = yy[i, k]
+            for d in range(n_design):
+                total -= c[k, d] * r[i, d] + c[i, d] * dy[d, k]
+            s[i, k] = total
+            s[k, i] = total
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def project(n, n_effects, column, dd, w, effect, r, wl, h_matrix, g):
+    """Fill W l (effects x n), H and g; ``effect`` holds one l_q per row."""
+    for q in range(n_effects):
+        for i in range(n):
+            total = 0.0
+            for k in range(n):
+                total += w[i, k] * effect[q, k]
+            wl[q, i] = total
+    for q in range(n_effects):
+        for t in range(q + 1):
+            total = 0.0
+            for i in range(n):
+                total += effect[q, i] * wl[t, i]
+            total *= dd[column[q], column[t]]
+            h_matrix[q, t] = total
+            h_matrix[t, q] = total
+        total = 0.0
+        for i in range(n):
+            total += wl[q, i] * r[i, column[q]]
+        g[q] = total
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def integrate_effects(n_effects, h_matrix, g, v, work, score, m_matrix):
+    """Fill the score h and the matrix M.
+
+    ``work`` is scratch of shape (4, n_effects, n_effects).
+
+    Returns
+    -------
+    tuple of (float, bool)
+        -log|K| + g' V h, and whether K is positive definite.
+    """
+    root, va, k, b = work[0], work[1], work[2], work[3]
+    semidefinite_root(h_matrix, n_effects, root)
+    for q in range(n_effects):
+        for t in range(n_effects):
+            va[q, t] = 0.0
+        for s in range(n_effects):
+            factor = v[q, s]
+            for t in range(s + 1):
+                va[q, t] += factor * root[s, t]
+    for q in range(n_effects):
+        for t in range(q + 1):
+            total = 1.0 if q == t else 0.0
+            for s in range(q, n_effects):
+                total += root[s, q] * va[s, t]
+            k[q, t] = total
+    log_det = 0.0
+    for q in range(n_effects):
+        for t in range(q):
+            total = k[q, t]
+            for s in range(t):
+                total -= k[q, s] * k[t, s]
+            k[q, t] = total * k[t, t]
+        total = k[q, q]
+        for s in range(q):
+            total -= k[q, s] * k[q, s]
+        if not total > 0.0:
+            return 0.0, False
+        log_det += np.log(total)
+        k[q, q] = 1.0 / np.sqrt(total)
+    # b = (chol K)^-1 A', so that M = b' b
+    for q in range(n_effects):
+        for t in range(n_effects):
+            total = root[t, q] if t >= q else 0.0
+            for s in range(q):
+                total -= k[q, s] * b[s, t]
+            b[q, t] = total * k[q, q]
+    for q in range(n_effects):
+        for t in range(q + 1):
+            total = 0.0
+            for s in range(n_effects):
+                total += b[s, q] * b[s, t]
+            m_matrix[q, t] = total
+            m_matrix[t, q] = total
+    quadratic = 0.0
+    for q in range(n_effects):
+        total = 0.0
+        for t in range(n_effects):
+            total += v[q, t] * g[t]
+        va[0, q] = total  # V g
+    for q in range(n_effects):
+        total = g[q]
+        for t in range(n_effects):
+            total -= m_matrix[q, t] * va[0, t]
+        score[q] = total
+        quadratic += total * va[0, q]
+    return quadratic - log_det, True
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def posterior_effects(n_effects, v, score, m_matrix, deviation, covariance, scratch):
+    """Fill the posterior mean deviation m = V h and covariance P = V - V M V."""
+    for q in range(n_effects):
+        total = 0.0
+        for t in range(n_effects):
+            total += v[q, t] * score[t]
+            inner = 0.0
+            for s in range(n_effects):
+                inner += v[q, s] * m_matrix[s, t]
+            scratch[q, t] = inner
+        deviation[q] = total
+    for q in range(n_effects):
+        for t in range(q + 1):
+            total = v[q, t]
+            for s in range(n_effects):
+                total -= scratch[q, s] * v[s, t]
+            covariance[q, t] = total
+            covariance[t, q] = total
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def moment_gradients(
+    n,
+    n_design,
+    n_effects,
+    size,
+    column,
+    dd,
+    w,
+    wl,
+    effect,
+    r,
+    s,
+    deviation,
+    covariance,
+    d_c,
+    d_effect,
+    d_sigma,
+    scratch,
+):
+    """Add to the gradients with respect to Sigma; fill those of C and of the l_q.
+
+    ``r`` and ``s`` become the posterior expectations of R and S. ``scratch`` has shape (2, n, n)
+    at least.
+    """
+    # posterior mean part: C + sum_q m_q l_q e_col'
+    for q in range(n_effects):
+        for i in range(n):
+            step = deviation[q] * effect[q, i]
+            if step != 0.0:
+                for k in range(n):
+                    # S(C + u e') = S - u R_col' - R_col u' + u u' DD; R is updated as we go
+                    s[i, k] -= step * r[k, column[q]]
+                    s[k, i] -= step * r[k, column[q]]
+        for i in range(n):
+            for k in range(n):
+                s[i, k] += (
+                    deviation[q]
+                    * deviation[q]
+                    * effect[q, i]
+                    * effect[q, k]
+                    * dd[column[q], column[q]]
+                )
+        for i in range(n):
+            step = deviation[q] * effect[q, i]
+            for d in range(n_design):
+                r[i, d] -= step * dd[column[q], d]
+    # posterior uncertainty
+    spread, product = scratch[0], scratch[1]
+    for q in range(n_effects):
+        for i in range(n):
+            total = 0.0
+            for t in range(n_effects):
+                total += covariance[q, t] * dd[column[q], column[t]] * effect[t, i]
+            spread[0, i] = total
+        for i in range(n):
+            for k in range(n):
+                s[i, k] += effect[q, i] * spread[0, k]
+    for i in range(n):
+        for d in range(n_design):
+            total = 0.0
+            for k in range(n):
+                total += w[i, k] * r[k, d]
+            d_c[i, d] = total
+    for q in range(n_effects):
+        for i in range(n):
+            total = deviation[q] * d_c[i, column[q]]
+            for t in range(n_effects):
+                total -= covariance[q, t] * dd[column[q], column[t]] * wl[t, i]
+            d_effect[q, i] = total
+    for i in range(n):
+        for k in range(n):
+            total = 0.0
+            for m in range(n):
+                total += w[i, m] * s[m, k]
+            product[i, k] = total
+    for i in range(n):
+        for k in range(i + 1):
+            total = -size * w[i, k]
+            for m in range(n):
+                total += product[i, m] * w[m, k]
+            total *= 0.5
+            d_sigma[i, k] += total
+            if i != k:
+                d_sigma[k, i] += total
