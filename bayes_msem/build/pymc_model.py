@@ -83,7 +83,11 @@ def _append_constrained(x: Any, blueprint: Blueprint) -> Any:
     labels: dict[str, Any] = {
         name: x[i] ** 2 if squared[i] else x[i] for name, i in blueprint.label_positions.items()
     }
-    functions = {name: getattr(pt, function.__name__) for name, function in FUNCTIONS.items()}
+    # PyTensor has the functions under our names (abs) or under NumPy's (arccos)
+    functions = {
+        name: getattr(pt, name if hasattr(pt, name) else function.__name__)
+        for name, function in FUNCTIONS.items()
+    }
     values = []
     for constraint in blueprint.table.constraints:
         value = pt.as_tensor_variable(evaluate(constraint.expression, labels, functions=functions))

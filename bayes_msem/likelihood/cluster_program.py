@@ -72,7 +72,9 @@ def build_cluster_program(
     n_theta = templates.n_theta
     extra = np.full(n_theta - parameters.n, IDENTITY)
     rows = np.array([_TRANSFORM_OF.get(int(c), IDENTITY) for c in effects.row_code])
-    blocks = {level: _blocks(table, level, templates, parameters) for level in ("within", "between")}
+    blocks = {
+        level: _blocks(table, level, templates, parameters) for level in ("within", "between")
+    }
     sizes = [
         len(templates.y_names),
         1 + len(templates.x_names),

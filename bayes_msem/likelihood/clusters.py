@@ -235,9 +235,7 @@ def _within_gradient(x_j, b, j, ints, floats, gradient, d_x, d_b):
     n_theta, n_rows = sizes[3], sizes[4]
     row_effect, row_code = integers(ints, ROW_EFFECT), integers(ints, ROW_CODE)
     d_x_j = np.zeros(n_theta + n_rows)
-    _transform_back(
-        x_j, BLOCKS_W, SD_CONSTANT_W, ints, floats, gradient[: n_theta + n_rows], d_x_j
-    )
+    _transform_back(x_j, BLOCKS_W, SD_CONSTANT_W, ints, floats, gradient[: n_theta + n_rows], d_x_j)
     for i in range(n_theta):
         d_x[i] += d_x_j[i]
     for row in range(n_rows):
@@ -401,9 +399,7 @@ def cluster_value_and_gradient(x, b, ints, floats, statistics):
         for q in range(n_uses):
             d_mean[use_effect[q]] += score[q]
             for u in range(n_uses):
-                d_v[use_effect[q], use_effect[u]] += 0.5 * (
-                    score[q] * score[u] - m_matrix[q, u]
-                )
+                d_v[use_effect[q], use_effect[u]] += 0.5 * (score[q] * score[u] - m_matrix[q, u])
             if use_variable[q] >= 0:
                 for i in range(p):
                     d_t[use_variable[q], i] += d_effect[q, i] + mean[q] * d_c[i, use_column[q]]

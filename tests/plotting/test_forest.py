@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.posterior import forest
+from bayes_msem.spec.table import ParameterTable, RowKey
 
+Draws = dict[RowKey, NDArray[np.float64]]
 Drawn = dict[tuple[str, str], dict[str, Any]]  # (level, row) -> what is drawn of it
 
 
@@ -44,7 +47,7 @@ def read(figure: Figure) -> Drawn:
     return result
 
 
-def test_means_and_intervals_are_those_of_the_draws(table, draws) -> None:
+def test_means_and_intervals_are_those_of_the_draws(table: ParameterTable, draws: Draws) -> None:
     drawn = read(forest(table, draws, ci=0.9))
     assert len(drawn) == len(table.rows)
     for row in table.rows:
@@ -59,7 +62,7 @@ def test_means_and_intervals_are_those_of_the_draws(table, draws) -> None:
             assert "fixed" not in shown
 
 
-def test_highest_density_intervals(table, draws) -> None:
+def test_highest_density_intervals(table: ParameterTable, draws: Draws) -> None:
     key = ("between", "y2", "~~", "y2")
     shown = read(forest(table, draws, rows=key, ci_kind="hdi"))[("between", "y2 ~~ y2")]
     assert shown["outer"] == pytest.approx(azs.hdi(draws[key].ravel(), prob=0.95))
@@ -67,7 +70,9 @@ def test_highest_density_intervals(table, draws) -> None:
 
 
 @pytest.mark.parametrize(("ci", "thick"), [(0.5, False), (0.4, False), (0.51, True)])
-def test_a_narrow_outer_interval_stands_alone(table, draws, ci, thick) -> None:
+def test_a_narrow_outer_interval_stands_alone(
+    table: ParameterTable, draws: Draws, ci: float, thick: bool
+) -> None:
     figure = forest(table, draws, rows="fw ~ x", ci=ci)
     assert ("inner" in read(figure)[("within", "fw ~ x")]) is thick
     assert ("50% ETI" in legend(figure)) is thick
@@ -77,7 +82,7 @@ def legend(figure: Figure) -> list[str]:
     return [t.get_text() for t in figure.legends[0].get_texts()]
 
 
-def test_the_legend_states_kind_and_mass(table, draws) -> None:
+def test_the_legend_states_kind_and_mass(table: ParameterTable, draws: Draws) -> None:
     assert legend(forest(table, draws, ci=0.9, ci_kind="hdi")) == [
         "posterior mean",
         "50% HDI",
@@ -91,7 +96,7 @@ def test_the_legend_states_kind_and_mass(table, draws) -> None:
     ]
 
 
-def test_panels_per_level_and_kind(table, draws) -> None:
+def test_panels_per_level_and_kind(table: ParameterTable, draws: Draws) -> None:
     drawn = read(forest(table, draws))
     assert {(level, shown["title"]) for (level, _), shown in drawn.items()} == {
         *((lev, k) for lev in ("within", "between") for k in ("Loadings", "Regressions")),
@@ -103,7 +108,7 @@ def test_panels_per_level_and_kind(table, draws) -> None:
     assert set(only) == {k for k in drawn if k[0] == "between"}
 
 
-def test_reference_values_are_marked_where_they_are(table, draws) -> None:
+def test_reference_values_are_marked_where_they_are(table: ParameterTable, draws: Draws) -> None:
     negative = ("between", "y1", "~~", "y1")
     reference = {key: float(x.mean()) + 0.1 for key, x in draws.items()} | {negative: -0.02}
     figure = forest(table, draws, reference=reference, reference_label="ML")
@@ -117,7 +122,9 @@ def test_reference_values_are_marked_where_they_are(table, draws) -> None:
     assert legend(figure)[-2:] == ["ML", "negative variance"]
 
 
-def test_variances_start_at_zero_unless_a_reference_is_below(table, draws) -> None:
+def test_variances_start_at_zero_unless_a_reference_is_below(
+    table: ParameterTable, draws: Draws
+) -> None:
     key = ("between", "y1", "~~", "y1")
 
     def variances(**options: Any) -> Axes:
@@ -140,7 +147,7 @@ def test_variances_start_at_zero_unless_a_reference_is_below(table, draws) -> No
     assert not [a for a in variances().get_children() if a.get_gid() == "negative"]
 
 
-def test_rows_have_the_same_height_in_all_panels(table, draws) -> None:
+def test_rows_have_the_same_height_in_all_panels(table: ParameterTable, draws: Draws) -> None:
     figure = forest(table, draws)
     heights = {
         round(ax.get_position().height * figure.get_figheight() / len(ax.get_yticks()), 6)
@@ -150,7 +157,7 @@ def test_rows_have_the_same_height_in_all_panels(table, draws) -> None:
     assert tuple(forest(table, draws, figsize=(5, 4)).get_size_inches()) == (5, 4)
 
 
-def test_nothing_overlaps_and_nothing_is_cut_off(table, draws) -> None:
+def test_nothing_overlaps_and_nothing_is_cut_off(table: ParameterTable, draws: Draws) -> None:
     reference = {("between", "y1", "~~", "y1"): -0.02}
     figure = forest(table, draws, reference=reference)
     figure.draw_without_rendering()
@@ -177,7 +184,9 @@ def test_nothing_overlaps_and_nothing_is_cut_off(table, draws) -> None:
         ({"reference": {("within", "fw", "~", "z"): 1.0}}, r"reference has .*no row of this model"),
     ],
 )
-def test_bad_requests(table, draws, options, message) -> None:
+def test_bad_requests(
+    table: ParameterTable, draws: Draws, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(SpecificationError, match=message):
         forest(table, draws, **options)
 
@@ -191,12 +200,14 @@ def test_bad_requests(table, draws, options, message) -> None:
         ([("within", "fw", "=~", "y2"), "fb=~y3"], {"fw", "fb"}),
     ],
 )
-def test_rows_by_kind_text_label_and_key(table, draws, rows, expected) -> None:
+def test_rows_by_kind_text_label_and_key(
+    table: ParameterTable, draws: Draws, rows: Any, expected: set[str]
+) -> None:
     drawn = read(forest(table, draws, rows=rows))
     assert {label.split()[0] for _, label in drawn} == expected
 
 
-def test_pyplot_does_not_know_the_figure(table, draws) -> None:
+def test_pyplot_does_not_know_the_figure(table: ParameterTable, draws: Draws) -> None:
     mine = plt.figure()
     try:
         figure = forest(table, draws)
@@ -205,4 +216,3 @@ def test_pyplot_does_not_know_the_figure(table, draws) -> None:
         assert figure._repr_png_()[:4] == b"\x89PNG"
     finally:
         plt.close(mine)
-

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import arviz_stats as azs
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.posterior import trace
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
+
+Draws = dict[RowKey, NDArray[np.float64]]
 
 
-def varying(table, draws):
+def varying(table: ParameterTable, draws: Draws) -> list[Row]:
     return [r for r in table.rows if np.ptp(draws[r.key]) > 0]
 
 
-def test_traces_are_the_draws(table, draws) -> None:
+def test_traces_are_the_draws(table: ParameterTable, draws: Draws) -> None:
     figure = trace(table, draws)
     rows = varying(table, draws)
     assert len(figure.axes) == 2 * len(rows)
@@ -28,7 +34,7 @@ def test_traces_are_the_draws(table, draws) -> None:
             np.testing.assert_array_equal(line.get_xdata(), np.arange(x.shape[1]))
 
 
-def test_densities_integrate_to_one_over_each_chain(table, draws) -> None:
+def test_densities_integrate_to_one_over_each_chain(table: ParameterTable, draws: Draws) -> None:
     figure = trace(table, draws)
     for row, density in zip(varying(table, draws), figure.axes[::2], strict=True):
         for line, x in zip(density.lines, draws[row.key], strict=True):
@@ -40,14 +46,14 @@ def test_densities_integrate_to_one_over_each_chain(table, draws) -> None:
             assert below == pytest.approx(0.5, abs=0.06)
 
 
-def test_diagnostics_stand_above_the_trace(table, draws) -> None:
+def test_diagnostics_stand_above_the_trace(table: ParameterTable, draws: Draws) -> None:
     key = ("within", "fw", "~", "x")
     title = trace(table, draws, rows=key).axes[1].get_title(loc="right")
     r_hat, ess = azs.rhat(draws[key]), azs.ess(draws[key], method="bulk")
     assert title == f"R-hat {r_hat:.3f}, bulk ESS {ess:.0f}"
 
 
-def test_chains_are_told_apart(table, draws) -> None:
+def test_chains_are_told_apart(table: ParameterTable, draws: Draws) -> None:
     figure = trace(table, draws, level="between", rows="regression")
     density, path = figure.axes
     colours = [line.get_color() for line in path.lines]
@@ -57,7 +63,7 @@ def test_chains_are_told_apart(table, draws) -> None:
     assert [h.get_color() for h in handles] == colours
 
 
-def test_a_chain_that_never_moved(table, draws) -> None:
+def test_a_chain_that_never_moved(table: ParameterTable, draws: Draws) -> None:
     key = ("within", "fw", "~", "x")
     stuck = {**draws, key: draws[key].copy()}
     stuck[key][1] = 0.5
@@ -66,7 +72,7 @@ def test_a_chain_that_never_moved(table, draws) -> None:
     assert len(path.lines) == 3
 
 
-def test_size_grows_with_rows_and_wraps(table, draws) -> None:
+def test_size_grows_with_rows_and_wraps(table: ParameterTable, draws: Draws) -> None:
     few, many = trace(table, draws, rows="regression"), trace(table, draws)
     assert many.get_figheight() > few.get_figheight()
     assert many.get_figwidth() > few.get_figwidth()  # more than 16 rows: two blocks
@@ -85,12 +91,14 @@ def test_size_grows_with_rows_and_wraps(table, draws) -> None:
         ({"rows": "zz"}, "no row 'zz'"),
     ],
 )
-def test_bad_requests(table, draws, options, message) -> None:
+def test_bad_requests(
+    table: ParameterTable, draws: Draws, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(SpecificationError, match=message):
         trace(table, draws, **options)
 
 
-def test_pyplot_does_not_know_the_figure(table, draws) -> None:
+def test_pyplot_does_not_know_the_figure(table: ParameterTable, draws: Draws) -> None:
     before = plt.get_fignums()
     trace(table, draws, rows="regression")
     assert plt.get_fignums() == before
