@@ -3,11 +3,8 @@
 Declare a two-level structure in lavaan's syntax, fit it with NUTS, and read the posterior:
 
 >>> import bayes_msem as bm
->>> model = bm.Model(
-...     "level: within\n  mach ~ cses\nlevel: between\n  mach ~ sector",
-...     data=bm.load_dataset("hsb"),
-...     cluster="school",
-... )
+>>> spec = "level: within; mach ~ cses; level: between; mach ~ sector"
+>>> model = bm.Model(spec, data=bm.load_dataset("hsb"), cluster="school")
 >>> fit = model.fit(random_seed=1)  # doctest: +SKIP
 >>> fit.summary()  # doctest: +SKIP
 """

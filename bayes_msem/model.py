@@ -21,6 +21,7 @@ from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
 from bayes_msem.data.observe import observe
 from bayes_msem.data.scales import scales
+from bayes_msem.display import describe_model
 from bayes_msem.errors import (
     ConvergenceWarning,
     IdentificationWarning,
@@ -32,7 +33,6 @@ from bayes_msem.fit import Fit
 from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.likelihood.plan import Plan, make_plan
 from bayes_msem.posterior.datatree import complete_tree
-from bayes_msem.display import describe_model
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
@@ -238,7 +238,10 @@ class Model:
         xarray.DataTree
             Groups prior, prior_predictive and observed_data.
         """
-        return pm.sample_prior_predictive(draws, model=self.pymc_model, random_seed=random_seed)
+        tree: xr.DataTree = pm.sample_prior_predictive(
+            draws, model=self.pymc_model, random_seed=random_seed
+        )
+        return tree
 
     def fit(
         self,
@@ -298,7 +301,7 @@ class Model:
             sampler=sampler,
             **options,
         )
-        record = {
+        record: dict[str, str | int] = {
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,
             "cluster": self._observed.cluster_name or "",

@@ -33,7 +33,7 @@ class Support:
         with np.errstate(invalid="ignore", divide="ignore"):
             from_lower, to_upper = np.log(x - self.lower), np.log(self.upper - x)
         u = np.where(below, from_lower, x)
-        return np.where(above, np.where(below, u - to_upper, -to_upper), u)
+        return np.where(above, np.where(below, u - to_upper, to_upper), u)
 
     def to_constrained(
         self, u: FloatArray
@@ -42,18 +42,19 @@ class Support:
         below, above = np.isfinite(self.lower), np.isfinite(self.upper)
         lower, upper = np.where(below, self.lower, 0.0), np.where(above, self.upper, 0.0)
         both = below & above
-        half = (below ^ above) & ~both
+        half = below ^ above
         sign = np.where(above, -1.0, 1.0)
         with np.errstate(over="ignore"):
-            exponential = np.exp(np.where(half, sign * u, 0.0))
+            exponential = sign * np.exp(np.where(half, u, 0.0))
             share = 1.0 / (1.0 + np.exp(-np.where(both, u, 0.0)))
+            rest = 1.0 / (1.0 + np.exp(np.where(both, u, 0.0)))  # 1 - share would lose digits
         width = upper - lower
         x = np.where(both, lower + width * share, u)
-        x = np.where(half, np.where(below, lower + exponential, upper - exponential), x)
-        slope = np.where(both, width * share * (1.0 - share), np.where(half, exponential, 1.0))
-        bend = np.where(both, 1.0 - 2.0 * share, np.where(half, sign, 0.0))
+        x = np.where(half, np.where(below, lower, upper) + exponential, x)
+        slope = np.where(both, width * share * rest, np.where(half, exponential, 1.0))
+        bend = np.where(both, rest - share, np.where(half, 1.0, 0.0))
         with np.errstate(divide="ignore"):
-            return x, slope, np.log(slope), bend
+            return x, slope, np.log(np.abs(slope)), bend
 
 
 def support(blueprint: Blueprint) -> Support:
@@ -140,7 +141,8 @@ def log_posterior(
 
 def starting_point(blueprint: Blueprint) -> FloatArray:
     """Return starting values of x: the user's, otherwise the center of the prior."""
-    start, transform = [], blueprint.parameters.transform
+    start: list[float] = []
+    transform = blueprint.parameters.transform
     user = {row.free: row.value for row in blueprint.table.rows if row.free}
     for group in blueprint.parameters.groups:
         for i, free in enumerate(group.free):

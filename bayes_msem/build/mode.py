@@ -22,9 +22,9 @@ from scipy import optimize
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import log_posterior, starting_point, support
+from bayes_msem.build.rows import row_values
 from bayes_msem.errors import ConvergenceWarning, HeywoodWarning
 from bayes_msem.likelihood.marginal import value_and_gradient
-from bayes_msem.build.rows import row_values
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.parameters import row_label
 

@@ -105,7 +105,8 @@ def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
 
     def logp(value: Any, x: Any, *_: Any) -> Any:
         statistics = SufficientStatistics(reduce)(value)
-        return MarginalLogLikelihood()(x, program.ints, program.floats, statistics)[0]
+        node = MarginalLogLikelihood().make_node(x, program.ints, program.floats, statistics)
+        return node.outputs[0]
 
     return logp
 

@@ -78,7 +78,7 @@ def draw_posterior(
     if sampler == "nutpie":
         compiled = nutpie.compile_pymc_model(model)
         compiled = dataclasses.replace(compiled, initial_point_func=start)
-        return nutpie.sample(
+        tree: xr.DataTree = nutpie.sample(
             compiled,
             draws=draws,
             tune=tune,
@@ -89,10 +89,11 @@ def draw_posterior(
             save_warmup=False,
             **options,
         )
+        return tree
     if sampler in ("numpyro", "blackjax"):
         _prepare_jax(sampler)
     seeds = np.random.SeedSequence(random_seed).generate_state(chains)
-    return pm.sample(
+    result: xr.DataTree = pm.sample(
         draws=draws,
         tune=tune,
         chains=chains,
@@ -105,6 +106,7 @@ def draw_posterior(
         compute_convergence_checks=False,
         **options,
     )
+    return result
 
 
 def _prepare_jax(sampler: Sampler) -> None:

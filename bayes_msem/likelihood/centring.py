@@ -256,7 +256,7 @@ def _pull_back(x, t, ints, floats, statistics, information, linear, d_b, weight)
 
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def coordinate_density(x, t, ints, floats, statistics, information, linear):
-    """log p(t | theta) and its gradients with respect to x and t."""
+    """Log p(t | theta) and its gradients with respect to x and t."""
     d_b = np.zeros_like(t)
     _, value, d_x, d_t = _pull_back(x, t, ints, floats, statistics, information, linear, d_b, 1.0)
     return value, d_x, d_t
@@ -264,7 +264,7 @@ def coordinate_density(x, t, ints, floats, statistics, information, linear):
 
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def effects_at(x, t, ints, floats, statistics, information, linear):
-    """Sampled effects b (J x n_b) at coordinates t; NaN where Omega is not positive definite."""
+    """Find the sampled effects b (J x n_b) at coordinates t; NaN where Omega is not positive definite."""
     sizes = integers(ints, SIZES)
     n, first = sizes[8], sizes[5] + sizes[7]
     w = unpack_statistics(ints, statistics)[5]
@@ -312,7 +312,7 @@ def coordinates_of(x, s, ints, floats, statistics, information, linear):
 
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def sampled_value_and_gradient(x, t, ints, floats, statistics, information, linear):
-    """log p(y, z | b(t, theta), theta) and its gradients with respect to x and t."""
+    """Log p(y, z | b(t, theta), theta) and its gradients with respect to x and t."""
     b = effects_at(x, t, ints, floats, statistics, information, linear)
     if np.isnan(b[0, 0]):
         return -np.inf, np.zeros_like(x), np.zeros_like(t)

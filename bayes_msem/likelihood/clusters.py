@@ -7,7 +7,8 @@ variables z (observed) and sampled effects b (given), with
 
 from the between-level template. Conditioning on (z, b) =: c gives a_j ~ N(mean_j, V),
 
-    mean_j = mu_aj + B r_j ,  r_j = c_j - mu_cj ,  B = Omega_ac Omega_cc^-1 ,  V = Omega_aa - B Omega_ca
+    mean_j = mu_aj + B r_j ,  r_j = c_j - mu_cj ,
+    B = Omega_ac Omega_cc^-1 ,  V = Omega_aa - B Omega_ca
 
 and likelihood.integrate does the rest. The kernel returns log p(y, z | b, theta) with its gradient;
 the density of b belongs to likelihood.centring. Rows of sampled effects occupy the entries of the
@@ -262,7 +263,7 @@ def _use_vectors(use_variable, t, effect):
 
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def unpack_statistics(ints, statistics):
-    """Views of the packed statistics (see likelihood.cluster_program)."""
+    """Return views of the packed statistics (see likelihood.cluster_program)."""
     sizes = integers(ints, SIZES)
     p, n_d, n_w, n_z = sizes[0], sizes[1], sizes[2], sizes[7]
     n_clusters = int(statistics[0])
@@ -285,7 +286,7 @@ def unpack_statistics(ints, statistics):
 
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def cluster_value_and_gradient(x, b, ints, floats, statistics):
-    """log p(y, z | b, theta) and its gradients.
+    """Log p(y, z | b, theta) and its gradients.
 
     Parameters
     ----------

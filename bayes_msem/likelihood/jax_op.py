@@ -6,7 +6,6 @@ the translation; it needs JAX, which is not a dependency of the package.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -45,5 +44,5 @@ _log_likelihood.defvjp(_forward, _backward)
 
 
 @jax_funcify.register(MarginalLogLikelihood)
-def _jax_marginal_log_likelihood(op: MarginalLogLikelihood, **_: Any) -> Callable[..., Any]:
+def _jax_marginal_log_likelihood(op: MarginalLogLikelihood, **_: Any) -> Any:
     return _log_likelihood

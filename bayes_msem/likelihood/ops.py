@@ -38,11 +38,11 @@ class SufficientStatistics(Op):
     def __init__(self, reduce: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> None:
         self.reduce = reduce
 
-    def make_node(self, observed: Any) -> Apply:
+    def make_node(self, observed: Any) -> Apply[Any]:
         """Build the graph node."""
         return Apply(self, [pt.as_tensor_variable(observed)], [pt.dvector()])
 
-    def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
+    def perform(self, node: Apply[Any], inputs: list[Any], output_storage: list[list[Any]]) -> None:
         """Compute the statistics."""
         output_storage[0][0] = self.reduce(np.asarray(inputs[0], dtype=np.float64))
 
@@ -50,7 +50,7 @@ class SufficientStatistics(Op):
         """Observed data are constants: no gradient."""
         return [disconnected_type()]
 
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+    def connection_pattern(self, node: Apply[Any]) -> list[list[bool]]:
         """Cut the gradient at the data."""
         return [[False]]
 
@@ -64,18 +64,18 @@ class MarginalLogLikelihood(Op):
 
     __props__ = ()
 
-    def make_node(self, x: Any, ints: Any, floats: Any, statistics: Any) -> Apply:
+    def make_node(self, x: Any, ints: Any, floats: Any, statistics: Any) -> Apply[Any]:
         """Build the graph node."""
         inputs = [pt.as_tensor_variable(v) for v in (x, ints, floats, statistics)]
         return Apply(self, inputs, [pt.dscalar(), pt.dvector()])
 
-    def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
+    def perform(self, node: Apply[Any], inputs: list[Any], output_storage: list[list[Any]]) -> None:
         """Call the kernel."""
         value, gradient = sampler_value_and_gradient(*(np.ascontiguousarray(v) for v in inputs))
         output_storage[0][0] = np.asarray(value)
         output_storage[1][0] = gradient
 
-    def infer_shape(self, node: Apply, input_shapes: Any) -> list[Any]:
+    def infer_shape(self, node: Apply[Any], input_shapes: Any) -> list[Any]:
         """Scalar, and the shape of x."""
         return [(), input_shapes[0]]
 
@@ -84,15 +84,15 @@ class MarginalLogLikelihood(Op):
         rest = [disconnected_type() for _ in inputs[1:]]
         return [cotangents[0] * outputs[1], *rest]
 
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+    def connection_pattern(self, node: Apply[Any]) -> list[list[bool]]:
         """Only x carries a gradient, and only to the log-likelihood."""
         return [[True, False], [False, False], [False, False], [False, False]]
 
 
 @register_funcify_default_op_cache_key(MarginalLogLikelihood)
-def _numba_marginal_log_likelihood(op: Op, node: Apply, **_: Any) -> Any:
+def _numba_marginal_log_likelihood(op: Op, node: Apply[Any], **_: Any) -> Any:
     @numba_njit
-    def marginal_log_likelihood(x, ints, floats, statistics):  # type: ignore[no-untyped-def]
+    def marginal_log_likelihood(x, ints, floats, statistics):
         value, gradient = sampler_value_and_gradient(x, ints, floats, statistics)
         return np.asarray(value), gradient
 

@@ -249,7 +249,7 @@ def _set_limits(ax: Axes, panel: _Panel) -> None:
         ax.set_xlim(-0.012 * upper, upper)  # room for half a marker at zero
         ax.axvline(0, color=MUTED, linewidth=0.8, zorder=0.5)
         return
-    lower = 1.01 * worst
+    lower = min(1.5 * worst, worst - 0.05 * upper)
     ax.set_xlim(lower, upper)
     ax.axvspan(lower, 0, color=REFERENCE, alpha=_SHADE, linewidth=0, zorder=0, gid="negative")
     ax.axvline(0, color=MUTED, linewidth=0.8, zorder=0.5)

@@ -103,7 +103,7 @@ def trace(
 def _draw_density(ax: Axes, row: Row, values: FloatArray) -> None:
     for chain, x in enumerate(values):
         if np.ptp(x) > 0:  # a chain that never moved has no density
-            grid, density, _ = array_stats.kde(x)  # type: ignore[no-untyped-call]
+            grid, density, _ = array_stats.kde(x)
             ax.plot(grid, density, color=_colour(chain), linewidth=1.1)
     ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
     ax.set_yticks([])

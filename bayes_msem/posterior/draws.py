@@ -66,7 +66,7 @@ def _correlation(
 
 
 @numba.njit(cache=True)
-def _implied_draws(theta, ints, floats, n_outcomes):  # type: ignore[no-untyped-def]
+def _implied_draws(theta, ints, floats, n_outcomes):
     within = np.empty((theta.shape[0], n_outcomes, n_outcomes))
     between = np.empty((theta.shape[0], n_outcomes, n_outcomes))
     for i in range(theta.shape[0]):

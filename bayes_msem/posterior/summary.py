@@ -69,7 +69,9 @@ def summarise(
         sd=np.where(varies, values.std(axis=(0, 1), ddof=1), 0.0),
         lower=lower,
         upper=upper,
-        **{name: statistics[name].to_numpy() for name in statistics},
+        ess_bulk=statistics["ess_bulk"].to_numpy(),
+        ess_tail=statistics["ess_tail"].to_numpy(),
+        r_hat=statistics["r_hat"].to_numpy(),
         prior=[r.prior if r.free else "" for r in table.rows],
     )
     result = EstimateTable(frame)

@@ -20,9 +20,9 @@ In the first two patterns the entries of ``L`` come from canonical partial corre
 proportional to ``det(R)^(eta - 1)``, the ``z`` are independent with
 ``(z_ik + 1) / 2 ~ Beta(b_ik, b_ik)``,
 
-    b_ik = eta + (number of later neighbours of i + number of neighbours k' of i with k < k' < i) / 2
+    b_ik = eta + (later neighbours of i + neighbours k' of i with k < k' < i) / 2
 
-because ``det R = prod_i L_ii^2`` and the Jacobian from ``z`` to ``R`` is triangular. For a
+counting neighbours, because ``det R = prod_i L_ii^2`` and the Jacobian from ``z`` to ``R`` is triangular. For a
 complete block this is the LKJ distribution in its C-vine form (Lewandowski, Kurowicka & Joe
 2009, https://doi.org/10.1016/j.jmva.2009.04.008).
 """
@@ -126,7 +126,7 @@ def _block(
 
 
 def _components(graph: Graph) -> list[list[str]]:
-    """Connected components, each in order of first appearance."""
+    """Find connected components, each in order of first appearance."""
     seen: set[str] = set()
     components = []
     for start in graph:

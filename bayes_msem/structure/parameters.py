@@ -3,7 +3,7 @@
 NUTS sees a vector x, the concatenation of a few *groups* (one per level, kind of coefficient and
 prior family). The likelihood needs theta, the values of the table rows. Element by element
 
-    identity     theta = x                      loadings, regressions, intercepts, direct covariances
+    identity     theta = x                      loadings, regressions, intercepts, "direct" blocks
     square       theta = x^2                    variances; x is the standard deviation
     correlation  theta = R_ik sd_i sd_k         covariances; z = 2 x - 1 is a canonical partial
                                                 correlation (see bayes_msem.spec.covariance)
@@ -129,7 +129,7 @@ def build_parameters(table: ParameterTable, priors: dict[int, Prior]) -> Paramet
 
     Returns
     -------
-    Parameters
+    The parameters in the order of x.
     """
     first: dict[int, Row] = {}
     for row in table.rows:
@@ -191,18 +191,18 @@ def _groups(
         members.setdefault((row.level, row.kind, family), []).append(free)
     stems = [_stem(*key) for key in members]
     groups = []
-    for (level, kind, family), free in members.items():
+    for (level, kind, family), numbers in members.items():
         stem = _stem(level, kind, family)
         alone = stems.count(stem) == 1
-        arguments = [beta_shapes.get(f, priors[f].arguments) for f in free]
+        arguments = [beta_shapes.get(f, priors[f].arguments) for f in numbers]
         groups.append(
             Group(
                 name=stem if alone else f"{stem}_{family}",
                 level=level,
                 kind=kind,
                 family=family,
-                free=tuple(free),
-                labels=tuple(row_label(first[f]) for f in free),
+                free=tuple(numbers),
+                labels=tuple(row_label(first[f]) for f in numbers),
                 arguments=np.array(arguments, dtype=np.float64).T.copy(),
             )
         )

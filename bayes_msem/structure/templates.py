@@ -173,6 +173,19 @@ def level_template(
     design: tuple[str, ...],
     sources: dict[tuple[str, str, str, str], int],
 ) -> LevelTemplate:
+    """Build the template of one level.
+
+    Parameters
+    ----------
+    table
+        The parameter table; every row of the level gets a cell.
+    level
+        "within" or "between".
+    outcomes, design
+        Names that the rows of T and the columns of K stand for.
+    sources
+        Row key -> position in the value vector.
+    """
     names = tuple(
         v for (lev, v), role in table.roles.items() if lev == level and role in MODELLED[level]
     )
