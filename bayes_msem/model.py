@@ -15,6 +15,7 @@ import xarray as xr
 
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
+from bayes_msem.build.pilot import with_pilot
 from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
@@ -141,8 +142,8 @@ class Model:
     @cached_property
     def blueprint(self) -> Blueprint:
         """Structure, priors and data, assembled for the likelihood."""
-        _ = self.plan
-        return build_blueprint(self._table, self._priors, self._observed)
+        blueprint = build_blueprint(self._table, self._priors, self._observed)
+        return with_pilot(blueprint)
 
     @cached_property
     def pymc_model(self) -> pm.Model:

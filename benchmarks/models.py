@@ -27,7 +27,7 @@ def reference_text() -> str:
     return (REFERENCE / "demo-twolevel" / "model.txt").read_text(encoding="utf-8")
 
 
-def quiet_model(text: str, frame: pd.DataFrame, cluster: str) -> bm.Model:
+def quiet_model(text: str, frame: pd.DataFrame, cluster: str | None) -> bm.Model:
     """Build a model without its remarks on sample size and identification."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.MsemWarning)
@@ -43,6 +43,13 @@ def lq2002_model() -> bm.Model:
     """Build the two-factor model of leadership climate and hostility: 49 companies, 10 items."""
     text = (REFERENCE / "lq2002-two-factor" / "model.txt").read_text(encoding="utf-8")
     return quiet_model(text, bm.load_dataset("lq2002"), "COMPID")
+
+
+def democracy_model() -> bm.Model:
+    """Build Bollen's single-level model of democracy in 75 countries: three factors."""
+    folder = REFERENCE / "single-level"
+    text = (folder / "political-democracy" / "model.txt").read_text(encoding="utf-8")
+    return quiet_model(text, pd.read_csv(folder / "political-democracy.csv.gz"), None)
 
 
 def simulated_frame(sizes: np.ndarray, seed: int = 1) -> pd.DataFrame:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.moments import Moments, moments
 from bayes_msem.data.observe import ObservedData
-from bayes_msem.likelihood.marginal import (
-    Program,
-    build_program,
-    pack_moments,
-    theta_draws,
+from bayes_msem.likelihood.cluster_program import (
+    ClusterProgram,
+    build_cluster_program,
+    pack_cluster_statistics,
 )
+from bayes_msem.likelihood.evaluators import ClusterEvaluator, Evaluator, MomentEvaluator
+from bayes_msem.likelihood.marginal import Program, build_program, pack_moments
+from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.spec.expressions import derivative, evaluate, names
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.table import ParameterTable, RowKey
-from bayes_msem.structure.parameters import Parameters, build_parameters
+from bayes_msem.structure.effects import ClusterTemplates, build_cluster_templates
+from bayes_msem.structure.parameters import SQUARE, Parameters, build_parameters
 from bayes_msem.structure.templates import Templates, build_templates
 
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Blueprint:
     """A model structure with its data.
 
@@ -35,20 +38,40 @@ class Blueprint:
         Parameter table with the priors filled in.
     priors
         Free number -> prior.
-    observed, moments, statistics
-        The data, their sufficient statistics, and these packed for the kernel.
-    parameters, templates, program
-        See :mod:`bayes_msem.structure` and :mod:`bayes_msem.likelihood.marginal`.
+    observed
+        The data.
+    parameters
+        The sampled parameters, see :mod:`bayes_msem.structure.parameters`.
+    templates
+        The matrix templates; their kind depends on the plan.
+    evaluator
+        The likelihood.
+    pilot
+        Sampled parameters at a mode; only for models with sampled effects.
     """
 
     table: ParameterTable
     priors: Mapping[int, Prior]
     observed: ObservedData
-    moments: Moments
-    statistics: FloatArray
     parameters: Parameters
-    templates: Templates
-    program: Program
+    templates: Templates | ClusterTemplates
+    evaluator: Evaluator
+    pilot: FloatArray | None = None
+
+    @property
+    def program(self) -> Program | ClusterProgram:
+        """The packed structure."""
+        return self.evaluator.program
+
+    @property
+    def statistics(self) -> FloatArray:
+        """The packed sufficient statistics."""
+        return self.evaluator.statistics
+
+    @property
+    def n_sampled(self) -> int:
+        """Number of effects per cluster that NUTS samples."""
+        return self.evaluator.n_sampled
 
     @property
     def label_positions(self) -> dict[str, int]:
@@ -71,6 +94,14 @@ class Blueprint:
             columns.append(value)
         return np.concatenate([theta, np.stack(columns, axis=-1)], axis=-1)
 
+    def extend_sampled(self, x: FloatArray) -> FloatArray:
+        """Append the constrained rows to sampled parameters of shape (..., n_free)."""
+        if not self.table.constraints:
+            return x
+        # labels in constraints stand on rows that are sampled as they are, or on variances
+        theta = np.where(self.parameters.transform == SQUARE, x**2, x)
+        return np.concatenate([x, self.extend(theta)[..., self.parameters.n :]], axis=-1)
+
     def pull_back(self, theta: FloatArray, gradient: FloatArray) -> FloatArray:
         """Turn a gradient with respect to the extended theta into one of the free parameters."""
         n = self.parameters.n
@@ -85,22 +116,29 @@ class Blueprint:
 
     def theta(self, x: FloatArray) -> FloatArray:
         """Table values (n_draws, n_theta) of sampled parameters (n_draws, n_free)."""
-        free = theta_draws(np.ascontiguousarray(x), self.program.ints, self.program.floats)
-        return self.extend(free)
+        extended = np.ascontiguousarray(self.extend_sampled(x))
+        return self.extend(self.evaluator.theta(extended)[:, : self.parameters.n])
 
     def row_value(self, key: RowKey, theta: FloatArray) -> FloatArray:
-        """Values of one table row, given the extended theta of shape (..., n_theta)."""
-        source = self.templates.sources[key]
-        if source < self.templates.n_theta:
+        """Values of one table row, given the extended theta of shape (..., n_theta).
+
+        Random coefficients have no single value: NaN.
+        """
+        templates = self.templates
+        source = templates.sources.get(key, -1)
+        first_constant = templates.n_theta
+        if isinstance(templates, ClusterTemplates):
+            first_constant += len(templates.effects.rows)
+        if 0 <= source < templates.n_theta:
             return theta[..., source]
-        constant = self.templates.constants[source - self.templates.n_theta]
-        return np.full(theta.shape[:-1], constant)
+        value = np.nan if source < first_constant else templates.constants[source - first_constant]
+        return np.full(theta.shape[:-1], value)
 
 
 def build_blueprint(
     table: ParameterTable, priors: Mapping[int, Prior], observed: ObservedData
 ) -> Blueprint:
-    """Assemble the blueprint of a model with random intercepts.
+    """Assemble the blueprint of a model.
 
     Parameters
     ----------
@@ -116,22 +154,48 @@ def build_blueprint(
     Blueprint
     """
     parameters = build_parameters(table, dict(priors))
-    templates = build_templates(
-        table,
-        y_names=observed.y_names,
-        z_names=observed.z_names,
-        x_names=observed.x_names,
-        w_names=observed.w_names,
-        position=parameters.position,
-    )
-    statistics = moments(observed)
-    return Blueprint(
-        table=table,
-        priors=priors,
-        observed=observed,
+    names_of = {
+        "y_names": observed.y_names,
+        "z_names": observed.z_names,
+        "x_names": observed.x_names,
+        "w_names": observed.w_names,
+    }
+    position = parameters.position
+    if make_plan(table).by_cluster:
+        cluster_templates = build_cluster_templates(table, **names_of, position=position)
+        evaluator = _cluster_evaluator(table, parameters, cluster_templates, observed)
+        return Blueprint(table, priors, observed, parameters, cluster_templates, evaluator)
+    templates = build_templates(table, **names_of, position=position)
+    statistics: Moments = moments(observed)
+    moment_evaluator = MomentEvaluator(
+        program=build_program(templates, parameters),
         moments=statistics,
         statistics=pack_moments(statistics),
-        parameters=parameters,
-        templates=templates,
-        program=build_program(templates, parameters),
     )
+    return Blueprint(table, priors, observed, parameters, templates, moment_evaluator)
+
+
+def _cluster_evaluator(
+    table: ParameterTable,
+    parameters: Parameters,
+    templates: ClusterTemplates,
+    observed: ObservedData,
+) -> ClusterEvaluator:
+    n_sampled = len(templates.effects.sampled)
+    return ClusterEvaluator(
+        program=build_cluster_program(templates, parameters, table),
+        natural_program=build_cluster_program(templates, parameters, table, natural=True),
+        statistics=pack_cluster_statistics(observed),
+        # non-centred coordinates until a pilot says what each cluster's data know
+        information=np.zeros((observed.n_clusters, n_sampled, n_sampled)),
+        linear=np.zeros((observed.n_clusters, n_sampled)),
+    )
+
+
+def with_information(
+    blueprint: Blueprint, information: FloatArray, linear: FloatArray, pilot: FloatArray
+) -> Blueprint:
+    """Return the same blueprint with other coordinates of the sampled effects."""
+    assert isinstance(blueprint.evaluator, ClusterEvaluator)
+    evaluator = replace(blueprint.evaluator, information=information, linear=linear)
+    return replace(blueprint, evaluator=evaluator, pilot=pilot)

@@ -2,7 +2,8 @@
 
 The same density as the PyMC model's (a test compares them), used where a compilation would cost
 more than the job: modes and starting points. Unconstrained coordinates u follow PyMC's
-transforms: log(x - lower) for half-bounded, log(x - lower) - log(upper - x) for bounded supports.
+transforms: log(x - lower) or log(upper - x) where there is one bound, log(x - lower) -
+log(upper - x) where there are two.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.likelihood.marginal import sampler_value_and_gradient
+from bayes_msem.data.scales import scales
+from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_families import FAMILIES
+from bayes_msem.spec.priors import Prior
 from bayes_msem.structure.parameters import CORRELATION, SQUARE, Group
 
 FloatArray = NDArray[np.float64]
@@ -70,20 +73,48 @@ def support(blueprint: Blueprint) -> Support:
 
 
 def log_likelihood(blueprint: Blueprint, x: FloatArray) -> tuple[float, FloatArray]:
-    """Log-likelihood at sampled parameters and its gradient, both of length n_free."""
-    program = blueprint.program
-    extended = x
+    """Log-likelihood at sampled parameters (n_free,) and its gradient; no sampled effects."""
+    value, gradient, _ = joint_log_likelihood(blueprint, x)
+    return value, gradient
+
+
+def joint_log_likelihood(
+    blueprint: Blueprint, x: FloatArray, t: FloatArray | None = None
+) -> tuple[float, FloatArray, FloatArray]:
+    """Log density of data and sampled effects at sampled parameters, with gradients.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    x
+        Sampled parameters, (n_free,).
+    t
+        Coordinates of sampled effects, (J, n_b); their own density is included. None if the
+        model has none.
+
+    Returns
+    -------
+    tuple of (float, (n_free,) array, (J, n_b) array)
+    """
+    evaluator = blueprint.evaluator
+    t = no_coordinates(blueprint) if t is None else t
+    extended = np.ascontiguousarray(blueprint.extend_sampled(x))
+    value, gradient, d_t = evaluator.sampled(extended, t)
+    density, d_extended, d_t_density = evaluator.coordinate_density(extended, t)
+    value, gradient, d_t = value + density, gradient + d_extended, d_t + d_t_density
+    n = len(x)
     if blueprint.table.constraints:
-        theta = np.where(blueprint.parameters.transform == SQUARE, x**2, x)
-        extended = np.concatenate([x, blueprint.extend(theta)[len(x) :]])
-    value, gradient = sampler_value_and_gradient(
-        np.ascontiguousarray(extended), program.ints, program.floats, blueprint.statistics
-    )
-    if blueprint.table.constraints:
-        pulled = blueprint.pull_back(theta, np.concatenate([np.zeros(len(x)), gradient[len(x) :]]))
-        chain = np.where(blueprint.parameters.transform == SQUARE, 2 * x, 1.0)
-        return float(value), gradient[: len(x)] + pulled * chain
-    return float(value), gradient
+        squared = blueprint.parameters.transform == SQUARE
+        theta = np.where(squared, x**2, x)
+        pulled = blueprint.pull_back(theta, np.concatenate([np.zeros(n), gradient[n:]]))
+        gradient = gradient[:n] + pulled * np.where(squared, 2 * x, 1.0)
+    return value, gradient, d_t
+
+
+def no_coordinates(blueprint: Blueprint) -> FloatArray:
+    """Coordinates of no sampled effects: an array of shape (J, n_b), all zero."""
+    return np.zeros((blueprint.observed.n_clusters, blueprint.n_sampled))
 
 
 def log_prior(blueprint: Blueprint, x: FloatArray) -> tuple[float, FloatArray]:
@@ -119,31 +150,40 @@ def log_posterior(
     bounds
         Its :func:`support`.
     u
-        Unconstrained coordinates, (n_free,).
+        Unconstrained parameters, (n_free,), followed by the coordinates of sampled effects
+        (J * n_b).
     jacobian
         True: the density of u, which NUTS samples. False: the density of x, whose maximum is
         the posterior mode on the scale of the priors.
 
     Returns
     -------
-    tuple of (float, (n_free,) array)
+    tuple of (float, array like u)
         The density and its gradient with respect to u.
     """
-    x, slope, log_slope, bend = bounds.to_constrained(u)
-    likelihood, d_likelihood = log_likelihood(blueprint, x)
+    n = blueprint.parameters.n
+    x, slope, log_slope, bend = bounds.to_constrained(u[:n])
+    t = u[n:].reshape(-1, max(blueprint.n_sampled, 1)) if len(u) > n else None
+    likelihood, d_likelihood, d_t = joint_log_likelihood(blueprint, x, t)
     prior, d_prior = log_prior(blueprint, x)
     value, gradient = likelihood + prior, (d_likelihood + d_prior) * slope
     if jacobian:
         value += float(log_slope.sum())
         gradient = gradient + bend
-    return value, gradient
+    return value, np.concatenate([gradient, d_t.ravel()])
 
 
 def starting_point(blueprint: Blueprint) -> FloatArray:
-    """Return starting values of x: the user's, otherwise the center of the prior."""
+    """Return starting values of x: the user's, otherwise the median of the prior.
+
+    Where the user's prior is vaguer than the default, the median is the default's, which knows
+    the scale of the data: from an SD of 50 where 1 would be right, the search for a mode ends at
+    local maxima.
+    """
     start: list[float] = []
     transform = blueprint.parameters.transform
     user = {row.free: row.value for row in blueprint.table.rows if row.free}
+    defaults = default_priors(blueprint.table, scales(blueprint.observed))
     for group in blueprint.parameters.groups:
         for i, free in enumerate(group.free):
             value = user[free]
@@ -154,5 +194,23 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
                 a, b = group.arguments[:, i]
                 start.append(a / (a + b))
             else:
-                start.append(FAMILIES[group.family].median(list(group.arguments[:, i])))
+                start.append(_center(blueprint.priors[free], defaults[free]))
     return np.array(start, dtype=np.float64)
+
+
+def _center(prior: Prior, default: Prior) -> float:
+    """Median of the less vague of two priors, inside the support of the first."""
+    lower, upper = prior.limits
+    if lower < default.median < upper and _spread(default) < _spread(prior):
+        return default.median
+    return prior.median
+
+
+def _spread(prior: Prior) -> float:
+    return float(prior.quantile(0.75) - prior.quantile(0.25))
+
+
+def prior_scales(blueprint: Blueprint) -> FloatArray:
+    """Half the distance between the quartiles of each prior."""
+    priors = [blueprint.priors[row.free] for row in blueprint.parameters.rows]
+    return np.array([float(p.quantile(0.75) - p.quantile(0.25)) / 2 for p in priors])

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import log_posterior, starting_point, support
+from bayes_msem.build.density import log_posterior, prior_scales, starting_point, support
 from bayes_msem.build.rows import row_values
-from bayes_msem.errors import ConvergenceWarning, HeywoodWarning
-from bayes_msem.likelihood.marginal import value_and_gradient
+from bayes_msem.errors import ConvergenceWarning, HeywoodWarning, NotSupportedError
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.parameters import row_label
 
@@ -87,6 +86,7 @@ class Mode(Mapping[RowKey, float]):
 
 def posterior_mode(blueprint: Blueprint) -> Mode:
     """Maximise the posterior density on the scale of the priors."""
+    _refuse_sampled(blueprint, "the posterior mode")
     u, value, converged, _ = unconstrained_mode(blueprint, jacobian=False)
     theta = blueprint.theta(support(blueprint).to_constrained(u)[0][None, :])[0]
     if not converged:
@@ -111,24 +111,20 @@ def unconstrained_mode(
         return log_posterior(blueprint, bounds, u, jacobian=jacobian)
 
     constrained = np.isfinite(bounds.lower) | np.isfinite(bounds.upper)
-    scale = np.where(constrained, 1.0, _prior_scales(blueprint))
+    scale = np.where(constrained, 1.0, prior_scales(blueprint))
     return maximise(objective, start, scale)
 
 
 def maximum_likelihood(blueprint: Blueprint) -> Mode:
     """Maximise the likelihood over the table values, starting at the posterior mode."""
+    _refuse_sampled(blueprint, "maximum likelihood")
     u, _, _, _ = unconstrained_mode(blueprint, jacobian=True)
     x = support(blueprint).to_constrained(u)[0]
     start = blueprint.theta(x[None, :])[0][: blueprint.parameters.n]
 
     def objective(theta: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = value_and_gradient(
-            blueprint.extend(theta),
-            blueprint.program.ints,
-            blueprint.program.floats,
-            blueprint.statistics,
-        )
-        return float(value), blueprint.pull_back(theta, gradient)
+        value, gradient = blueprint.evaluator.natural(blueprint.extend(theta))
+        return value, blueprint.pull_back(theta, gradient)
 
     theta, value, converged, hessian = maximise(objective, start, _value_scales(blueprint, x))
     if not converged:
@@ -146,11 +142,17 @@ def maximum_likelihood(blueprint: Blueprint) -> Mode:
 
 def likelihood_at(blueprint: Blueprint, theta: FloatArray) -> float:
     """Log-likelihood at an extended vector of table values."""
-    program = blueprint.program
-    value, _ = value_and_gradient(
-        np.ascontiguousarray(theta), program.ints, program.floats, blueprint.statistics
-    )
-    return float(value)
+    _refuse_sampled(blueprint, "the marginal log-likelihood")
+    return blueprint.evaluator.natural(np.ascontiguousarray(theta))[0]
+
+
+def _refuse_sampled(blueprint: Blueprint, what: str) -> None:
+    if blueprint.n_sampled:
+        raise NotSupportedError(
+            f"{what} is not available for this model: its random loadings, variances, correlations "
+            "or slopes on latent variables have no closed-form integral (print(model.plan) names "
+            "them). Use model.fit(), or model.log_likelihood(values, effects=...) at given effects."
+        )
 
 
 def maximise(
@@ -181,6 +183,8 @@ def maximise(
         return _hessian(gradient, v)
 
     v = start / scale
+    if not np.isfinite(value(v)):  # no density, no gradient: nowhere to go
+        return start, -value(v), False, np.zeros((len(v), len(v)))
     for _ in range(3):
         result = optimize.minimize(
             value,
@@ -195,8 +199,7 @@ def maximise(
         if converged:
             break
     curvature = -hessian(v) / np.outer(scale, scale)
-    # where the data have no density there is no gradient either, and nothing to converge to
-    return v * scale, -value(v), converged and bool(np.isfinite(value(v))), curvature
+    return v * scale, -value(v), converged, curvature
 
 
 def _hessian(gradient: Callable[[FloatArray], FloatArray], v: FloatArray) -> FloatArray:
@@ -237,15 +240,9 @@ def _newton(
     return v, False
 
 
-def _prior_scales(blueprint: Blueprint) -> FloatArray:
-    """Half the distance between the quartiles of each prior."""
-    priors = [blueprint.priors[row.free] for row in blueprint.parameters.rows]
-    return np.array([float(p.quantile(0.75) - p.quantile(0.25)) / 2 for p in priors])
-
-
 def _value_scales(blueprint: Blueprint, x: FloatArray) -> FloatArray:
     """Typical size of every table value: the prior's spread, or what x = 1 / prior mean gives."""
-    scales = _prior_scales(blueprint)
+    scales = prior_scales(blueprint)
     theta = blueprint.theta(x[None, :])[0][: len(x)]
     full = blueprint.theta(_correlations_at(blueprint, x, 0.75)[None, :])[0][: len(x)]
     none = blueprint.theta(_correlations_at(blueprint, x, 0.5)[None, :])[0][: len(x)]

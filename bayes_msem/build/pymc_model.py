@@ -20,16 +20,28 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.density import no_coordinates
 from bayes_msem.data.moments import moments
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.likelihood.centring import coordinates_of
+from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes
+from bayes_msem.likelihood.cluster_program import pack_cluster_statistics
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.likelihood.marginal import pack_moments
-from bayes_msem.likelihood.ops import MarginalLogLikelihood, SufficientStatistics
+from bayes_msem.likelihood.ops import (
+    ClusterLogLikelihood,
+    MarginalLogLikelihood,
+    SufficientStatistics,
+)
 from bayes_msem.spec.expressions import FUNCTIONS, evaluate
 from bayes_msem.spec.prior_families import FAMILIES
+from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.parameters import SQUARE, Group
 
 FloatArray = NDArray[np.float64]
+
+COORDINATES = "effect_coordinates"  # name of the random variable behind the sampled effects
 
 
 def build_pymc_model(blueprint: Blueprint) -> pm.Model:
@@ -51,16 +63,22 @@ def build_pymc_model(blueprint: Blueprint) -> pm.Model:
     }
     coords["obs_id"] = np.arange(observed.n_rows)
     coords["outcome"] = list(blueprint.templates.outcomes)
+    if isinstance(blueprint.templates, ClusterTemplates) and blueprint.n_sampled:
+        coords["cluster_id"] = [str(c) for c in observed.cluster_ids]
+        coords["sampled_effect"] = list(blueprint.templates.effects.sampled)
     with pm.Model(coords=coords) as model:
         x = pt.concatenate([_random_variable(group) for group in blueprint.parameters.groups])
+        x = _append_constrained(x, blueprint)
+        coordinates = [_coordinates(x, blueprint)] if blueprint.n_sampled else []
         pm.CustomDist(
             "y",
-            _append_constrained(x, blueprint),
+            x,
+            *coordinates,
             np.arange(observed.n_rows),
             np.arange(len(blueprint.templates.outcomes)),
             logp=_log_density(blueprint),
             random=_random(blueprint),
-            signature="(k),(o),(v)->(o,v)",
+            signature="(k),(j,e),(o),(v)->(o,v)" if coordinates else "(k),(o),(v)->(o,v)",
             class_name="TwoLevelNormal" if observed.n_clusters else "MultivariateNormal",
             observed=observed_matrix(observed),
             dims=("obs_id", "outcome"),
@@ -97,29 +115,90 @@ def _append_constrained(x: Any, blueprint: Blueprint) -> Any:
 
 
 def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
-    program = blueprint.program
-    observed = blueprint.observed
+    program, observed, evaluator = blueprint.program, blueprint.observed, blueprint.evaluator
 
     def reduce(outcomes: FloatArray) -> FloatArray:
-        return pack_moments(moments(with_outcomes(observed, outcomes)))
+        data = with_outcomes(observed, outcomes)
+        if isinstance(evaluator, ClusterEvaluator):
+            return pack_cluster_statistics(data)
+        return pack_moments(moments(data))
 
-    def logp(value: Any, x: Any, *_: Any) -> Any:
+    def logp(value: Any, x: Any, *rest: Any) -> Any:
         statistics = SufficientStatistics(reduce)(value)
-        node = MarginalLogLikelihood().make_node(x, program.ints, program.floats, statistics)
+        if not isinstance(evaluator, ClusterEvaluator):
+            node = MarginalLogLikelihood().make_node(x, program.ints, program.floats, statistics)
+            return node.outputs[0]
+        t = rest[0] if blueprint.n_sampled else no_coordinates(blueprint)
+        node = ClusterLogLikelihood("data").make_node(
+            x, t, program.ints, program.floats, statistics, evaluator.information, evaluator.linear
+        )
         return node.outputs[0]
 
     return logp
 
 
-def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
+def _coordinates(x: Any, blueprint: Blueprint) -> Any:
+    """Coordinates of the sampled effects: normal given the parameters (likelihood.centring)."""
+    evaluator = blueprint.evaluator
+    assert isinstance(evaluator, ClusterEvaluator)
+    constants = (
+        evaluator.program.ints,
+        evaluator.program.floats,
+        evaluator.statistics,
+        evaluator.information,
+        evaluator.linear,
+    )
+
+    def logp(value: Any, x: Any, *_: Any) -> Any:
+        return ClusterLogLikelihood("effects").make_node(x, value, *constants).outputs[0]
+
     def random(
         x: FloatArray, *_: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
     ) -> FloatArray:
-        if size:
-            x = np.broadcast_to(x, (*size, x.shape[-1]))
-        flat = x.reshape(-1, x.shape[-1])
-        theta = blueprint.theta(flat[:, : blueprint.parameters.n])
-        draws = [draw_outcomes(t, blueprint.program, blueprint.observed, rng) for t in theta]
+        flat = _broadcast(x, size).reshape(-1, x.shape[-1])
+        shape = evaluator.linear.shape
+        draws = [coordinates_of(row, rng.standard_normal(shape), *constants) for row in flat]
+        return np.stack(draws).reshape(*_broadcast(x, size).shape[:-1], *shape)
+
+    return pm.CustomDist(
+        COORDINATES,
+        x,
+        np.arange(evaluator.linear.shape[0]),
+        np.arange(evaluator.linear.shape[1]),
+        logp=logp,
+        random=random,
+        signature="(k),(j),(e)->(j,e)",
+        class_name="ClusterEffects",
+        dims=("cluster_id", "sampled_effect"),
+    )
+
+
+def _broadcast(x: FloatArray, size: tuple[int, ...] | None) -> FloatArray:
+    return np.broadcast_to(x, (*size, x.shape[-1])) if size else x
+
+
+def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
+    evaluator, observed = blueprint.evaluator, blueprint.observed
+    n = blueprint.parameters.n
+
+    def outcomes(x: FloatArray, t: FloatArray, rng: np.random.Generator) -> FloatArray:
+        if isinstance(evaluator, ClusterEvaluator):
+            b = evaluator.effects(x, t) if blueprint.n_sampled else t
+            return draw_cluster_outcomes(x, b, evaluator.program, observed, rng)
+        theta = blueprint.theta(x[None, :n])[0]
+        return draw_outcomes(theta, evaluator.program, observed, rng)
+
+    def random(
+        x: FloatArray, *rest: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
+    ) -> FloatArray:
+        x = _broadcast(x, size)
+        flat = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
+        t = np.asarray(rest[0]) if blueprint.n_sampled else no_coordinates(blueprint)
+        ts = np.broadcast_to(t, (*x.shape[:-1], *t.shape[-2:])).reshape(-1, *t.shape[-2:])
+        draws = [
+            outcomes(row, np.ascontiguousarray(coordinates), rng)
+            for row, coordinates in zip(flat, ts, strict=True)
+        ]
         return np.stack(draws).reshape(*x.shape[:-1], *draws[0].shape)
 
     return random

@@ -15,8 +15,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import support
+from bayes_msem.build.density import prior_scales, support
 from bayes_msem.build.mode import unconstrained_mode
+from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 
 FloatArray = NDArray[np.float64]
@@ -122,6 +123,8 @@ def _prepare_jax(sampler: Sampler) -> None:
 
 def _starting_points(blueprint: Blueprint) -> Callable[[int | None], FloatArray]:
     """Return a function from a seed to unconstrained starting values."""
+    if blueprint.pilot is not None:
+        return _starts_with_effects(blueprint, blueprint.pilot)
     mode, _, _, hessian = unconstrained_mode(blueprint, jacobian=True)
     values, vectors = np.linalg.eigh(-hessian)
     # flat directions get the spread of a weakly informed parameter on the unconstrained scale
@@ -135,11 +138,31 @@ def _starting_points(blueprint: Blueprint) -> Callable[[int | None], FloatArray]
     return start
 
 
+def _starts_with_effects(
+    blueprint: Blueprint, pilot: FloatArray
+) -> Callable[[int | None], FloatArray]:
+    """Start at the pilot's mode: parameters around it, coordinates of effects standard normal."""
+    bounds, n = support(blueprint), blueprint.parameters.n
+    center = bounds.to_unconstrained(pilot)
+    free = ~(np.isfinite(bounds.lower) | np.isfinite(bounds.upper))
+    spread = 0.1 * np.where(free, prior_scales(blueprint), 1.0)
+    n_coordinates = blueprint.observed.n_clusters * blueprint.n_sampled
+
+    def start(seed: int | None) -> FloatArray:
+        rng = np.random.default_rng(seed)
+        noise = spread * rng.standard_normal(n)
+        return np.concatenate([center + noise, rng.standard_normal(n_coordinates)])
+
+    return start
+
+
 def _named(blueprint: Blueprint, u: FloatArray) -> dict[str, FloatArray]:
     """Split unconstrained coordinates into constrained values per random variable."""
-    x = support(blueprint).to_constrained(u)[0]
+    x = support(blueprint).to_constrained(u[: blueprint.parameters.n])[0]
     result, first = {}, 0
     for group in blueprint.parameters.groups:
         result[group.name] = x[first : first + len(group.free)]
         first += len(group.free)
+    if blueprint.n_sampled:
+        result[COORDINATES] = u[first:].reshape(-1, blueprint.n_sampled)
     return result

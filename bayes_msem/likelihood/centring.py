@@ -264,7 +264,7 @@ def coordinate_density(x, t, ints, floats, statistics, information, linear):
 
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def effects_at(x, t, ints, floats, statistics, information, linear):
-    """Find the sampled effects b (J x n_b) at coordinates t; NaN where Omega is not positive definite."""
+    """Return the effects b (J x n_b) at coordinates t; NaN where Omega is not definite."""
     sizes = integers(ints, SIZES)
     n, first = sizes[8], sizes[5] + sizes[7]
     w = unpack_statistics(ints, statistics)[5]

@@ -58,9 +58,21 @@ class ClusterProgram:
 
 
 def build_cluster_program(
-    templates: ClusterTemplates, parameters: Parameters, table: ParameterTable
+    templates: ClusterTemplates,
+    parameters: Parameters,
+    table: ParameterTable,
+    *,
+    natural: bool = False,
 ) -> ClusterProgram:
     """Pack templates and parameter transforms.
+
+    Parameters
+    ----------
+    templates, parameters, table
+        The model.
+    natural
+        True: the kernel shall read table values instead of sampled parameters. Only for models
+        without sampled effects.
 
     Raises
     ------
@@ -72,9 +84,11 @@ def build_cluster_program(
     n_theta = templates.n_theta
     extra = np.full(n_theta - parameters.n, IDENTITY)
     rows = np.array([_TRANSFORM_OF.get(int(c), IDENTITY) for c in effects.row_code])
-    blocks = {
-        level: _blocks(table, level, templates, parameters) for level in ("within", "between")
-    }
+    transform = np.full(parameters.n, IDENTITY) if natural else parameters.transform
+    blocks = {}
+    for level in ("within", "between"):
+        found = () if natural else covariance_blocks(table, level)
+        blocks[level] = _blocks(found, table, templates, parameters)
     sizes = [
         len(templates.y_names),
         1 + len(templates.x_names),
@@ -92,7 +106,7 @@ def build_cluster_program(
     ]
     ints = [
         np.array(sizes, dtype=np.int64),
-        np.concatenate([parameters.transform, extra, rows]).astype(np.int64),
+        np.concatenate([transform, extra, rows]).astype(np.int64),
         *_block_arrays(blocks["within"]),
         *_block_arrays(blocks["between"]),
         effects.use_effect,
@@ -113,10 +127,13 @@ def build_cluster_program(
 
 
 def _blocks(
-    table: ParameterTable, level: str, templates: ClusterTemplates, parameters: Parameters
+    blocks: tuple[CovarianceBlock, ...],
+    table: ParameterTable,
+    templates: ClusterTemplates,
+    parameters: Parameters,
 ) -> Blocks:
     chosen: list[CovarianceBlock] = []
-    for block in covariance_blocks(table, level):
+    for block in blocks:
         if block.pattern != "direct":
             chosen.append(block)
         elif varies(block, table):

@@ -101,6 +101,34 @@ def between_moments(x, ints, floats):
 
 
 @numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+def typical_theta(x, ints, floats):
+    """Table values with the sampled effects at their intercepts (the typical cluster).
+
+    A covariance of variables whose variance is random has no single value: its parameter is the
+    correlation, and its table value the covariance at the typical standard deviations.
+    """
+    sizes = integers(ints, SIZES)
+    n_theta, n_rows, n_b = sizes[3], sizes[4], sizes[8]
+    theta = np.empty(n_theta + n_rows)
+    _, _, c_b, _, _, _ = between_moments(x, ints, floats)
+    typical = np.empty((1, n_b))
+    for i in range(n_b):
+        typical[0, i] = c_b[0, sizes[5] + sizes[7] + i]
+    x_j = np.empty(n_theta + n_rows)
+    values = np.empty(n_theta + n_rows + len(floats_at(floats, CONSTANTS)))
+    _within_values(x, typical, 0, ints, floats, x_j, values)
+    _transform(x, BLOCKS_B, SD_CONSTANT_B, ints, floats, theta[:n_theta])
+    between = integers(ints, BLOCKS_B + 5)
+    keep = np.empty(len(between))
+    for e in range(len(between)):
+        keep[e] = theta[between[e]]
+    theta[:] = values[: n_theta + n_rows]
+    for e in range(len(between)):
+        theta[between[e]] = keep[e]
+    return theta
+
+
+@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
 def between_gradient(x, ints, floats, values, t, a, inverse, d_omega, d_c_b, d_x):
     """Pull gradients with respect to Omega and C_b back to x (added to ``d_x``)."""
     sizes = integers(ints, SIZES)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.likelihood.cluster_draws import root_of
 from bayes_msem.likelihood.marginal import Program, implied_arrays
 
 FloatArray = NDArray[np.float64]
@@ -76,21 +77,9 @@ def draw_outcomes(
     n_x = len(observed.x_names)
     outcomes = np.tile(coefficients[:, 0], (n, 1))
     outcomes += observed.x @ coefficients[:, 1 : 1 + n_x].T
-    outcomes[:, :p] += rng.standard_normal((n, p)) @ _root(implied.Sigma_w[:p, :p]).T
+    outcomes[:, :p] += rng.standard_normal((n, p)) @ root_of(implied.Sigma_w[:p, :p]).T
     if observed.cluster is not None:
         means = observed.w @ coefficients[:, 1 + n_x :].T
-        means += rng.standard_normal(means.shape) @ _root(implied.Sigma_b).T
+        means += rng.standard_normal(means.shape) @ root_of(implied.Sigma_b).T
         outcomes += means[observed.cluster]
     return outcomes
-
-
-def _root(covariance: FloatArray) -> FloatArray:
-    """Return a matrix A with A A' = covariance; singular covariances are allowed."""
-    values, vectors = np.linalg.eigh(covariance)
-    tiny = 1e-10 * max(values.max(initial=0.0), np.finfo(float).tiny)
-    if values.min(initial=0.0) < -tiny:
-        raise np.linalg.LinAlgError(
-            f"cannot draw from a covariance matrix with a negative eigenvalue ({values.min():.3g})"
-        )
-    root: FloatArray = vectors * np.sqrt(np.clip(values, 0.0, None))
-    return root

@@ -9,8 +9,9 @@ reads; with constant data PyTensor folds it away once, before compilation.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+import numba
 import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from pytensor.link.numba.dispatch.basic import (
     register_funcify_default_op_cache_key,
 )
 
+from bayes_msem.likelihood.centring import coordinate_density, sampled_value_and_gradient
+from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.marginal import sampler_value_and_gradient
 
 
@@ -89,11 +92,80 @@ class MarginalLogLikelihood(Op):
         return [[True, False], [False, False], [False, False], [False, False]]
 
 
+class ClusterLogLikelihood(Op):
+    """Log-likelihood of a model with random coefficients, and its gradients.
+
+    Inputs are x (n,), the coordinates t of sampled effects (J, n_b), the packed program (ints,
+    floats) and statistics, and the approximation behind the coordinates: information
+    (J, n_b, n_b) and linear (J, n_b). Outputs are the scalar log-likelihood and its gradients
+    with respect to x and t.
+
+    Parameters
+    ----------
+    part
+        "data": log p(y, z | b, theta). "effects": log p(t | theta).
+    """
+
+    __props__ = ("part",)
+
+    def __init__(self, part: Literal["data", "effects"]) -> None:
+        self.part = part
+
+    def make_node(self, *inputs: Any) -> Apply[Any]:
+        """Build the graph node."""
+        variables = [pt.as_tensor_variable(v) for v in inputs]
+        return Apply(self, variables, [pt.dscalar(), pt.dvector(), pt.dmatrix()])
+
+    def perform(self, node: Apply[Any], inputs: list[Any], output_storage: list[list[Any]]) -> None:
+        """Call the kernel."""
+        arrays = [np.ascontiguousarray(v) for v in inputs]
+        kernel = _data_kernel if self.part == "data" else coordinate_density
+        value, d_x, d_t = kernel(*arrays)
+        output_storage[0][0] = np.asarray(value)
+        output_storage[1][0] = d_x
+        output_storage[2][0] = d_t
+
+    def infer_shape(self, node: Apply[Any], input_shapes: Any) -> list[Any]:
+        """Scalar, and the shapes of x and t."""
+        return [(), input_shapes[0], input_shapes[1]]
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        """Gradient of the first output; the others are never differentiated."""
+        rest = [disconnected_type() for _ in inputs[2:]]
+        return [cotangents[0] * outputs[1], cotangents[0] * outputs[2], *rest]
+
+    def connection_pattern(self, node: Apply[Any]) -> list[list[bool]]:
+        """Only x and t carry a gradient, and only to the log-likelihood."""
+        return [[i < 2, False, False] for i in range(len(node.inputs))]
+
+
+@numba.njit(cache=True)
+def _data_kernel(x, t, ints, floats, statistics, information, linear):
+    if t.shape[1] > 0:
+        return sampled_value_and_gradient(x, t, ints, floats, statistics, information, linear)
+    return cluster_value_and_gradient(x, t, ints, floats, statistics)
+
+
+@register_funcify_default_op_cache_key(ClusterLogLikelihood)
+def _numba_cluster_log_likelihood(op: ClusterLogLikelihood, node: Apply[Any], **_: Any) -> Any:
+    kernel = _data_kernel if op.part == "data" else coordinate_density
+
+    @numba_njit
+    def cluster_log_likelihood(x, t, ints, floats, statistics, information, linear):
+        data = np.ascontiguousarray(statistics)
+        value, d_x, d_t = kernel(x, t, ints, floats, data, information, linear)
+        return np.asarray(value), d_x, d_t
+
+    return cluster_log_likelihood, 2
+
+
 @register_funcify_default_op_cache_key(MarginalLogLikelihood)
 def _numba_marginal_log_likelihood(op: Op, node: Apply[Any], **_: Any) -> Any:
     @numba_njit
     def marginal_log_likelihood(x, ints, floats, statistics):
-        value, gradient = sampler_value_and_gradient(x, ints, floats, statistics)
+        # statistics of data that are not constant come from Python, with unknown layout
+        data = np.ascontiguousarray(statistics)
+        value, gradient = sampler_value_and_gradient(x, ints, floats, data)
         return np.asarray(value), gradient
 
-    return marginal_log_likelihood, 1
+    return marginal_log_likelihood, 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bayes_msem.errors import NotSupportedError
-from bayes_msem.spec.table import ParameterTable
+from bayes_msem.spec.table import ParameterTable, Row
+from bayes_msem.structure.effects import linear_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,25 +15,30 @@ class Plan:
     Attributes
     ----------
     name
-        "marginal": NUTS sees the parameters only.
+        "marginal": NUTS sees the parameters only. "partially marginal": it also samples those
+        cluster-level effects that cannot be integrated out.
     integrated
         Random quantities that are integrated out exactly, one entry per sort, such as
         "random intercepts of y1, y2".
     sampled
-        Cluster-level quantities that NUTS samples.
+        Cluster-level quantities that NUTS samples, one entry per sort.
     reason
         Why.
+    by_cluster
+        Whether the likelihood needs the cross products of every cluster (True), or only those
+        per distinct cluster size.
     """
 
     name: str
     integrated: tuple[str, ...]
     sampled: tuple[str, ...]
     reason: str
+    by_cluster: bool
 
     def __str__(self) -> str:
         """Return the plan in words."""
         integrated = "; ".join(self.integrated) or "nothing (no latent or cluster-level quantities)"
-        sampled = "; ".join(self.sampled) or "parameters only"
+        sampled = "; ".join(("the parameters", *self.sampled))
         return (
             f"Plan: {self.name}\n"
             f"  integrated exactly: {integrated}\n"
@@ -42,40 +47,62 @@ class Plan:
         )
 
 
-def make_plan(table: ParameterTable) -> Plan:
-    """Choose the plan of a model.
+_NORMAL = (
+    "everything that varies over rows and clusters enters linearly and is normal, so the observed "
+    "data are multivariate normal given the parameters"
+)
+_BY_SIZE = "; clusters of equal size share one covariance matrix, so the cost depends on the sizes"
+_BY_CLUSTER = (
+    "; random slopes give every cluster its own covariance matrix, computed from its cross products"
+)
+_SAMPLED = (
+    "random loadings, variances and correlations and random slopes on latent variables change the "
+    "covariance matrix of a cluster, so they have no closed-form integral; given them everything "
+    "else is normal and is integrated out"
+)
 
-    Raises
-    ------
-    NotSupportedError
-        The model has random slopes, loadings or (co)variances.
-    """
-    random = [row for row in table.rows if row.random]
-    if random:
-        named = ", ".join(f"{r.random} ({r.lhs} {r.op} {r.rhs})" for r in random)
-        raise NotSupportedError(
-            f"random coefficients are declared but cannot be fitted by this version: {named}. "
-            "The parameter table shows them; remove rv() from these rows to fit the model with "
-            "coefficients that are constant over clusters."
-        )
+
+def make_plan(table: ParameterTable) -> Plan:
+    """Choose the plan of a model."""
+    linear = linear_names(table)
+    slopes = [r for r in table.rows if r.random in linear]
+    sampled = [r for r in table.rows if r.random and r.random not in linear]
+    sorts: list[tuple[str, str, tuple[str, ...]]]
     sorts = [("factor", "", table.variables("within", "within factor"))]
     if table.two_level:
         sorts = [
             ("within factor", "", table.variables("within", "within factor")),
             ("random intercept", "of ", table.variables("within", "split")),
+            ("random slope", "", tuple(f"{r.random} ({_row(r)})" for r in slopes)),
             ("between factor", "", table.variables("between", "between factor")),
         ]
-    integrated = [
+    integrated = tuple(
         f"{sort}{'s' if len(names) > 1 else ''} {of}{', '.join(names)}"
         for sort, of, names in sorts
         if names
-    ]
-    return Plan(
-        name="marginal",
-        integrated=tuple(integrated),
-        sampled=(),
-        reason=(
-            "everything that varies over rows and clusters enters linearly and is normal, so the "
-            "observed data are multivariate normal given the parameters"
-        ),
     )
+    reason = _NORMAL + (_BY_CLUSTER if slopes else _BY_SIZE if table.two_level else "")
+    return Plan(
+        name="partially marginal" if sampled else "marginal",
+        integrated=integrated,
+        sampled=_by_sort(sampled),
+        reason=_SAMPLED if sampled else reason,
+        by_cluster=bool(slopes or sampled),
+    )
+
+
+def _by_sort(rows: list[Row]) -> tuple[str, ...]:
+    what = {
+        "loading": "random loading",
+        "regression": "random slope on a latent part",
+        "variance": "random log SD",
+        "covariance": "random Fisher-z correlation",
+    }
+    members: dict[str, list[str]] = {}
+    for row in rows:
+        members.setdefault(what[row.kind], []).append(f"{row.random} ({_row(row)})")
+    return tuple(f"{sort}: {', '.join(names)}" for sort, names in members.items())
+
+
+def _row(row: Row) -> str:
+    return f"{row.lhs} {row.op} {row.rhs}"

@@ -22,7 +22,7 @@ proportional to ``det(R)^(eta - 1)``, the ``z`` are independent with
 
     b_ik = eta + (later neighbours of i + neighbours k' of i with k < k' < i) / 2
 
-counting neighbours, because ``det R = prod_i L_ii^2`` and the Jacobian from ``z`` to ``R`` is triangular. For a
+because ``det R = prod_i L_ii^2`` and the Jacobian from ``z`` to ``R`` is triangular. For a
 complete block this is the LKJ distribution in its C-vine form (Lewandowski, Kurowicka & Joe
 2009, https://doi.org/10.1016/j.jmva.2009.04.008).
 """

@@ -1,0 +1,184 @@
+"""Draws in models with random coefficients: effects given the data, and new data given effects."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.likelihood.cluster_program import (
+    CONSTANTS,
+    SIZES,
+    USE_COLUMN,
+    USE_EFFECT,
+    USE_VARIABLE,
+    WITHIN,
+    ClusterProgram,
+)
+from bayes_msem.likelihood.clusters import (
+    _condition,
+    _use_vectors,
+    _within_values,
+    between_moments,
+    unpack_statistics,
+)
+from bayes_msem.likelihood.groups import invert
+from bayes_msem.likelihood.integrate import (
+    integrate_effects,
+    posterior_effects,
+    project,
+    residuals,
+    semidefinite_root,
+)
+from bayes_msem.likelihood.packing import floats_at, integers, level_forward
+
+FloatArray = NDArray[np.float64]
+
+
+@numba.njit(cache=True)
+def cluster_structures(x, b, ints, floats):
+    """Sigma_j (J, p, p), fixed coefficients (J, D, p) and vectors l_q (J, uses, p)."""
+    sizes = integers(ints, SIZES)
+    p, n_d, n_x, n_uses, m_w = sizes[0], sizes[1], sizes[3] + sizes[4], sizes[6], sizes[9]
+    n_clusters = b.shape[0]
+    sigma = np.zeros((n_clusters, p, p))
+    c = np.zeros((n_clusters, n_d, p))
+    effect = np.zeros((n_clusters, n_uses, p))
+    x_j, values = np.empty(n_x), np.empty(n_x + len(floats_at(floats, CONSTANTS)))
+    for j in range(n_clusters):
+        _within_values(x, b, j, ints, floats, x_j, values)
+        t, _, _ = level_forward(WITHIN, m_w, sizes[11] == 1, values, ints, sigma[j], c[j])
+        _use_vectors(integers(ints, USE_VARIABLE), t, effect[j])
+    return sigma, c, effect
+
+
+@numba.njit(cache=True)
+def linear_effects(x, b, ints, floats, statistics, normals):
+    """Draw the linear effects from their exact posterior given parameters and sampled effects.
+
+    Parameters
+    ----------
+    x : (n_theta,) array
+        Sampled parameters and constrained rows.
+    b : (J, n_b) array
+        Sampled effects.
+    ints, floats, statistics
+        See likelihood.cluster_program.
+    normals : (J, n_uses) array
+        Standard normal numbers; zeros give the posterior means.
+
+    Returns
+    -------
+    tuple of (J, n_a) arrays
+        The draws, and the posterior variances.
+    """
+    sizes = integers(ints, SIZES)
+    p, n_d, n_a, n_uses, n_z, n_b = sizes[0], sizes[1], sizes[5], sizes[6], sizes[7], sizes[8]
+    n_c = n_z + n_b
+    use_effect, use_column = integers(ints, USE_EFFECT), integers(ints, USE_COLUMN)
+    center, size, dd, dy, yy, w_design, z = unpack_statistics(ints, statistics)
+    n_clusters = len(size)
+    _, omega, c_b, _, _, _ = between_moments(x, ints, floats)
+    inverse_c, b_matrix = np.empty((n_c, n_c)), np.empty((n_a, n_c))
+    v_effects, v = np.empty((n_a, n_a)), np.empty((n_uses, n_uses))
+    _condition(omega, n_a, inverse_c, b_matrix, v_effects)
+    for q in range(n_uses):
+        for s in range(n_uses):
+            v[q, s] = v_effects[use_effect[q], use_effect[s]]
+    sigma, c_w, effect = cluster_structures(x, b, ints, floats)
+    draws, variances = np.empty((n_clusters, n_a)), np.empty((n_clusters, n_a))
+    w, c, wl = np.empty((p, p)), np.empty((p, n_d)), np.empty((n_uses, p))
+    r, s_matrix = np.empty((p, n_d)), np.empty((p, p))
+    h_matrix, m_matrix = np.empty((n_uses, n_uses)), np.empty((n_uses, n_uses))
+    covariance, root = np.empty((n_uses, n_uses)), np.empty((n_uses, n_uses))
+    g, score, deviation = np.empty(n_uses), np.empty(n_uses), np.empty(n_uses)
+    mean, work = np.empty(n_a), np.empty((4, n_uses, n_uses))
+    for j in range(n_clusters):
+        invert(sigma[j], p, w)
+        for e in range(n_a):
+            mean[e] = 0.0
+            for d in range(w_design.shape[1]):
+                mean[e] += c_b[d, e] * w_design[j, d]
+        for i in range(n_c):
+            rest = z[j, i] if i < n_z else b[j, i - n_z]
+            for d in range(w_design.shape[1]):
+                rest -= c_b[d, n_a + i] * w_design[j, d]
+            for e in range(n_a):
+                mean[e] += b_matrix[e, i] * rest
+        c[:, :] = c_w[j].T
+        c[:, 0] -= center
+        for q in range(n_uses):
+            for i in range(p):
+                c[i, use_column[q]] += mean[use_effect[q]] * effect[j, q, i]
+        residuals(p, n_d, dd[j], dy[j], yy[j], c, r, s_matrix)
+        project(p, n_uses, use_column, dd[j], w, effect[j], r, wl, h_matrix, g)
+        integrate_effects(n_uses, h_matrix, g, v, work, score, m_matrix)
+        posterior_effects(n_uses, v, score, m_matrix, deviation, covariance, work[0])
+        semidefinite_root(covariance, n_uses, root)
+        for q in range(n_uses):
+            value = mean[use_effect[q]] + deviation[q]
+            for s in range(q + 1):
+                value += root[q, s] * normals[j, s]
+            draws[j, use_effect[q]] = value
+            variances[j, use_effect[q]] = max(covariance[q, q], 0.0)
+    return draws, variances
+
+
+def draw_cluster_outcomes(
+    x: FloatArray,
+    b: FloatArray,
+    program: ClusterProgram,
+    observed: ObservedData,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw outcomes (N, P) given sampled effects, for the covariates of ``observed``.
+
+    Parameters
+    ----------
+    x
+        Sampled parameters and constrained rows, (n_theta,).
+    b
+        Sampled effects, (J, n_b).
+    program
+        The packed structure.
+    observed
+        Supplies clusters, x and w.
+    rng
+        Source of randomness.
+    """
+    assert observed.cluster is not None
+    sizes = integers(program.ints, SIZES)
+    n_a, n_z, n_b = int(sizes[5]), int(sizes[7]), int(sizes[8])
+    _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
+    means = np.column_stack([np.ones(observed.n_clusters), observed.w]) @ c_b
+    n_az = n_a + n_z
+    slope = (
+        omega[:n_az, n_az:] @ np.linalg.pinv(omega[n_az:, n_az:]) if n_b else np.empty((n_az, 0))
+    )
+    conditional = omega[:n_az, :n_az] - slope @ omega[n_az:, :n_az]
+    az = means[:, :n_az] + (b - means[:, n_az:]) @ slope.T
+    az = az + rng.standard_normal(az.shape) @ root_of(conditional).T
+    sigma, c, effect = cluster_structures(x, b, program.ints, program.floats)
+    roots = np.stack([root_of(s) for s in sigma])
+    use_effect = integers(program.ints, USE_EFFECT)
+    use_column = integers(program.ints, USE_COLUMN)
+    for q in range(len(use_effect)):
+        c[:, use_column[q], :] += az[:, use_effect[q], None] * effect[:, q, :]
+    design = np.column_stack([np.ones(observed.n_rows), observed.x])
+    of_row = observed.cluster
+    y = np.einsum("nd,ndp->np", design, c[of_row])
+    y += np.einsum("npq,nq->np", roots[of_row], rng.standard_normal(y.shape))
+    return np.column_stack([y, az[of_row, n_a:]])
+
+
+def root_of(covariance: FloatArray) -> FloatArray:
+    """Return a matrix A with A A' = covariance; singular covariances are allowed."""
+    values, vectors = np.linalg.eigh(covariance)
+    tiny = 1e-10 * max(values.max(initial=0.0), np.finfo(float).tiny)
+    if values.min(initial=0.0) < -tiny:
+        raise np.linalg.LinAlgError(
+            f"cannot draw from a covariance matrix with a negative eigenvalue ({values.min():.3g})"
+        )
+    root: FloatArray = vectors * np.sqrt(np.clip(values, 0.0, None))
+    return root
