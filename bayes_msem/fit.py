@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.build.rows import row_values
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.posterior import forest, trace
 from bayes_msem.plotting.select import RowSelector
 from bayes_msem.posterior.convergence import Convergence, check_convergence
-from bayes_msem.posterior.draws import implied_covariances, sampled_parameters
+from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.effects import effects_table
+from bayes_msem.posterior.implied import implied_covariances
+from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.posterior.summary import IntervalKind, summarise
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.table import RowKey
@@ -74,16 +78,24 @@ class Fit:
         blueprint = self.model.blueprint
         x = sampled_parameters(blueprint, self.datatree["posterior"].to_dataset())
         theta = blueprint.theta(x.reshape(-1, x.shape[-1]))
-        return row_values(blueprint, theta.reshape(*x.shape[:2], -1))
+        return row_values(blueprint, theta.reshape(*x.shape[:2], -1), x)
 
     @cached_property
     def convergence(self) -> Convergence:
         """Worst diagnostics over all parameters, with advice."""
-        x = sampled_parameters(self.model.blueprint, self.datatree["posterior"].to_dataset())
+        posterior = self.datatree["posterior"].to_dataset()
+        x = sampled_parameters(self.model.blueprint, posterior)
+        if COORDINATES in posterior:
+            t = posterior[COORDINATES].transpose("chain", "draw", ...).to_numpy()
+            x = np.concatenate([x, t.reshape(*x.shape[:2], -1)], axis=-1)
         return check_convergence(x, self.datatree["sample_stats"].to_dataset())
 
     def implied_covariance(
-        self, level: Literal["within", "between"] = "within", *, correlation: bool = False
+        self,
+        level: Literal["within", "between"] = "within",
+        *,
+        cluster: Any = None,
+        correlation: bool = False,
     ) -> xr.DataArray:
         """Model-implied covariance or correlation matrix of the outcomes, per draw.
 
@@ -92,6 +104,10 @@ class Fit:
         level
             "within" or "between"; at the between level this is the covariance of the cluster
             means' true values (given the cluster-level covariates).
+        cluster
+            Identifier of a cluster: its own within-level matrix, in models with random loadings,
+            variances or correlations. None: the matrix of the typical cluster, whose sampled
+            effects are at their intercepts.
         correlation
             Standardise to correlations.
 
@@ -104,15 +120,71 @@ class Fit:
         Raises
         ------
         SpecificationError
-            Unknown level, or "between" in a single-level model.
+            Unknown level, "between" in a single-level model, or an unknown cluster.
         """
         levels = ("within", "between") if self.model.table.two_level else ("within",)
         if level not in levels:
             raise SpecificationError(
                 f"level='{level}' is not in this model; it has {' and '.join(levels)}"
             )
-        x = sampled_parameters(self.model.blueprint, self.datatree["posterior"].to_dataset())
-        return implied_covariances(self.model.blueprint, x, level, correlation=correlation)
+        return implied_covariances(
+            self.model.blueprint,
+            self.datatree["posterior"].to_dataset(),
+            level,
+            cluster=cluster,
+            correlation=correlation,
+        )
+
+    @cached_property
+    def effects(self) -> xr.Dataset:
+        """Posterior draws of all cluster-level quantities.
+
+        Variable ``effects`` (chain, draw, cluster_id, effect): total coefficients of every cluster,
+        that is random intercepts (named after their outcome), random coefficients (named as in
+        ``rv()``) and definitions that use some; ``factors`` (chain, draw, cluster_id,
+        between_factor): level-2 factors. What NUTS did not sample is drawn from its exact
+        conditional distribution, one draw per posterior draw.
+
+        Raises
+        ------
+        SpecificationError
+            In a single-level model.
+        """
+        if not self.model.table.two_level:
+            raise SpecificationError("a single-level model has no cluster effects")
+        return recover_effects(
+            self.model.blueprint,
+            self.datatree["posterior"].to_dataset(),
+            random_seed=int(self.datatree.attrs["random_seed"]),
+        )
+
+    def cluster_effects(self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti") -> EstimateTable:
+        """Summarise the effects of every cluster.
+
+        Parameters
+        ----------
+        ci
+            Mass of the interval.
+        ci_kind
+            "eti" (equal-tailed) or "hdi" (highest density).
+
+        Returns
+        -------
+        EstimateTable
+            One row per effect and cluster with columns effect, cluster, size (rows in the
+            cluster), mean, sd, lower, upper and shrinkage. Effects are total coefficients: fixed
+            part plus the cluster's deviation. Shrinkage is 1 - Var(effect | data) / Var(effect):
+            1 if a cluster's own data determine its effect, 0 if it is pooled completely.
+
+        Raises
+        ------
+        SpecificationError
+            In a single-level model, for ``ci`` outside (0, 1), or an unknown ``ci_kind``.
+        """
+        observed = self.model.blueprint.observed
+        return effects_table(
+            self.effects, observed.cluster_ids, observed.sizes, ci=ci, ci_kind=ci_kind
+        )
 
     def plot_forest(
         self,

@@ -14,6 +14,7 @@ import pymc as pm
 import xarray as xr
 
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
+from bayes_msem.build.conditional import likelihood_given_effects, simulate_outcomes
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
 from bayes_msem.build.pilot import with_pilot
 from bayes_msem.build.pymc_model import build_pymc_model
@@ -31,7 +32,6 @@ from bayes_msem.errors import (
     SpecificationError,
 )
 from bayes_msem.fit import Fit
-from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.likelihood.plan import Plan, make_plan
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.spec.defaults import build_table
@@ -156,17 +156,23 @@ class Model:
         """
         return build_pymc_model(self.blueprint)
 
-    def log_likelihood(self, values: Values) -> float:
-        """Marginal log-likelihood at given table values.
+    def log_likelihood(self, values: Values, *, effects: pd.DataFrame | None = None) -> float:
+        """Log-likelihood at given table values.
 
-        All random effects and factors are integrated out exactly.
+        All random effects and factors are integrated out exactly. Where some effects cannot be
+        integrated out (see :attr:`plan`), their values must be given.
 
         Parameters
         ----------
         values
             Mapping {(level, lhs, op, rhs): value} or data frame with columns level, lhs, op,
-            rhs and value, for all free rows. Variances are variances; they may be negative, as
-            in maximum likelihood solutions, as long as the data keep a density.
+            rhs and value, for all free rows. Variances are variances; without sampled effects
+            they may be negative, as in maximum likelihood solutions, as long as the data keep a
+            density.
+        effects
+            Values of the sampled effects: one row per cluster (index: cluster identifier), one
+            column per effect (log SDs, Fisher-z correlations, loadings and slopes as they are).
+            The result is then log p(data | effects, values).
 
         Returns
         -------
@@ -176,9 +182,14 @@ class Model:
         Raises
         ------
         SpecificationError
-            Unknown or missing rows.
+            Unknown or missing rows, clusters or effects.
+        NotSupportedError
+            Some effects cannot be integrated out, and ``effects`` is None.
         """
-        return likelihood_at(self.blueprint, theta_from_values(self.blueprint, values))
+        theta = theta_from_values(self.blueprint, values)
+        if effects is None:
+            return likelihood_at(self.blueprint, theta)
+        return likelihood_given_effects(self.blueprint, theta, effects)
 
     def mode(self, *, prior: bool = True) -> Mode:
         """Posterior mode, or the maximum likelihood estimate.
@@ -214,7 +225,7 @@ class Model:
         """
         theta, observed = theta_from_values(self.blueprint, values), self._observed
         rng = np.random.default_rng(random_seed)
-        outcomes = draw_outcomes(theta, self.blueprint.program, observed, rng)
+        outcomes = simulate_outcomes(self.blueprint, theta, rng)
         columns: dict[str, Any] = {}
         if observed.cluster is not None and observed.cluster_name is not None:
             columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)

@@ -4,7 +4,7 @@ from importlib.metadata import version as _version
 
 project = "bayes_msem"
 author = "The bayes_msem developers"
-copyright = "The bayes_msem developers"  # noqa: A001 (Sphinx reads this name)
+copyright = "The bayes_msem developers"
 release = version = _version("bayes_msem")
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]

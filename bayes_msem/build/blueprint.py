@@ -136,7 +136,11 @@ class Blueprint:
 
 
 def build_blueprint(
-    table: ParameterTable, priors: Mapping[int, Prior], observed: ObservedData
+    table: ParameterTable,
+    priors: Mapping[int, Prior],
+    observed: ObservedData,
+    *,
+    by_cluster: bool | None = None,
 ) -> Blueprint:
     """Assemble the blueprint of a model.
 
@@ -148,6 +152,8 @@ def build_blueprint(
         Free number -> prior.
     observed
         The data, checked against the table.
+    by_cluster
+        Whether to go through the clusters one by one; None: as the plan says.
 
     Returns
     -------
@@ -161,7 +167,7 @@ def build_blueprint(
         "w_names": observed.w_names,
     }
     position = parameters.position
-    if make_plan(table).by_cluster:
+    if make_plan(table).by_cluster if by_cluster is None else by_cluster:
         cluster_templates = build_cluster_templates(table, **names_of, position=position)
         evaluator = _cluster_evaluator(table, parameters, cluster_templates, observed)
         return Blueprint(table, priors, observed, parameters, cluster_templates, evaluator)

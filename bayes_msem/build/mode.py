@@ -88,11 +88,12 @@ def posterior_mode(blueprint: Blueprint) -> Mode:
     """Maximise the posterior density on the scale of the priors."""
     _refuse_sampled(blueprint, "the posterior mode")
     u, value, converged, _ = unconstrained_mode(blueprint, jacobian=False)
-    theta = blueprint.theta(support(blueprint).to_constrained(u)[0][None, :])[0]
+    x = support(blueprint).to_constrained(u)[0]
+    theta = blueprint.theta(x[None, :])[0]
     if not converged:
         _warn("the posterior mode")
     return Mode(
-        estimates=_table_values(blueprint, theta),
+        estimates=_table_values(blueprint, theta, x),
         standard_errors={},
         log_likelihood=likelihood_at(blueprint, theta),
         log_posterior=value,
@@ -266,8 +267,11 @@ def _standard_errors(blueprint: Blueprint, hessian: FloatArray) -> dict[RowKey, 
     return {row.key: float(errors[position[row.free]]) for row in blueprint.table.rows if row.free}
 
 
-def _table_values(blueprint: Blueprint, theta: FloatArray) -> dict[RowKey, float]:
-    return {key: float(value[0]) for key, value in row_values(blueprint, theta[None, :]).items()}
+def _table_values(
+    blueprint: Blueprint, theta: FloatArray, x: FloatArray | None = None
+) -> dict[RowKey, float]:
+    values = row_values(blueprint, theta[None, :], None if x is None else x[None, :])
+    return {key: float(value[0]) for key, value in values.items()}
 
 
 def _warn_of_heywood(blueprint: Blueprint, theta: FloatArray) -> None:

@@ -194,7 +194,8 @@ def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
         x = _broadcast(x, size)
         flat = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
         t = np.asarray(rest[0]) if blueprint.n_sampled else no_coordinates(blueprint)
-        ts = np.broadcast_to(t, (*x.shape[:-1], *t.shape[-2:])).reshape(-1, *t.shape[-2:])
+        # not -1: without sampled effects the array is empty
+        ts = np.broadcast_to(t, (*x.shape[:-1], *t.shape[-2:])).reshape(len(flat), *t.shape[-2:])
         draws = [
             outcomes(row, np.ascontiguousarray(coordinates), rng)
             for row, coordinates in zip(flat, ts, strict=True)

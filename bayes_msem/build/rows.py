@@ -6,13 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.spec.expressions import evaluate
+from bayes_msem.build.population import effect_positions, level_two_moments, population_mean
+from bayes_msem.spec.expressions import Expression, evaluate, names, substitute
 from bayes_msem.spec.table import RowKey
 
 FloatArray = NDArray[np.float64]
 
 
-def row_values(blueprint: Blueprint, theta: FloatArray) -> dict[RowKey, FloatArray]:
+def row_values(
+    blueprint: Blueprint, theta: FloatArray, x: FloatArray | None = None
+) -> dict[RowKey, FloatArray]:
     """Return the value of every row of the table.
 
     Parameters
@@ -21,19 +24,50 @@ def row_values(blueprint: Blueprint, theta: FloatArray) -> dict[RowKey, FloatArr
         The model.
     theta
         Draws of the extended table values, (..., n_theta).
+    x
+        The sampled parameters they come from, (..., n_free); None if there are none (maximum
+        likelihood).
 
     Returns
     -------
     dict
-        Row key -> array of shape (...), in the order of the table.
+        Row key -> array of shape (...), in the order of the table. Random coefficients are NaN
+        (their distribution stands in the between-level rows of their name); a definition that
+        uses some is its population mean (build.population).
     """
+    shape = theta.shape[:-1]
     rows = [row for row in blueprint.table.rows if row.kind != "defined"]
     values = {row.key: blueprint.row_value(row.key, theta) for row in rows}
-    labels = {row.label: values[row.key] for row in rows if row.label}
+    labels = {row.label: values[row.key].reshape(-1) for row in rows if row.label}
+    varying = cluster_definitions(blueprint)
+    moments = _moments(blueprint, theta, x) if varying else None
     for definition in blueprint.table.definitions:
-        value = evaluate(definition.expression, labels)
-        labels[definition.name] = np.broadcast_to(value, theta.shape[:-1])
+        if moments is not None and definition.name in varying:
+            result = population_mean(blueprint, varying[definition.name], labels, moments)
+        else:
+            result = evaluate(definition.expression, labels)
+        labels[definition.name] = np.broadcast_to(result, (int(np.prod(shape)),))
     for row in blueprint.table.rows:
         if row.kind == "defined":
-            values[row.key] = labels[row.lhs]
+            values[row.key] = labels[row.lhs].reshape(shape)
     return {row.key: values[row.key] for row in blueprint.table.rows}
+
+
+def cluster_definitions(blueprint: Blueprint) -> dict[str, Expression]:
+    """Definitions that differ between clusters, written in random coefficients and labels."""
+    random = effect_positions(blueprint)
+    varying: dict[str, Expression] = {}
+    for definition in blueprint.table.definitions:
+        expression = substitute(definition.expression, varying)
+        if not random.keys().isdisjoint(names(expression)):
+            varying[definition.name] = expression
+    return varying
+
+
+def _moments(
+    blueprint: Blueprint, theta: FloatArray, x: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    if x is None:
+        return level_two_moments(blueprint, theta.reshape(-1, theta.shape[-1]), natural=True)
+    extended = np.ascontiguousarray(blueprint.extend_sampled(x.reshape(-1, x.shape[-1])))
+    return level_two_moments(blueprint, extended)

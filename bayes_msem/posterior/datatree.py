@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.pymc_model import observed_matrix
+from bayes_msem.build.pymc_model import COORDINATES, observed_matrix
 from bayes_msem.posterior.draws import derived_variables
 
 
@@ -34,6 +34,7 @@ def complete_tree(
     """
     posterior = tree["posterior"].to_dataset()
     names = [group.name for group in blueprint.parameters.groups]
+    names += [COORDINATES] if blueprint.n_sampled else []
     groups = {
         "posterior": posterior[names].merge(derived_variables(blueprint, posterior)),
         "sample_stats": tree["sample_stats"].to_dataset(),

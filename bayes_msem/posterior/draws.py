@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.rows import row_values
-from bayes_msem.likelihood.marginal import implied_arrays
 from bayes_msem.spec.table import Row
 from bayes_msem.structure.parameters import row_label
 
@@ -30,7 +28,7 @@ def derived_variables(blueprint: Blueprint, posterior: xr.Dataset) -> xr.Dataset
     """Variances, covariances, correlations and defined parameters from sampled ones."""
     x = sampled_parameters(blueprint, posterior)
     theta = blueprint.theta(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
-    values = row_values(blueprint, theta)
+    values = row_values(blueprint, theta, x)
     variables: dict[str, tuple[list[str], FloatArray, list[str]]] = {}
 
     def add(name: str, rows: list[Row], arrays: list[FloatArray]) -> None:
@@ -63,39 +61,3 @@ def _correlation(
     second = values[(level, row.rhs, "~~", row.rhs)]
     correlation: FloatArray = values[row.key] / np.sqrt(first * second)
     return correlation
-
-
-@numba.njit(cache=True)
-def _implied_draws(theta, ints, floats, n_outcomes):
-    within = np.empty((theta.shape[0], n_outcomes, n_outcomes))
-    between = np.empty((theta.shape[0], n_outcomes, n_outcomes))
-    for i in range(theta.shape[0]):
-        within[i], between[i], _ = implied_arrays(theta[i], ints, floats)
-    return within, between
-
-
-def implied_covariances(
-    blueprint: Blueprint, x: FloatArray, level: str, *, correlation: bool
-) -> xr.DataArray:
-    """Implied covariance matrices of the outcomes of one level (chain, draw, outcome, outcome)."""
-    theta = blueprint.theta(x.reshape(-1, x.shape[-1]))
-    program, outcomes = blueprint.program, blueprint.templates.outcomes
-    both = _implied_draws(theta, program.ints, program.floats, len(outcomes))
-    observed = blueprint.observed
-    present = (
-        [outcomes.index(v) for v in observed.y_names]
-        if level == "within"
-        else [i for i, v in enumerate(outcomes) if v in (*observed.split_names, *observed.z_names)]
-    )
-    matrices = both[level == "between"][:, present][:, :, present]
-    if correlation:
-        sd = np.sqrt(np.einsum("nii->ni", matrices))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            matrices = matrices / (sd[:, :, None] * sd[:, None, :])
-    names = [outcomes[i] for i in present]
-    return xr.DataArray(
-        matrices.reshape(*x.shape[:2], len(names), len(names)),
-        dims=("chain", "draw", "outcome", "outcome_2"),
-        coords={"outcome": names, "outcome_2": names},
-        name=f"{level}_{'correlation' if correlation else 'covariance'}",
-    )

@@ -17,7 +17,7 @@ from bayes_msem.spec.table import ParameterTable, RowKey
 FloatArray = NDArray[np.float64]
 IntervalKind = Literal["eti", "hdi"]
 
-_INTERVAL_NAMES = {"eti": "equal-tailed interval (ETI)", "hdi": "highest-density interval (HDI)"}
+INTERVAL_NAMES = {"eti": "equal-tailed interval (ETI)", "hdi": "highest-density interval (HDI)"}
 
 
 def summarise(
@@ -53,7 +53,7 @@ def summarise(
     """
     check_interval(ci, ci_kind)
     values = np.stack([draws[row.key] for row in table.rows], axis=-1)
-    varies = np.ptp(values, axis=(0, 1)) > 0
+    varies = np.ptp(values, axis=(0, 1)) > 0  # False for NaN: random coefficients
     statistics = pd.DataFrame(
         {name: np.full(len(table.rows), np.nan) for name in ("ess_bulk", "ess_tail", "r_hat")}
     )
@@ -66,17 +66,17 @@ def summarise(
     frame = keys.assign(
         label=[r.label for r in table.rows],
         mean=values.mean(axis=(0, 1)),
-        sd=np.where(varies, values.std(axis=(0, 1), ddof=1), 0.0),
+        sd=np.where(varies, values.std(axis=(0, 1), ddof=1), values[0, 0] * 0.0),
         lower=lower,
         upper=upper,
         ess_bulk=statistics["ess_bulk"].to_numpy(),
         ess_tail=statistics["ess_tail"].to_numpy(),
         r_hat=statistics["r_hat"].to_numpy(),
-        prior=[r.prior if r.free else "" for r in table.rows],
+        prior=[r.prior if r.free else f'rv("{r.random}")' if r.random else "" for r in table.rows],
     )
     result = EstimateTable(frame)
     result.attrs["caption"] = (
-        f"Posterior mean, SD and {100 * ci:g}% {_INTERVAL_NAMES[ci_kind]}. Rows x ~~ x are "
+        f"Posterior mean, SD and {100 * ci:g}% {INTERVAL_NAMES[ci_kind]}. Rows x ~~ x are "
         "variances; their priors are on the scale named in brackets ([sd]: standard deviation)."
     )
     result.attrs.update(ci=ci, ci_kind=ci_kind)
@@ -87,7 +87,7 @@ def check_interval(ci: float, ci_kind: str) -> None:
     """Raise if the interval asked for does not exist."""
     if not 0 < ci < 1:
         raise SpecificationError(f"ci={ci} is not a probability; use a number such as 0.95")
-    if ci_kind not in _INTERVAL_NAMES:
+    if ci_kind not in INTERVAL_NAMES:
         raise SpecificationError(f"ci_kind='{ci_kind}' is unknown; use 'eti' or 'hdi'")
 
 

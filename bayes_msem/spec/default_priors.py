@@ -21,11 +21,13 @@ covariance             Normal(0, s_i s_j/2)[cov]   patterns that are not positiv
                                                    construction
 =====================  ==========================  ==============================================
 
-Random effects have the scale of what varies: a random slope s_y/s_x, a random loading s_k/s_f, a
-random intercept s_b, with means like the coefficients they replace. A random variance is a log
-standard deviation with mean Normal(log s_w, 1) and scale 0.5 (one between-level SD changes the
-residual SD by a factor 1.6); a random covariance is a Fisher z with mean Normal(0, 0.5) and scale
-0.3.
+Random effects have the scale of what varies: a random slope s_y/s_x, a random loading r/2, a
+random intercept s_b, with means like the coefficients they replace. Loadings get half of r because
+they vary around r, the mean they are expected to have: with a standard deviation of r, every sixth
+cluster would load negatively, and the indicators would not measure one thing. A random variance is
+a log standard deviation with mean Normal(log s_w, 1) and scale 0.5 (one between-level SD changes
+the residual SD by a factor 1.6); a random covariance is a Fisher z with mean Normal(0, 0.5) and
+scale 0.3.
 
 Why these: 2.5 standard deviations cover every plausible standardised coefficient and mean, as in
 Gelman et al. (2008) and rstanarm. Half-normal and half-t priors on standard deviations do not
@@ -59,6 +61,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from bayes_msem.errors import DataError
 from bayes_msem.spec.covariance import covariance_blocks
@@ -71,6 +74,8 @@ __all__ = ["Units", "default_priors"]
 # Cluster means of a variable that was centred within clusters vary by rounding error only. A
 # between SD below a tenth of the within SD (an ICC of 0.01) is no scale to build priors on.
 _SMALLEST_BETWEEN = 0.1
+# Scales of random effects: of a loading in units of its expected value, of a log SD, of a z.
+_LOADING_SCALE = 0.5
 _LOG_SD_SCALE = 0.5
 _FISHER_Z_SCALE = 0.3
 
@@ -119,7 +124,7 @@ class Units:
     """Scales of all variables of a model, observed or not, at their level.
 
     Observed variables have the scale of the data. A factor has the square root of its fixed
-    variance, or the scale of its marker divided by the fixed loading; without either, that of
+    variance (if the variance is random: its fixed typical SD), or the scale of its marker divided by the fixed loading; without either, that of
     the loading it shares with another factor by a label, or else of its first indicator.
     Markers can be factors themselves. A random effect has the scale of what varies.
 
@@ -137,6 +142,9 @@ class Units:
         self._known: dict[tuple[str, str], float] = {}
         self._open: set[tuple[str, str]] = set()
         self._random = {r.random: r for r in reversed(table.rows) if r.random}
+        self._means = {
+            r.lhs: r for r in table.rows if r.level == "between" and r.kind == "intercept"
+        }
         self._anchors = self._find_anchors()
 
     def of(self, level: str, name: str) -> float:
@@ -224,8 +232,12 @@ class Units:
 
     def _of_factor(self, level: str, name: str) -> float:
         for row in self._table.rows:
-            fixed = row.key == (level, name, "~~", name) and not row.free and not row.random
-            if fixed and row.value > 0:
+            if row.key != (level, name, "~~", name) or row.free:
+                continue
+            mean = self._means.get(row.random)
+            if row.random and mean and not mean.free and not math.isnan(mean.value):
+                return math.exp(mean.value)
+            if row.value > 0:
                 return math.sqrt(row.value)
         marker = self._marker(level, name)
         if marker:
@@ -246,7 +258,9 @@ class Units:
         if row.kind == "intercept":
             between = self._scales.between.get(row.lhs)
             return self.of(row.level, row.lhs) if between is None else between
-        return self.loading(row) if row.kind == "loading" else self.slope(row)
+        if row.kind == "loading":
+            return _LOADING_SCALE * self.loading(row)
+        return self.slope(row)
 
     def _centre_of_effect(self, name: str) -> float:
         row = self._random[name]
@@ -264,12 +278,12 @@ class Units:
         return [r for r in rows if r.free or r.random or r.value != 0]
 
     def _marker(self, level: str, factor: str) -> Row | None:
-        fixed = [
-            r
-            for r in self._loadings(level, factor)
-            if not r.free and not r.random and not math.isnan(r.value)
-        ]
-        return fixed[0] if fixed else None
+        """Return the first loading that is fixed, or whose mean over clusters is."""
+        for row in self._loadings(level, factor):
+            mean = self._means.get(row.random, row) if row.random else row
+            if not mean.free and mean.value and not math.isnan(mean.value):
+                return replace(row, value=mean.value)
+        return None
 
     def _find_anchors(self) -> set[tuple[str, str, str, str]]:
         """Keys of the loadings that fix the sign of their factor.

@@ -37,8 +37,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, product
 
-from bayes_msem.errors import NotSupportedError, SpecificationError
+from bayes_msem.errors import SpecificationError
 from bayes_msem.spec.labels import UNNUMBERED, check_definitions, describe, resolve_labels
+from bayes_msem.spec.random_checks import (
+    check_random_effects,
+    check_random_formulas,
+    check_random_row,
+)
 from bayes_msem.spec.roles import (
     LEVELS,
     LevelUse,
@@ -91,7 +96,7 @@ def build_table(
     """
     roles = assign_roles(parsed, columns, cluster=cluster)
     random = random_names(parsed)
-    _check_random_effects(parsed, random)
+    check_random_formulas(parsed)
     _check_duplicates(parsed)
     rows: list[Row] = []
     for level in LEVELS:
@@ -109,13 +114,15 @@ def build_table(
     for row in numbered:
         _check_constant(row)
     defined = tuple(Row("", d.name, ":=", str(d.expression)) for d in parsed.definitions)
-    return ParameterTable(
+    table = ParameterTable(
         rows=(*numbered, *defined),
         roles=roles,
         definitions=parsed.definitions,
         constraints=constrained,
         two_level=parsed.two_level,
     )
+    check_random_effects(table)
+    return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +169,7 @@ class _Level:
             random=m.random or "",
         )
         if m.random is not None:
-            self._check_random_row(formula, row)
+            check_random_row(formula, row, self.use, self.formulas, std_lv=self.std_lv)
             return replace(row, free=0)
         constant = m.fixed
         if constant is None and not m.free:
@@ -190,43 +197,6 @@ class _Level:
                 f"'{row.lhs} ~ 1' at level within {at}: '{row.lhs}' is used at both levels, so "
                 f"its mean belongs to level between; write '{row.lhs} ~ 1' there"
             )
-
-    def _check_random_row(self, formula: Formula, row: Row) -> None:
-        at = line(formula)
-        if row.kind == "intercept":
-            self._refuse_random_intercept(row, at)
-        if row.kind == "loading":
-            self._check_random_marker(row, at)
-
-    def _refuse_random_intercept(self, row: Row, at: str) -> None:
-        if row.lhs in self.use.factors:
-            raise NotSupportedError(
-                f"the mean of factor '{row.lhs}' cannot vary over clusters through "
-                f'rv("{row.random}") {at}; write a factor with the same indicators at level '
-                "between, with loadings equal to those within"
-            )
-        raise SpecificationError(
-            f"the intercept of '{row.lhs}' cannot vary through rv(\"{row.random}\") {at}: the "
-            f"random intercept of an observed variable is its between part; use '{row.lhs}' at "
-            f"level between instead, e.g. '{row.lhs} ~~ {row.lhs}'"
-        )
-
-    def _check_random_marker(self, row: Row, at: str) -> None:
-        if self.std_lv or row.rhs != self.use.measured[row.lhs][0]:
-            return
-        for f in self.formulas:
-            m = f.term.modifiers
-            here = f.level == row.level and f.lhs == row.lhs
-            scale = m.fixed is not None and m.fixed != 0
-            variance = f.op == "~~" and f.term.name == row.lhs and (scale or m.random is not None)
-            mean = f.lhs == row.random and f.term.name == "1" and scale
-            if mean or (here and (variance or (f.op == "=~" and scale))):
-                return
-        raise SpecificationError(
-            f"{describe(row)} {at} is the marker that sets the scale of '{row.lhs}', so its "
-            f'loading cannot vary as rv("{row.random}"); put another indicator first, use '
-            f"std_lv=True, or fix another loading or the variance ('{row.lhs} ~~ 1*{row.lhs}')"
-        )
 
     def _default(self, lhs: str, op: str, rhs: str, constant: float | None = None) -> Row:
         free, value = (UNNUMBERED, math.nan) if constant is None else (0, constant)
@@ -300,7 +270,8 @@ class _Level:
                 yield self._default(v, "~", "1", 0.0 if v in scale else None)
 
     def _scale_of_random_variances(self) -> set[str]:
-        # std_lv fixes a factor's variance at 1; if it varies, its log SD has mean 0 instead.
+        # std_lv fixes a factor's variance at 1; if it varies, its log SD has mean 0 instead, and
+        # NA* frees either.
         if not self.std_lv:
             return set()
         factors = {v for (_, v), r in self.roles.items() if r == "within factor"}
@@ -308,6 +279,7 @@ class _Level:
             f.term.modifiers.random
             for f in self.formulas
             if f.term.modifiers.random and f.op == "~~" and f.lhs == f.term.name in factors
+            if not f.term.modifiers.free
         }
 
 
@@ -346,29 +318,4 @@ def _check_duplicates(parsed: ParsedModel) -> None:
             raise SpecificationError(
                 f"{describe(row)} is written twice (lines {first.span.line} and "
                 f"{f.span.line}); keep one and join its modifiers, e.g. 'a*start(0.5)*x'"
-            )
-
-
-def _check_random_effects(parsed: ParsedModel, random: dict[str, Formula]) -> None:
-    kinds: dict[str, Row] = {}
-    for f in parsed.formulas:
-        name = f.term.modifiers.random
-        if name is None:
-            continue
-        row = Row(f.level, f.lhs, f.op, f.term.name)
-        if not parsed.two_level:
-            raise SpecificationError(
-                f'rv("{name}") {line(f)} lets a coefficient vary over clusters, but the model '
-                "has a single level; write 'level: within' and 'level: between' blocks"
-            )
-        if f.level == "between":
-            raise SpecificationError(
-                f'rv("{name}") {line(f)} stands on {describe(row)}; only coefficients of level '
-                "within vary over clusters, so remove rv() or move the formula to level within"
-            )
-        first = kinds.setdefault(name, row)
-        if first.kind != row.kind:
-            raise SpecificationError(
-                f'rv("{name}") stands on the {first.kind} {describe(first)} and on the '
-                f"{row.kind} {describe(row)} {line(f)}; give each its own name"
             )

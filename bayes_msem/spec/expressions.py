@@ -33,6 +33,7 @@ __all__ = [
     "evaluate",
     "names",
     "number",
+    "substitute",
 ]
 
 BinaryOperator = Literal["+", "-", "*", "/", "^"]
@@ -189,6 +190,34 @@ def names(expression: Expression) -> tuple[str, ...]:
             return names(argument)
         case Binary(_, left, right):
             return tuple(dict.fromkeys(names(left) + names(right)))
+
+
+def substitute(expression: Expression, values: Mapping[str, Expression]) -> Expression:
+    """Replace names by expressions.
+
+    Parameters
+    ----------
+    expression
+        Where to replace.
+    values
+        Name -> what stands for it; other names stay.
+
+    Examples
+    --------
+    >>> str(substitute(Binary("*", Name("a"), Name("b")), {"a": Name("c")}))
+    'c*b'
+    """
+    match expression:
+        case Name(name):
+            return values.get(name, expression)
+        case Negate(operand):
+            return Negate(substitute(operand, values))
+        case Binary(op, left, right):
+            return Binary(op, substitute(left, values), substitute(right, values))
+        case Call(function, argument):
+            return Call(function, substitute(argument, values))
+        case _:
+            return expression
 
 
 def evaluate[T](

@@ -184,13 +184,17 @@ def _check_single_indicator(table: ParameterTable, loadings: list[Row]) -> None:
     uses = Counter(r.free for r in table.rows)
 
     def is_open(row: Row) -> bool:
+        if row.random:  # its mean is what the data must tell from the other variance
+            mean = _find(table, "between", row.random, "~", "1")
+            return mean is not None and is_open(mean)
         return row.free > 0 and uses[row.free] == 1 and not row.prior
 
     confounded = is_open(residual) and (is_open(variance) or is_open(loading))
     if confounded and not _has_other_relations(table, level, factor):
         raise SpecificationError(
             f"factor '{factor}' at level {level} has the single indicator '{indicator}' with a "
-            "free residual variance, which cannot be told from the factor's variance; fix it "
+            f"{'random' if residual.random else 'free'} residual variance, which cannot be told "
+            "from the factor's variance; fix it "
             f"('{indicator} ~~ 0*{indicator}'), add indicators, or give it an informative prior"
         )
 

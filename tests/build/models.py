@@ -54,9 +54,7 @@ EVERYTHING_PRIORS = {
 
 @cache
 def everything() -> bm.Model:
-    return quiet_model(
-        EVERYTHING, data=make_frame(), cluster="group", priors=EVERYTHING_PRIORS
-    )
+    return quiet_model(EVERYTHING, data=make_frame(), cluster="group", priors=EVERYTHING_PRIORS)
 
 
 @cache

@@ -35,7 +35,8 @@ def random_u(seed: int) -> Array:
 
 
 BOUNDS = Support(
-    lower=np.array([-np.inf, 0.0, -np.inf, -2.0, 1.0]), upper=np.array([np.inf, np.inf, 3.0, 5.0, 1.5])
+    lower=np.array([-np.inf, 0.0, -np.inf, -2.0, 1.0]),
+    upper=np.array([np.inf, np.inf, 3.0, 5.0, 1.5]),
 )
 
 

@@ -72,7 +72,9 @@ def test_data_frames_and_mappings_are_the_same(model: bm.Model, values: dict[Key
         op=np.where(frame["rhs"] == "1", "~1", frame["op"]),
         rhs=frame["rhs"].replace("1", ""),
     )
-    assert model.log_likelihood(lavaan.sample(frac=1, random_state=1)) == model.log_likelihood(values)
+    assert model.log_likelihood(lavaan.sample(frac=1, random_state=1)) == model.log_likelihood(
+        values
+    )
 
 
 def test_fixed_computed_and_defined_rows_may_be_given(
@@ -100,7 +102,10 @@ def with_value(key: object, value: float) -> object:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (without(("within", "fw", "~", "x1")), r"1 free row\(s\): within: fw ~ x1.*model\.mode\(\)"),
+        (
+            without(("within", "fw", "~", "x1")),
+            r"1 free row\(s\): within: fw ~ x1.*model\.mode\(\)",
+        ),
         (without(("between", "y1", "~", "1")), r"no value given.*between: y1 ~ 1"),
         (lambda values: {}, r"no value given for 17 free row\(s\)"),
         (

@@ -59,9 +59,7 @@ TWO_LEVEL_CASES = (
     two_level("structural model", "f =~ y1 + y2\ng =~ y3 + y4\ng ~ f + x1\nf ~ x1", "y1 ~~ y3"),
     two_level("saturated between", FACTOR_W, "y1 ~~ y2\ny1 ~~ y3\ny2 ~~ y3"),
     two_level("4-cycle between", "f =~ y1 + y2 + y3 + y4", "y1~~y2\ny2~~y3\ny3~~y4\ny4~~y1"),
-    two_level(
-        "singular between", FACTOR_W, f"{FACTOR_B}\ny1 ~~ 0*y1\ny2 ~~ 0*y2\ny3 ~~ 0*y3"
-    ),
+    two_level("singular between", FACTOR_W, f"{FACTOR_B}\ny1 ~~ 0*y1\ny2 ~~ 0*y2\ny3 ~~ 0*y3"),
     two_level("no between variance", "y1 ~ x1\ny2 ~ y1", "y1 ~~ 0*y1\ny2 ~~ 0*y2\ny1 ~ w1"),
     two_level("within-only outcome", f"{FACTOR_W}\ny4 ~ fw + x1", FACTOR_B),
     two_level("within-only mediator", "y1 ~ y4 + x1\ny4 ~ x1", "y1 ~ w1"),
@@ -77,9 +75,7 @@ TWO_LEVEL_CASES = (
         "fb =~ y1 + y2\ngb =~ y3 + y4\nhb =~ y5 + y6\ntopb =~ fb + gb + hb",
     ),
     two_level("equal across levels", "fw =~ y1 + a*y2 + b*y3", "fb =~ y1 + a*y2 + b*y3"),
-    two_level(
-        "equal variances", f"{FACTOR_W}\ny1 ~~ v*y1\ny2 ~~ v*y2", f"{FACTOR_B}\ny3 ~~ v*y3"
-    ),
+    two_level("equal variances", f"{FACTOR_W}\ny1 ~~ v*y1\ny2 ~~ v*y2", f"{FACTOR_B}\ny3 ~~ v*y3"),
     two_level(
         "computed loadings",
         "fw =~ y1 + a*y2 + b*y3",
@@ -131,7 +127,9 @@ SINGLE_LEVEL_CASES = (
 CASES = TWO_LEVEL_CASES + SINGLE_LEVEL_CASES
 
 
-def make_frame(sizes: tuple[int, ...] = (3, 1, 5, 2, 1, 7, 4, 4, 2, 6), seed: int = 1) -> pd.DataFrame:
+def make_frame(
+    sizes: tuple[int, ...] = (3, 1, 5, 2, 1, 7, 4, 4, 2, 6), seed: int = 1
+) -> pd.DataFrame:
     """Unbalanced data with two clusters of one row, text identifiers and shuffled rows.
 
     s1 varies at both levels; x within, w and z only between clusters.

@@ -56,12 +56,10 @@ def test_implied_moments_equal_those_of_the_oracle(case: Case) -> None:
 
 
 def test_draws_have_the_stacked_moments_of_the_oracle() -> None:
-    """20,000 draws of one cluster of 3 rows; z values below 4.5 for 119 means and covariances.
+    """20,000 draws of one cluster of 3 rows; z values below 4.5 for 13 means, 91 covariances.
 
     The standard error of a covariance of normal variables is sqrt((s_ii s_jj + s_ij^2) / draws).
     """
-    frame = make_frame((3, 2))
-    # one cluster-level covariate fewer than clusters allow would be a data error: keep them fixed
     frame = make_frame((3, 2, 4, 2))
     model = make_model(FULL, frame)
     values = random_values(FULL, model, seed=32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.parser import parse
@@ -34,9 +33,7 @@ def table(text: str, cluster: str | None = "g") -> ParameterTable:
         ("y1 ~ x1", None, ()),
     ],
 )
-def test_integrated_quantities(
-    text: str, cluster: str | None, integrated: tuple[str, ...]
-) -> None:
+def test_integrated_quantities(text: str, cluster: str | None, integrated: tuple[str, ...]) -> None:
     plan = make_plan(table(text, cluster))
     assert plan.name == "marginal"
     assert plan.integrated == integrated
@@ -45,12 +42,24 @@ def test_integrated_quantities(
         assert name in str(plan)
 
 
-def test_random_coefficients_are_refused_by_name() -> None:
+def test_random_coefficients_are_sorted_into_integrated_and_sampled() -> None:
+    """Slopes on covariates enter linearly; loadings and variances do not."""
     text = (
-        'level: within\nfw =~ y1 + y2 + rv("l3")*y3\nfw ~ rv("slope")*x1\n'
+        'level: within\nfw =~ y1 + y2 + rv("l3")*y3\nfw ~ rv("slope")*x1\ny1 ~~ rv("v1")*y1\n'
         "level: between\ny1 ~~ slope"
     )
-    message = r"slope \(fw ~ x1\).*remove rv\(\)"
-    with pytest.raises(NotSupportedError, match=message) as caught:
-        make_plan(table(text))
-    assert "l3 (fw =~ y3)" in str(caught.value)
+    plan = make_plan(table(text))
+    assert plan.name == "partially marginal"
+    assert "slope (fw ~ x1)" in " ".join(plan.integrated)
+    assert [part in " ".join(plan.sampled) for part in ("l3 (fw =~ y3)", "v1 (y1 ~~ y1)")] == [
+        True, True
+    ]  # fmt: skip
+    assert "slope (" not in " ".join(plan.sampled)
+    assert "l3" not in " ".join(plan.integrated)
+
+
+def test_random_slopes_alone_leave_nothing_to_sample() -> None:
+    plan = make_plan(table('level: within\ny1 ~ rv("slope")*x1\nlevel: between\ny1 ~~ slope'))
+    assert plan.name == "marginal"
+    assert plan.sampled == ()
+    assert plan.integrated == ("random intercept of y1", "random slope slope (y1 ~ x1)")

@@ -1,0 +1,92 @@
+"""The table of cluster effects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
+from bayes_msem.posterior.tables import EstimateTable
+
+FloatArray = NDArray[np.float64]
+
+
+def effects_table(
+    draws: xr.Dataset,
+    cluster_ids: pd.Index,
+    sizes: NDArray[np.int64],
+    *,
+    ci: float,
+    ci_kind: IntervalKind,
+) -> EstimateTable:
+    """Summarise the draws of all cluster effects.
+
+    Parameters
+    ----------
+    draws
+        From :func:`bayes_msem.posterior.recover.recover_effects`.
+    cluster_ids, sizes
+        Identifiers and sizes of the clusters, in the order of the draws.
+    ci, ci_kind
+        Mass and kind of the interval.
+
+    Returns
+    -------
+    EstimateTable
+        One row per effect and cluster: effect, cluster, size, mean, sd, lower, upper and
+        shrinkage. Shrinkage is 1 - Var(u_j | data) / Var(u_j): 1 if the cluster's own data
+        determine its effect, 0 if it is pooled completely; NaN for definitions.
+    """
+    check_interval(ci, ci_kind)
+    prior = draws["prior_variance"].mean(("chain", "draw"))
+    tables = []
+    for name in draws["effects"].coords["effect"].to_numpy():
+        values = draws["effects"].sel(effect=name).transpose("chain", "draw", "cluster_id")
+        tables.append(_summary(str(name), values.to_numpy(), cluster_ids, sizes, ci, ci_kind))
+        if name in prior["integrated_or_sampled"]:
+            spread = float(prior.sel(integrated_or_sampled=name))
+            tables[-1]["shrinkage"] = _shrinkage(tables[-1]["sd"].to_numpy(), spread)
+    if "factors" in draws:
+        for name in draws["factors"].coords["between_factor"].to_numpy():
+            values = draws["factors"].sel(between_factor=name)
+            array = values.transpose("chain", "draw", "cluster_id").to_numpy()
+            tables.append(_summary(str(name), array, cluster_ids, sizes, ci, ci_kind))
+    result = EstimateTable(pd.concat(tables, ignore_index=True))
+    result.attrs["caption"] = (
+        f"Cluster effects (total coefficients): posterior mean, SD and {100 * ci:g}% "
+        f"{INTERVAL_NAMES[ci_kind]}. Shrinkage: 1 = own data only, 0 = pooled completely."
+    )
+    result.attrs.update(ci=ci, ci_kind=ci_kind)
+    return result
+
+
+def _summary(
+    name: str,
+    values: FloatArray,
+    cluster_ids: pd.Index,
+    sizes: NDArray[np.int64],
+    ci: float,
+    ci_kind: IntervalKind,
+) -> pd.DataFrame:
+    lower, upper = interval(values, ci, ci_kind)
+    return pd.DataFrame(
+        {
+            "effect": name,
+            "cluster": cluster_ids,
+            "size": sizes,
+            "mean": values.mean(axis=(0, 1)),
+            "sd": values.std(axis=(0, 1), ddof=1),
+            "lower": lower,
+            "upper": upper,
+            "shrinkage": np.nan,
+        }
+    )
+
+
+def _shrinkage(sd: FloatArray, prior_variance: float) -> FloatArray:
+    if prior_variance <= 0:
+        return np.zeros_like(sd)
+    # uncertainty of the parameters may lift the posterior variance above the prior one
+    return np.clip(1.0 - np.square(sd) / prior_variance, 0.0, 1.0)

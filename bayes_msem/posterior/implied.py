@@ -1,0 +1,144 @@
+"""Model-implied covariance and correlation matrices of the outcomes, per posterior draw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.population import level_two_moments
+from bayes_msem.build.pymc_model import COORDINATES
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.likelihood.cluster_draws import cluster_structures
+from bayes_msem.likelihood.clusters import between_moments
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.likelihood.marginal import implied_arrays
+from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.structure.effects import ClusterTemplates
+
+FloatArray = NDArray[np.float64]
+
+
+@numba.njit(cache=True)
+def _implied_draws(theta, ints, floats, n_outcomes):
+    within = np.empty((theta.shape[0], n_outcomes, n_outcomes))
+    between = np.empty((theta.shape[0], n_outcomes, n_outcomes))
+    for i in range(theta.shape[0]):
+        within[i], between[i], _ = implied_arrays(theta[i], ints, floats)
+    return within, between
+
+
+def implied_covariances(
+    blueprint: Blueprint,
+    posterior: xr.Dataset,
+    level: str,
+    *,
+    cluster: Any = None,
+    correlation: bool,
+) -> xr.DataArray:
+    """Implied covariance matrices of the outcomes of one level.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    posterior
+        Posterior draws.
+    level
+        "within" or "between".
+    cluster
+        Identifier of a cluster: its own within-level matrix. None: the matrix that all clusters
+        share or, if it varies, that of the typical cluster (sampled effects at their intercepts).
+    correlation
+        Standardise to correlations.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dimensions chain, draw, outcome, outcome_2.
+    """
+    x = sampled_parameters(blueprint, posterior)
+    flat = x.reshape(-1, x.shape[-1])
+    present = _present(blueprint, level)
+    if isinstance(blueprint.evaluator, ClusterEvaluator):
+        points = np.ascontiguousarray(blueprint.extend_sampled(flat))
+        if level == "within":
+            matrices = _within(blueprint, posterior, points, cluster)
+        else:
+            matrices = _between(blueprint, points, present)
+    else:
+        _check_cluster(blueprint, cluster)
+        program, n = blueprint.program, len(blueprint.templates.outcomes)
+        theta = np.ascontiguousarray(blueprint.theta(flat))
+        both = _implied_draws(theta, program.ints, program.floats, n)
+        index = [blueprint.templates.outcomes.index(v) for v in present]
+        matrices = both[level == "between"][:, index][:, :, index]
+    if correlation:
+        sd = np.sqrt(np.einsum("nii->ni", matrices))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            matrices = matrices / (sd[:, :, None] * sd[:, None, :])
+    return xr.DataArray(
+        matrices.reshape(*x.shape[:2], len(present), len(present)),
+        dims=("chain", "draw", "outcome", "outcome_2"),
+        coords={"outcome": list(present), "outcome_2": list(present)},
+        name=f"{level}_{'correlation' if correlation else 'covariance'}",
+    )
+
+
+def _present(blueprint: Blueprint, level: str) -> tuple[str, ...]:
+    observed = blueprint.observed
+    if level == "within":
+        return observed.y_names
+    return (*observed.split_names, *observed.z_names)
+
+
+def _check_cluster(blueprint: Blueprint, cluster: Any) -> int:
+    """Position of a cluster; 0 for None."""
+    if cluster is None:
+        return 0
+    found = np.flatnonzero(blueprint.observed.cluster_ids == cluster)
+    if not len(found):
+        known = [str(c) for c in blueprint.observed.cluster_ids]
+        raise SpecificationError(
+            f"there is no cluster {cluster!r} in the data{nearest(str(cluster), known)} "
+            f"(first ones: {', '.join(known[:5])})"
+        )
+    return int(found[0])
+
+
+def _within(
+    blueprint: Blueprint, posterior: xr.Dataset, points: FloatArray, cluster: Any
+) -> FloatArray:
+    evaluator, templates = blueprint.evaluator, blueprint.templates
+    assert isinstance(evaluator, ClusterEvaluator)
+    assert isinstance(templates, ClusterTemplates)
+    program, position = evaluator.program, _check_cluster(blueprint, cluster)
+    first = len(templates.effects.linear) + len(templates.z_names)
+    coordinates = None
+    if blueprint.n_sampled and cluster is not None:
+        values = posterior[COORDINATES].transpose("chain", "draw", "cluster_id", "sampled_effect")
+        coordinates = values.to_numpy().reshape(len(points), *evaluator.linear.shape)
+    matrices = []
+    for i, point in enumerate(points):
+        if coordinates is None:
+            _, _, c_b, *_ = between_moments(point, program.ints, program.floats)
+            b = np.ascontiguousarray(c_b[:1, first:])
+        else:
+            effects = evaluator.effects(point, np.ascontiguousarray(coordinates[i]))
+            b = np.ascontiguousarray(effects[position : position + 1])
+        matrices.append(cluster_structures(point, b, program.ints, program.floats)[0][0])
+    return np.stack(matrices)
+
+
+def _between(blueprint: Blueprint, points: FloatArray, present: tuple[str, ...]) -> FloatArray:
+    assert isinstance(blueprint.templates, ClusterTemplates)
+    effects = blueprint.templates.effects
+    every = (*effects.linear, *blueprint.templates.z_names, *effects.sampled)
+    index = [every.index(name) for name in present]
+    _, covariances = level_two_moments(blueprint, points)
+    selected: FloatArray = covariances[:, index][:, :, index]
+    return selected

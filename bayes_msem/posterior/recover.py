@@ -1,0 +1,192 @@
+"""Recover what was integrated out: cluster effects and level-2 factors, per posterior draw.
+
+NUTS never sees random intercepts, slopes on covariates, or factors. Given a draw of the
+parameters (and of the sampled effects b) they are normal, so they are drawn exactly:
+
+    a_j | y_j, z_j, b_j     likelihood.integrate
+    v_j | u_j               the level-2 variables given u = (a, z, b), from the level-2 model
+
+Effects are *total* coefficients of a cluster (fixed part plus deviation).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint, build_blueprint
+from bayes_msem.build.population import effect_positions
+from bayes_msem.build.pymc_model import COORDINATES
+from bayes_msem.build.rows import cluster_definitions
+from bayes_msem.likelihood.cluster_draws import linear_effects
+from bayes_msem.likelihood.clusters import between_moments
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.spec.expressions import evaluate
+from bayes_msem.structure.effects import ClusterTemplates
+
+FloatArray = NDArray[np.float64]
+
+
+def cluster_view(blueprint: Blueprint) -> Blueprint:
+    """Return the blueprint in the form that goes through the clusters one by one."""
+    if isinstance(blueprint.evaluator, ClusterEvaluator):
+        return blueprint
+    return replace(
+        build_blueprint(blueprint.table, blueprint.priors, blueprint.observed, by_cluster=True),
+        parameters=blueprint.parameters,
+    )
+
+
+def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed: int) -> xr.Dataset:
+    """Draw all cluster-level quantities.
+
+    Parameters
+    ----------
+    blueprint
+        A two-level model.
+    posterior
+        Posterior draws of its parameters.
+    random_seed
+        Seed of the exact conditional draws.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``effects`` (chain, draw, cluster_id, effect): random intercepts (named after their
+        outcome), slopes, sampled effects and cluster-specific definitions; ``prior_variance``
+        (chain, draw, effect) of those that are not definitions, given the cluster-level covariates;
+        ``factors`` (chain, draw, cluster_id, between_factor) if there are level-2 factors.
+    """
+    view = cluster_view(blueprint)
+    templates, evaluator = view.templates, view.evaluator
+    assert isinstance(templates, ClusterTemplates)
+    assert isinstance(evaluator, ClusterEvaluator)
+    x = sampled_parameters(blueprint, posterior)
+    shape = x.shape[:2]
+    points = np.ascontiguousarray(view.extend_sampled(x.reshape(-1, x.shape[-1])))
+    coordinates = _coordinates(view, posterior, len(points))
+    rng = np.random.default_rng(random_seed)
+    effects, variances, factors = [], [], []
+    for point, t in zip(points, coordinates, strict=True):
+        u, omega, factor = _one_draw(view, point, t, rng)
+        effects.append(u)
+        variances.append(np.diag(omega))
+        factors.append(factor)
+    every = (*templates.effects.linear, *templates.z_names, *templates.effects.sampled)
+    keep = [i for i, name in enumerate(every) if name not in templates.z_names]
+    stacked, names = np.stack(effects), [every[i] for i in keep]
+    values, defined = stacked[..., keep], _definitions(view, stacked, points)
+    if defined:
+        values = np.concatenate([values, np.stack(list(defined.values()), axis=-1)], axis=-1)
+    result = xr.Dataset(
+        {
+            "effects": (
+                ("chain", "draw", "cluster_id", "effect"),
+                values.reshape(*shape, *values.shape[1:]),
+            ),
+            "prior_variance": (
+                ("chain", "draw", "integrated_or_sampled"),
+                np.stack(variances)[:, keep].reshape(*shape, len(keep)),
+            ),
+        },
+        coords={
+            "chain": posterior["chain"],
+            "draw": posterior["draw"],
+            "cluster_id": [str(c) for c in view.observed.cluster_ids],
+            "effect": [*names, *defined],
+            "integrated_or_sampled": names,
+        },
+    )
+    factor_names = view.table.variables("between", "between factor")
+    if factor_names:
+        array = np.stack(factors)
+        result["factors"] = (
+            ("chain", "draw", "cluster_id", "between_factor"),
+            array.reshape(*shape, *array.shape[1:]),
+        )
+        result = result.assign_coords(between_factor=list(factor_names))
+    return result
+
+
+def _coordinates(view: Blueprint, posterior: xr.Dataset, n: int) -> FloatArray:
+    shape = (view.observed.n_clusters, view.n_sampled)
+    if not view.n_sampled:
+        return np.zeros((n, *shape))
+    values = posterior[COORDINATES].transpose("chain", "draw", "cluster_id", "sampled_effect")
+    return np.ascontiguousarray(values.to_numpy().reshape(n, *shape))
+
+
+def _one_draw(
+    view: Blueprint, point: FloatArray, t: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """U (J, n_u), Omega (n_u, n_u) and level-2 factors (J, n_factors) of one posterior draw."""
+    evaluator = view.evaluator
+    assert isinstance(evaluator, ClusterEvaluator)
+    assert isinstance(view.templates, ClusterTemplates)
+    program = evaluator.program
+    b = evaluator.effects(point, t) if view.n_sampled else t
+    n_uses = len(view.templates.effects.use_effect)
+    normals = rng.standard_normal((view.observed.n_clusters, n_uses))
+    a, _ = linear_effects(point, b, program.ints, program.floats, evaluator.statistics, normals)
+    u = np.concatenate([a, view.observed.z, b], axis=1)
+    values, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
+    return u, omega, _factors(view, values, omega, c_b, u, rng)
+
+
+def _factors(
+    view: Blueprint,
+    values: FloatArray,
+    omega: FloatArray,
+    c_b: FloatArray,
+    u: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Level-2 factors from their conditional normal distribution given u."""
+    assert isinstance(view.templates, ClusterTemplates)
+    level = view.templates.between
+    wanted = [level.names.index(v) for v in view.table.variables("between", "between factor")]
+    design = np.column_stack([np.ones(view.observed.n_clusters), view.observed.w])
+    if not wanted:
+        return np.empty((len(design), 0))
+    m = len(level.names)
+    effects, psi = np.eye(m), np.zeros((m, m))
+    effects[level.b.row, level.b.column] -= values[level.b.source]
+    psi[level.psi.row, level.psi.column] = values[level.psi.source]
+    psi[level.psi.column, level.psi.row] = values[level.psi.source]
+    mean = np.zeros((m, design.shape[1]))
+    np.add.at(mean, (level.k.row, level.k.column), values[level.k.source])
+    total = np.linalg.inv(effects)
+    mean, covariance = (total @ mean)[wanted], total @ psi @ total.T
+    selected = np.zeros((m, u.shape[1]))
+    selected[level.observed_variable, level.observed_position] = 1.0
+    cross = covariance[wanted] @ selected
+    # residual variances of zero make Omega singular, but u then lies in its range
+    slope = cross @ np.linalg.pinv(omega, rcond=1e-10, hermitian=True)
+    rest = covariance[np.ix_(wanted, wanted)] - slope @ cross.T
+    spread, vectors = np.linalg.eigh((rest + rest.T) / 2)
+    root = vectors * np.sqrt(np.clip(spread, 0.0, None))
+    expected: FloatArray = design @ mean.T + (u - design @ c_b) @ slope.T
+    return expected + rng.standard_normal((len(design), len(wanted))) @ root.T
+
+
+def _definitions(view: Blueprint, u: FloatArray, points: FloatArray) -> dict[str, FloatArray]:
+    """Cluster-specific definitions, each (n_draws, J)."""
+    varying = cluster_definitions(view)
+    if not varying:
+        return {}
+    theta = view.theta(points[:, : view.parameters.n])
+    environment = {
+        row.label: view.row_value(row.key, theta)[:, None] for row in view.table.rows if row.label
+    }
+    environment |= {name: u[:, :, i] for name, i in effect_positions(view).items()}
+    constant = [d for d in view.table.definitions if d.name not in varying]
+    for definition in constant:
+        environment[definition.name] = evaluate(definition.expression, environment)
+    return {
+        name: np.broadcast_to(evaluate(expression, environment), u.shape[:2])
+        for name, expression in varying.items()
+    }

@@ -1,0 +1,242 @@
+"""The documentation says what is so: links lead somewhere, code runs, tables match the package."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import doctest
+import inspect
+import io
+import itertools
+import re
+import warnings
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import bayes_msem as bm
+from bayes_msem.build.sample import Sampler
+from bayes_msem.errors import ModelSyntaxError, NotSupportedError
+from bayes_msem.spec.expressions import FUNCTIONS
+from bayes_msem.spec.parser import parse
+from bayes_msem.spec.prior_families import FAMILIES
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+IDS = [page.stem for page in PAGES]
+
+# Why a block of code is not executed; blocks say it in a comment above them.
+REASONS = ("samples", "needs a fit")
+
+_FENCE = re.compile(
+    r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<language>\S*)\n(?P<body>.*?)^```$", re.M | re.S
+)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, the comment above it, and the blocks that follow it."""
+
+    language: str
+    note: str
+    body: str
+    line: int
+    end: int
+    start: int
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(
+            language=m["language"],
+            note=m["note"] or "",
+            body=m["body"],
+            line=text.count("\n", 0, m.start("body")) + 1,
+            end=m.end(),
+            start=m.start(),
+        )
+        for m in _FENCE.finditer(text)
+    ]
+
+
+def prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """Heading anchors, made as GitHub and MyST make them."""
+    headings = re.findall(r"^#{1,6} (.+)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+def table_below(page: Path, head: str) -> list[list[str]]:
+    """Cells of the table with this head."""
+    lines = page.read_text(encoding="utf-8").split(f"{head}\n", 1)[1].splitlines()[1:]
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    cells = [re.split(r"(?<!\\)\|", row)[1:-1] for row in rows]
+    return [[c.strip().replace(r"\|", "|") for c in row] for row in cells]
+
+
+def run_of(page: Path) -> list[Block]:
+    """Blocks of Python that can be executed, in order."""
+    return [b for b in blocks(page) if b.language == "python" and not b.note]
+
+
+# Text ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_resolve(page: Path) -> None:
+    for target in _LINK.findall(prose(page)):
+        if re.match(r"https?://|mailto:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        other = (page.parent / path).resolve() if path else page
+        assert other.is_file(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors(other), f"{page.name}: {target}"
+
+
+def test_index_lists_every_page() -> None:
+    text = (DOCS / "index.md").read_text(encoding="utf-8")
+    others = {page.stem for page in PAGES} - {"index"}
+    (toctree,) = [b.body for b in blocks(DOCS / "index.md") if b.language == "{toctree}"]
+    assert set(toctree.split()) - {":hidden:"} == others
+    assert {Path(t).stem for t in _LINK.findall(text) if t.endswith(".md")} == others
+
+
+# Code ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_code_is_python_and_marks_have_reasons(page: Path) -> None:
+    for block in blocks(page):
+        if block.language != "python":
+            continue
+        compile(block.body, f"{page.name}:{block.line}", "exec")
+        if block.note:
+            kind, _, reason = block.note.partition(": ")
+            assert kind == "not run", f"{page.name}:{block.line}"
+            assert reason in REASONS, f"{page.name}:{block.line}"
+            assert "fit" in block.body, f"{page.name}:{block.line} could be run"
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if run_of(p)], ids=[p.stem for p in PAGES if run_of(p)]
+)
+def test_code_runs_and_prints_what_is_shown(page: Path) -> None:
+    """One namespace per page; a block of text right below code is its output."""
+    text = page.read_text(encoding="utf-8")
+    everything = blocks(page)
+    checker = doctest.OutputChecker()
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    names: dict[str, Any] = {}
+    for block in run_of(page):
+        code = compile(block.body, f"{page.name}:{block.line}", "exec")
+        printed = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+            warnings.simplefilter("ignore", bm.MsemWarning)
+            # PyMC's predictive sampling calls the random draws of "y" as Python, as it must
+            warnings.filterwarnings("ignore", "Numba will use object mode", UserWarning)
+            exec(code, names)
+        following = [b for b in everything if b.start >= block.end][:1]
+        if following and following[0].language == "text" and not following[0].note:
+            between = text[block.end : following[0].start]
+            if not between.strip():
+                shown = following[0].body
+                assert checker.check_output(shown, printed.getvalue(), flags), (
+                    f"{page.name}:{block.line} prints\n{printed.getvalue()}"
+                )
+
+
+def test_code_that_runs_is_most_of_the_code_that_could() -> None:
+    # guards the test above against a change of format that would leave it nothing to do
+    assert sum(len(run_of(page)) for page in PAGES) >= 8
+
+
+def test_wrong_output_would_be_noticed() -> None:
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert not doctest.OutputChecker().check_output("a ... 1.5\n", "a b\n1.6\n", flags)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"\bbm\.(\w+)", text):
+        assert hasattr(bm, name), f"{page.name}: bm.{name}"
+    for name in re.findall(r"\bmodel\.(\w+)", re.sub(r"\w+\.md\b", "", text)):
+        assert hasattr(bm.Model, name), f"{page.name}: model.{name}"
+    known = {f.name for f in fields(bm.Fit)} | set(dir(bm.Fit))
+    for name in re.findall(r"\bfit\.(\w+)", text):
+        assert name in known, f"{page.name}: fit.{name}"
+    for name in re.findall(r"\b(\w+(?:Error|Warning))\b", text):
+        assert name in bm.__all__, f"{page.name}: {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_model_texts_can_be_read(page: Path) -> None:
+    for block in blocks(page):
+        if block.note == "model text":
+            assert parse(block.body).formulas, f"{page.name}:{block.line}"
+
+
+def test_arguments_of_calls_exist() -> None:
+    """Also in blocks that are not run."""
+    methods = {**vars(bm), **vars(bm.Model), **vars(bm.Fit)}
+    checked = 0
+    for page in PAGES:
+        for block in blocks(page):
+            calls = ast.walk(ast.parse(block.body)) if block.language == "python" else ()
+            for call in calls:
+                if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+                    continue
+                owner = call.func.value
+                if isinstance(owner, ast.Name) and owner.id in ("bm", "model", "wider", "fit"):
+                    known = inspect.signature(methods[call.func.attr]).parameters
+                    for keyword in call.keywords:
+                        given = keyword.arg in known or keyword.arg == "target_accept"
+                        assert given, f"{page.name}:{block.line}: {keyword.arg}"
+                        checked += 1
+    assert checked > 10
+
+
+# Tables --------------------------------------------------------------------------------------
+
+
+def test_table_of_families() -> None:
+    shown = [tuple(row) for row in table_below(DOCS / "priors.md", "| family | support | PyMC |")]
+    assert shown == [
+        (f"`{f.name}({', '.join(f.arguments)})`", f.support, f.pymc) for f in FAMILIES.values()
+    ]
+
+
+def test_list_of_public_names() -> None:
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\.\. auto(?:class|function|exception):: bayes_msem\.(\w+)$", text, re.M)
+    assert sorted(listed) == sorted(bm.__all__)
+
+
+def test_table_of_unsupported_constructs() -> None:
+    rows = table_below(DOCS / "syntax.md", "| construct | message begins |")
+    assert len(rows) == 9
+    for construct, message in rows:
+        with pytest.raises(ModelSyntaxError) as error:
+            parse(construct.strip("`"))
+        assert isinstance(error.value, NotSupportedError), construct
+        assert str(error.value).startswith(message), construct
+
+
+def test_table_of_samplers() -> None:
+    rows = table_below(DOCS / "samplers.md", "| `sampler=` | runs | needs besides the package |")
+    assert tuple(r[0].strip('`"') for r in rows) == get_args(Sampler)
+
+
+def test_list_of_expression_functions() -> None:
+    text = (DOCS / "syntax.md").read_text(encoding="utf-8")
+    sentence = re.search(r"Expressions know .*?\.\s", text, re.S)
+    assert sentence is not None
+    assert set(re.findall(r"`([a-z]+)`", sentence[0])) == set(FUNCTIONS)
