@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.build.rows import row_values
 from bayes_msem.errors import SpecificationError
+from bayes_msem.plotting.clusters import caterpillar
 from bayes_msem.plotting.posterior import forest, trace
 from bayes_msem.plotting.select import RowSelector
 from bayes_msem.posterior.convergence import Convergence, check_convergence
@@ -236,6 +237,57 @@ class Fit:
             ci_kind=ci_kind,
             reference=reference,
             reference_label=reference_label,
+            figsize=figsize,
+        )
+
+    def plot_clusters(
+        self,
+        effect: str,
+        *,
+        clusters: Sequence[Any] | None = None,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        sort: bool = True,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """One effect in every cluster, sorted by posterior mean (caterpillar plot).
+
+        Parameters
+        ----------
+        effect
+            Name of a random intercept (its outcome), a random coefficient (its name in
+            ``rv()``), a definition that uses random coefficients, or a factor at level between.
+        clusters
+            Identifiers of the clusters to show; None: all.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the thin interval; the thick one holds 50%.
+        sort
+            Sort by posterior mean, smallest at the bottom. False: the order of ``clusters``, or
+            of the data, from the top.
+        figsize
+            Width and height in inches; None: what the clusters need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. The vertical line is the posterior mean of the average of
+            all clusters' effects, or the population mean of a definition.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown effect, cluster or kind of interval, ``ci`` outside (0, 1), or a single-level
+            model.
+        """
+        return caterpillar(
+            self.model.table,
+            self.effects,
+            self.draws,
+            effect,
+            clusters=clusters,
+            ci=ci,
+            ci_kind=ci_kind,
+            sort=sort,
             figsize=figsize,
         )
 

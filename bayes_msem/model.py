@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Literal
@@ -39,6 +39,7 @@ from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.printing import table_frame
 from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
 
 
@@ -63,7 +64,11 @@ class Model:
     missing
         "fiml". Missing values are not supported yet; data must be complete.
     random
-        Not supported yet: must be None.
+        Which coefficients of level within vary over clusters: "loadings", "slopes", "variances",
+        "correlations" (of factors), "intercepts", "all", or a list of these; shorthand for
+        ``rv()`` on every such row that is free and carries no label, prior or starting value.
+        The parameter table shows the rows and their generated names, such as ``l.fw.y2``.
+        Variables used at both levels have random intercepts anyway.
 
     Raises
     ------
@@ -97,18 +102,20 @@ class Model:
         priors: Mapping[Any, str | Prior] | None = None,
         std_lv: bool = False,
         missing: Literal["fiml"] = "fiml",
-        random: None = None,
+        random: RandomWord | Sequence[RandomWord] | None = None,
     ) -> None:
-        _check_options(missing, random)
+        _check_options(missing)
         self._spec = spec
         columns = list(data.columns) if isinstance(data, pd.DataFrame) else []
-        table = build_table(parse(spec), columns, cluster=cluster, std_lv=std_lv)
+        parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
+        table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
         check_identification(table)
         self._observed = observe(data, table, cluster)
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
         self._std_lv = std_lv
-        self._notes = tuple(advice(self._observed))
+        varying = [row for row in self._table.rows if row.random]
+        self._notes = tuple(advice(self._observed, varying))
         for note in self._notes:
             warnings.warn(note, SmallSampleWarning, stacklevel=2)
         for count in counting_rule(self._table):
@@ -338,16 +345,11 @@ class Model:
     __repr__ = __str__
 
 
-def _check_options(missing: str, random: object) -> None:
+def _check_options(missing: str) -> None:
     if missing != "fiml":
         raise NotSupportedError(
             f"missing='{missing}' is not supported; this version needs complete data "
             "(drop incomplete rows yourself, so that you see how many there are)"
-        )
-    if random is not None:
-        raise NotSupportedError(
-            f"random={random!r} is not supported by this version; random intercepts are what a "
-            "variable in both level blocks has"
         )
 
 

@@ -95,8 +95,8 @@ def population_mean(
     index = [positions[name] for name in used]
     coefficients, covariances = moments
     design = np.column_stack([np.ones(blueprint.observed.n_clusters), blueprint.observed.w])
-    design, weights_w = np.unique(design, axis=0, return_counts=True)
-    weights_w = weights_w / weights_w.sum()
+    design, counts = np.unique(design, axis=0, return_counts=True)
+    weights_w = counts / counts.sum()
     nodes, weights = _grid(len(used))
     n, size = len(coefficients), len(design) * len(weights)
     result = np.empty(n)

@@ -20,6 +20,7 @@ from bayes_msem.errors import DataError
 
 if TYPE_CHECKING:
     from bayes_msem.data.observe import ObservedData
+    from bayes_msem.spec.table import Row
 
 __all__ = [
     "advice",
@@ -35,6 +36,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 FEW_CLUSTERS = 20
+# The spread inside a cluster of two rows has one degree of freedom: it hardly says how the SD or a
+# correlation of this cluster differs from those of others.
+_FEW_ROWS = 3
 # Below this, sums of squares and their inverses leave the range of float64.
 _SMALLEST = 1e-50
 # A residual of this size, in standard deviations, is rounding of the data and not variation.
@@ -197,13 +201,15 @@ def _exact_combination(
     return None
 
 
-def advice(observed: ObservedData) -> list[str]:
+def advice(observed: ObservedData, varying: Sequence[Row] = ()) -> list[str]:
     """Return notes on what these data can and cannot tell; none is an error.
 
     Parameters
     ----------
     observed
         Data that passed all checks.
+    varying
+        Rows whose coefficient varies over clusters.
 
     Returns
     -------
@@ -228,19 +234,58 @@ def advice(observed: ObservedData) -> list[str]:
             "you can justify, refit with wider and narrower ones, and report intervals, not "
             "point estimates."
         )
-    n_between = len(observed.split_names) + len(observed.z_names)
-    if n_clusters <= n_between + len(observed.w_names):
-        notes.append(
-            f"{n_between} variables vary between {n_clusters} clusters: the data alone do not "
-            "determine all between-level (co)variances. Keep the between model small."
-        )
+    notes += _advice_on_number(observed, varying)
     singletons = int((observed.sizes == 1).sum())
     if singletons:
         notes.append(
             f"Clusters with a single row: {singletons} of {n_clusters}. They are used, but say "
             "nothing about variation inside clusters."
         )
+    notes += _advice_on_spreads(observed, varying)
     return notes
+
+
+def _advice_on_number(observed: ObservedData, varying: Sequence[Row]) -> list[str]:
+    """Compare the number of clusters with that of all quantities that vary between them."""
+    effects = tuple(dict.fromkeys(row.random for row in varying))
+    names = (*observed.split_names, *observed.z_names)
+    n_between, n_clusters = len(names) + len(effects), observed.n_clusters
+    if n_clusters > n_between + len(observed.w_names):
+        return []
+    if not effects:
+        return [
+            f"{n_between} variables vary between {n_clusters} clusters: the data alone do not "
+            "determine all between-level (co)variances. Keep the between model small."
+        ]
+    variables = f" ({listed(names)})" if names else ""
+    return [
+        f"{plural(len(names), 'variable')}{variables} and {plural(len(effects), 'coefficient')} "
+        f"({listed(effects)}) vary between {n_clusters} clusters: the data alone do not determine "
+        "all their (co)variances, so priors decide. Let fewer coefficients vary (remove rv()), or "
+        f"fix covariances of random effects at 0 ('{effects[0]} ~~ 0*...' at level between)."
+    ]
+
+
+def _advice_on_spreads(observed: ObservedData, varying: Sequence[Row]) -> list[str]:
+    """Say where clusters are too small for random SDs and correlations."""
+    spreads = [row for row in varying if row.kind in ("variance", "covariance")]
+    median = float(np.median(observed.sizes))
+    singletons = int((observed.sizes == 1).sum())
+    if not spreads or (median >= _FEW_ROWS and not singletons):
+        return []
+    names = listed(tuple(dict.fromkeys(row.random for row in spreads)))
+    if median < _FEW_ROWS:
+        return [
+            f"Random standard deviations and correlations ({names}) need several rows per "
+            f"cluster, but half of the clusters have at most {median:g}: the data hardly say how "
+            "they differ between clusters, so the priors of their level-2 variances decide. "
+            f"Remove rv() from rows such as '{spreads[0].lhs} ~~ {spreads[0].rhs}', or report "
+            "results under several priors."
+        ]
+    return [
+        f"Random standard deviations and correlations ({names}) of clusters with a single row "
+        f"({singletons} of {observed.n_clusters}) are predictions from level 2, not estimates."
+    ]
 
 
 def _rounding(values: FloatArray) -> float:

@@ -21,7 +21,6 @@ L is never inverted, so standard deviations may come arbitrarily close to zero.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from bayes_msem.likelihood.cluster_program import SIZES
@@ -32,12 +31,12 @@ from bayes_msem.likelihood.clusters import (
     unpack_statistics,
 )
 from bayes_msem.likelihood.packing import integers
+from bayes_msem.structure.kernel import kernel
 
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def cholesky(matrix, n):
     """Overwrite the lower triangle by the Cholesky factor, the rest by zeros."""
     for i in range(n):
@@ -56,7 +55,7 @@ def cholesky(matrix, n):
     return True
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def cholesky_back(chol, n, d_chol):
     """Overwrite ``d_chol`` by the symmetric gradient with respect to the matrix.
 
@@ -88,7 +87,7 @@ def cholesky_back(chol, n, d_chol):
             d_chol[k, i] = value
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _means(c_b, first, n, w, j, mu):
     for i in range(n):
         total = 0.0
@@ -97,7 +96,7 @@ def _means(c_b, first, n, w, j, mu):
         mu[i] = total
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _cluster_forward(n, root, information, linear, mu, t, chol, lam_l, delta, s, b):
     """Fill C_j, Lambda L, eta - Lambda mu, s and b of one cluster.
 
@@ -144,7 +143,7 @@ def _cluster_forward(n, root, information, linear, mu, t, chol, lam_l, delta, s,
     return True
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _cluster_backward(
     n, root, information, t, chol, lam_l, delta, s, d_s, d_b, d_root, d_mu, d_t, weight, scratch
 ):
@@ -201,7 +200,7 @@ def _cluster_backward(
         d_mu[i] -= total
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _pull_back(x, t, ints, floats, statistics, information, linear, d_b, weight):
     """Effects and density of their coordinates, with gradients.
 
@@ -250,11 +249,12 @@ def _pull_back(x, t, ints, floats, statistics, information, linear, d_b, weight)
     for i in range(n):
         for k in range(n):
             d_omega[first + i, first + k] += d_root[i, k]
-    between_gradient(x, ints, floats, values, t_b, a_b, inverse_b, d_omega, d_c_b, d_x)
+    gradient = np.zeros(len(values))
+    between_gradient(x, ints, floats, values, t_b, a_b, inverse_b, d_omega, d_c_b, gradient, d_x)
     return b, total, d_x, d_t
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def coordinate_density(x, t, ints, floats, statistics, information, linear):
     """Log p(t | theta) and its gradients with respect to x and t."""
     d_b = np.zeros_like(t)
@@ -262,7 +262,7 @@ def coordinate_density(x, t, ints, floats, statistics, information, linear):
     return value, d_x, d_t
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def effects_at(x, t, ints, floats, statistics, information, linear):
     """Return the effects b (J x n_b) at coordinates t; NaN where Omega is not definite."""
     sizes = integers(ints, SIZES)
@@ -283,7 +283,7 @@ def effects_at(x, t, ints, floats, statistics, information, linear):
     return b
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def coordinates_of(x, s, ints, floats, statistics, information, linear):
     """Coordinates t at which the standardised effects are ``s`` (J x n_b)."""
     sizes = integers(ints, SIZES)
@@ -310,7 +310,7 @@ def coordinates_of(x, s, ints, floats, statistics, information, linear):
     return t
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def sampled_value_and_gradient(x, t, ints, floats, statistics, information, linear):
     """Log p(y, z | b(t, theta), theta) and its gradients with respect to x and t."""
     b = effects_at(x, t, ints, floats, statistics, information, linear)

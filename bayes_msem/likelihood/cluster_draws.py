@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.likelihood.cluster_program import (
-    CONSTANTS,
     SIZES,
     USE_COLUMN,
     USE_EFFECT,
@@ -19,8 +17,9 @@ from bayes_msem.likelihood.cluster_program import (
 from bayes_msem.likelihood.clusters import (
     _condition,
     _use_vectors,
-    _within_values,
     between_moments,
+    cluster_values,
+    common_values,
     unpack_statistics,
 )
 from bayes_msem.likelihood.groups import invert
@@ -31,12 +30,13 @@ from bayes_msem.likelihood.integrate import (
     residuals,
     semidefinite_root,
 )
-from bayes_msem.likelihood.packing import floats_at, integers, level_forward
+from bayes_msem.likelihood.packing import integers, level_forward
+from bayes_msem.structure.kernel import kernel
 
 FloatArray = NDArray[np.float64]
 
 
-@numba.njit(cache=True)
+@kernel
 def cluster_structures(x, b, ints, floats):
     """Sigma_j (J, p, p), fixed coefficients (J, D, p) and vectors l_q (J, uses, p)."""
     sizes = integers(ints, SIZES)
@@ -45,15 +45,16 @@ def cluster_structures(x, b, ints, floats):
     sigma = np.zeros((n_clusters, p, p))
     c = np.zeros((n_clusters, n_d, p))
     effect = np.zeros((n_clusters, n_uses, p))
-    x_j, values = np.empty(n_x), np.empty(n_x + len(floats_at(floats, CONSTANTS)))
+    x_j, values = np.empty(n_x), common_values(x, ints, floats)
+    x_j[: len(x)] = x
     for j in range(n_clusters):
-        _within_values(x, b, j, ints, floats, x_j, values)
+        cluster_values(b, j, ints, floats, x_j, values)
         t, _, _ = level_forward(WITHIN, m_w, sizes[11] == 1, values, ints, sigma[j], c[j])
         _use_vectors(integers(ints, USE_VARIABLE), t, effect[j])
     return sigma, c, effect
 
 
-@numba.njit(cache=True)
+@kernel
 def linear_effects(x, b, ints, floats, statistics, normals):
     """Draw the linear effects from their exact posterior given parameters and sampled effects.
 

@@ -28,11 +28,12 @@ IntArray = NDArray[np.int64]
 
 # Packed integer arrays, in this order. SIZES holds
 # (p, D_w, D_b, n_theta, n_rows, n_a, n_uses, n_z, n_b, m_w, m_b, recursive_w, recursive_b).
-SIZES, TRANSFORM, BLOCKS_W, BLOCKS_B = 0, 1, 2, 8
+# VARYING: covariance blocks with a random variance or correlation; COMMON: all others.
+SIZES, TRANSFORM, VARYING, COMMON = 0, 1, 2, 8
 USE_EFFECT, USE_VARIABLE, USE_COLUMN, ROW_EFFECT, ROW_CODE = 14, 15, 16, 17, 18
 WITHIN, BETWEEN = 19, 24
 # Packed float arrays.
-CONSTANTS, SD_CONSTANT_W, SD_CONSTANT_B = 0, 1, 2
+CONSTANTS, SD_VARYING, SD_COMMON = 0, 1, 2
 
 _TRANSFORM_OF = {LOG_SD: SQUARE, FISHER_Z: CORRELATION}
 
@@ -85,10 +86,7 @@ def build_cluster_program(
     extra = np.full(n_theta - parameters.n, IDENTITY)
     rows = np.array([_TRANSFORM_OF.get(int(c), IDENTITY) for c in effects.row_code])
     transform = np.full(parameters.n, IDENTITY) if natural else parameters.transform
-    blocks = {}
-    for level in ("within", "between"):
-        found = () if natural else covariance_blocks(table, level)
-        blocks[level] = _blocks(found, table, templates, parameters)
+    varying, common = _blocks(table, templates, parameters, natural=natural)
     sizes = [
         len(templates.y_names),
         1 + len(templates.x_names),
@@ -107,8 +105,8 @@ def build_cluster_program(
     ints = [
         np.array(sizes, dtype=np.int64),
         np.concatenate([transform, extra, rows]).astype(np.int64),
-        *_block_arrays(blocks["within"]),
-        *_block_arrays(blocks["between"]),
+        *_block_arrays(varying),
+        *_block_arrays(common),
         effects.use_effect,
         effects.use_variable,
         effects.use_column,
@@ -117,7 +115,7 @@ def build_cluster_program(
         *level_arrays(templates.within),
         *level_arrays(templates.between),
     ]
-    floats = [templates.constants, blocks["within"].sd_constant, blocks["between"].sd_constant]
+    floats = [templates.constants, varying.sd_constant, common.sd_constant]
     return ClusterProgram(
         ints=pack(ints, np.int64),
         floats=pack(floats, np.float64),
@@ -127,24 +125,27 @@ def build_cluster_program(
 
 
 def _blocks(
-    blocks: tuple[CovarianceBlock, ...],
-    table: ParameterTable,
-    templates: ClusterTemplates,
-    parameters: Parameters,
-) -> Blocks:
-    chosen: list[CovarianceBlock] = []
-    for block in blocks:
-        if block.pattern != "direct":
-            chosen.append(block)
-        elif varies(block, table):
-            raise NotSupportedError(
-                f"the covariances of {', '.join(block.variables)} leave out pairs, or are fixed or "
-                "shared by a label, in a way that cannot be kept positive definite in every "
-                "cluster; let all of these variables covary, or make none of their variances and "
-                "covariances random"
-            )
+    table: ParameterTable, templates: ClusterTemplates, parameters: Parameters, *, natural: bool
+) -> tuple[Blocks, Blocks]:
+    """Covariance blocks that differ between clusters, and all others."""
+    varying: list[CovarianceBlock] = []
+    common: list[CovarianceBlock] = []
+    for level in () if natural else ("within", "between"):
+        for block in covariance_blocks(table, level):
+            if block.pattern != "direct":
+                (varying if varies(block, table) else common).append(block)
+            elif varies(block, table):
+                raise NotSupportedError(
+                    f"the covariances of {', '.join(block.variables)} leave out pairs, or are "
+                    "fixed or shared by a label, in a way that cannot be kept positive definite in "
+                    "every cluster; let all of these variables covary, or make none of their "
+                    "variances and covariances random"
+                )
     random = {row.key: templates.sources[row.key] for row in templates.effects.rows}
-    return flatten_blocks(chosen, table, parameters.position, random)
+    return (
+        flatten_blocks(varying, table, parameters.position, random),
+        flatten_blocks(common, table, parameters.position, random),
+    )
 
 
 def _block_arrays(blocks: Blocks) -> list[IntArray]:

@@ -17,23 +17,22 @@ value vector behind theta; only they differ between clusters.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from bayes_msem.likelihood.cluster_program import (
     BETWEEN,
-    BLOCKS_B,
-    BLOCKS_W,
+    COMMON,
     CONSTANTS,
     ROW_CODE,
     ROW_EFFECT,
-    SD_CONSTANT_B,
-    SD_CONSTANT_W,
+    SD_COMMON,
+    SD_VARYING,
     SIZES,
     TRANSFORM,
     USE_COLUMN,
     USE_EFFECT,
     USE_VARIABLE,
+    VARYING,
     WITHIN,
 )
 from bayes_msem.likelihood.groups import invert
@@ -44,63 +43,89 @@ from bayes_msem.likelihood.integrate import (
     project,
     residuals,
 )
-from bayes_msem.likelihood.packing import floats_at, integers, level_backward, level_forward
+from bayes_msem.likelihood.packing import (
+    floats_at,
+    integers,
+    level_backward,
+    level_forward,
+    level_forward_into,
+)
 from bayes_msem.structure.effects import FISHER_Z, LOG_SD
+from bayes_msem.structure.kernel import kernel
 from bayes_msem.structure.transform import backward as transform_backward
+from bayes_msem.structure.transform import blocks_backward, blocks_forward
 from bayes_msem.structure.transform import forward as transform_forward
 
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
-def _transform(x, blocks, sd_constant, ints, floats, theta):
+@kernel
+def common_values(x, ints, floats):
+    """Value vector with the entries that all clusters share; those of random rows are zero."""
+    sizes, constants = integers(ints, SIZES), floats_at(floats, CONSTANTS)
+    n_theta, n_x = sizes[3], sizes[3] + sizes[4]
+    values = np.zeros(n_x + len(constants))
     transform_forward(
         x,
         integers(ints, TRANSFORM),
-        integers(ints, blocks),
-        integers(ints, blocks + 1),
-        floats_at(floats, sd_constant),
-        integers(ints, blocks + 2),
-        integers(ints, blocks + 3),
-        integers(ints, blocks + 4),
-        integers(ints, blocks + 5),
-        theta,
+        integers(ints, COMMON),
+        integers(ints, COMMON + 1),
+        floats_at(floats, SD_COMMON),
+        integers(ints, COMMON + 2),
+        integers(ints, COMMON + 3),
+        integers(ints, COMMON + 4),
+        integers(ints, COMMON + 5),
+        values[:n_theta],
     )
+    values[n_x:] = constants
+    return values
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
-def _transform_back(x, blocks, sd_constant, ints, floats, d_theta, d_x):
+@kernel
+def common_gradient(x, ints, floats, gradient, d_x):
+    """Pull a gradient with respect to the shared values back to x (added to ``d_x``)."""
     transform_backward(
         x,
         integers(ints, TRANSFORM),
-        integers(ints, blocks),
-        integers(ints, blocks + 1),
-        floats_at(floats, sd_constant),
-        integers(ints, blocks + 2),
-        integers(ints, blocks + 3),
-        integers(ints, blocks + 4),
-        integers(ints, blocks + 5),
-        d_theta,
+        integers(ints, COMMON),
+        integers(ints, COMMON + 1),
+        floats_at(floats, SD_COMMON),
+        integers(ints, COMMON + 2),
+        integers(ints, COMMON + 3),
+        integers(ints, COMMON + 4),
+        integers(ints, COMMON + 5),
+        gradient[: len(x)],
         d_x,
     )
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def between_moments(x, ints, floats):
-    """Return mu coefficients C_b (Db x Pb), Omega, the values, and what the reverse needs."""
+    """Return values, Omega, mean coefficients C_b (Db x n_u), and what the reverse needs."""
     sizes = integers(ints, SIZES)
-    n_theta, n_rows, constants = sizes[3], sizes[4], floats_at(floats, CONSTANTS)
     n_u = sizes[5] + sizes[7] + sizes[8]
-    values = np.zeros(n_theta + n_rows + len(constants))
-    _transform(x, BLOCKS_B, SD_CONSTANT_B, ints, floats, values[:n_theta])
-    values[n_theta + n_rows :] = constants
+    values = common_values(x, ints, floats)
     omega, c_b = np.zeros((n_u, n_u)), np.zeros((sizes[2], n_u))
     t, a, inverse = level_forward(BETWEEN, sizes[10], sizes[12] == 1, values, ints, omega, c_b)
     return values, omega, c_b, t, a, inverse
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
+def between_gradient(x, ints, floats, values, t, a, inverse, d_omega, d_c_b, gradient, d_x):
+    """Pull gradients with respect to Omega and C_b back to x (added to ``d_x``).
+
+    ``gradient`` comes with what the shared values get from elsewhere.
+    """
+    sizes = integers(ints, SIZES)
+    m_b, n_u = sizes[10], d_omega.shape[0]
+    d_t, h = np.zeros((m_b, n_u)), np.empty((m_b, n_u))
+    level_backward(
+        BETWEEN, m_b, sizes[12] == 1, values, ints, t, a, inverse, d_omega, d_c_b, d_t, h, gradient
+    )
+    common_gradient(x, ints, floats, gradient, d_x)
+
+
+@kernel
 def typical_theta(x, ints, floats):
     """Table values with the sampled effects at their intercepts (the typical cluster).
 
@@ -108,39 +133,18 @@ def typical_theta(x, ints, floats):
     correlation, and its table value the covariance at the typical standard deviations.
     """
     sizes = integers(ints, SIZES)
-    n_theta, n_rows, n_b = sizes[3], sizes[4], sizes[8]
-    theta = np.empty(n_theta + n_rows)
-    _, _, c_b, _, _, _ = between_moments(x, ints, floats)
+    n_x, n_b = sizes[3] + sizes[4], sizes[8]
+    values, _, c_b, _, _, _ = between_moments(x, ints, floats)
     typical = np.empty((1, n_b))
     for i in range(n_b):
         typical[0, i] = c_b[0, sizes[5] + sizes[7] + i]
-    x_j = np.empty(n_theta + n_rows)
-    values = np.empty(n_theta + n_rows + len(floats_at(floats, CONSTANTS)))
-    _within_values(x, typical, 0, ints, floats, x_j, values)
-    _transform(x, BLOCKS_B, SD_CONSTANT_B, ints, floats, theta[:n_theta])
-    between = integers(ints, BLOCKS_B + 5)
-    keep = np.empty(len(between))
-    for e in range(len(between)):
-        keep[e] = theta[between[e]]
-    theta[:] = values[: n_theta + n_rows]
-    for e in range(len(between)):
-        theta[between[e]] = keep[e]
-    return theta
+    x_j = np.empty(n_x)
+    x_j[: len(x)] = x
+    cluster_values(typical, 0, ints, floats, x_j, values)
+    return values[:n_x]
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
-def between_gradient(x, ints, floats, values, t, a, inverse, d_omega, d_c_b, d_x):
-    """Pull gradients with respect to Omega and C_b back to x (added to ``d_x``)."""
-    sizes = integers(ints, SIZES)
-    n_theta, m_b = sizes[3], sizes[10]
-    gradient, d_t = np.zeros(len(values)), np.zeros((m_b, d_omega.shape[0]))
-    level_backward(
-        BETWEEN, m_b, sizes[12] == 1, values, ints, t, a, inverse, d_omega, d_c_b, d_t, gradient
-    )
-    _transform_back(x, BLOCKS_B, SD_CONSTANT_B, ints, floats, gradient[:n_theta], d_x)
-
-
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _condition(omega, n_a, inverse_c, b_matrix, v):
     """Fill Omega_cc^-1, B and V; return log|Omega_cc| and whether it is positive definite."""
     n_c = omega.shape[0] - n_a
@@ -166,7 +170,7 @@ def _condition(omega, n_a, inverse_c, b_matrix, v):
     return log_det, True
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _condition_back(n_a, b_matrix, inverse_c, d_b_matrix, d_v, d_omega):
     """Add to ``d_omega`` what the gradients of B and V say."""
     n_c = d_omega.shape[0] - n_a
@@ -201,7 +205,7 @@ def _condition_back(n_a, b_matrix, inverse_c, d_b_matrix, d_v, d_omega):
             d_omega[n_a + k, n_a + i] -= 0.5 * total
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _normal_density(sign, first, n, omega, r, d_omega, d_r):
     """Add sign times sum_j log N(r_j; 0, Omega[first:, first:]) and its gradients.
 
@@ -239,45 +243,72 @@ def _normal_density(sign, first, n, omega, r, d_omega, d_r):
     return -0.5 * sign * total, True
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
-def _within_values(x, b, j, ints, floats, x_j, values):
-    """Fill the sampled-scale entries and the value vector of cluster j at level within."""
+@kernel
+def cluster_values(b, j, ints, floats, x_j, values):
+    """Fill the entries of ``x_j`` and ``values`` that are cluster j's own."""
     sizes = integers(ints, SIZES)
-    n_theta, n_rows, constants = sizes[3], sizes[4], floats_at(floats, CONSTANTS)
+    n_theta, n_rows = sizes[3], sizes[4]
     row_effect, row_code = integers(ints, ROW_EFFECT), integers(ints, ROW_CODE)
-    x_j[:n_theta] = x
     for row in range(n_rows):
         value = b[j, row_effect[row]]
         if row_code[row] == LOG_SD:
             value = np.exp(value)
+            values[n_theta + row] = value * value
         elif row_code[row] == FISHER_Z:
             value = 0.5 * (1.0 + np.tanh(value))
+        else:
+            values[n_theta + row] = value
         x_j[n_theta + row] = value
-    _transform(x_j, BLOCKS_W, SD_CONSTANT_W, ints, floats, values[: n_theta + n_rows])
-    values[n_theta + n_rows :] = constants
+    if len(integers(ints, VARYING)) > 0:
+        blocks_forward(
+            x_j,
+            integers(ints, VARYING),
+            integers(ints, VARYING + 1),
+            floats_at(floats, SD_VARYING),
+            integers(ints, VARYING + 2),
+            integers(ints, VARYING + 3),
+            integers(ints, VARYING + 4),
+            integers(ints, VARYING + 5),
+            values,
+        )
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
-def _within_gradient(x_j, b, j, ints, floats, gradient, d_x, d_b):
-    """Pull a gradient with respect to the values of cluster j back to x and b."""
+@kernel
+def _cluster_gradient(b, j, ints, floats, x_j, values, gradient, d_x_j, d_b):
+    """Move cluster j's own part of ``gradient`` to ``d_b`` and ``d_x_j``, and clear it."""
     sizes = integers(ints, SIZES)
     n_theta, n_rows = sizes[3], sizes[4]
     row_effect, row_code = integers(ints, ROW_EFFECT), integers(ints, ROW_CODE)
-    d_x_j = np.zeros(n_theta + n_rows)
-    _transform_back(x_j, BLOCKS_W, SD_CONSTANT_W, ints, floats, gradient[: n_theta + n_rows], d_x_j)
-    for i in range(n_theta):
-        d_x[i] += d_x_j[i]
+    if len(integers(ints, VARYING)) > 0:
+        edges = integers(ints, VARYING + 5)
+        blocks_backward(
+            x_j,
+            integers(ints, VARYING),
+            integers(ints, VARYING + 1),
+            floats_at(floats, SD_VARYING),
+            integers(ints, VARYING + 2),
+            integers(ints, VARYING + 3),
+            integers(ints, VARYING + 4),
+            edges,
+            gradient,
+            d_x_j,
+        )
+        for e in range(len(edges)):
+            gradient[edges[e]] = 0.0
     for row in range(n_rows):
-        slope = d_x_j[n_theta + row]
-        value = x_j[n_theta + row]
+        slope, value = d_x_j[n_theta + row], x_j[n_theta + row]
         if row_code[row] == LOG_SD:
-            slope *= value
+            slope = slope * value + 2.0 * gradient[n_theta + row] * value * value
         elif row_code[row] == FISHER_Z:
             slope *= 2.0 * value * (1.0 - value)
+        else:
+            slope = gradient[n_theta + row]
         d_b[j, row_effect[row]] += slope
+        d_x_j[n_theta + row] = 0.0
+        gradient[n_theta + row] = 0.0
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _use_vectors(use_variable, t, effect):
     """Fill one row l_q per use of a linear effect."""
     for q in range(len(use_variable)):
@@ -289,7 +320,7 @@ def _use_vectors(use_variable, t, effect):
                 effect[q, i] = 1.0 if i == -1 - variable else 0.0
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def unpack_statistics(ints, statistics):
     """Return views of the packed statistics (see likelihood.cluster_program)."""
     sizes = integers(ints, SIZES)
@@ -312,7 +343,7 @@ def unpack_statistics(ints, statistics):
     return center, size, dd, dy, yy, w, z
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def cluster_value_and_gradient(x, b, ints, floats, statistics):
     """Log p(y, z | b, theta) and its gradients.
 
@@ -367,7 +398,8 @@ def cluster_value_and_gradient(x, b, ints, floats, statistics):
             total += value
 
     n_x = n_theta + n_rows
-    x_j, values = np.empty(n_x), np.empty(n_x + len(floats_at(floats, CONSTANTS)))
+    x_j, values = np.empty(n_x), values_b.copy()
+    x_j[:n_theta] = x
     sigma, sigma_copy, w = np.empty((p, p)), np.empty((p, p)), np.empty((p, p))
     c_w, c = np.empty((n_d, p)), np.empty((p, n_d))
     effect, wl = np.empty((n_uses, p)), np.empty((n_uses, p))
@@ -377,18 +409,17 @@ def cluster_value_and_gradient(x, b, ints, floats, statistics):
     deviation, covariance = np.empty(n_uses), np.empty((n_uses, n_uses))
     work, scratch = np.empty((4, n_uses, n_uses)), np.empty((2, max(p, 1), max(p, 1)))
     d_sigma, d_c_w, d_c = np.zeros((p, p)), np.zeros((n_d, p)), np.empty((p, n_d))
-    d_effect, d_t = np.empty((n_uses, p)), np.zeros((m_w, p))
-    d_v, d_b_matrix = np.zeros((n_a, n_a)), np.zeros((n_a, n_c))
-    gradient, d_mean = np.zeros(len(values)), np.empty(n_a)
-    t, a = np.empty((0, 0)), np.empty((0, 0))
-    inverse = np.empty((0, 0))
+    d_effect, d_t, h = np.empty((n_uses, p)), np.zeros((m_w, p)), np.empty((m_w, p))
+    d_v_uses, d_b_matrix = np.zeros((n_uses, n_uses)), np.zeros((n_a, n_c))
+    gradient, d_x_j = np.zeros(len(values)), np.zeros(n_x)
+    t, a, inverse = np.empty((m_w, p)), np.empty((m_w, p)), np.empty((m_w, m_w))
     log_det = 0.0
     for j in range(n_clusters):
         if n_rows > 0 or j == 0:
-            _within_values(x, b, j, ints, floats, x_j, values)
+            cluster_values(b, j, ints, floats, x_j, values)
             sigma[:, :] = 0.0
             c_w[:, :] = 0.0
-            t, a, inverse = level_forward(WITHIN, m_w, recursive_w, values, ints, sigma, c_w)
+            level_forward_into(WITHIN, m_w, recursive_w, values, ints, sigma, c_w, t, a, inverse)
             sigma_copy[:, :] = sigma
             log_det, positive = invert(sigma_copy, p, w)
             if not positive:
@@ -424,33 +455,37 @@ def cluster_value_and_gradient(x, b, ints, floats, statistics):
             p, n_d, n_uses, size[j], use_column, dd[j], w, wl, effect, r, s,
             deviation, covariance, d_c, d_effect, d_sigma, scratch,
         )  # fmt: skip
-        d_mean[:] = 0.0
         for q in range(n_uses):
-            d_mean[use_effect[q]] += score[q]
+            e = use_effect[q]
             for u in range(n_uses):
-                d_v[use_effect[q], use_effect[u]] += 0.5 * (score[q] * score[u] - m_matrix[q, u])
+                d_v_uses[q, u] += 0.5 * (score[q] * score[u] - m_matrix[q, u])
             if use_variable[q] >= 0:
                 for i in range(p):
                     d_t[use_variable[q], i] += d_effect[q, i] + mean[q] * d_c[i, use_column[q]]
+            for d in range(n_w):
+                d_c_b[d, e] += score[q] * w_design[j, d]
+            for i in range(n_c):
+                d_b_matrix[e, i] += score[q] * r_c[j, i]
+                d_r[j, i] += score[q] * b_matrix[e, i]
         for i in range(p):
             for d in range(n_d):
                 d_c_w[d, i] += d_c[i, d]
-        for e in range(n_a):
-            for d in range(n_w):
-                d_c_b[d, e] += d_mean[e] * w_design[j, d]
-            for i in range(n_c):
-                d_b_matrix[e, i] += d_mean[e] * r_c[j, i]
-                d_r[j, i] += d_mean[e] * b_matrix[e, i]
         if n_rows > 0 or j == n_clusters - 1:
             level_backward(
-                WITHIN, m_w, recursive_w, values, ints, t, a, inverse, d_sigma, d_c_w, d_t, gradient
-            )
-            _within_gradient(x_j, b, j, ints, floats, gradient, d_x, d_b)
+                WITHIN, m_w, recursive_w, values, ints, t, a, inverse, d_sigma, d_c_w, d_t, h,
+                gradient,
+            )  # fmt: skip
+            _cluster_gradient(b, j, ints, floats, x_j, values, gradient, d_x_j, d_b)
             d_sigma[:, :] = 0.0
             d_c_w[:, :] = 0.0
             d_t[:, :] = 0.0
-            gradient[:] = 0.0
 
+    for i in range(n_theta):
+        d_x[i] += d_x_j[i]
+    d_v = np.zeros((n_a, n_a))
+    for q in range(n_uses):
+        for u in range(n_uses):
+            d_v[use_effect[q], use_effect[u]] += d_v_uses[q, u]
     for j in range(n_clusters):
         for i in range(n_c):
             if i >= n_z:
@@ -458,5 +493,5 @@ def cluster_value_and_gradient(x, b, ints, floats, statistics):
             for d in range(n_w):
                 d_c_b[d, n_a + i] -= d_r[j, i] * w_design[j, d]
     _condition_back(n_a, b_matrix, inverse_c, d_b_matrix, d_v, d_omega)
-    between_gradient(x, ints, floats, values_b, t_b, a_b, inverse_b, d_omega, d_c_b, d_x)
+    between_gradient(x, ints, floats, values_b, t_b, a_b, inverse_b, d_omega, d_c_b, gradient, d_x)
     return total, d_x, d_b

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from bayes_msem.likelihood.marginal import (
     theta_draws,
     value_and_gradient,
 )
+from bayes_msem.structure.kernel import kernel
 
 FloatArray = NDArray[np.float64]
 Evaluated = tuple[float, FloatArray, FloatArray]
@@ -48,7 +48,8 @@ class MomentEvaluator:
 
     def theta(self, x: FloatArray) -> FloatArray:
         """Table values of the free parameters at draws x, both (n_draws, n)."""
-        return theta_draws(x, self.program.ints, self.program.floats)
+        theta: FloatArray = theta_draws(x, self.program.ints, self.program.floats)
+        return theta
 
     def natural(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Log-likelihood and gradient at table values (n_theta,)."""
@@ -99,7 +100,8 @@ class ClusterEvaluator:
 
     def theta(self, x: FloatArray) -> FloatArray:
         """Table values of the free parameters at draws x, both (n_draws, n)."""
-        return _theta_draws(x, self.program.ints, self.program.floats)
+        theta: FloatArray = _theta_draws(x, self.program.ints, self.program.floats)
+        return theta
 
     def natural(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Log-likelihood and gradient at table values; only without sampled effects."""
@@ -163,7 +165,7 @@ class ClusterEvaluator:
 Evaluator = MomentEvaluator | ClusterEvaluator
 
 
-@numba.njit(cache=True)
+@kernel
 def _theta_draws(x, ints, floats):
     theta = np.empty_like(x)
     for i in range(x.shape[0]):

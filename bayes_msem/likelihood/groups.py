@@ -17,14 +17,14 @@ hardly on the number of clusters.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+from bayes_msem.structure.kernel import kernel
+
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def invert(matrix, n, inverse):
     """Overwrite ``matrix`` by its Cholesky factor, fill ``inverse``; return log det or NaN-flag.
 
@@ -69,7 +69,7 @@ def invert(matrix, n, inverse):
     return log_det, True
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def residual_products(n, n_outcomes, n_design, cross, c, residual, q):
     """Fill ``residual`` = M_yd - C M_dd (n x D) and ``q`` = E M E' (n x n)."""
     for i in range(n):
@@ -87,7 +87,7 @@ def residual_products(n, n_outcomes, n_design, cross, c, residual, q):
             q[k, i] = total
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def group_log_likelihood(
     p, weight, between, within, cross, sigma_b, sigma_w, c, d_sigma_b, d_sigma_w, d_c
 ):

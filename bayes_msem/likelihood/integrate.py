@@ -26,14 +26,14 @@ log-likelihood) with ES = E[S] under that posterior:
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+from bayes_msem.structure.kernel import kernel
+
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def semidefinite_root(matrix, n, root):
     """Fill ``root`` (lower triangular) with root root' = matrix, for a semidefinite matrix."""
     for i in range(n):
@@ -55,7 +55,7 @@ def semidefinite_root(matrix, n, root):
             root[i, k] = total / diagonal
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def residuals(n, n_design, dd, dy, yy, c, r, s):
     """Fill R (n x D) and S (n x n); ``dy`` is D x n."""
     for i in range(n):
@@ -73,7 +73,7 @@ def residuals(n, n_design, dd, dy, yy, c, r, s):
             s[k, i] = total
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def project(n, n_effects, column, dd, w, effect, r, wl, h_matrix, g):
     """Fill W l (effects x n), H and g; ``effect`` holds one l_q per row."""
     for q in range(n_effects):
@@ -96,7 +96,7 @@ def project(n, n_effects, column, dd, w, effect, r, wl, h_matrix, g):
         g[q] = total
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def integrate_effects(n_effects, h_matrix, g, v, work, score, m_matrix):
     """Fill the score h and the matrix M.
 
@@ -165,7 +165,7 @@ def integrate_effects(n_effects, h_matrix, g, v, work, score, m_matrix):
     return quadratic - log_det, True
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def posterior_effects(n_effects, v, score, m_matrix, deviation, covariance, scratch):
     """Fill the posterior mean deviation m = V h and covariance P = V - V M V."""
     for q in range(n_effects):
@@ -186,7 +186,7 @@ def posterior_effects(n_effects, v, score, m_matrix, deviation, covariance, scra
             covariance[t, q] = total
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def moment_gradients(
     n,
     n_design,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,12 +22,11 @@ from bayes_msem.likelihood.packing import (
     level_forward,
     pack,
 )
+from bayes_msem.structure.kernel import kernel
 from bayes_msem.structure.parameters import Parameters
 from bayes_msem.structure.templates import Templates
 from bayes_msem.structure.transform import backward as transform_backward
 from bayes_msem.structure.transform import forward as transform_forward
-
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -132,7 +130,7 @@ def pack_moments(moments: Moments) -> FloatArray:
     ).astype(np.float64)
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def cell_values(theta, ints, floats):
     """Value vector (theta, constants) that the cells of the templates point into."""
     n_theta, constants = integers(ints, SIZES)[3], floats_at(floats, CONSTANTS)
@@ -142,7 +140,7 @@ def cell_values(theta, ints, floats):
     return values
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def implied_arrays(theta, ints, floats):
     """Return Sigma_w, Sigma_b (P, P) and the transposed mean coefficients (D, P)."""
     sizes, values = integers(ints, SIZES), cell_values(theta, ints, floats)
@@ -153,7 +151,7 @@ def implied_arrays(theta, ints, floats):
     return sigma_w, sigma_b, c
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def value_and_gradient(theta, ints, floats, moments):
     """Log-likelihood at table values ``theta`` and its gradient.
 
@@ -204,47 +202,20 @@ def value_and_gradient(theta, ints, floats, moments):
     for o in range(n_outcomes):
         for d in range(1, n_design):
             d_c[d, o] += d_c[0, o] * center[n_outcomes + d]
-    for between in range(2):
-        first, m, recursive = (
-            VARIABLE_B if between else VARIABLE_W,
-            sizes[4 + between],
-            sizes[6 + between] == 1,
-        )
-        d_t = np.zeros((m, n_outcomes))
-        if between:
-            level_backward(
-                first,
-                m,
-                recursive,
-                values,
-                ints,
-                t_b,
-                a_b,
-                inverse_b,
-                d_sigma_b,
-                d_c,
-                d_t,
-                gradient,
-            )
-        else:
-            level_backward(
-                first,
-                m,
-                recursive,
-                values,
-                ints,
-                t_w,
-                a_w,
-                inverse_w,
-                d_sigma_w,
-                d_c,
-                d_t,
-                gradient,
-            )
+    first, m, recursive = VARIABLE_W, sizes[4], sizes[6] == 1
+    d_t, h = np.zeros((m, n_outcomes)), np.empty((m, n_outcomes))
+    level_backward(
+        first, m, recursive, values, ints, t_w, a_w, inverse_w, d_sigma_w, d_c, d_t, h, gradient
+    )
+    first, m, recursive = VARIABLE_B, sizes[5], sizes[7] == 1
+    d_t, h = np.zeros((m, n_outcomes)), np.empty((m, n_outcomes))
+    level_backward(
+        first, m, recursive, values, ints, t_b, a_b, inverse_b, d_sigma_b, d_c, d_t, h, gradient
+    )
     return total + moments[1], gradient[:n_theta]
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _to_theta(x, ints, floats):
     theta = np.empty(len(x))
     transform_forward(
@@ -262,7 +233,7 @@ def _to_theta(x, ints, floats):
     return theta
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def sampler_value_and_gradient(x, ints, floats, moments):
     """Log-likelihood at sampled parameters ``x`` and its gradient (see structure.parameters)."""
     theta = _to_theta(x, ints, floats)
@@ -284,7 +255,7 @@ def sampler_value_and_gradient(x, ints, floats, moments):
     return value, d_x
 
 
-@numba.njit(cache=True, fastmath=FASTMATH)
+@kernel
 def theta_draws(x, ints, floats):
     """Table values for many draws: ``x`` has shape (draws, n_theta), as has the result."""
     theta = np.empty_like(x)

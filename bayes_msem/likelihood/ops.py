@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-import numba
 import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from pytensor.link.numba.dispatch.basic import (
 from bayes_msem.likelihood.centring import coordinate_density, sampled_value_and_gradient
 from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.marginal import sampler_value_and_gradient
+from bayes_msem.structure.kernel import kernel
 
 
 class SufficientStatistics(Op):
@@ -139,7 +139,7 @@ class ClusterLogLikelihood(Op):
         return [[i < 2, False, False] for i in range(len(node.inputs))]
 
 
-@numba.njit(cache=True)
+@kernel
 def _data_kernel(x, t, ints, floats, statistics, information, linear):
     if t.shape[1] > 0:
         return sampled_value_and_gradient(x, t, ints, floats, statistics, information, linear)

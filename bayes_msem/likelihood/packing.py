@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.structure.implied import add_moments, backward, total_effects
+from bayes_msem.structure.kernel import kernel
 from bayes_msem.structure.templates import Cells, LevelTemplate
-
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 IntArray = NDArray[np.int64]
 
@@ -49,26 +47,26 @@ def _flat(cells: Cells) -> IntArray:
     return np.concatenate([cells.row, cells.column, cells.source])
 
 
-@numba.njit(cache=True, inline="never")
+@kernel
 def integers(ints, i):
     """Array ``i`` of a packed integer vector."""
     return ints[ints[i] : ints[i + 1]]
 
 
-@numba.njit(cache=True, inline="never")
+@kernel
 def cells(ints, i):
     """Array ``i`` as cells: rows, columns, sources (3 x n)."""
     flat = ints[ints[i] : ints[i + 1]]
     return flat.reshape((3, len(flat) // 3))
 
 
-@numba.njit(cache=True, inline="never")
+@kernel
 def floats_at(floats, i):
     """Array ``i`` of a packed float vector."""
     return floats[int(floats[i]) : int(floats[i + 1])]
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def level_forward(first, m, recursive, values, ints, sigma, c):
     """Add the moments of a level to ``sigma`` (P x P) and ``c`` (D x P).
 
@@ -81,21 +79,31 @@ def level_forward(first, m, recursive, values, ints, sigma, c):
     """
     n_outcomes = sigma.shape[0]
     t, a, inverse = np.empty((m, n_outcomes)), np.empty((m, n_outcomes)), np.empty((m, m))
+    level_forward_into(first, m, recursive, values, ints, sigma, c, t, a, inverse)
+    return t, a, inverse
+
+
+@kernel
+def level_forward_into(first, m, recursive, values, ints, sigma, c, t, a, inverse):
+    """Do the work of :func:`level_forward` on arrays that are there already."""
+    n_outcomes = sigma.shape[0]
     variable, position = integers(ints, first), integers(ints, first + 1)
     b, psi, k = cells(ints, first + 2), cells(ints, first + 3), cells(ints, first + 4)
     total_effects(values, m, n_outcomes, recursive, variable, position, b, inverse, t)
     add_moments(values, m, n_outcomes, psi, k, t, a, sigma, c)
-    return t, a, inverse
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
-def level_backward(first, m, recursive, values, ints, t, a, inverse, d_sigma, d_c, d_t, gradient):
+@kernel
+def level_backward(
+    first, m, recursive, values, ints, t, a, inverse, d_sigma, d_c, d_t, h, gradient
+):
     """Add the gradient of a level's cells to ``gradient``.
 
-    ``d_t`` (m x P) holds what T' itself contributes besides Sigma and C; it is overwritten.
+    ``d_t`` (m x P) holds what T' itself contributes besides Sigma and C; it is overwritten. ``h``
+    (m x P) is scratch.
     """
     b, psi, k = cells(ints, first + 2), cells(ints, first + 3), cells(ints, first + 4)
     n_outcomes = d_sigma.shape[0]
     backward(
-        values, m, n_outcomes, recursive, b, psi, k, inverse, t, a, d_sigma, d_c, d_t, gradient
+        values, m, n_outcomes, recursive, b, psi, k, inverse, t, a, d_sigma, d_c, d_t, h, gradient
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -19,11 +18,12 @@ from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.likelihood.marginal import implied_arrays
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.kernel import kernel
 
 FloatArray = NDArray[np.float64]
 
 
-@numba.njit(cache=True)
+@kernel
 def _implied_draws(theta, ints, floats, n_outcomes):
     within = np.empty((theta.shape[0], n_outcomes, n_outcomes))
     between = np.empty((theta.shape[0], n_outcomes, n_outcomes))

@@ -124,9 +124,10 @@ class Units:
     """Scales of all variables of a model, observed or not, at their level.
 
     Observed variables have the scale of the data. A factor has the square root of its fixed
-    variance (if the variance is random: its fixed typical SD), or the scale of its marker divided by the fixed loading; without either, that of
-    the loading it shares with another factor by a label, or else of its first indicator.
-    Markers can be factors themselves. A random effect has the scale of what varies.
+    variance (its fixed typical SD if the variance is random), or the scale of its marker divided
+    by the fixed loading; without either, that of the loading it shares with another factor by a
+    label, or else of its first indicator. Markers can be factors themselves. A random effect has
+    the scale of what varies.
 
     Parameters
     ----------

@@ -169,11 +169,11 @@ def _check_varies(
     linear = all(r.kind == "regression" and r.rhs in covariates for r in rows)
     if linear and _has_random_causes(name, table):
         return
+    product = " (a cross-level interaction is a product of columns of the data)" if linear else ""
     raise SpecificationError(
         f"the variance of random effect '{name}' is fixed at 0 ('{name} ~~ 0*{name}'), so "
-        f'{describe(row)} does not vary beyond its predictors; remove rv("{name}") there (a '
-        "cross-level interaction without residual is a product of columns of the data), or "
-        f"remove '{name} ~~ 0*{name}'"
+        f"{describe(row)} does not vary beyond what predicts '{name}'; remove rv(\"{name}\") "
+        f"there{product}, or remove '{name} ~~ 0*{name}'"
     )
 
 

@@ -15,13 +15,12 @@ k points at; only cyclic models need a matrix inverse.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+from bayes_msem.structure.kernel import kernel
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def total_effects(values, m, n_outcomes, recursive, variable, position, b, inverse, t):
     """Fill ``t`` = T' (m x P); for cyclic models also ``inverse`` = (I - B)^-1."""
     t[:, :] = 0.0
@@ -49,7 +48,7 @@ def total_effects(values, m, n_outcomes, recursive, variable, position, b, inver
             t[k, position[o]] = inverse[variable[o], k]
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def add_moments(values, m, n_outcomes, psi, k_cells, t, a, sigma, c):
     """Add this level's part to ``sigma`` (P x P) and ``c`` (D x P); ``a`` becomes Psi T'."""
     a[:, :] = 0.0
@@ -72,15 +71,16 @@ def add_moments(values, m, n_outcomes, psi, k_cells, t, a, sigma, c):
             c[d, o] += value * t[i, o]
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def backward(
-    values, m, n_outcomes, recursive, b, psi, k_cells, inverse, t, a, d_sigma, d_c, d_t, d_values
+    values, m, n_outcomes, recursive, b, psi, k_cells, inverse, t, a, d_sigma, d_c, d_t, h, d_values
 ):
     """Add the gradient of the cells to ``d_values``.
 
     ``d_t`` (m x P) comes with the gradient of T' from elsewhere, usually zeros; it is overwritten.
+    ``h`` (m x P) is scratch.
     """
-    h = np.zeros((m, n_outcomes))
+    h[:, :] = 0.0
     for k in range(m):
         for i in range(n_outcomes):
             effect, share = t[k, i], a[k, i]

@@ -6,15 +6,13 @@ work in place on preallocated arrays; they are compiled once for all models.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from bayes_msem.structure.kernel import kernel
 from bayes_msem.structure.parameters import CORRELATION, SQUARE
 
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
-
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _cholesky_rows(x, n, edges, row, column, position, chol):
     """Rows of the Cholesky factor of a correlation matrix from partial correlations."""
     for i in range(n):
@@ -29,14 +27,14 @@ def _cholesky_rows(x, n, edges, row, column, position, chol):
         chol[i, i] = rest * np.sqrt(max(1.0 - z * z, 0.0))
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _standard_deviations(x, n, first, sd_source, sd_constant, sd):
     for i in range(n):
         source = sd_source[first + i]
         sd[i] = x[source] if source >= 0 else sd_constant[-1 - source]
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def forward(
     x,
     transform,
@@ -52,6 +50,16 @@ def forward(
     """Fill ``theta`` (its first ``len(x)`` elements) from ``x``."""
     for i in range(len(x)):
         theta[i] = x[i] * x[i] if i < len(transform) and transform[i] == SQUARE else x[i]
+    blocks_forward(
+        x, size, sd_source, sd_constant, edge_count, edge_row, edge_column, edge_position, theta
+    )
+
+
+@kernel
+def blocks_forward(
+    x, size, sd_source, sd_constant, edge_count, edge_row, edge_column, edge_position, theta
+):
+    """Fill the covariances of the blocks in ``theta``."""
     first, first_edge = 0, 0
     for block in range(len(size)):
         n = size[block]
@@ -69,7 +77,7 @@ def forward(
         first_edge = edges[1]
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def backward(
     x,
     transform,
@@ -91,6 +99,17 @@ def backward(
             d_x[i] += 2.0 * x[i] * d_theta[i]
         elif transform[i] != CORRELATION:
             d_x[i] += d_theta[i]
+    blocks_backward(
+        x, size, sd_source, sd_constant, edge_count, edge_row, edge_column, edge_position,
+        d_theta, d_x,
+    )  # fmt: skip
+
+
+@kernel
+def blocks_backward(
+    x, size, sd_source, sd_constant, edge_count, edge_row, edge_column, edge_position, d_theta, d_x
+):
+    """Add to ``d_x`` what the gradient of the blocks' covariances says."""
     first, first_edge = 0, 0
     for block in range(len(size)):
         n = size[block]
@@ -131,7 +150,7 @@ def backward(
         first_edge = edges[1]
 
 
-@numba.njit(cache=True, fastmath=FASTMATH, inline="never")
+@kernel
 def _rest(chol, i, k, e, first_edge, edge_row, edge_column):
     """Length left in row i before edge e: sqrt(1 - sum of earlier squared entries)."""
     total = 1.0

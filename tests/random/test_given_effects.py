@@ -20,7 +20,6 @@ from tests.random.models import (
     build,
     case,
     effects,
-    make_data,
     sampled_values,
     unpiloted,
 )
@@ -189,6 +188,6 @@ def test_random_correlations_are_positive_definite_whatever_the_effects(seed: in
     ],
 )
 def test_blocks_that_cannot_stay_positive_definite_are_refused(within: str) -> None:
-    model = build(two_level("", within, "y1 ~~ y2"), make_data())
+    refused = two_level("", within, "y1 ~~ y2")
     with pytest.raises(NotSupportedError, match="cannot be kept positive definite in every cluster"):
-        unpiloted(model)
+        unpiloted(build(refused))

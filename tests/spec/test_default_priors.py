@@ -177,7 +177,7 @@ VARIANCES = [
     ((*RANDOM, "between slope ~~ slope"), "between slope ~~ slope",
      Prior("halfnormal", (2 / 4,), "sd")),
     ((*RANDOM, "between load ~~ load"), "between load ~~ load",
-     Prior("halfnormal", (3 / 2,), "sd")),
+     Prior("halfnormal", (0.5 * 3 / 2,), "sd")),
     ((*RANDOM, "between logsd ~~ logsd"), "between logsd ~~ logsd",
      Prior("halfnormal", (0.5,), "sd")),
     ((*RANDOM, "between corr ~~ corr"), "between corr ~~ corr",

@@ -1,0 +1,265 @@
+"""Caterpillar plot: one cluster effect in all clusters, sorted by posterior mean.
+
+The effect is a total coefficient (fixed part plus the cluster's deviation), so the line to compare
+it with is its mean over clusters, not zero. For a definition of random coefficients, such as
+``a*b``, it is the population mean E[f(u)], which the summary of the fit also reports.
+
+A cluster has at most the height of a row of the forest plot. The more clusters there are, the
+lower the rows and the thinner the lines; names of clusters are written as long as they fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
+from bayes_msem.plotting.select import coordinate
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
+from bayes_msem.spec.table import Kind, ParameterTable, RowKey
+
+__all__ = ["caterpillar"]
+
+FloatArray = NDArray[np.float64]
+
+_INNER = 0.5  # mass of the thick interval
+_ROW, _MOST = 0.2, 8.0  # height of a cluster, and of all clusters, in inches
+_WIDTH, _TITLE, _AXIS, _LEGEND_ROW, _MARGIN = 4.6, 0.36, 0.62, 0.24, 0.15
+_LARGEST, _SMALLEST, _LINE = 9.0, 6.0, 1.25  # sizes of names in points; height of a line of text
+_POINTS = 72.0  # per inch
+_MEAN_STYLE: dict[str, Any] = {
+    "linestyle": "",
+    "marker": "o",
+    "color": "white",
+    "markeredgecolor": ESTIMATE,
+}
+_CENTRE_STYLE: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.3}
+_SORTS: dict[Kind, str] = {
+    "regression": "slope",
+    "loading": "loading",
+    "variance": "log SD",
+    "covariance": "Fisher-z correlation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Clusters:
+    """What is drawn, in order from the bottom to the top."""
+
+    names: tuple[str, ...]
+    mean: FloatArray  # (cluster,)
+    inner: FloatArray  # (2, cluster)
+    outer: FloatArray  # (2, cluster)
+    centre: float
+    total: int  # clusters in the data
+
+
+def caterpillar(
+    table: ParameterTable,
+    effects: xr.Dataset,
+    draws: Mapping[RowKey, FloatArray],
+    effect: str,
+    *,
+    clusters: Sequence[Any] | None = None,
+    ci: float = 0.95,
+    ci_kind: IntervalKind = "eti",
+    sort: bool = True,
+    figsize: tuple[float, float] | None = None,
+) -> NotebookFigure:
+    """Draw posterior mean and intervals of one effect in every cluster.
+
+    Parameters
+    ----------
+    table
+        The parameter table, which says what the effect is.
+    effects
+        Draws of the cluster effects, from :func:`bayes_msem.posterior.recover.recover_effects`.
+    draws
+        Row key -> draws (chain, draw); those of definitions are population means.
+    effect
+        Name of a random intercept (its outcome), a random coefficient (its name in ``rv()``), a
+        cluster-specific definition, or a factor at level between.
+    clusters
+        Identifiers of the clusters to show; None: all.
+    ci, ci_kind
+        Mass and kind ("eti" or "hdi") of the thin interval; the thick one holds 50%.
+    sort
+        Sort by posterior mean, smallest at the bottom. False: the order of ``clusters``, or of the
+        data, from the top.
+    figsize
+        Width and height in inches; None: what the clusters need.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not registered with pyplot: save it with ``savefig``, or leave it to the notebook.
+
+    Raises
+    ------
+    SpecificationError
+        Unknown effect, cluster or kind of interval, no clusters, or ``ci`` outside (0, 1).
+    """
+    check_interval(ci, ci_kind)
+    values = _values(effects, effect)
+    chosen = _positions(values, clusters)
+    shown = values[..., chosen].to_numpy()
+    mean = shown.mean(axis=(0, 1))
+    order = np.argsort(mean, kind="stable") if sort else np.arange(len(mean))[::-1]
+    labels = values["cluster_id"].to_numpy()[chosen][order]
+    definition = [r.key for r in table.rows if r.kind == "defined" and r.lhs == effect]
+    centre = draws[definition[0]].mean() if definition else values.mean()
+    inner, outer = (np.stack(interval(shown[..., order], q, ci_kind)) for q in (_INNER, ci))
+    data = _Clusters(
+        tuple(map(str, labels)), mean[order], inner, outer, float(centre), values.shape[-1]
+    )
+    handles = _handles(ci, ci_kind, "population mean" if definition else "mean of all clusters")
+    title, unit = _describe(table, effect)
+    return _draw(data, handles, title, unit, ci > _INNER, sort, figsize)
+
+
+def _values(effects: xr.Dataset, effect: str) -> xr.DataArray:
+    """Draws (chain, draw, cluster_id) of an effect or factor."""
+    groups = [("effects", "effect"), ("factors", "between_factor")]
+    known = {
+        str(name): (variable, dimension)
+        for variable, dimension in groups
+        if variable in effects
+        for name in effects[dimension].to_numpy()
+    }
+    if effect not in known:
+        raise SpecificationError(
+            f"no cluster effect {effect!r}{nearest(str(effect), known) or ';'} "
+            f"this model has {', '.join(repr(name) for name in known)}"
+        )
+    variable, dimension = known[effect]
+    return effects[variable].sel({dimension: effect}).transpose("chain", "draw", "cluster_id")
+
+
+def _positions(values: xr.DataArray, clusters: Sequence[Any] | None) -> NDArray[np.intp]:
+    """Positions of the chosen clusters."""
+    known = {str(name): i for i, name in enumerate(values["cluster_id"].to_numpy())}
+    if clusters is None:
+        return np.arange(len(known))
+    wanted = [str(c) for c in ([clusters] if isinstance(clusters, str) else clusters)]
+    if not wanted:
+        raise SpecificationError("clusters=[] leaves nothing to show; clusters=None shows all")
+    for name in wanted:
+        if name not in known:
+            raise SpecificationError(
+                f"clusters: there is no cluster {name!r}{nearest(name, known) or ';'} "
+                f"identifiers look like {next(iter(known))!r}"
+            )
+    return np.array([known[name] for name in dict.fromkeys(wanted)])
+
+
+def _describe(table: ParameterTable, effect: str) -> tuple[str, str]:
+    """Title, and what the axis measures."""
+    for row in table.rows:
+        if row.random == effect:
+            sort = _SORTS[row.kind]
+            return f"{effect}: random {sort} ({coordinate(row)})", f"{sort} of the cluster"
+        if row.kind == "defined" and row.lhs == effect:
+            return coordinate(row), "value of the cluster"
+    if effect in table.variables("between", "between factor"):
+        return f"{effect}: factor at level between", "score of the cluster"
+    return f"{effect}: random intercept", "intercept of the cluster"
+
+
+def _draw(
+    data: _Clusters,
+    handles: Sequence[Artist],
+    title: str,
+    unit: str,
+    nested: bool,
+    sort: bool,
+    figsize: tuple[float, float] | None,
+) -> NotebookFigure:
+    """Place title, axes and legend; all sizes are in inches."""
+    n = len(data.names)
+    per_row = 2  # entries of the legend
+    legend = _LEGEND_ROW * -(-len(handles) // per_row) + 0.1
+    frame = _MARGIN + _TITLE + _AXIS + legend
+    size, body = _name_size(n, None if figsize is None else figsize[1] - frame)
+    left = _MARGIN + (text_width(list(data.names), size) + 0.12 if size else 0.3)
+    width, height = figsize or (left + _WIDTH + _MARGIN, body + frame)
+    figure = NotebookFigure(figsize=(width, height), dpi=100)
+    box = (
+        left / width,
+        (legend + _AXIS) / height,
+        max(0.1, width - left - _MARGIN) / width,
+        body / height,
+    )
+    ax = figure.add_axes(box)
+    _draw_clusters(ax, data, nested, pitch=_POINTS * body / n)
+    ax.set_title(title, loc="left", size=11, weight="bold", pad=6)
+    ax.set_xlabel(unit, size=9, color=MUTED)
+    if size:
+        ax.set_yticks(np.arange(n), data.names, size=size)
+    else:
+        ax.set_yticks([])
+    some = f"{n} of {data.total}" if n < data.total else f"{n}"
+    order = ", sorted by posterior mean" if sort else ""
+    ax.set_ylabel("" if size else f"{some} clusters{order}", size=9, color=MUTED)
+    figure.legend(
+        handles=list(handles),
+        loc="lower center",
+        ncols=per_row,
+        frameon=False,
+        fontsize=9,
+        bbox_to_anchor=(0.5, 0.03 / height),
+    )
+    return figure
+
+
+def _name_size(n: int, available: float | None) -> tuple[float, float]:
+    """Size of the names in points, 0 if they do not fit, and the height of all clusters."""
+    body = min(_MOST, max(_ROW * n, 3 * _ROW)) if available is None else max(0.2, available)
+    size = min(_LARGEST, _POINTS * body / n / _LINE)
+    return (size if size >= _SMALLEST else 0.0), body
+
+
+def _draw_clusters(ax: Axes, data: _Clusters, nested: bool, pitch: float) -> None:
+    """Draw intervals and means; ``pitch`` is the height of a cluster in points."""
+    y = np.arange(len(data.names), dtype=np.float64)
+    thin, thick = min(1.3, 0.4 * pitch), min(4.0, 0.75 * pitch)
+    colour = {"color": ESTIMATE}
+    ax.hlines(y, *data.outer, linewidth=thin, gid="outer", alpha=0.75, **colour)
+    if nested:
+        ax.hlines(y, *data.inner, linewidth=thick, gid="inner", **colour)
+    marker = min(5.0, 0.8 * pitch)
+    style = _MEAN_STYLE | {"markersize": marker, "markeredgewidth": 0.3 * marker}
+    ax.plot(data.mean, y, gid="mean", zorder=3, **style)
+    lower, upper = ax.get_xlim()
+    ax.axvline(data.centre, gid="centre", zorder=1.5, **_CENTRE_STYLE)
+    if lower < 0 < upper:
+        ax.axvline(0, color=MUTED, linewidth=0.8, linestyle="--", zorder=0.5)
+    ax.set_ylim(-0.7, len(y) - 0.3)
+    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="x", labelsize=8, color=MUTED, labelcolor=MUTED)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["bottom"].set_color(MUTED)
+    ax.set_axisbelow(True)
+    ax.grid(axis="x", color="0.92", linewidth=0.8)
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+
+
+def _handles(ci: float, ci_kind: IntervalKind, centre: str) -> list[Artist]:
+    mean = _MEAN_STYLE | {"markersize": 5.0, "markeredgewidth": 1.5}
+    handles: list[Artist] = [Line2D([], [], label="posterior mean", **mean)]
+    if ci > _INNER:
+        label = f"{_INNER:.0%} {ci_kind.upper()}"
+        handles.append(Line2D([], [], color=ESTIMATE, linewidth=4.0, label=label))
+    label = f"{100 * ci:g}% {INTERVAL_NAMES[ci_kind]}"
+    handles.append(Line2D([], [], color=ESTIMATE, linewidth=1.3, alpha=0.75, label=label))
+    handles.append(Line2D([], [], label=centre, **_CENTRE_STYLE))
+    return handles
