@@ -1,4 +1,4 @@
-"""What the example scripts share: options, headings, warnings as text, comparison with the truth."""
+"""What the example scripts share: options, headings, warnings as text, tables of known values."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from bayes_msem.likelihood.cluster_program import (
 )
 from bayes_msem.likelihood.evaluators import ClusterEvaluator, Evaluator, MomentEvaluator
 from bayes_msem.likelihood.marginal import Program, build_program, pack_moments
+from bayes_msem.likelihood.packing import frozen
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.spec.expressions import derivative, evaluate, names
 from bayes_msem.spec.priors import Prior
@@ -193,8 +194,8 @@ def _cluster_evaluator(
         natural_program=build_cluster_program(templates, parameters, table, natural=True),
         statistics=pack_cluster_statistics(observed),
         # non-centred coordinates until a pilot says what each cluster's data know
-        information=np.zeros((observed.n_clusters, n_sampled, n_sampled)),
-        linear=np.zeros((observed.n_clusters, n_sampled)),
+        information=frozen(np.zeros((observed.n_clusters, n_sampled, n_sampled))),
+        linear=frozen(np.zeros((observed.n_clusters, n_sampled))),
     )
 
 
@@ -203,5 +204,5 @@ def with_information(
 ) -> Blueprint:
     """Return the same blueprint with other coordinates of the sampled effects."""
     assert isinstance(blueprint.evaluator, ClusterEvaluator)
-    evaluator = replace(blueprint.evaluator, information=information, linear=linear)
+    evaluator = replace(blueprint.evaluator, information=frozen(information), linear=frozen(linear))
     return replace(blueprint, evaluator=evaluator, pilot=pilot)

@@ -77,6 +77,9 @@ def draw_posterior(
         )
     start = _starting_points(blueprint)
     if sampler == "nutpie":
+        # Parameters of a factor model are correlated, so estimating the leading directions pays;
+        # with the effects of many clusters among the dimensions it costs more than it gives.
+        options.setdefault("adaptation", "diag" if blueprint.n_sampled else "low_rank")
         compiled = nutpie.compile_pymc_model(model)
         compiled = dataclasses.replace(compiled, initial_point_func=start)
         tree: xr.DataTree = nutpie.sample(

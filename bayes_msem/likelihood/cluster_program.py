@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import NotSupportedError
-from bayes_msem.likelihood.packing import level_arrays, pack
+from bayes_msem.likelihood.packing import frozen, level_arrays, pack
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.structure.effects import FISHER_Z, LOG_SD, ClusterTemplates
@@ -179,15 +179,17 @@ def pack_cluster_statistics(observed: ObservedData) -> FloatArray:
         cross[:, i, i:] = np.add.reduceat(products, starts, axis=0)
         cross[:, i:, i] = cross[:, i, i:]
     n_clusters = len(starts)
-    return np.concatenate(
-        [
-            [n_clusters],
-            center,
-            observed.sizes,
-            cross[:, :n_d, :n_d].ravel(),
-            cross[:, :n_d, n_d:].ravel(),
-            cross[:, n_d:, n_d:].ravel(),
-            np.column_stack([np.ones(n_clusters), observed.w]).ravel(),
-            observed.z.ravel(),
-        ]
-    ).astype(np.float64)
+    return frozen(
+        np.concatenate(
+            [
+                [n_clusters],
+                center,
+                observed.sizes,
+                cross[:, :n_d, :n_d].ravel(),
+                cross[:, :n_d, n_d:].ravel(),
+                cross[:, n_d:, n_d:].ravel(),
+                np.column_stack([np.ones(n_clusters), observed.w]).ravel(),
+                observed.z.ravel(),
+            ]
+        ).astype(np.float64)
+    )

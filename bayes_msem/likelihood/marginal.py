@@ -16,6 +16,7 @@ from bayes_msem.data.moments import Moments
 from bayes_msem.likelihood.groups import group_log_likelihood
 from bayes_msem.likelihood.packing import (
     floats_at,
+    frozen,
     integers,
     level_arrays,
     level_backward,
@@ -118,16 +119,18 @@ def pack_moments(moments: Moments) -> FloatArray:
     Layout: number of groups, constant, center (P + D), weight, between, within (G each), cross
     products (G x (P + D) x (P + D)).
     """
-    return np.concatenate(
-        [
-            [len(moments.weight), moments.constant],
-            moments.center,
-            moments.weight,
-            moments.between,
-            moments.within,
-            moments.cross.ravel(),
-        ]
-    ).astype(np.float64)
+    return frozen(
+        np.concatenate(
+            [
+                [len(moments.weight), moments.constant],
+                moments.center,
+                moments.weight,
+                moments.between,
+                moments.within,
+                moments.cross.ravel(),
+            ]
+        ).astype(np.float64)
+    )
 
 
 @kernel

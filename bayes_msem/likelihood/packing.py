@@ -29,7 +29,17 @@ def pack(arrays: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
     """Concatenate arrays behind a header of their offsets."""
     header = len(arrays) + 1
     offsets = header + np.concatenate([[0], np.cumsum([len(a) for a in arrays])])
-    return np.concatenate([offsets, *arrays]).astype(dtype)
+    return frozen(np.concatenate([offsets, *arrays]).astype(dtype))
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Make an array read-only.
+
+    PyTensor hands constants to kernels as read-only arrays; if Python calls do the same, each
+    kernel is compiled for one kind of array instead of two.
+    """
+    array.flags.writeable = False
+    return array
 
 
 def level_arrays(level: LevelTemplate | None) -> list[IntArray]:

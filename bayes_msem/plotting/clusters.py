@@ -138,8 +138,8 @@ def _values(effects: xr.Dataset, effect: str) -> xr.DataArray:
     }
     if effect not in known:
         raise SpecificationError(
-            f"no cluster effect {effect!r}{nearest(str(effect), known) or ';'} "
-            f"this model has {', '.join(repr(name) for name in known)}"
+            f"no cluster effect {effect!r}{nearest(str(effect), known) or '.'} "
+            f"This model has {', '.join(repr(name) for name in known)}"
         )
     variable, dimension = known[effect]
     return effects[variable].sel({dimension: effect}).transpose("chain", "draw", "cluster_id")
@@ -156,8 +156,8 @@ def _positions(values: xr.DataArray, clusters: Sequence[Any] | None) -> NDArray[
     for name in wanted:
         if name not in known:
             raise SpecificationError(
-                f"clusters: there is no cluster {name!r}{nearest(name, known) or ';'} "
-                f"identifiers look like {next(iter(known))!r}"
+                f"clusters: there is no cluster {name!r}{nearest(name, known) or '.'} "
+                f"Identifiers look like {next(iter(known))!r}"
             )
     return np.array([known[name] for name in dict.fromkeys(wanted)])
 
@@ -242,7 +242,7 @@ def _draw_clusters(ax: Axes, data: _Clusters, nested: bool, pitch: float) -> Non
     lower, upper = ax.get_xlim()
     ax.axvline(data.centre, gid="centre", zorder=1.5, **_CENTRE_STYLE)
     if lower < 0 < upper:
-        ax.axvline(0, color=MUTED, linewidth=0.8, linestyle="--", zorder=0.5)
+        ax.axvline(0, color=MUTED, linewidth=0.8, linestyle="--", zorder=0.8)
     ax.set_ylim(-0.7, len(y) - 0.3)
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=8, color=MUTED, labelcolor=MUTED)

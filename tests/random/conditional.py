@@ -17,6 +17,7 @@ correlations by the textbook recursion
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from scipy.stats import multivariate_normal
 
 import bayes_msem as bm
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.spec.covariance import covariance_blocks
+from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.parameters import CORRELATION, SQUARE
 from tests.likelihood.cases import Case, Key
@@ -50,6 +51,13 @@ class Conditional:
         templates = self.blueprint.templates
         assert isinstance(templates, ClusterTemplates)
         return templates.effects.sampled
+
+    @cached_property
+    def blocks(self) -> list[CovarianceBlock]:
+        """Blocks that are parametrised by partial correlations."""
+        levels = ("within", "between")
+        blocks = [b for level in levels for b in covariance_blocks(self.model.table, level)]
+        return [b for b in blocks if b.pattern != "direct"]
 
     def values(self, x: Array, b_j: Array) -> dict[Key, float]:
         """Table values in a cluster with sampled effects ``b_j``, at free sampled parameters x."""
@@ -84,26 +92,20 @@ class Conditional:
                 values[row.key] = self.case.computed[row.label](labels)
         return values | self.covariances(values, partial)
 
-    def covariances(
-        self, values: dict[Key, float], partial: dict[Key, float]
-    ) -> dict[Key, float]:
+    def covariances(self, values: dict[Key, float], partial: dict[Key, float]) -> dict[Key, float]:
         """Covariances of the blocks that are parametrised by partial correlations."""
         found: dict[Key, float] = {}
-        for level in ("within", "between"):
-            for block in covariance_blocks(self.model.table, level):
-                if block.pattern == "direct":
-                    continue
-                n = len(block.variables)
-                place = {v: i for i, v in enumerate(block.variables)}
-                canonical = np.eye(n)
-                for row in block.rows:
-                    i, k = place[row.lhs], place[row.rhs]
-                    canonical[i, k] = canonical[k, i] = partial[row.key]
-                correlation = correlations(canonical)
-                for row in block.rows:
-                    variances = [values[level, v, "~~", v] for v in (row.lhs, row.rhs)]
-                    scale = np.sqrt(variances[0] * variances[1])
-                    found[row.key] = correlation[place[row.lhs], place[row.rhs]] * scale
+        for block in self.blocks:
+            place = {v: i for i, v in enumerate(block.variables)}
+            canonical = np.eye(len(place))
+            for row in block.rows:
+                i, k = place[row.lhs], place[row.rhs]
+                canonical[i, k] = canonical[k, i] = partial[row.key]
+            correlation = correlations(canonical)
+            for row in block.rows:
+                variances = [values[block.level, v, "~~", v] for v in (row.lhs, row.rhs)]
+                scale = np.sqrt(variances[0] * variances[1])
+                found[row.key] = correlation[place[row.lhs], place[row.rhs]] * scale
         return found
 
     def oracle(self, x: Array, b_j: Array, units: NDArray[np.intp]) -> Oracle:
@@ -118,9 +120,7 @@ class Conditional:
         groups = self.frame["group"].to_numpy()
         return [np.flatnonzero(groups == g) for g in pd.unique(groups)]
 
-    def effect_moments(
-        self, x: Array, b_j: Array, units: NDArray[np.intp]
-    ) -> tuple[Array, Array]:
+    def effect_moments(self, x: Array, b_j: Array, units: NDArray[np.intp]) -> tuple[Array, Array]:
         """Mean and covariance of b_j given theta and w_j."""
         oracle = self.oracle(x, b_j, units)
         mean, covariance = oracle.effect_moments(np.arange(len(units)))

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import Blueprint, build_blueprint
+from bayes_msem.build.blueprint import Blueprint, build_blueprint, with_information
 from bayes_msem.structure.parameters import CORRELATION, SQUARE
 from tests.likelihood.cases import Case, Key, free_values, make_frame, make_model, two_level
 from tests.likelihood.cases import random_values as all_values
@@ -119,6 +119,23 @@ SAMPLED_CASES = (
         f"{FACTOR_B}\ny4 ~~ s",
     ),
     two_level(
+        "slope on a circle of outcomes",
+        'y1 ~ rv("s")*y2 + x1\ny2 ~ y1 + rv("t")*x2',
+        "y1 + y2 ~ w1\ny1 ~~ y2",
+    ),
+    two_level(
+        "second order",
+        'f =~ y1 + rv("l2")*y2\ng =~ y3 + y4\nh =~ y5 + y6\n'
+        'top =~ f + rv("k2")*g + h\ntop ~ rv("s")*x1\nh ~~ rv("vh")*h',
+        "y1 ~ w1",
+    ),
+    two_level(
+        "std_lv",
+        'f =~ rv("l1")*y1 + rv("l2")*y2 + y3\ng =~ y4 + y5 + y6\nf ~~ rv("r")*g',
+        "fb =~ y1 + y2 + y3 + y4",
+        std_lv=True,
+    ),
+    two_level(
         "labels and a computed row",
         'fw =~ y1 + rv("l2")*y2 + a*y3\nfw ~ b*x1\ny3 ~~ v*y3',
         f"{FACTOR_B}\nz1 ~ c*l2\ny1 ~~ v*y1",
@@ -204,3 +221,14 @@ def effects(blueprint: Blueprint, seed: int) -> Array:
     """Random sampled effects (J, n_b)."""
     rng = np.random.default_rng(seed)
     return rng.normal(0.2, 0.6, size=(blueprint.observed.n_clusters, blueprint.n_sampled))
+
+
+def informed(blueprint: Blueprint, seed: int) -> Blueprint:
+    """Random coordinates: information of every size, from none to 1e3, and of every rank."""
+    rng = np.random.default_rng(seed)
+    n_clusters, n = blueprint.observed.n_clusters, blueprint.n_sampled
+    root = rng.normal(size=(n_clusters, n, n)) * 10.0 ** rng.uniform(-1, 1.5, (n_clusters, 1, 1))
+    root[::3, :, 0] = 0.0
+    information = np.einsum("jik,jlk->jil", root, root)
+    linear = np.einsum("jik,jk->ji", information, rng.normal(0.2, 0.5, (n_clusters, n)))
+    return with_information(blueprint, information, linear, np.zeros(blueprint.parameters.n))

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.likelihood.cluster_draws import cluster_structures, draw_cluster_outcomes, root_of
 from tests.random.conditional import Conditional, conditional
+from tests.random.level_two import cluster
 from tests.random.models import case, effects, make_data, sampled_values
-from tests.random.test_linear_effects import cluster
 
 Array = NDArray[np.float64]
 
@@ -19,9 +19,7 @@ def stacked_draws(this: Conditional, x: Array, b: Array, n: int) -> Array:
     program, observed = this.blueprint.program, this.blueprint.observed
     extended = this.blueprint.extend_sampled(x)
     rng = np.random.default_rng(71)
-    return np.array(
-        [draw_cluster_outcomes(extended, b, program, observed, rng) for _ in range(n)]
-    )
+    return np.array([draw_cluster_outcomes(extended, b, program, observed, rng) for _ in range(n)])
 
 
 @pytest.mark.parametrize(

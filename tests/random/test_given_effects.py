@@ -41,9 +41,9 @@ def given(blueprint: Blueprint, x: Array, b: Array) -> float:
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
     program = blueprint.program
     return float(
-        cluster_value_and_gradient(
-            extended, b, program.ints, program.floats, blueprint.statistics
-        )[0]
+        cluster_value_and_gradient(extended, b, program.ints, program.floats, blueprint.statistics)[
+            0
+        ]
     )
 
 
@@ -189,5 +189,5 @@ def test_random_correlations_are_positive_definite_whatever_the_effects(seed: in
 )
 def test_blocks_that_cannot_stay_positive_definite_are_refused(within: str) -> None:
     refused = two_level("", within, "y1 ~~ y2")
-    with pytest.raises(NotSupportedError, match="cannot be kept positive definite in every cluster"):
+    with pytest.raises(NotSupportedError, match="cannot be kept positive definite"):
         unpiloted(build(refused))

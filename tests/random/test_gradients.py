@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint, with_information
 from bayes_msem.build.density import joint_log_likelihood, log_posterior, support
 from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
@@ -27,6 +26,7 @@ from tests.random.models import (
     build,
     case,
     effects,
+    informed,
     sampled_values,
     unpiloted,
 )
@@ -53,17 +53,6 @@ def check(gradient: Array, f: Callable[[Array], float], at: Array) -> None:
     np.testing.assert_allclose(gradient, expected, rtol=RELATIVE, atol=ABSOLUTE)
     if at.size:
         assert np.abs(expected).max() > 1e-3  # there is something to compare
-
-
-def informed(blueprint: Blueprint, seed: int) -> Blueprint:
-    """Random coordinates: information of every size, from none to 1e3, and of every rank."""
-    rng = np.random.default_rng(seed)
-    n_clusters, n = blueprint.observed.n_clusters, blueprint.n_sampled
-    root = rng.normal(size=(n_clusters, n, n)) * 10.0 ** rng.uniform(-1, 1.5, (n_clusters, 1, 1))
-    root[::3, :, 0] = 0.0
-    information = np.einsum("jik,jlk->jil", root, root)
-    linear = np.einsum("jik,jk->ji", information, rng.normal(0.2, 0.5, (n_clusters, n)))
-    return with_information(blueprint, information, linear, np.zeros(blueprint.parameters.n))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

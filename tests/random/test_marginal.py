@@ -33,9 +33,7 @@ INTERCEPT_VARIANCE = ("between", "y1", "~~", "y1")
 COVARIANCE = ("between", "y1", "~~", "s")
 
 
-def both(
-    model: bm.Model, values: dict[Key, float], frame: pd.DataFrame
-) -> tuple[float, float]:
+def both(model: bm.Model, values: dict[Key, float], frame: pd.DataFrame) -> tuple[float, float]:
     """Log-likelihood by the package and by the oracle."""
     expected = oracle_log_likelihood(values, frame, "group", random=linear_random(model))
     return model.log_likelihood(free_rows(model, values)), expected
@@ -152,7 +150,9 @@ def test_order_of_rows_and_names_of_clusters_do_not_matter() -> None:
     model = build(this, frame)
     values = free_rows(model, table_values(this, model, 9))
     shuffled = frame.sample(frac=1.0, random_state=1)
-    shuffled["group"] = shuffled["group"].map({g: -i for i, g in enumerate(frame["group"].unique())})
+    shuffled["group"] = shuffled["group"].map(
+        {g: -i for i, g in enumerate(frame["group"].unique())}
+    )
     again = build(this, shuffled)
     assert again.log_likelihood(values) == pytest.approx(model.log_likelihood(values), rel=1e-12)
 

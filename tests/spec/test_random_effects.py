@@ -235,7 +235,7 @@ def test_all_random_effects_covary_under_lkj() -> None:
         for k, p in priors_of(EVERYTHING).items()
         if k.startswith("between") and " ~~ " in k and str(p).endswith("[cor]")
     }
-    assert len(covariances) == 6  # l, s, v, r
+    assert len(covariances) == 10  # pairs of l, s, v, r and the random intercept of y1
     assert set(covariances.values()) == {"lkj(2)[cor]"}
 
 

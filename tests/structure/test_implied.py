@@ -69,7 +69,7 @@ class Level:
         gradient = np.zeros(len(values))
         backward(
             values, m, p, t.recursive, b, psi, k, inverse, T, a, d_sigma, d_c.T.copy(),
-            np.zeros((m, p)), gradient,
+            np.zeros((m, p)), np.empty((m, p)), gradient,
         )  # fmt: skip
         return sigma, c.T, gradient
 
