@@ -11,7 +11,7 @@ Declare a two-level structure in lavaan's syntax, fit it with NUTS, and read the
 
 from importlib.metadata import version as _version
 
-from bayes_msem.datasets import list_datasets, load_dataset
+from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
 from bayes_msem.errors import (
     ConvergenceWarning,
     DataError,
@@ -26,6 +26,7 @@ from bayes_msem.errors import (
 )
 from bayes_msem.fit import Fit
 from bayes_msem.model import Model
+from bayes_msem.spec.priors import Prior
 
 __version__ = _version("bayes_msem")
 
@@ -40,8 +41,10 @@ __all__ = [
     "MsemError",
     "MsemWarning",
     "NotSupportedError",
+    "Prior",
     "SmallSampleWarning",
     "SpecificationError",
+    "describe_dataset",
     "list_datasets",
     "load_dataset",
 ]

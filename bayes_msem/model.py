@@ -17,6 +17,7 @@ from bayes_msem.build.blueprint import Blueprint, build_blueprint
 from bayes_msem.build.conditional import likelihood_given_effects, simulate_outcomes
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
 from bayes_msem.build.pilot import with_pilot
+from bayes_msem.build.prior_predictive import draw_prior_predictive
 from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
@@ -231,7 +232,7 @@ class Model:
             Cluster identifiers, simulated outcomes and the covariates of the data.
         """
         theta, observed = theta_from_values(self.blueprint, values), self._observed
-        rng = np.random.default_rng(random_seed)
+        rng = np.random.default_rng(_seed(random_seed))
         outcomes = simulate_outcomes(self.blueprint, theta, rng)
         columns: dict[str, Any] = {}
         if observed.cluster is not None and observed.cluster_name is not None:
@@ -257,10 +258,7 @@ class Model:
         xarray.DataTree
             Groups prior, prior_predictive and observed_data.
         """
-        tree: xr.DataTree = pm.sample_prior_predictive(
-            draws, model=self.pymc_model, random_seed=random_seed
-        )
-        return tree
+        return draw_prior_predictive(self.pymc_model, draws, _seed(random_seed))
 
     def fit(
         self,

@@ -66,7 +66,7 @@ TRUTH: dict[console.Key, float] = {
 }
 
 
-def simulate(n_clusters: int = 100, size: int = 20, random_seed: int = 3) -> pd.DataFrame:
+def simulate(n_clusters: int = 100, size: int = 20, random_seed: int = 6) -> pd.DataFrame:
     """Simulate 100 clusters of 20 rows."""
     rng = np.random.default_rng(random_seed)
     correlation = np.eye(3)

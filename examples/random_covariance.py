@@ -20,7 +20,6 @@ the two factors go together. The data are simulated. Run it with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import console
 import numpy as np
@@ -42,10 +41,10 @@ EFFECTS = {
 }
 FACTOR_SDS, FACTOR_CORRELATION, INTERCEPT_SD = (0.6, 0.5), 0.4, 0.3  # at level between
 
+# One line per effect: "l2 ~~ 0*l3 + 0*l5 + ...", and so on
 INDEPENDENT = "\n".join(
-    f"        {first} ~~ 0*{second}"
-    for first, second in combinations([*EFFECTS, "g1", "g2"], 2)
-    if (first, second) != ("g1", "g2")
+    f"        {name} ~~ " + " + ".join(f"0*{other}" for other in [*EFFECTS, "g1", "g2"][i + 1 :])
+    for i, name in enumerate(EFFECTS)
 )
 MODEL = f"""
     level: within
@@ -104,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with console.plain_warnings():
         model = bm.Model(MODEL, data=simulate(), cluster="cluster")
         console.heading("The model")
-        print(model)
+        console.show_model(model)
 
         console.heading("Compiling and sampling")
         fit = model.fit(

@@ -10,6 +10,9 @@ do exactly. So let every loading and every intercept vary over groups, and look 
 The SD of l_k is the loading bias of item k, and the SD of bias_k its intercept bias (Jak, Oort &
 Dolan, 2013; Muthen & Asparouhov, 2018). The first item is the marker: its loading is 1 everywhere.
 
+By default all random effects covary. Here they are independent: an item that works alike in all
+groups has a loading that hardly varies, and what does not vary has no correlations to learn.
+
 The data are simulated. Item y3 has a biased loading, item y4 a biased intercept; the others vary
 very little. Run it with ``python examples/random_loadings.py``.
 """
@@ -30,6 +33,11 @@ MODEL = """
         fw ~~ rv("vf")*fw
     level: between
         fb =~ y1 + y2 + y3 + y4 + y5
+        l2 ~~ 0*l3 + 0*l4 + 0*l5 + 0*vf + 0*fb
+        l3 ~~ 0*l4 + 0*l5 + 0*vf + 0*fb
+        l4 ~~ 0*l5 + 0*vf + 0*fb
+        l5 ~~ 0*vf + 0*fb
+        vf ~~ 0*fb
 """
 ITEMS = ["y1", "y2", "y3", "y4", "y5"]
 LOADINGS = {"l2": (0.9, 0.05), "l3": (1.0, 0.40), "l4": (0.8, 0.05), "l5": (1.1, 0.05)}
@@ -70,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with console.plain_warnings():
         model = bm.Model(MODEL, data=simulate(), cluster="group")
         console.heading("The model")
-        print(model)
+        console.show_model(model)
 
         console.heading("Compiling and sampling")
         fit = model.fit(
@@ -79,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(fit)
         console.heading("The posterior")
         summary = fit.summary()
-        print(summary)
+        print(summary[summary["sd"] > 0])
 
     console.heading("True values and posterior")
     console.show(console.beside(summary, "truth", TRUTH))

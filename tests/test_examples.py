@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import struct
 import warnings
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -54,3 +55,54 @@ def test_lq2002_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
     for name in ("forest.png", "trace.png", "variances.png"):
         assert min(png_size(tmp_path / "new" / name)) > 500
+
+
+# Script -> clusters to simulate (None: its own data), figures, and what it must print.
+SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
+    "hsb_random_slopes": (
+        None,
+        ["hsb_slopes.png", "hsb_forest.png"],
+        ["rs ~ sector -1.644 -1.644", "mach ~~ rs 0.188 0.188", "rs 1224 47"],
+    ),
+    "random_loadings": (
+        30,
+        ["loadings_l3.png", "loadings_bias.png"],
+        ["sampled by NUTS: the parameters; random loading: l2", "y3 loading 0.400", "l3 0 "],
+    ),
+    "mediation_111": (
+        30,
+        ["mediation_indirect.png", "mediation_forest.png"],
+        ["indirect := a*b 0.372", "product := mean_a*mean_b 0.300", "indirect 0 20 "],
+    ),
+    "random_covariance": (
+        25,
+        ["covariance_correlations.png", "covariance_forest.png"],
+        ["(103 covariances fixed at 0 are left out here.)", "r ~ 1 0.500", "inside the interval:"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_random_effects_scripts(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_clusters, figures, expected = SCRIPTS[name]
+    monkeypatch.syspath_prepend(str(EXAMPLES))  # as when the script is run: it imports console
+    script = load(name)
+    if n_clusters is not None:
+        monkeypatch.setattr(script, "simulate", partial(script.simulate, n_clusters=n_clusters))
+    with warnings.catch_warnings():
+        # 30 draws do not converge (ConvergenceWarning), and the clusters are few
+        # (SmallSampleWarning); the scripts print both as notes
+        warnings.simplefilter("default", bm.MsemWarning)
+        script.main(["--draws", "30", "--tune", "60", "--chains", "2", "--out", str(tmp_path)])
+    printed = " ".join(capsys.readouterr().out.split())
+    for text in [*expected, "Fit of 2 chains x 30 draws", "Note: sampling had problems"]:
+        assert text in printed, text
+    for figure in figures:
+        assert min(png_size(tmp_path / figure)) > 200
+
+
+def test_every_example_is_run() -> None:
+    scripts = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert scripts == {*SCRIPTS, "lq2002_demo", "console"}

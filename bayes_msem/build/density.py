@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.inverse import sampled_from_table
 from bayes_msem.data.scales import scales
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_families import FAMILIES
@@ -195,7 +196,17 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
                 start.append(a / (a + b))
             else:
                 start.append(_center(blueprint.priors[free], defaults[free]))
-    return np.array(start, dtype=np.float64)
+    x = np.array(start, dtype=np.float64)
+    wanted = [
+        i
+        for i, row in enumerate(blueprint.parameters.rows)
+        if transform[i] == CORRELATION and np.isfinite(user[row.free])
+    ]
+    if not wanted:
+        return x
+    theta = blueprint.theta(x[None, :])[0]
+    theta[wanted] = [user[blueprint.parameters.rows[i].free] for i in wanted]
+    return sampled_from_table(blueprint, theta)
 
 
 def _center(prior: Prior, default: Prior) -> float:

@@ -41,7 +41,7 @@ def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
             if x[i] < 0:
                 raise SpecificationError(
                     f"{row.level}: {row_label(row)} = {x[i]:g} is a negative variance; "
-                    "data cannot be simulated from it, give a value of at least 0"
+                    "a value of at least 0 is needed here"
                 )
             x[i] = np.sqrt(x[i])
     for level in ("within", "between"):

@@ -182,6 +182,9 @@ def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
     n = blueprint.parameters.n
 
     def outcomes(x: FloatArray, t: FloatArray, rng: np.random.Generator) -> FloatArray:
+        if np.isnan(blueprint.theta(x[None, :n])).any():
+            # outside the prior: covariances of a direct block are not positive definite
+            return np.full(observed_matrix(observed).shape, np.nan)
         if isinstance(evaluator, ClusterEvaluator):
             b = evaluator.effects(x, t) if blueprint.n_sampled else t
             return draw_cluster_outcomes(x, b, evaluator.program, observed, rng)

@@ -89,10 +89,18 @@ def read_values(table: ParameterTable, values: Values) -> dict[RowKey, float]:
             f"level, lhs, op, rhs and value, got {type(values).__name__}"
         )
     keys = {row.key for row in table.rows}
+    random = {row.key for row in table.rows if row.random}
     result: dict[RowKey, float] = {}
     for raw, value in items:
         key = _normalise(raw, keys)
-        number = float(value)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise SpecificationError(
+                f"the value of {_text(key)} is {value!r}; give a number"
+            ) from None
+        if np.isnan(number) and key in random:
+            continue  # its distribution stands in the between-level rows
         if not np.isfinite(number):
             raise SpecificationError(f"the value of {_text(key)} is {number}; give a number")
         result[key] = number

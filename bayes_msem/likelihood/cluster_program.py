@@ -132,15 +132,14 @@ def _blocks(
     common: list[CovarianceBlock] = []
     for level in () if natural else ("within", "between"):
         for block in covariance_blocks(table, level):
-            if block.pattern != "direct":
-                (varying if varies(block, table) else common).append(block)
-            elif varies(block, table):
+            if block.pattern == "direct" and varies(block, table):
                 raise NotSupportedError(
                     f"the covariances of {', '.join(block.variables)} leave out pairs, or are "
                     "fixed or shared by a label, in a way that cannot be kept positive definite in "
                     "every cluster; let all of these variables covary, or make none of their "
                     "variances and covariances random"
                 )
+            (varying if varies(block, table) else common).append(block)
     random = {row.key: templates.sources[row.key] for row in templates.effects.rows}
     return (
         flatten_blocks(varying, table, parameters.position, random),

@@ -25,7 +25,7 @@ from pytensor.link.numba.dispatch.basic import (
 from bayes_msem.likelihood.centring import coordinate_density, sampled_value_and_gradient
 from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.marginal import sampler_value_and_gradient
-from bayes_msem.structure.kernel import kernel
+from bayes_msem.structure.kernel import KERNEL_VERSION, kernel
 
 
 class SufficientStatistics(Op):
@@ -148,15 +148,15 @@ def _data_kernel(x, t, ints, floats, statistics, information, linear):
 
 @register_funcify_default_op_cache_key(ClusterLogLikelihood)
 def _numba_cluster_log_likelihood(op: ClusterLogLikelihood, node: Apply[Any], **_: Any) -> Any:
-    kernel = _data_kernel if op.part == "data" else coordinate_density
+    call = _data_kernel if op.part == "data" else coordinate_density
 
     @numba_njit
     def cluster_log_likelihood(x, t, ints, floats, statistics, information, linear):
         data = np.ascontiguousarray(statistics)
-        value, d_x, d_t = kernel(x, t, ints, floats, data, information, linear)
+        value, d_x, d_t = call(x, t, ints, floats, data, information, linear)
         return np.asarray(value), d_x, d_t
 
-    return cluster_log_likelihood, 2
+    return cluster_log_likelihood, KERNEL_VERSION
 
 
 @register_funcify_default_op_cache_key(MarginalLogLikelihood)
@@ -168,4 +168,4 @@ def _numba_marginal_log_likelihood(op: Op, node: Apply[Any], **_: Any) -> Any:
         value, gradient = sampler_value_and_gradient(x, ints, floats, data)
         return np.asarray(value), gradient
 
-    return marginal_log_likelihood, 2
+    return marginal_log_likelihood, KERNEL_VERSION

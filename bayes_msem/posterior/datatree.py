@@ -36,7 +36,9 @@ def complete_tree(
     names = [group.name for group in blueprint.parameters.groups]
     names += [COORDINATES] if blueprint.n_sampled else []
     groups = {
-        "posterior": posterior[names].merge(derived_variables(blueprint, posterior)),
+        "posterior": posterior[names].merge(
+            derived_variables(blueprint, posterior), compat="no_conflicts"
+        ),
         "sample_stats": tree["sample_stats"].to_dataset(),
         "observed_data": _observed_data(blueprint),
         "constant_data": _constant_data(blueprint),

@@ -46,7 +46,7 @@ class CovarianceBlock:
 
     ``variables`` stand in elimination order; ``edges`` are the free covariances as
     (later, earlier) pairs in that order, sorted by rows of the Cholesky factor; ``rows`` holds
-    the table row of each edge, free or random.
+    the table row of each edge, free or random, or fixed in a "direct" block.
     """
 
     level: str
@@ -112,7 +112,7 @@ def _block(
     position = {v: i for i, v in enumerate(order)}
     keyed = []
     for row in members:
-        if row.free or row.random:
+        if row.free or row.random or pattern == "direct":
             later, earlier = sorted((row.lhs, row.rhs), key=position.__getitem__, reverse=True)
             keyed.append((position[later], position[earlier], later, earlier, row))
     keyed.sort(key=lambda k: k[:2])

@@ -71,16 +71,15 @@ class _UserWide(_Stamped, UserWideCacheLocator):
 CacheImpl._locator_classes[:0] = [_UserProvided, _InTree, _UserWide]
 
 
-def kernel[F: Callable[..., Any]](function: F) -> F:
+def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function with numba: cached on disk, floating point as on paper.
 
     ``fastmath`` allows sums to be reordered and divisions to become products, but keeps
     infinities and NaN; the NumPy error model divides by zero without an exception.
     """
-    compiled: F = numba.njit(
+    return numba.njit(
         cache=True,
         fastmath={"reassoc", "contract", "arcp", "nsz"},
         error_model="numpy",
         inline="never",
     )(function)
-    return compiled

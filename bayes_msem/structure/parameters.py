@@ -59,18 +59,20 @@ class Blocks:
     Attributes
     ----------
     size
-        Number of variables of each block.
+        Number of variables of each block; negative for "direct" blocks, whose covariances are
+        parameters (or constants) themselves and need to be positive definite.
     sd_source
         For every variable of every block: position of its SD in x, or -1 - i for entry i of
         ``sd_constant``.
     sd_constant
-        Standard deviations that are fixed.
+        Standard deviations that are fixed, and fixed covariances of direct blocks.
     edge_count
         Number of edges of each block.
     edge_row, edge_column
         Position of the later and the earlier variable of each edge inside its block.
     edge_position
-        Position of the edge's parameter in x (and in theta).
+        Position of the edge's parameter in x (and in theta), or -1 - i for entry i of
+        ``sd_constant``.
     """
 
     size: IntArray
@@ -149,9 +151,7 @@ def build_parameters(table: ParameterTable, priors: dict[int, Prior]) -> Paramet
         groups=tuple(groups),
         position=position,
         transform=np.array(transform, dtype=np.int64),
-        blocks=flatten_blocks(
-            [b for b in blocks if b.pattern != "direct" and not varies(b, table)], table, position
-        ),
+        blocks=flatten_blocks([b for b in blocks if not varies(b, table)], table, position),
         rows=tuple(first[f] for f in order),
     )
 
@@ -225,7 +225,7 @@ def flatten_blocks(
     Parameters
     ----------
     blocks
-        Complete or chordal blocks.
+        The blocks.
     table
         The parameter table.
     position
@@ -253,9 +253,16 @@ def flatten_blocks(
                 sd_constant.append(float(np.sqrt(row.value)))
         edge_row += [place[later] for later, _ in block.edges]
         edge_column += [place[earlier] for _, earlier in block.edges]
-    edges = [place_of[row.key] for block in blocks for row in block.rows]
+    edges = []
+    for row in (row for block in blocks for row in block.rows):
+        if row.key in place_of:
+            edges.append(place_of[row.key])
+        else:
+            edges.append(-1 - len(sd_constant))
+            sd_constant.append(row.value)
+    sizes = [len(b.variables) * (-1 if b.pattern == "direct" else 1) for b in blocks]
     return Blocks(
-        size=np.array([len(b.variables) for b in blocks], dtype=np.int64),
+        size=np.array(sizes, dtype=np.int64),
         sd_source=np.array(sd_source, dtype=np.int64),
         sd_constant=np.array(sd_constant, dtype=np.float64),
         edge_count=np.array([len(b.edges) for b in blocks], dtype=np.int64),

@@ -56,14 +56,59 @@ def forward(
 
 
 @kernel
+def _check_direct(
+    x, n, first, edges, sd_source, sd_constant, edge_row, edge_column, edge_position, theta
+):
+    """Make the free parameters of a direct block NaN if it is not positive definite."""
+    block, sd = np.zeros((n, n)), np.empty(n)
+    _standard_deviations(x, n, first, sd_source, sd_constant, sd)
+    for i in range(n):
+        block[i, i] = sd[i] * sd[i]
+    for e in range(edges[0], edges[1]):
+        position = edge_position[e]
+        value = theta[position] if position >= 0 else sd_constant[-1 - position]
+        block[edge_row[e], edge_column[e]] = value
+    positive = True
+    for i in range(n):
+        for k in range(i + 1):
+            total = block[i, k]
+            for m in range(k):
+                total -= block[i, m] * block[k, m]
+            if i > k:
+                block[i, k] = total / block[k, k]
+            else:
+                positive = positive and total > 0.0
+                block[i, i] = np.sqrt(max(total, 1e-300))
+    if not positive:
+        for e in range(edges[0], edges[1]):
+            if edge_position[e] >= 0:
+                theta[edge_position[e]] = np.nan
+        for i in range(n):
+            if sd_source[first + i] >= 0:
+                theta[sd_source[first + i]] = np.nan
+
+
+@kernel
 def blocks_forward(
     x, size, sd_source, sd_constant, edge_count, edge_row, edge_column, edge_position, theta
 ):
-    """Fill the covariances of the blocks in ``theta``."""
+    """Fill the covariances of the blocks in ``theta``.
+
+    If a direct block is not positive definite its parameters become NaN, which the likelihood
+    turns into minus infinity.
+    """
     first, first_edge = 0, 0
     for block in range(len(size)):
-        n = size[block]
+        n = abs(size[block])
         edges = (first_edge, first_edge + edge_count[block])
+        if size[block] < 0:
+            _check_direct(
+                x, n, first, edges, sd_source, sd_constant, edge_row, edge_column, edge_position,
+                theta,
+            )  # fmt: skip
+            first += n
+            first_edge = edges[1]
+            continue
         chol, sd = np.empty((n, n)), np.empty(n)
         _cholesky_rows(x, n, edges, edge_row, edge_column, edge_position, chol)
         _standard_deviations(x, n, first, sd_source, sd_constant, sd)
@@ -112,8 +157,12 @@ def blocks_backward(
     """Add to ``d_x`` what the gradient of the blocks' covariances says."""
     first, first_edge = 0, 0
     for block in range(len(size)):
-        n = size[block]
+        n = abs(size[block])
         edges = (first_edge, first_edge + edge_count[block])
+        if size[block] < 0:
+            first += n
+            first_edge = edges[1]
+            continue
         chol, sd, d_chol = np.empty((n, n)), np.empty(n), np.zeros((n, n))
         _cholesky_rows(x, n, edges, edge_row, edge_column, edge_position, chol)
         _standard_deviations(x, n, first, sd_source, sd_constant, sd)

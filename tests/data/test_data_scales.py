@@ -37,7 +37,7 @@ def test_two_level_scales(frame, table, shift):
 def test_single_level_scales(frame, make_table):
     table = make_table({"y1": "within-only", "x1": "covariate"})
     result = scales(observe(frame, table, None))
-    assert result.mean == pytest.approx({"y1": frame.y1.mean()})
+    assert result.mean == pytest.approx({"y1": frame.y1.mean(), "x1": frame.x1.mean()})
     assert result.within == pytest.approx({"y1": frame.y1.std()})
     assert result.between == {}
     assert result.predictor == pytest.approx({"x1": frame.x1.std()})

@@ -1,0 +1,48 @@
+"""The caches of compiled kernels follow the sources of all kernels."""
+
+import numba
+import pytensor.tensor as pt
+from pytensor.link.numba.dispatch.basic import numba_funcify_default_op_cache_key
+
+from bayes_msem.likelihood.ops import ClusterLogLikelihood, MarginalLogLikelihood
+from bayes_msem.structure import kernel as module
+from bayes_msem.structure.implied import add_moments
+from bayes_msem.structure.kernel import KERNEL_VERSION, kernel
+
+
+def test_stamp_changes_with_any_kernel_source(tmp_path, monkeypatch):
+    for room in ("structure", "likelihood", "posterior"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "one.py").write_text("x = 1\n")
+    monkeypatch.setattr(module, "_PACKAGE", tmp_path)
+    before = module._stamp()
+    assert module._stamp() == before
+    (tmp_path / "likelihood" / "one.py").write_text("x = 2\n")
+    assert module._stamp() != before
+
+
+def test_numba_cache_of_kernels_uses_the_joint_stamp():
+    locator = add_moments._cache._impl._locator
+    assert locator.get_source_stamp() == module._STAMP
+
+
+def test_functions_of_others_are_left_to_numba():
+    assert module._InTree.from_function(None, numba.__file__) is None
+
+
+def test_pytensor_key_carries_the_stamp():
+    x, ints, floats, matrix = pt.dvector(), pt.lvector(), pt.dvector(), pt.dmatrix()
+    node = MarginalLogLikelihood().make_node(x, ints, floats, floats)
+    assert numba_funcify_default_op_cache_key(node.op, node=node)[1] == KERNEL_VERSION
+    cube = pt.dtensor3()
+    for part in ("data", "effects"):
+        node = ClusterLogLikelihood(part).make_node(x, matrix, ints, floats, floats, cube, matrix)
+        assert numba_funcify_default_op_cache_key(node.op, node=node)[1] == KERNEL_VERSION
+
+
+def test_kernels_divide_like_numpy():
+    @kernel
+    def ratio(a, b):
+        return a / b
+
+    assert ratio(1.0, 0.0) == float("inf")
