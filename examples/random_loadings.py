@@ -56,18 +56,18 @@ TRUTH: dict[console.Key, float] = {
 }
 
 
-def simulate(n_groups: int = 60, random_seed: int = 7) -> pd.DataFrame:
+def simulate(n_clusters: int = 60, random_seed: int = 7) -> pd.DataFrame:
     """Simulate 60 groups of 8 to 25 persons."""
     rng = np.random.default_rng(random_seed)
-    group = np.repeat(np.arange(n_groups), rng.integers(8, 26, n_groups))
+    group = np.repeat(np.arange(n_clusters), rng.integers(8, 26, n_clusters))
     n = len(group)
-    fb = rng.normal(0, FACTOR_B, n_groups)
-    fw = rng.normal(0, 1, n) * np.exp(rng.normal(0, SPREAD, n_groups))[group]
+    fb = rng.normal(0, FACTOR_B, n_clusters)
+    fw = rng.normal(0, 1, n) * np.exp(rng.normal(0, SPREAD, n_clusters))[group]
     columns: dict[str, np.ndarray] = {"group": group}
     for k, item in enumerate(ITEMS):
         mean, sd = LOADINGS.get(f"l{k + 1}", (1.0, 0.0))
-        loading = rng.normal(mean, sd, n_groups)
-        intercept = 3 + mean * fb + rng.normal(0, BIAS[item], n_groups)
+        loading = rng.normal(mean, sd, n_clusters)
+        intercept = 3 + mean * fb + rng.normal(0, BIAS[item], n_clusters)
         columns[item] = intercept[group] + loading[group] * fw + rng.normal(0, RESIDUAL, n)
     return pd.DataFrame(columns)
 

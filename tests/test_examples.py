@@ -77,7 +77,7 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
     "random_covariance": (
         25,
         ["covariance_correlations.png", "covariance_forest.png"],
-        ["(103 covariances fixed at 0 are left out here.)", "r ~ 1 0.500", "inside the interval:"],
+        ["(104 covariances fixed at 0 are left out here.)", "r ~ 1 0.500", "inside the interval:"],
     ),
 }
 

@@ -1,11 +1,13 @@
-"""The likelihood inside JAX, for the samplers that need it (numpyro, blackjax).
+"""The likelihoods inside JAX, for the samplers that need it (numpyro, blackjax).
 
-The kernel stays the compiled one on the host: JAX calls it back. Importing this module registers
-the translation; it needs JAX, which is not a dependency of the package.
+The kernels stay the compiled ones on the host: JAX calls them back, and takes their gradients from
+the further outputs. Importing this module registers the translation; it needs JAX, which is not a
+dependency of the package.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,36 +15,43 @@ import numpy as np
 from pytensor.link.jax.dispatch.basic import jax_funcify
 
 from bayes_msem.likelihood.marginal import sampler_value_and_gradient
-from bayes_msem.likelihood.ops import MarginalLogLikelihood
+from bayes_msem.likelihood.ops import ClusterLogLikelihood, MarginalLogLikelihood, cluster_kernel
 
 
-def _call_kernel(*inputs: Any) -> tuple[Any, Any]:
-    arrays = [np.ascontiguousarray(v) for v in inputs]
-    value, gradient = sampler_value_and_gradient(*arrays)
-    return np.asarray(value), gradient
+def _callback(kernel: Callable[..., Any], n_differentiated: int) -> Any:
+    """Wrap a kernel that returns a value and its gradients with respect to its first inputs."""
 
+    def host(*inputs: Any) -> tuple[Any, ...]:
+        value, *gradients = kernel(*(np.ascontiguousarray(v) for v in inputs))
+        return (np.asarray(value), *gradients)
 
-@jax.custom_vjp
-def _log_likelihood(x: Any, ints: Any, floats: Any, statistics: Any) -> tuple[Any, Any]:
-    shapes = (jax.ShapeDtypeStruct((), "float64"), jax.ShapeDtypeStruct(x.shape, "float64"))
-    result: tuple[Any, Any] = jax.pure_callback(
-        _call_kernel, shapes, x, ints, floats, statistics, vmap_method="sequential"
-    )
-    return result
+    @jax.custom_vjp
+    def call(*inputs: Any) -> tuple[Any, ...]:
+        shapes = [jax.ShapeDtypeStruct((), "float64")]
+        shapes += [jax.ShapeDtypeStruct(v.shape, "float64") for v in inputs[:n_differentiated]]
+        result: tuple[Any, ...] = jax.pure_callback(
+            host, tuple(shapes), *inputs, vmap_method="sequential"
+        )
+        return result
 
+    def forward(*inputs: Any) -> tuple[tuple[Any, ...], tuple[Any, int]]:
+        outputs = call(*inputs)
+        return outputs, (outputs[1:], len(inputs))
 
-def _forward(*inputs: Any) -> tuple[tuple[Any, Any], Any]:
-    value, gradient = _log_likelihood(*inputs)
-    return (value, gradient), gradient
+    def backward(saved: tuple[Any, int], cotangents: tuple[Any, ...]) -> tuple[Any, ...]:
+        gradients, n_inputs = saved
+        rest = [None] * (n_inputs - n_differentiated)
+        return (*(cotangents[0] * gradient for gradient in gradients), *rest)
 
-
-def _backward(gradient: Any, cotangents: tuple[Any, Any]) -> tuple[Any, None, None, None]:
-    return cotangents[0] * gradient, None, None, None
-
-
-_log_likelihood.defvjp(_forward, _backward)
+    call.defvjp(forward, backward)
+    return call
 
 
 @jax_funcify.register(MarginalLogLikelihood)
 def _jax_marginal_log_likelihood(op: MarginalLogLikelihood, **_: Any) -> Any:
-    return _log_likelihood
+    return _callback(sampler_value_and_gradient, 1)
+
+
+@jax_funcify.register(ClusterLogLikelihood)
+def _jax_cluster_log_likelihood(op: ClusterLogLikelihood, **_: Any) -> Any:
+    return _callback(cluster_kernel(op.part), 2)

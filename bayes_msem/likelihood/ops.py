@@ -119,8 +119,7 @@ class ClusterLogLikelihood(Op):
     def perform(self, node: Apply[Any], inputs: list[Any], output_storage: list[list[Any]]) -> None:
         """Call the kernel."""
         arrays = [np.ascontiguousarray(v) for v in inputs]
-        kernel = _data_kernel if self.part == "data" else coordinate_density
-        value, d_x, d_t = kernel(*arrays)
+        value, d_x, d_t = cluster_kernel(self.part)(*arrays)
         output_storage[0][0] = np.asarray(value)
         output_storage[1][0] = d_x
         output_storage[2][0] = d_t
@@ -146,9 +145,14 @@ def _data_kernel(x, t, ints, floats, statistics, information, linear):
     return cluster_value_and_gradient(x, t, ints, floats, statistics)
 
 
+def cluster_kernel(part: Literal["data", "effects"]) -> Any:
+    """Return the kernel behind one part of :class:`ClusterLogLikelihood`."""
+    return _data_kernel if part == "data" else coordinate_density
+
+
 @register_funcify_default_op_cache_key(ClusterLogLikelihood)
 def _numba_cluster_log_likelihood(op: ClusterLogLikelihood, node: Apply[Any], **_: Any) -> Any:
-    call = _data_kernel if op.part == "data" else coordinate_density
+    call = cluster_kernel(op.part)
 
     @numba_njit
     def cluster_log_likelihood(x, t, ints, floats, statistics, information, linear):

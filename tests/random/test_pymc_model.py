@@ -118,7 +118,7 @@ def test_names_and_dimensions() -> None:
 
 @cache
 def prior_draws() -> xr.DataTree:
-    tree: xr.DataTree = pm.sample_prior_predictive(200, model=pymc_model(), random_seed=81)
+    tree: xr.DataTree = pm.sample_prior_predictive(100, model=pymc_model(), random_seed=81)
     return tree
 
 
@@ -131,7 +131,7 @@ def prior_parameters() -> tuple[Array, Array]:
 
 
 def test_prior_draws_of_effects_have_their_distribution() -> None:
-    """Effects from drawn coordinates, standardised by the oracle: 2000 of each, N(0, I).
+    """Effects from drawn coordinates, standardised by the oracle: 1000 of each, N(0, I).
 
     Standard errors: 1 / sqrt(n) of means and correlations, sqrt(2 / n) of variances.
     """
@@ -147,7 +147,7 @@ def test_prior_draws_of_effects_have_their_distribution() -> None:
             standardised.append(np.linalg.solve(np.linalg.cholesky(covariance), b[j] - mean))
     s = np.array(standardised)
     n = len(s)
-    assert n == 2000
+    assert n == 1000
     assert np.abs(s.mean(axis=0)).max() < 4 / np.sqrt(n)
     assert np.abs(s.var(axis=0) - 1).max() < 4 * np.sqrt(2 / n)
     assert abs(np.corrcoef(s.T)[0, 1]) < 4 / np.sqrt(n)
