@@ -14,6 +14,7 @@ latent variable can be written non-centred (standard normal, then scaled) or cen
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -135,7 +136,7 @@ def hand_written_loadings_model(
     y, x = frame[list(INDICATORS)].to_numpy(), frame["x"].to_numpy()
     ids, cluster = np.unique(frame["cluster"], return_inverse=True)
 
-    def latent(name: str, mean: pt.TensorLike, sd: pt.TensorLike, shape: tuple[int, ...]):  # noqa: ANN202
+    def latent(name: str, mean: Any, sd: Any, shape: tuple[int, ...]) -> Any:
         if name in centred:
             return pm.Normal(name, mean, sd, shape=shape)
         return mean + sd * pm.Normal(f"{name}_z", shape=shape)

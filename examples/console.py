@@ -43,7 +43,8 @@ def show_model(model: bm.Model) -> None:
     """Print a model without the covariances that the text fixes at 0."""
     lines = str(model).splitlines()
     shown = [line for line in lines if not re.search(r" ~~ \S+ +0 +0$", line)]
-    print("\n".join(shown))
+    text = "\n".join(shown)
+    print(re.sub(r"\n    Covariances [^\n]*(?=\n    \S)", "", text))  # a heading without rows
     if len(shown) < len(lines):
         print(f"\n({len(lines) - len(shown)} covariances fixed at 0 are left out here.)")
 

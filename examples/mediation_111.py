@@ -18,7 +18,7 @@ from it, and b_j is the slope of y on the deviation. Had m been left out of leve
 have no random intercept at all; were it used as it is, with differences between clusters left in,
 b_j would blend the slope within (here 0.5) with the one between (0.8). The observed cluster mean
 would not do either: it carries the sampling error of its cluster. x needs no centring, because it
-is assigned at random to half of every cluster: its cluster means are all 0.
+is assigned at random to half of every cluster (-1 and 1): its cluster means are all 0.
 
 The data are simulated. Run it with ``python examples/mediation_111.py``.
 """
@@ -79,7 +79,7 @@ def simulate(n_clusters: int = 100, size: int = 20, random_seed: int = 6) -> pd.
     a, b, c = slopes[cluster].T
     mean_m = rng.normal(0, 0.7, n_clusters)
     mean_y = BETWEEN_SLOPE * mean_m + rng.normal(0, 0.5, n_clusters)
-    x = np.tile([-0.5, 0.5], n_clusters * size // 2)
+    x = np.tile([-1.0, 1.0], n_clusters * size // 2)
     m_within = a * x + rng.normal(size=len(x))
     y_within = b * m_within + c * x + rng.normal(size=len(x))
     return pd.DataFrame(
