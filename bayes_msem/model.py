@@ -157,10 +157,9 @@ class Model:
     def pymc_model(self) -> pm.Model:
         """The model as a :class:`pymc.Model`, ready for any PyMC tool.
 
-        Raises
-        ------
-        NotSupportedError
-            The model declares random coefficients that this version cannot fit.
+        One random variable per level, kind of coefficient and prior family, with the table rows as
+        coordinates; the observed variable ``y``; and ``effect_coordinates`` if some random
+        coefficients are sampled.
         """
         return build_pymc_model(self.blueprint)
 
@@ -296,7 +295,7 @@ class Model:
         Raises
         ------
         NotSupportedError
-            The model declares random coefficients that this version cannot fit.
+            The sampler needs packages that are not installed.
         SpecificationError
             Unknown sampler.
 
