@@ -333,11 +333,9 @@ class Model:
 
     def __str__(self) -> str:
         """Return roles, parameter table with priors, plan, and a summary of the data."""
-        try:
-            plan = str(self.plan)
-        except NotSupportedError as error:
-            plan = f"Plan: {error}"
-        return describe_model(self._table, self.parameter_table, self._observed, plan, self._notes)
+        return describe_model(
+            self._table, self.parameter_table, self._observed, str(self.plan), self._notes
+        )
 
     __repr__ = __str__
 

@@ -56,9 +56,8 @@ BY_HAND: dict[str, tuple[str, ...]] = {
     "centred scores, intercepts": ("scores", "intercepts"),
     "all centred": ("scores", "intercepts", "loadings", "slopes"),
 }
-SMALL_BEST = ("non-centred", "centred scores")
-LARGE_BEST = ("centred intercepts, loadings, slopes", "all centred")
-LARGE_BUDGET = {"draws": 300, "tune": 300, "chains": 2}
+SMALL_BEST = ("non-centred", "centred intercepts")
+LARGE_BEST = ("centred intercepts, loadings, slopes",)
 CALLS, BATCHES = 200, 40
 
 HEADER = ["model", "seed", "CPU s", "min ESS", "of", "ESS / CPU s", "steps", "R-hat", "div."]

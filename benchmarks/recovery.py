@@ -8,6 +8,10 @@ are made from that file.
     python benchmarks/recovery.py --minutes 20    # go on where the results end, then stop
     python benchmarks/recovery.py --tables        # only write the tables into the page
 
+Compiling the density takes much longer than sampling these small models, and every data set would
+need it again. So ``Model.fit`` runs here with the package's NumPy version of the same density
+(:mod:`bayes_msem.build.density`), which the tests compare with that of PyMC.
+
 Where ``Case.draw`` is given, data come from NumPy code here, which shares nothing with the package
 and knows the effects of every cluster. Else they come from ``Model.simulate``.
 """
@@ -22,13 +26,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+import nutpie
 import pandas as pd
+from nutpie.compiled_pyfunc import PyFuncModel, from_pyfunc
 from numpy.typing import NDArray
 from scipy import stats
 
 import bayes_msem as bm
+from bayes_msem.build.density import log_posterior, support
+from bayes_msem.build.pymc_model import COORDINATES
 
 RESULTS = Path(__file__).with_name("recovery_results.csv")
 PAGE = Path(__file__).parents[1] / "docs" / "recovery.md"
@@ -283,6 +293,53 @@ def simulate(case: Case, seed: int) -> tuple[pd.DataFrame, Array | None]:
     return case.draw(np.random.default_rng(seed), case.cluster_sizes, case.truth)
 
 
+@dataclass(frozen=True)
+class _Uncompiled(PyFuncModel):
+    """A density in Python that takes its starting points as compiled PyMC models do."""
+
+    initial_point_func: Callable[[int | None], Array] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_make_initial_points", self.initial_point_func)
+
+
+def uncompiled(model: bm.Model) -> PyFuncModel:
+    """Return what ``nutpie.compile_pymc_model`` returns, without compiling."""
+    blueprint = model.blueprint
+    bounds, n = support(blueprint), blueprint.parameters.n
+    groups = blueprint.parameters.groups
+    splits = np.cumsum([len(group.free) for group in groups])[:-1]
+    names = [group.name for group in groups]
+    shapes: list[tuple[int, ...]] = [(len(group.free),) for group in groups]
+    if blueprint.n_sampled:
+        names.append(COORDINATES)
+        shapes.append((blueprint.observed.n_clusters, blueprint.n_sampled))
+
+    def density(u: Array) -> tuple[float, Array]:
+        return log_posterior(blueprint, bounds, u, jacobian=True)
+
+    def expand(u: Array) -> dict[str, Array]:
+        parts = [*np.split(bounds.to_constrained(u[:n])[0], splits), u[n:]]
+        return {k: v.reshape(shape) for k, v, shape in zip(names, parts, shapes, strict=False)}
+
+    dimension = n + blueprint.observed.n_clusters * blueprint.n_sampled
+    made = from_pyfunc(
+        dimension,
+        lambda: density,
+        lambda *_: expand,
+        [np.dtype(np.float64)] * len(names),
+        shapes,
+        names,
+    )
+    return _Uncompiled(**{name: getattr(made, name) for name in made.__dataclass_fields__})
+
+
+def fit(model: bm.Model, **options: Any) -> bm.Fit:
+    """Do ``model.fit`` without compiling."""
+    with patch.object(nutpie, "compile_pymc_model", lambda _: uncompiled(model)):
+        return model.fit(progress=False, **options)
+
+
 def replicate(case: Case, replication: int) -> pd.DataFrame:
     """Simulate and fit one data set.
 
@@ -307,23 +364,18 @@ def replicate(case: Case, replication: int) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.MsemWarning)  # counted below
         model = bm.Model(case.text, data=frame, cluster="cluster")
-        fit = model.fit(
-            draws=DRAWS,
-            tune=TUNE,
-            chains=CHAINS,
-            cores=1,
-            random_seed=int(seeds[1]),
-            progress=False,
+        fitted = fit(
+            model, draws=DRAWS, tune=TUNE, chains=CHAINS, cores=1, random_seed=int(seeds[1])
         )
-    table = fit.summary(ci=LEVEL)
+    table = fitted.summary(ci=LEVEL)
     lines = list(_row_lines(pd.DataFrame(table[table["r_hat"].notna()]), case.truth))
     if effects is not None:
-        lines += _effect_lines(fit.cluster_effects(ci=LEVEL), case.effects, effects)
+        lines += _effect_lines(fitted.cluster_effects(ci=LEVEL), case.effects, effects)
     result = pd.DataFrame(lines)
     result.insert(0, "case", case.name)
     result.insert(1, "replication", replication)
     return result.assign(
-        r_hat=round(float(table["r_hat"].max()), 4), divergences=fit.convergence.divergences
+        r_hat=round(float(table["r_hat"].max()), 4), divergences=fitted.convergence.divergences
     )
 
 
