@@ -174,8 +174,9 @@ class Fit:
         EstimateTable
             One row per effect and cluster with columns effect, cluster, size (rows in the
             cluster), mean, sd, lower, upper and shrinkage. Effects are total coefficients: fixed
-            part plus the cluster's deviation. Shrinkage is 1 - Var(effect | data) / Var(effect):
-            1 if a cluster's own data determine its effect, 0 if it is pooled completely.
+            part plus the cluster's deviation. Shrinkage is 1 - Var(deviation | data) /
+            Var(deviation): 1 if a cluster's own data determine its effect, 0 if it is pooled
+            completely.
 
         Raises
         ------

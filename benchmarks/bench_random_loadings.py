@@ -5,14 +5,14 @@ loadings, and a random slope of the factor on a covariate. Parts, chosen on the 
 
 seeds     ten seeds of the sampler on one data set, 8 to 25 rows per cluster;
 hand      the same model by hand in PyMC with the same priors, three seeds of both;
-large     the same with 140 to 160 rows per cluster, and fewer draws by hand;
+large     the same with 140 to 160 rows per cluster;
 gradient  microseconds of CPU per cluster for one likelihood and gradient (kernel), and for one
           log density and gradient as nutpie calls it, also with fixed loadings.
 
-4 chains of 1000 draws after 1000 and nutpie's defaults unless the table says otherwise. The minimum
-of the bulk ESS is taken over the 21 parameters that both models sample; only ``nutpie.sample`` is
-timed. The last column of a comparison has the largest difference of two posterior means, in
-posterior standard deviations, as a check that both sample one posterior.
+4 chains of 1000 draws after 1000, nutpie's defaults on both sides. The minimum of the bulk ESS is
+taken over the 21 parameters that both models sample; only ``nutpie.sample`` is timed. The last
+column of a comparison has the largest difference of two posterior means, in posterior standard
+deviations, as a check that both sample one posterior.
 """
 
 from __future__ import annotations
@@ -134,7 +134,6 @@ def compare(
     versions: Sequence[str],
     seeds: Sequence[int],
     target: float,
-    hand_options: dict[str, int],
 ) -> None:
     """Sample bayes_msem and versions by hand with every seed; print runs and ratios."""
     model, names = random_loadings_model(frame), list(FAMILIES)
@@ -149,7 +148,7 @@ def compare(
     for seed in seeds:
         runs["bayes_msem", seed] = sample(ours, names, seed=seed)
         for label, compiled in hand.items():
-            runs[label, seed] = sample(compiled, names, seed=seed, **hand_options)
+            runs[label, seed] = sample(compiled, names, seed=seed)
     print_table(HEADER, [row(label, seed, run) for (label, seed), run in runs.items()])
     print("steps: leapfrog steps per draw; R-hat: the largest\n")
     rows = []
@@ -216,13 +215,13 @@ def main() -> None:
     print(machine())
     if "seeds" in chosen:
         measure_seeds()
+    seeds = HAND_SEEDS[:1] if arguments.all_by_hand else HAND_SEEDS
     if "hand" in chosen:
         versions = tuple(BY_HAND) if arguments.all_by_hand else SMALL_BEST
-        seeds = HAND_SEEDS[:1] if arguments.all_by_hand else HAND_SEEDS
-        compare(simulated_loadings_frame(SMALL), versions, seeds, SMALL_TARGET, {})
+        compare(simulated_loadings_frame(SMALL), versions, seeds, SMALL_TARGET)
     if "large" in chosen:
-        frame = simulated_loadings_frame(LARGE)
-        compare(frame, LARGE_BEST, HAND_SEEDS[:1], LARGE_TARGET, LARGE_BUDGET)
+        versions = tuple(BY_HAND) if arguments.all_by_hand else LARGE_BEST
+        compare(simulated_loadings_frame(LARGE), versions, seeds, LARGE_TARGET)
     if "gradient" in chosen:
         measure_gradient()
 

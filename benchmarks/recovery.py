@@ -1,4 +1,4 @@
-"""Parameter recovery: do 95% intervals cover the values that made the data?
+"""Parameter recovery: how often 95% intervals hold the values that made the data.
 
 For every kind of random effect alone, and for a factor model in which everything varies, data sets
 are simulated from known values (with new cluster effects each time) and fitted with the default
@@ -32,8 +32,8 @@ from unittest.mock import patch
 import numpy as np
 import nutpie
 import pandas as pd
-from nutpie.compiled_pyfunc import PyFuncModel, from_pyfunc
 from numpy.typing import NDArray
+from nutpie.compiled_pyfunc import PyFuncModel, from_pyfunc
 from scipy import stats
 
 import bayes_msem as bm
@@ -190,7 +190,7 @@ level: between
         | values("~~", {name: sd**2 for name, sd in sds.items()} | dict.fromkeys(items, 0.16)),
         n_clusters=50,
         sizes=(15, 25),
-        replications=12,
+        replications=9,
     )
 
 
@@ -330,6 +330,11 @@ def uncompiled(model: bm.Model) -> PyFuncModel:
         [np.dtype(np.float64)] * len(names),
         shapes,
         names,
+        coords={
+            "cluster_id": pd.Index([str(c) for c in blueprint.observed.cluster_ids]),
+            "sampled_effect": pd.RangeIndex(blueprint.n_sampled),
+        },
+        dims={COORDINATES: ("cluster_id", "sampled_effect")},
     )
     return _Uncompiled(**{name: getattr(made, name) for name in made.__dataclass_fields__})
 
@@ -401,28 +406,207 @@ def _effect_lines(
 
 
 def run(minutes: float, path: Path = RESULTS) -> None:
-    """Add replications to the results, case by case in turn, until the CPU time is spent."""
+    """Add replications to the results, all cases in turn, until the CPU time is spent."""
     done = set()
     if path.exists():
         results = read(path)
         done = set(zip(results["case"], results["replication"], strict=True))
+    turns = [(case, replication) for case in CASES for replication in range(case.replications)]
+    turns.sort(key=lambda turn: (turn[1] + 1) / turn[0].replications)
     start = time.process_time()
-    for replication in range(max(case.replications for case in CASES)):
-        for case in CASES:
-            if replication >= case.replications or (case.name, replication) in done:
-                continue
-            if time.process_time() - start > 60 * minutes:
-                return
-            before = time.process_time()
-            result = replicate(case, replication)
-            result.to_csv(path, mode="a", header=not path.exists(), index=False)
-            print(
-                f"{case.name} {replication}: {time.process_time() - before:.1f} CPU s, "
-                f"{result['inside'].sum()} of {result['of'].sum()}, R-hat {result['r_hat'][0]}",
-                flush=True,
-            )
+    for case, replication in turns:
+        if (case.name, replication) in done:
+            continue
+        if time.process_time() - start > 60 * minutes:
+            return
+        before = time.process_time()
+        result = replicate(case, replication)
+        result.to_csv(path, mode="a", header=not path.exists(), index=False)
+        print(
+            f"{case.name} {replication}: {time.process_time() - before:.1f} CPU s, "
+            f"{result['inside'].sum()} of {result['of'].sum()}, R-hat {result['r_hat'][0]}",
+            flush=True,
+        )
 
 
 def read(path: Path = RESULTS) -> pd.DataFrame:
     """Read the results."""
     return pd.read_csv(path)
+
+
+# Tables ---------------------------------------------------------------------------------------
+
+GROUPS = {
+    "all": "all rows",
+    "within": "level within",
+    "coefficients": "level 2: means, slopes, loadings",
+    "covariances": "level 2: variances, covariances",
+    "effects": "cluster effects",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Share of intervals that hold the truth, and where it lies if 95% is right.
+
+    Attributes
+    ----------
+    share
+        Of all intervals of all fits.
+    expected
+        Limits of the share in 95% of studies like this one, were the true coverage 95%: quantiles
+        of a binomial distribution. Its number of trials is that of the intervals, divided by the
+        design effect (the variance of the share over fits, relative to independent intervals; at
+        least 1), because intervals of one fit are not independent.
+    """
+
+    share: float
+    expected: tuple[float, float]
+
+    def __str__(self) -> str:
+        """Return ``94 (91-98)``, in percent."""
+        low, high = self.expected
+        return f"{100 * self.share:.1f} ({100 * low:.0f}–{100 * high:.0f})"
+
+
+def coverage(results: pd.DataFrame, mass: float = 0.95) -> Coverage | None:
+    """Coverage of some lines of the results of one case; None if there are none.
+
+    Parameters
+    ----------
+    results
+        Lines to pool.
+    mass
+        Share of studies within the limits.
+    """
+    if results.empty:
+        return None
+    by_fit = results.groupby("replication")[["inside", "of"]].sum()
+    n = int(by_fit["of"].sum())
+    share = float(by_fit["inside"].sum() / n)
+    # variance between fits: around the share itself, so that bad coverage cannot excuse itself
+    design_effect = 1.0
+    if len(by_fit) > 1 and 0 < share < 1:
+        variance = len(by_fit) * float((by_fit["inside"] - share * by_fit["of"]).var())
+        design_effect = variance / (n * share * (1 - share))
+    trials = max(round(n / max(design_effect, 1.0)), len(by_fit))
+    low, high = stats.binom.interval(mass, trials, LEVEL)
+    return Coverage(share, (low / trials, high / trials))
+
+
+def group_of(row: str) -> str:
+    """Return the group that a row is pooled in."""
+    level, _, text = row.partition(": ")
+    if level == "between":
+        return "covariances" if " ~~ " in text else "coefficients"
+    return level
+
+
+def select(results: pd.DataFrame, case: str, group: str) -> pd.DataFrame:
+    """Lines of one case and one of ``GROUPS``; "all" is every table row."""
+    lines = results[results["case"] == case]
+    groups = lines["row"].map(group_of)
+    return lines[groups != "effects"] if group == "all" else lines[groups == group]
+
+
+def case_table(results: pd.DataFrame) -> str:
+    """Coverage and sampling diagnostics of every case."""
+    head = ["varies over clusters", "data sets", *GROUPS.values()]
+    head += ["divergent transitions", f"R-hat > {R_HAT_LIMIT}"]
+    rows = []
+    for case in CASES:
+        fits = results[results["case"] == case.name].groupby("replication").first()
+        cells = [coverage(select(results, case.name, group)) for group in GROUPS]
+        rows.append(
+            [
+                case.name,
+                str(len(fits)),
+                *("" if cell is None else str(cell) for cell in cells),
+                str(fits["divergences"].sum()),
+                f"{(fits['r_hat'] > R_HAT_LIMIT).sum()} of {len(fits)}",
+            ]
+        )
+    return _markdown(head, rows)
+
+
+def row_table(results: pd.DataFrame, case: Case) -> str:
+    """Truth, estimates and coverage of every row of one case."""
+    head = ["row", "truth", "mean of means", "bias / SD", "SD of means", "mean SD", "coverage"]
+    lines = select(results, case.name, "all")
+    rows = []
+    for name, of_row in lines.groupby("row", sort=False):
+        mean, sd, truth = of_row["mean"], of_row["sd"].mean(), of_row["truth"].iloc[0]
+        numbers = [mean.mean(), (mean.mean() - truth) / sd, mean.std(), sd]
+        inside = f"{of_row['inside'].sum()} of {len(of_row)}"
+        formats = [f"{number:.{2 if i == 1 else 3}f}" for i, number in enumerate(numbers)]
+        rows.append([f"`{name}`", f"{truth:.4g}", *formats, inside])
+    return _markdown(head, rows)
+
+
+def outlying_rows(results: pd.DataFrame) -> str:
+    """How many rows of all cases have a coverage outside the binomial limits of single rows."""
+    rows = results[results["row"].map(group_of) != "effects"]
+    counts = rows.groupby(["case", "row"], sort=False)["inside"].agg(["sum", "size"])
+    low = stats.binom.ppf(0.025, counts["size"], LEVEL)
+    outside = counts["sum"] < low
+    expected = stats.binom.cdf(low - 1, counts["size"], LEVEL).sum()
+    return (
+        f"Of {len(counts)} rows, {outside.sum()} are covered less often than the lower 2.5% "
+        f"binomial limit for a single row allows; {expected:.1f} would be by chance alone."
+    )
+
+
+def designs() -> str:
+    """Clusters and model of every case."""
+    parts = []
+    for case in CASES:
+        low, high = case.sizes
+        text = "\n".join(line for line in case.text.strip().splitlines() if "0*" not in line)
+        parts.append(
+            f"**{case.name}**: {case.title}; {case.n_clusters} clusters of {low} to {high}.\n\n"
+            f"<!-- model text -->\n```text\n{text}\n```"
+        )
+    return "\n\n".join(parts)
+
+
+def tables(results: pd.DataFrame) -> dict[str, str]:
+    """Return what stands between the marks of the page, by name of the mark."""
+    rows = [f"### {case.name}\n\n{row_table(results, case)}" for case in CASES]
+    return {
+        "coverage": case_table(results),
+        "outlying": outlying_rows(results),
+        "rows": "\n\n".join(rows),
+        "designs": designs(),
+    }
+
+
+def with_tables(page: str, results: pd.DataFrame) -> str:
+    """Replace the tables of a page, each between ``<!-- begin: name -->`` and ``end``."""
+    for name, table in tables(results).items():
+        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+        before, _, rest = page.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"the page has no {begin} ... {end}")
+        page = f"{before}{begin}\n\n{table}\n\n{end}{after}"
+    return page
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the study, or only write its tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=20.0, help="CPU minutes to spend")
+    parser.add_argument("--tables", action="store_true", help="write the tables and stop")
+    options = parser.parse_args(arguments)
+    if not options.tables:
+        run(options.minutes)
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

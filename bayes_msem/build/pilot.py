@@ -18,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
+from threadpoolctl import threadpool_limits
 
 from bayes_msem.build.blueprint import Blueprint, with_information
 from bayes_msem.build.density import log_posterior, prior_scales, starting_point, support
@@ -63,22 +64,44 @@ def pilot_mode(blueprint: Blueprint) -> tuple[FloatArray, FloatArray]:
     spread = np.isfinite(bounds.lower) | np.isfinite(bounds.upper)
     scale = np.ones(len(start))
     scale[:n] = np.where(spread, 1.0, prior_scales(blueprint))
+    moving = np.ones(len(start))
+    moving[:n] = ~_noise_of_cluster_outcomes(blueprint)
 
     def objective(v: FloatArray) -> tuple[float, FloatArray]:
         value, gradient = log_posterior(blueprint, bounds, v * scale, jacobian=True)
         if not np.isfinite(value):
             return 1e300, np.zeros_like(v)
-        return -value, -gradient * scale
+        return -value, -gradient * scale * moving
 
-    result = optimize.minimize(
-        objective,
-        start / scale,
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 500, "maxcor": 20},
-    )
+    # vectors this short gain nothing from BLAS threads, which would spin beside the other chains
+    with threadpool_limits(limits=1, user_api="blas"):
+        result = optimize.minimize(
+            objective,
+            start / scale,
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 500, "maxcor": 20},
+        )
     u = result.x * scale
     return bounds.to_constrained(u[:n])[0], u[n:].reshape(shape)
+
+
+def _noise_of_cluster_outcomes(blueprint: Blueprint) -> NDArray[np.bool_]:
+    """Which parameters are (co)variances of cluster-level outcomes.
+
+    They stay at their starting values in the pilot. The joint mode would not exist otherwise: the
+    effects, one set per cluster, can fit an outcome with one value per cluster without error, so
+    its residual variance would go to zero, and the information about the effects to infinity.
+    """
+    outcomes = set(blueprint.observed.z_names)
+    return np.array(
+        [
+            row.level == "between"
+            and row.kind in ("variance", "covariance")
+            and not outcomes.isdisjoint((row.lhs, row.rhs))
+            for row in blueprint.parameters.rows
+        ]
+    )
 
 
 def _curvature(

@@ -21,17 +21,31 @@ L is never inverted, so standard deviations may come arbitrarily close to zero.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numba.extending import register_jitable
 
 from bayes_msem.likelihood.cluster_program import SIZES
+from bayes_msem.likelihood.cluster_statistics import lane_statistics
 from bayes_msem.likelihood.clusters import (
+    add_clusters,
     between_gradient,
     between_moments,
-    cluster_value_and_gradient,
-    unpack_statistics,
 )
 from bayes_msem.likelihood.packing import integers
 from bayes_msem.structure.kernel import kernel
+from bayes_msem.structure.lanes import (
+    LANES,
+    across,
+    as_lanes,
+    fill_empty_lanes,
+    from_lanes,
+    in_lanes,
+    lanes_matrix,
+    lanes_vector,
+    room,
+)
 
 HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
 
@@ -47,7 +61,7 @@ def cholesky(matrix, n):
             if i == k:
                 if not total > 0.0:
                     return False
-                matrix[i, i] = np.sqrt(total)
+                matrix[i, i] = math.sqrt(total)
             else:
                 matrix[i, k] = total / matrix[k, k]
         for k in range(i + 1, n):
@@ -61,7 +75,8 @@ def cholesky_back(chol, n, d_chol):
 
     With P = lower triangle of L' dL (diagonal halved), dA = L^-T P L^-1, symmetrised.
     """
-    p = np.zeros((n, n))
+    p = room(chol, n, n)
+    p[:, :] = 0.0
     for i in range(n):
         for k in range(i + 1):
             total = 0.0
@@ -88,11 +103,11 @@ def cholesky_back(chol, n, d_chol):
 
 
 @kernel
-def _means(c_b, first, n, w, j, mu):
+def _means(c_b, first, n, w, mu):
     for i in range(n):
         total = 0.0
-        for d in range(w.shape[1]):
-            total += c_b[d, first + i] * w[j, d]
+        for d in range(len(w)):
+            total += c_b[d, first + i] * w[d]
         mu[i] = total
 
 
@@ -201,65 +216,110 @@ def _cluster_backward(
 
 
 @kernel
-def _pull_back(x, t, ints, floats, statistics, information, linear, d_b, weight):
-    """Effects and density of their coordinates, with gradients.
-
-    Returns
-    -------
-    tuple
-        b (J x n_b); log p(t | theta); the gradients of ``sum(d_b * b) + weight * log p(t)`` with
-        respect to x and t.
-    """
-    sizes = integers(ints, SIZES)
-    n_theta, n = sizes[3], sizes[8]
-    first = sizes[5] + sizes[7]
-    w = unpack_statistics(ints, statistics)[5]
-    n_clusters = t.shape[0]
-    b, d_t, d_x = np.zeros_like(t), np.zeros_like(t), np.zeros(n_theta)
-    values, omega, c_b, t_b, a_b, inverse_b = between_moments(x, ints, floats)
-    root = np.empty((n, n))
+def _root(omega, first, n, root):
+    """Fill the Cholesky factor of the effects' covariance matrix; return whether there is one."""
     for i in range(n):
         for k in range(n):
             root[i, k] = omega[first + i, first + k]
-    if not cholesky(root, n):
-        return b, -np.inf, d_x, d_t
-    chol, lam_l, d_root = np.empty((n, n)), np.empty((n, n)), np.zeros((n, n))
-    mu, delta, s, d_s, d_mu = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    scratch = np.empty((3, max(n, 2), max(n, 2)))
-    d_omega, d_c_b = np.zeros_like(omega), np.zeros_like(c_b)
-    total = 0.0
-    for j in range(n_clusters):
-        _means(c_b, first, n, w, j, mu)
+    return cholesky(root, n)
+
+
+@register_jitable
+def _in_lanes(t, ints, statistics, information, linear):
+    """Return t, w, information and linear as lanes, with zeros where there is no cluster."""
+    n_clusters, n = t.shape
+    flat = in_lanes(np.ascontiguousarray(information).reshape((n_clusters, n * n)))
+    w = lane_statistics(ints, statistics)[6]
+    return in_lanes(t), w, flat.reshape((len(flat), n, n)), in_lanes(linear)
+
+
+@register_jitable
+def _workspace(n_batches, n):
+    """Return arrays for C, Lambda L, mu, delta, s and b of all clusters."""
+    return (
+        as_lanes(np.empty((n_batches, n, n, LANES))),
+        as_lanes(np.empty((n_batches, n, n, LANES))),
+        lanes_matrix(n_batches, n),
+        lanes_matrix(n_batches, n),
+        lanes_matrix(n_batches, n),
+        lanes_matrix(n_batches, n),
+    )
+
+
+@kernel
+def _forward(first, n, c_b, root, t, w, information, linear, chol, lam_l, mu, delta, s, b):
+    """Fill the workspace for all clusters; return whether all is positive definite."""
+    for g in range(len(t)):
+        _means(c_b, first, n, w[g], mu[g])
         if not _cluster_forward(
-            n, root, information[j], linear[j], mu, t[j], chol, lam_l, delta, s, b[j]
+            n, root, information[g], linear[g], mu[g], t[g], chol[g], lam_l[g], delta[g], s[g], b[g]
         ):
-            return b, -np.inf, d_x, d_t
+            return False
+    return True
+
+
+@kernel
+def _backward(
+    first, n, root, t, w, information, chol, lam_l, delta, s, d_b, weight, d_t, d_omega, d_c_b
+):
+    """Reverse of ``_forward`` for ``sum(d_b * b) + weight * log p(t)``.
+
+    Fills d_t, adds to d_omega and d_c_b.
+    """
+    d_s, d_mu, d_root = lanes_vector(n), lanes_vector(n), lanes_matrix(n, n)
+    d_means = lanes_matrix(w.shape[1], n)
+    scratch = as_lanes(np.empty((3, max(n, 2), max(n, 2), LANES)))
+    for g in range(len(t)):
         for i in range(n):
-            total -= 0.5 * s[i] * s[i] + np.log(chol[i, i]) + HALF_LOG_2PI
-            d_s[i] = -weight * s[i]
+            d_s[i] = -weight * s[g, i]
             d_mu[i] = 0.0
         _cluster_backward(
-            n, root, information[j], t[j], chol, lam_l, delta, s, d_s, d_b[j], d_root, d_mu,
-            d_t[j], -weight, scratch,
+            n, root, information[g], t[g], chol[g], lam_l[g], delta[g], s[g], d_s, d_b[g], d_root,
+            d_mu, d_t[g], -weight, scratch,
         )  # fmt: skip
         for i in range(n):
             for d in range(w.shape[1]):
-                d_c_b[d, first + i] += d_mu[i] * w[j, d]
-    cholesky_back(root, n, d_root)
+                d_means[d, i] += d_mu[i] * w[g, d]
+    d_chol = np.empty((n, n))
     for i in range(n):
         for k in range(n):
-            d_omega[first + i, first + k] += d_root[i, k]
-    gradient = np.zeros(len(values))
-    between_gradient(x, ints, floats, values, t_b, a_b, inverse_b, d_omega, d_c_b, gradient, d_x)
-    return b, total, d_x, d_t
+            d_chol[i, k] = across(d_root[i, k])
+        for d in range(w.shape[1]):
+            d_c_b[d, first + i] += across(d_means[d, i])
+    cholesky_back(root, n, d_chol)
+    for i in range(n):
+        for k in range(n):
+            d_omega[first + i, first + k] += d_chol[i, k]
 
 
 @kernel
 def coordinate_density(x, t, ints, floats, statistics, information, linear):
     """Log p(t | theta) and its gradients with respect to x and t."""
-    d_b = np.zeros_like(t)
-    _, value, d_x, d_t = _pull_back(x, t, ints, floats, statistics, information, linear, d_b, 1.0)
-    return value, d_x, d_t
+    sizes = integers(ints, SIZES)
+    n, first, n_clusters = sizes[8], sizes[5] + sizes[7], t.shape[0]
+    d_x, root = np.zeros_like(x), np.empty((n, n))
+    values, omega, c_b, t_b, a_b, inverse_b = between_moments(x, ints, floats)
+    if not _root(omega, first, n, root):
+        return -np.inf, d_x, np.zeros_like(t)
+    t_l, w, lam, eta = _in_lanes(t, ints, statistics, information, linear)
+    chol, lam_l, mu, delta, s, b = _workspace(len(t_l), n)
+    if not _forward(first, n, c_b, root, t_l, w, lam, eta, chol, lam_l, mu, delta, s, b):
+        return -np.inf, d_x, np.zeros_like(t)
+    total = 0.0
+    for g in range(len(s)):
+        product = 1.0
+        for i in range(n):
+            total -= 0.5 * s[g, i] * s[g, i]
+            product *= chol[g, i, i]
+            if i % 2 == 1 or i == n - 1:
+                total -= math.log(product)
+                product = 1.0
+    d_omega, d_c_b, d_values = np.zeros_like(omega), np.zeros_like(c_b), np.zeros_like(values)
+    d_b, d_t = lanes_matrix(len(t_l), n), lanes_matrix(len(t_l), n)
+    _backward(first, n, root, t_l, w, lam, chol, lam_l, delta, s, d_b, 1.0, d_t, d_omega, d_c_b)
+    between_gradient(x, ints, floats, values, t_b, a_b, inverse_b, d_omega, d_c_b, d_values, d_x)
+    value = across(total) - n_clusters * n * HALF_LOG_2PI
+    return value, d_x, from_lanes(d_t, n_clusters)
 
 
 @kernel
@@ -267,20 +327,14 @@ def effects_at(x, t, ints, floats, statistics, information, linear):
     """Return the effects b (J x n_b) at coordinates t; NaN where Omega is not definite."""
     sizes = integers(ints, SIZES)
     n, first = sizes[8], sizes[5] + sizes[7]
-    w = unpack_statistics(ints, statistics)[5]
-    b = np.full_like(t, np.nan)
+    root = np.empty((n, n))
     _, omega, c_b, _, _, _ = between_moments(x, ints, floats)
-    root, chol, lam_l = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
-    mu, delta, s = np.empty(n), np.empty(n), np.empty(n)
-    for i in range(n):
-        for k in range(n):
-            root[i, k] = omega[first + i, first + k]
-    if not cholesky(root, n):
-        return b
-    for j in range(t.shape[0]):
-        _means(c_b, first, n, w, j, mu)
-        _cluster_forward(n, root, information[j], linear[j], mu, t[j], chol, lam_l, delta, s, b[j])
-    return b
+    if not _root(omega, first, n, root):
+        return np.full_like(t, np.nan)
+    t_l, w, lam, eta = _in_lanes(t, ints, statistics, information, linear)
+    chol, lam_l, mu, delta, s, b = _workspace(len(t_l), n)
+    _forward(first, n, c_b, root, t_l, w, lam, eta, chol, lam_l, mu, delta, s, b)
+    return from_lanes(b, len(t))
 
 
 @kernel
@@ -288,36 +342,43 @@ def coordinates_of(x, s, ints, floats, statistics, information, linear):
     """Coordinates t at which the standardised effects are ``s`` (J x n_b)."""
     sizes = integers(ints, SIZES)
     n, first = sizes[8], sizes[5] + sizes[7]
-    w = unpack_statistics(ints, statistics)[5]
-    t, zero = np.empty_like(s), np.zeros(n)
+    root = np.empty((n, n))
     _, omega, c_b, _, _, _ = between_moments(x, ints, floats)
-    root, chol, lam_l = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
-    mu, delta, center, b = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    for i in range(n):
-        for k in range(n):
-            root[i, k] = omega[first + i, first + k]
-    cholesky(root, n)
-    for j in range(s.shape[0]):
-        _means(c_b, first, n, w, j, mu)
-        _cluster_forward(
-            n, root, information[j], linear[j], mu, zero, chol, lam_l, delta, center, b
-        )
+    _root(omega, first, n, root)
+    s_l, w, lam, eta = _in_lanes(s, ints, statistics, information, linear)
+    chol, lam_l, mu, delta, center, b = _workspace(len(s_l), n)
+    t = lanes_matrix(len(s_l), n)
+    _forward(first, n, c_b, root, t, w, lam, eta, chol, lam_l, mu, delta, center, b)
+    for g in range(len(t)):
         for i in range(n):  # t = C' (s - center)
             total = 0.0
             for k in range(i, n):
-                total += chol[k, i] * (s[j, k] - center[k])
-            t[j, i] = total
-    return t
+                total += chol[g, k, i] * (s_l[g, k] - center[g, k])
+            t[g, i] = total
+    return from_lanes(t, len(s))
 
 
 @kernel
 def sampled_value_and_gradient(x, t, ints, floats, statistics, information, linear):
     """Log p(y, z | b(t, theta), theta) and its gradients with respect to x and t."""
-    b = effects_at(x, t, ints, floats, statistics, information, linear)
-    if np.isnan(b[0, 0]):
-        return -np.inf, np.zeros_like(x), np.zeros_like(t)
-    value, d_x, d_b = cluster_value_and_gradient(x, b, ints, floats, statistics)
+    sizes = integers(ints, SIZES)
+    n, first, n_clusters = sizes[8], sizes[5] + sizes[7], t.shape[0]
+    d_x, root = np.zeros_like(x), np.empty((n, n))
+    values, omega, c_b, t_b, a_b, inverse_b = between_moments(x, ints, floats)
+    if not _root(omega, first, n, root):
+        return -np.inf, d_x, np.zeros_like(t)
+    t_l, w, lam, eta = _in_lanes(t, ints, statistics, information, linear)
+    chol, lam_l, mu, delta, s, b = _workspace(len(t_l), n)
+    if not _forward(first, n, c_b, root, t_l, w, lam, eta, chol, lam_l, mu, delta, s, b):
+        return -np.inf, d_x, np.zeros_like(t)
+    fill_empty_lanes(b, n_clusters)
+    d_omega, d_c_b, d_values = np.zeros_like(omega), np.zeros_like(c_b), np.zeros_like(values)
+    d_b, d_t = lanes_matrix(len(t_l), n), lanes_matrix(len(t_l), n)
+    value = add_clusters(
+        x, b, ints, floats, statistics, values, omega, c_b, d_x, d_b, d_values, d_omega, d_c_b
+    )
     if value == -np.inf:
-        return value, d_x, d_b
-    _, _, d_x_more, d_t = _pull_back(x, t, ints, floats, statistics, information, linear, d_b, 0.0)
-    return value, d_x + d_x_more, d_t
+        return value, d_x, np.zeros_like(t)
+    _backward(first, n, root, t_l, w, lam, chol, lam_l, delta, s, d_b, 0.0, d_t, d_omega, d_c_b)
+    between_gradient(x, ints, floats, values, t_b, a_b, inverse_b, d_omega, d_c_b, d_values, d_x)
+    return value, d_x, from_lanes(d_t, n_clusters)

@@ -14,14 +14,10 @@ from bayes_msem.likelihood.cluster_program import (
     WITHIN,
     ClusterProgram,
 )
-from bayes_msem.likelihood.clusters import (
-    _condition,
-    _use_vectors,
-    between_moments,
-    cluster_values,
-    common_values,
-    unpack_statistics,
-)
+from bayes_msem.likelihood.cluster_statistics import unpack_statistics
+from bayes_msem.likelihood.cluster_values import cluster_values, use_vectors
+from bayes_msem.likelihood.clusters import between_moments, common_values
+from bayes_msem.likelihood.conditioning import condition
 from bayes_msem.likelihood.groups import invert
 from bayes_msem.likelihood.integrate import (
     integrate_effects,
@@ -48,9 +44,9 @@ def cluster_structures(x, b, ints, floats):
     x_j, values = np.empty(n_x), common_values(x, ints, floats)
     x_j[: len(x)] = x
     for j in range(n_clusters):
-        cluster_values(b, j, ints, floats, x_j, values)
+        cluster_values(b[j], ints, floats, x_j, values)
         t, _, _ = level_forward(WITHIN, m_w, sizes[11] == 1, values, ints, sigma[j], c[j])
-        _use_vectors(integers(ints, USE_VARIABLE), t, effect[j])
+        use_vectors(integers(ints, USE_VARIABLE), t, effect[j])
     return sigma, c, effect
 
 
@@ -83,7 +79,7 @@ def linear_effects(x, b, ints, floats, statistics, normals):
     _, omega, c_b, _, _, _ = between_moments(x, ints, floats)
     inverse_c, b_matrix = np.empty((n_c, n_c)), np.empty((n_a, n_c))
     v_effects, v = np.empty((n_a, n_a)), np.empty((n_uses, n_uses))
-    _condition(omega, n_a, inverse_c, b_matrix, v_effects)
+    condition(omega, n_a, inverse_c, b_matrix, v_effects)
     for q in range(n_uses):
         for s in range(n_uses):
             v[q, s] = v_effects[use_effect[q], use_effect[s]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from bayes_msem.likelihood.packing import frozen, level_arrays, pack
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.structure.effects import FISHER_Z, LOG_SD, ClusterTemplates
+from bayes_msem.structure.lanes import LANES
 from bayes_msem.structure.parameters import (
     CORRELATION,
     IDENTITY,
@@ -161,8 +163,10 @@ def _block_arrays(blocks: Blocks) -> list[IntArray]:
 def pack_cluster_statistics(observed: ObservedData) -> FloatArray:
     """Cross products of every cluster, flattened.
 
-    With d = (1, x) and y centred at its grand mean: number of clusters, center (p), sizes (J),
-    sum d d' (J x D x D), sum d y' (J x D x p), sum y y' (J x p x p), (1, w) (J x Db), z (J x q).
+    With d = (1, x) and y centred at its grand mean: number of clusters, center (p), then the
+    clusters in batches of LANES (see structure.lanes): sizes, sum d d' (D x D), sum d y' (D x p),
+    sum y y' (p x p), (1, w) and z, each of shape (batches, ..., LANES). Lanes of the last batch
+    without a cluster hold zeros, also in place of the 1 of (1, w).
     """
     assert observed.cluster is not None
     center = observed.y.mean(axis=0)
@@ -183,12 +187,20 @@ def pack_cluster_statistics(observed: ObservedData) -> FloatArray:
             [
                 [n_clusters],
                 center,
-                observed.sizes,
-                cross[:, :n_d, :n_d].ravel(),
-                cross[:, :n_d, n_d:].ravel(),
-                cross[:, n_d:, n_d:].ravel(),
-                np.column_stack([np.ones(n_clusters), observed.w]).ravel(),
-                observed.z.ravel(),
+                _in_batches(observed.sizes),
+                _in_batches(cross[:, :n_d, :n_d]),
+                _in_batches(cross[:, :n_d, n_d:]),
+                _in_batches(cross[:, n_d:, n_d:]),
+                _in_batches(np.column_stack([np.ones(n_clusters), observed.w])),
+                _in_batches(observed.z),
             ]
         ).astype(np.float64)
     )
+
+
+def _in_batches(values: NDArray[Any]) -> FloatArray:
+    """Flatten (J, ...) in the order (batches, ..., LANES), with zeros behind the last cluster."""
+    n_batches = -(-len(values) // LANES)
+    padded = np.zeros((n_batches * LANES, *values.shape[1:]))
+    padded[: len(values)] = values
+    return np.moveaxis(padded.reshape(n_batches, LANES, *values.shape[1:]), 1, -1).ravel()

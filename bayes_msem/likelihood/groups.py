@@ -17,6 +17,8 @@ hardly on the number of clusters.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from bayes_msem.structure.kernel import kernel
@@ -33,7 +35,7 @@ def invert(matrix, n, inverse):
     tuple of (float, bool)
         The log determinant, and whether the matrix is positive definite.
     """
-    log_det = 0.0
+    log_det, product = 0.0, 1.0
     for i in range(n):
         for k in range(i):
             total = matrix[i, k]
@@ -44,10 +46,13 @@ def invert(matrix, n, inverse):
         for m in range(i):
             total -= matrix[i, m] * matrix[i, m]
         if not total > 0.0:
-            return 0.0, False
-        log_det += np.log(total)
+            return log_det, False
+        product *= total
+        if i % 2 == 1 or i == n - 1:  # one logarithm per two pivots
+            log_det += math.log(product)
+            product = 1.0
         # the diagonal holds reciprocals: one division per row
-        matrix[i, i] = 1.0 / np.sqrt(total)
+        matrix[i, i] = 1.0 / math.sqrt(total)
     for k in range(n):
         inverse[k, k] = matrix[k, k]
         for i in range(k + 1, n):

@@ -26,11 +26,10 @@ log-likelihood) with ES = E[S] under that posterior:
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from bayes_msem.structure.kernel import kernel
-
-LOG_2PI = float(np.log(2.0 * np.pi))
+from bayes_msem.structure.lanes import zero_unless
 
 
 @kernel
@@ -44,15 +43,13 @@ def semidefinite_root(matrix, n, root):
         for m in range(k):
             pivot -= root[k, m] * root[k, m]
         # rounding leaves pivots of this size where the rank is exhausted
-        if pivot <= 1e-13 * matrix[k, k] or matrix[k, k] <= 0.0:
-            continue
-        diagonal = np.sqrt(pivot)
-        root[k, k] = diagonal
+        inverse = zero_unless(pivot, 1e-13 * matrix[k, k], 1.0 / math.sqrt(pivot))
+        root[k, k] = zero_unless(pivot, 1e-13 * matrix[k, k], pivot * inverse)
         for i in range(k + 1, n):
             total = matrix[i, k]
             for m in range(k):
                 total -= root[i, m] * root[k, m]
-            root[i, k] = total / diagonal
+            root[i, k] = total * inverse
 
 
 @kernel
@@ -122,7 +119,7 @@ def integrate_effects(n_effects, h_matrix, g, v, work, score, m_matrix):
             for s in range(q, n_effects):
                 total += root[s, q] * va[s, t]
             k[q, t] = total
-    log_det = 0.0
+    log_det, product = 0.0, 1.0
     for q in range(n_effects):
         for t in range(q):
             total = k[q, t]
@@ -133,9 +130,12 @@ def integrate_effects(n_effects, h_matrix, g, v, work, score, m_matrix):
         for s in range(q):
             total -= k[q, s] * k[q, s]
         if not total > 0.0:
-            return 0.0, False
-        log_det += np.log(total)
-        k[q, q] = 1.0 / np.sqrt(total)
+            return log_det, False
+        product *= total
+        if q % 2 == 1 or q == n_effects - 1:  # one logarithm per two pivots
+            log_det += math.log(product)
+            product = 1.0
+        k[q, q] = 1.0 / math.sqrt(total)
     # b = (chol K)^-1 A', so that M = b' b
     for q in range(n_effects):
         for t in range(n_effects):
@@ -220,19 +220,17 @@ def moment_gradients(
                     # S(C + u e') = S - u R_col' - R_col u' + u u' DD; R is updated as we go
                     s[i, k] -= step * r[k, column[q]]
                     s[k, i] -= step * r[k, column[q]]
+        square = deviation[q] * deviation[q] * dd[column[q], column[q]]
         for i in range(n):
-            for k in range(n):
-                s[i, k] += (
-                    deviation[q]
-                    * deviation[q]
-                    * effect[q, i]
-                    * effect[q, k]
-                    * dd[column[q], column[q]]
-                )
+            step = square * effect[q, i]
+            if step != 0.0:
+                for k in range(n):
+                    s[i, k] += step * effect[q, k]
         for i in range(n):
             step = deviation[q] * effect[q, i]
-            for d in range(n_design):
-                r[i, d] -= step * dd[column[q], d]
+            if step != 0.0:
+                for d in range(n_design):
+                    r[i, d] -= step * dd[column[q], d]
     # posterior uncertainty
     spread, product = scratch[0], scratch[1]
     for q in range(n_effects):
@@ -242,8 +240,9 @@ def moment_gradients(
                 total += covariance[q, t] * dd[column[q], column[t]] * effect[t, i]
             spread[0, i] = total
         for i in range(n):
-            for k in range(n):
-                s[i, k] += effect[q, i] * spread[0, k]
+            if effect[q, i] != 0.0:
+                for k in range(n):
+                    s[i, k] += effect[q, i] * spread[0, k]
     for i in range(n):
         for d in range(n_design):
             total = 0.0

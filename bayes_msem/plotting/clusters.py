@@ -232,10 +232,9 @@ def _draw_clusters(ax: Axes, data: _Clusters, nested: bool, pitch: float) -> Non
     """Draw intervals and means; ``pitch`` is the height of a cluster in points."""
     y = np.arange(len(data.names), dtype=np.float64)
     thin, thick = min(1.3, 0.4 * pitch), min(4.0, 0.75 * pitch)
-    colour = {"color": ESTIMATE}
-    ax.hlines(y, *data.outer, linewidth=thin, gid="outer", alpha=0.75, **colour)
+    ax.hlines(y, *data.outer, linewidth=thin, gid="outer", alpha=0.75, color=ESTIMATE)
     if nested:
-        ax.hlines(y, *data.inner, linewidth=thick, gid="inner", **colour)
+        ax.hlines(y, *data.inner, linewidth=thick, gid="inner", color=ESTIMATE)
     marker = min(5.0, 0.8 * pitch)
     style = _MEAN_STYLE | {"markersize": marker, "markeredgewidth": 0.3 * marker}
     ax.plot(data.mean, y, gid="mean", zorder=3, **style)

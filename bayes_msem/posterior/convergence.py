@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 import xarray as xr
@@ -39,7 +40,12 @@ class Convergence:
             f"R-hat at most {self.max_r_hat:.3f}, ESS at least {self.min_ess:.0f}, "
             f"{self.divergences} divergences"
         )
-        return "\n  ".join([head, *self.problems]) if self.problems else f"{head}: converged"
+        if not self.problems:
+            return f"{head}: converged"
+        advice = [
+            fill(p, 88, initial_indent="  - ", subsequent_indent="    ") for p in self.problems
+        ]
+        return "\n".join([head, *advice])
 
 
 def check_convergence(x: NDArray[np.float64], sample_stats: xr.Dataset) -> Convergence:

@@ -36,8 +36,9 @@ def effects_table(
     -------
     EstimateTable
         One row per effect and cluster: effect, cluster, size, mean, sd, lower, upper and
-        shrinkage. Shrinkage is 1 - Var(u_j | data) / Var(u_j): 1 if the cluster's own data
-        determine its effect, 0 if it is pooled completely; NaN for definitions.
+        shrinkage. Shrinkage is 1 - Var(e_j | data) / Var(e_j) of the deviation e_j from what the
+        predictors say: 1 if the cluster's own data determine its effect, 0 if it is pooled
+        completely; NaN for definitions.
     """
     check_interval(ci, ci_kind)
     prior = draws["prior_variance"].mean(("chain", "draw"))
@@ -47,7 +48,8 @@ def effects_table(
         tables.append(_summary(str(name), values.to_numpy(), cluster_ids, sizes, ci, ci_kind))
         if name in prior["integrated_or_sampled"]:
             spread = float(prior.sel(integrated_or_sampled=name))
-            tables[-1]["shrinkage"] = _shrinkage(tables[-1]["sd"].to_numpy(), spread)
+            variance = draws["deviation_variance"].sel(integrated_or_sampled=name)
+            tables[-1]["shrinkage"] = _shrinkage(variance.to_numpy(), spread)
     if "factors" in draws:
         for name in draws["factors"].coords["between_factor"].to_numpy():
             values = draws["factors"].sel(between_factor=name)
@@ -85,8 +87,8 @@ def _summary(
     )
 
 
-def _shrinkage(sd: FloatArray, prior_variance: float) -> FloatArray:
+def _shrinkage(variance: FloatArray, prior_variance: float) -> FloatArray:
     if prior_variance <= 0:
-        return np.zeros_like(sd)
+        return np.zeros_like(variance)
     # uncertainty of the parameters may lift the posterior variance above the prior one
-    return np.clip(1.0 - np.square(sd) / prior_variance, 0.0, 1.0)
+    return np.clip(1.0 - variance / prior_variance, 0.0, 1.0)

@@ -59,7 +59,9 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
         ``effects`` (chain, draw, cluster_id, effect): random intercepts (named after their
         outcome), slopes, sampled effects and cluster-specific definitions; ``prior_variance``
         (chain, draw, effect) of those that are not definitions, given the cluster-level covariates;
-        ``factors`` (chain, draw, cluster_id, between_factor) if there are level-2 factors.
+        ``deviation_variance`` (cluster_id, effect): posterior variance of the deviations from
+        the mean that the predictors give; ``factors`` (chain, draw, cluster_id, between_factor)
+        if there are level-2 factors.
     """
     view = cluster_view(blueprint)
     templates, evaluator = view.templates, view.evaluator
@@ -70,10 +72,11 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     points = np.ascontiguousarray(view.extend_sampled(x.reshape(-1, x.shape[-1])))
     coordinates = _coordinates(view, posterior, len(points))
     rng = np.random.default_rng(random_seed)
-    effects, variances, factors = [], [], []
+    effects, deviations, variances, factors = [], [], [], []
     for point, t in zip(points, coordinates, strict=True):
-        u, omega, factor = _one_draw(view, point, t, rng)
+        u, mean, omega, factor = _one_draw(view, point, t, rng)
         effects.append(u)
+        deviations.append(u - mean)
         variances.append(np.diag(omega))
         factors.append(factor)
     every = (*templates.effects.linear, *templates.z_names, *templates.effects.sampled)
@@ -91,6 +94,10 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
             "prior_variance": (
                 ("chain", "draw", "integrated_or_sampled"),
                 np.stack(variances)[:, keep].reshape(*shape, len(keep)),
+            ),
+            "deviation_variance": (
+                ("cluster_id", "integrated_or_sampled"),
+                np.stack(deviations)[..., keep].var(axis=0, ddof=1),
             ),
         },
         coords={
@@ -122,8 +129,8 @@ def _coordinates(view: Blueprint, posterior: xr.Dataset, n: int) -> FloatArray:
 
 def _one_draw(
     view: Blueprint, point: FloatArray, t: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """U (J, n_u), Omega (n_u, n_u) and level-2 factors (J, n_factors) of one posterior draw."""
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Draw u; return it with its mean (J, n_u), Omega (n_u, n_u) and factors (J, n_factors)."""
     evaluator = view.evaluator
     assert isinstance(evaluator, ClusterEvaluator)
     assert isinstance(view.templates, ClusterTemplates)
@@ -134,7 +141,8 @@ def _one_draw(
     a, _ = linear_effects(point, b, program.ints, program.floats, evaluator.statistics, normals)
     u = np.concatenate([a, view.observed.z, b], axis=1)
     values, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
-    return u, omega, _factors(view, values, omega, c_b, u, rng)
+    design = np.column_stack([np.ones(len(u)), view.observed.w])
+    return u, design @ c_b, omega, _factors(view, values, omega, c_b, u, rng)
 
 
 def _factors(

@@ -64,7 +64,7 @@ def summarise(
         statistics.loc[varies] = diagnostics(values[..., varies])
     keys = pd.DataFrame([r.key for r in table.rows], columns=["level", "lhs", "op", "rhs"])
     frame = keys.assign(
-        label=[r.label for r in table.rows],
+        label=[f'rv("{r.random}")' if r.random else r.label for r in table.rows],
         mean=values.mean(axis=(0, 1)),
         sd=np.where(varies, values.std(axis=(0, 1), ddof=1), values[0, 0] * 0.0),
         lower=lower,
@@ -72,7 +72,7 @@ def summarise(
         ess_bulk=statistics["ess_bulk"].to_numpy(),
         ess_tail=statistics["ess_tail"].to_numpy(),
         r_hat=statistics["r_hat"].to_numpy(),
-        prior=[r.prior if r.free else f'rv("{r.random}")' if r.random else "" for r in table.rows],
+        prior=[r.prior if r.free else "" for r in table.rows],
     )
     result = EstimateTable(frame)
     result.attrs["caption"] = (

@@ -15,9 +15,8 @@ k points at; only cyclic models need a matrix inverse.
 
 from __future__ import annotations
 
-import numpy as np
-
 from bayes_msem.structure.kernel import kernel
+from bayes_msem.structure.lanes import invert_in_place
 
 
 @kernel
@@ -39,10 +38,7 @@ def total_effects(values, m, n_outcomes, recursive, variable, position, b, inver
         inverse[i, i] = 1.0
     for c in range(b.shape[1]):
         inverse[b[0, c], b[1, c]] -= values[b[2, c]]
-    try:
-        inverse[:, :] = np.linalg.inv(inverse)
-    except Exception:  # singular: NaN makes the likelihood minus infinity
-        inverse[:, :] = np.nan
+    invert_in_place(inverse)  # NaN if singular, which makes the likelihood minus infinity
     for o in range(len(variable)):
         for k in range(m):
             t[k, position[o]] = inverse[variable[o], k]

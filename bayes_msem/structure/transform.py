@@ -6,9 +6,10 @@ work in place on preallocated arrays; they are compiled once for all models.
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from bayes_msem.structure.kernel import kernel
+from bayes_msem.structure.lanes import room, zero_unless
 from bayes_msem.structure.parameters import CORRELATION, SQUARE
 
 
@@ -24,7 +25,8 @@ def _cholesky_rows(x, n, edges, row, column, position, chol):
         z = 2.0 * x[position[e]] - 1.0
         rest = chol[i, i]
         chol[i, column[e]] = z * rest
-        chol[i, i] = rest * np.sqrt(max(1.0 - z * z, 0.0))
+        rest2 = 1.0 - z * z
+        chol[i, i] = rest * math.sqrt(zero_unless(rest2, 0.0, rest2))
 
 
 @kernel
@@ -60,7 +62,8 @@ def _check_direct(
     x, n, first, edges, sd_source, sd_constant, edge_row, edge_column, edge_position, theta
 ):
     """Make the free parameters of a direct block NaN if it is not positive definite."""
-    block, sd = np.zeros((n, n)), np.empty(n)
+    block, sd = room(x, n, n), room(x, 1, n)[0]
+    block[:, :] = 0.0
     _standard_deviations(x, n, first, sd_source, sd_constant, sd)
     for i in range(n):
         block[i, i] = sd[i] * sd[i]
@@ -78,14 +81,14 @@ def _check_direct(
                 block[i, k] = total / block[k, k]
             else:
                 positive = positive and total > 0.0
-                block[i, i] = np.sqrt(max(total, 1e-300))
+                block[i, i] = math.sqrt(zero_unless(total, 0.0, total))
     if not positive:
         for e in range(edges[0], edges[1]):
             if edge_position[e] >= 0:
-                theta[edge_position[e]] = np.nan
+                theta[edge_position[e]] = math.nan
         for i in range(n):
             if sd_source[first + i] >= 0:
-                theta[sd_source[first + i]] = np.nan
+                theta[sd_source[first + i]] = math.nan
 
 
 @kernel
@@ -109,7 +112,7 @@ def blocks_forward(
             first += n
             first_edge = edges[1]
             continue
-        chol, sd = np.empty((n, n)), np.empty(n)
+        chol, sd = room(x, n, n), room(x, 1, n)[0]
         _cholesky_rows(x, n, edges, edge_row, edge_column, edge_position, chol)
         _standard_deviations(x, n, first, sd_source, sd_constant, sd)
         for e in range(edges[0], edges[1]):
@@ -163,7 +166,8 @@ def blocks_backward(
             first += n
             first_edge = edges[1]
             continue
-        chol, sd, d_chol = np.empty((n, n)), np.empty(n), np.zeros((n, n))
+        chol, sd, d_chol = room(x, n, n), room(x, 1, n)[0], room(x, n, n)
+        d_chol[:, :] = 0.0
         _cholesky_rows(x, n, edges, edge_row, edge_column, edge_position, chol)
         _standard_deviations(x, n, first, sd_source, sd_constant, sd)
         for e in range(edges[0], edges[1]):
@@ -192,7 +196,7 @@ def blocks_backward(
             # each of which is proportional to sqrt(1 - z^2)
             rest = _rest(chol, i, k, e, edges[0], edge_row, edge_column)
             # at the boundary, z = -1 or 1, these later entries are zero, and so is tail
-            later = tail * z / rest2 if rest2 > 0.0 else 0.0
+            later = zero_unless(rest2, 0.0, tail * z / rest2)
             d_x[edge_position[e]] += 2.0 * (d_chol[i, k] * rest - later)
             tail += d_chol[i, k] * chol[i, k]
         first += n
@@ -205,6 +209,6 @@ def _rest(chol, i, k, e, first_edge, edge_row, edge_column):
     total = 1.0
     j = e - 1
     while j >= first_edge and edge_row[j] == i:
-        total -= chol[i, edge_column[j]] ** 2
+        total -= chol[i, edge_column[j]] * chol[i, edge_column[j]]
         j -= 1
-    return np.sqrt(max(total, 0.0))
+    return math.sqrt(zero_unless(total, 0.0, total))

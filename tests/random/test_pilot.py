@@ -175,11 +175,6 @@ def test_information_is_the_curvature_of_brute_force(name: str) -> None:
     np.testing.assert_allclose(found, gradient, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the joint mode does not exist where effects can predict a cluster-level outcome "
-    "without error: its residual SD goes to zero, and the information to infinity",
-)
 def test_information_stays_that_of_the_data_beside_a_cluster_level_outcome() -> None:
     """Ten rows a cluster say less than 1e3 about a loading near 1, and z adds 4 times 0.64."""
     rng = np.random.default_rng(94)
