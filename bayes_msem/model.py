@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import xarray as xr
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
 from bayes_msem.build.conditional import likelihood_given_effects, simulate_outcomes
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
-from bayes_msem.build.pilot import with_pilot
+from bayes_msem.build.pilot import Centring, with_pilot
 from bayes_msem.build.prior_predictive import draw_prior_predictive
 from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
@@ -31,6 +31,7 @@ from bayes_msem.errors import (
     NotSupportedError,
     SmallSampleWarning,
     SpecificationError,
+    nearest,
 )
 from bayes_msem.fit import Fit
 from bayes_msem.likelihood.plan import Plan, make_plan
@@ -38,7 +39,7 @@ from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
-from bayes_msem.spec.printing import table_frame
+from bayes_msem.spec.printing import table_frame, to_syntax
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
@@ -70,6 +71,10 @@ class Model:
         ``rv()`` on every such row that is free and carries no label, prior or starting value.
         The parameter table shows the rows and their generated names, such as ``l.fw.y2``.
         Variables used at both levels have random intercepts anyway.
+    centring
+        Coordinates in which NUTS samples random coefficients that cannot be integrated out:
+        "adaptive" (default) lets the information in each cluster decide, "centred" and
+        "noncentred" force one form everywhere. The posterior is the same.
 
     Raises
     ------
@@ -104,8 +109,9 @@ class Model:
         std_lv: bool = False,
         missing: Literal["fiml"] = "fiml",
         random: RandomWord | Sequence[RandomWord] | None = None,
+        centring: Centring = "adaptive",
     ) -> None:
-        _check_options(missing)
+        _check_options(missing, centring)
         self._spec = spec
         columns = list(data.columns) if isinstance(data, pd.DataFrame) else []
         parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
@@ -115,6 +121,7 @@ class Model:
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
         self._std_lv = std_lv
+        self._centring = centring
         varying = [row for row in self._table.rows if row.random]
         self._notes = tuple(advice(self._observed, varying))
         for note in self._notes:
@@ -151,7 +158,7 @@ class Model:
     def blueprint(self) -> Blueprint:
         """Structure, priors and data, assembled for the likelihood."""
         blueprint = build_blueprint(self._table, self._priors, self._observed)
-        return with_pilot(blueprint)
+        return with_pilot(blueprint, self._centring)
 
     @cached_property
     def pymc_model(self) -> pm.Model:
@@ -320,6 +327,7 @@ class Model:
         record: dict[str, str | int] = {
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,
+            "syntax": to_syntax(self._table),
             "cluster": self._observed.cluster_name or "",
             "std_lv": int(self._std_lv),
             "random_seed": seed,
@@ -340,7 +348,12 @@ class Model:
     __repr__ = __str__
 
 
-def _check_options(missing: str) -> None:
+def _check_options(missing: str, centring: str) -> None:
+    if centring not in get_args(Centring):
+        raise SpecificationError(
+            f"centring='{centring}' is unknown; use {', '.join(get_args(Centring))}"
+            f"{nearest(str(centring), get_args(Centring))}"
+        )
     if missing != "fiml":
         raise NotSupportedError(
             f"missing='{missing}' is not supported; this version needs complete data "

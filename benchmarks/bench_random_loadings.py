@@ -23,7 +23,6 @@ from typing import Any
 
 import arviz as az
 import numpy as np
-import nutpie
 import pandas as pd
 import xarray as xr
 from bench_gradient import density_calls
@@ -33,7 +32,7 @@ from random_loadings import (
     FAMILIES,
     LARGE,
     SMALL,
-    hand_written_loadings_model,
+    compiled_by_hand,
     random_loadings_model,
     random_slope_model,
     simulated_loadings_frame,
@@ -134,6 +133,7 @@ def compare(
     versions: Sequence[str],
     seeds: Sequence[int],
     target: float,
+    hand_options: dict[str, int] | None = None,
 ) -> None:
     """Sample bayes_msem and versions by hand with every seed; print runs and ratios."""
     model, names = random_loadings_model(frame), list(FAMILIES)
@@ -141,14 +141,13 @@ def compare(
     sample(ours, names, seed=99, draws=10, tune=20)
     hand = {}
     for label in versions:
-        pymc_model = hand_written_loadings_model(model, frame, centred=BY_HAND[label])
-        hand[label] = nutpie.compile_pymc_model(pymc_model)
+        hand[label] = compiled_by_hand(model, frame, centred=BY_HAND[label])
         sample(hand[label], names, seed=99, draws=5, tune=5, chains=1, maxdepth=3)
     runs: dict[tuple[str, int], Run] = {}
     for seed in seeds:
         runs["bayes_msem", seed] = sample(ours, names, seed=seed)
         for label, compiled in hand.items():
-            runs[label, seed] = sample(compiled, names, seed=seed)
+            runs[label, seed] = sample(compiled, names, seed=seed, **(hand_options or {}))
     print_table(HEADER, [row(label, seed, run) for (label, seed), run in runs.items()])
     print("steps: leapfrog steps per draw; R-hat: the largest\n")
     rows = []

@@ -8,7 +8,9 @@ s_j of the factor on x vary over clusters, independently of each other.
 The version by hand has all latent variables f_ij, nu_j, lambda_j and s_j explicitly, is vectorised,
 and takes its priors from bayes_msem, so that both posteriors of the parameters are the same. As the
 marker's loading is 1 in every cluster, no cluster can flip the sign of its factor. Each kind of
-latent variable can be written non-centred (standard normal, then scaled) or centred.
+latent variable can be written non-centred (standard normal, then scaled) or centred. Scores start
+at the standardised mean of the indicators and intercepts at the cluster means: from PyMC's random
+starting points some chains end with a residual or between SD near zero and stay there.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+import nutpie
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
@@ -156,3 +159,34 @@ def hand_written_loadings_model(
         f = latent("scores", s[cluster] * x, sd_w[4], (len(y),))
         pm.Normal("y", nu[cluster] + f[:, None] * loading[cluster], sd_w[:4], observed=y)
     return hand
+
+
+def compiled_by_hand(model: bm.Model, frame: pd.DataFrame, *, centred: Collection[str] = ()) -> Any:
+    """Compile the version by hand for nutpie, with starting points from the data.
+
+    Parameters
+    ----------
+    model, frame, centred
+        See :func:`hand_written_loadings_model`.
+
+    Returns
+    -------
+    nutpie.CompiledModel
+        Parameters start where PyMC would start them, jittered as usual.
+    """
+    hand = hand_written_loadings_model(model, frame, centred=centred)
+    y, cluster = frame[list(INDICATORS)], frame["cluster"]
+    means = y.groupby(cluster).mean()
+    scores = (y - means.loc[cluster].to_numpy()).mean(axis=1)
+    starts = {
+        "scores": scores.to_numpy(),
+        "scores_z": (scores / scores.std()).to_numpy(),
+        "intercepts": means.to_numpy(),
+        "intercepts_z": ((means - means.mean()) / means.std()).to_numpy(),
+    }
+    names = {variable.name for variable in hand.free_RVs}
+    return nutpie.compile_pymc_model(
+        hand,
+        initial_points={name: value for name, value in starts.items() if name in names},
+        jitter_rvs={hand[name] for name in FAMILIES},
+    )

@@ -15,6 +15,8 @@ decides how well chains move, not what they converge to.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
@@ -29,14 +31,21 @@ FloatArray = NDArray[np.float64]
 
 _STEP = 1e-4
 
+Centring = Literal["adaptive", "centred", "noncentred"]
+# Factor of the information: none leaves the prior in charge, a huge one the data.
+_WEIGHT: dict[str, float] = {"adaptive": 1.0, "centred": 1e6, "noncentred": 0.0}
 
-def with_pilot(blueprint: Blueprint) -> Blueprint:
+
+def with_pilot(blueprint: Blueprint, centring: Centring = "adaptive") -> Blueprint:
     """Tune the coordinates of sampled effects to the data.
 
     Parameters
     ----------
     blueprint
         A model with or without sampled effects.
+    centring
+        "adaptive": what the data of each cluster say decides. "noncentred": standardised effects
+        everywhere. "centred": the effects themselves (shifted and scaled by constants).
 
     Returns
     -------
@@ -50,6 +59,7 @@ def with_pilot(blueprint: Blueprint) -> Blueprint:
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
     b = evaluator.effects(extended, t)
     information, gradient = _curvature(evaluator, extended, b)
+    information, gradient = _WEIGHT[centring] * information, _WEIGHT[centring] * gradient
     linear = np.einsum("jik,jk->ji", information, b) + gradient
     return with_information(blueprint, information, linear, x)
 
