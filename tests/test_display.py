@@ -81,7 +81,7 @@ def test_the_plan_names_each_sort_once(two_level: bm.Model) -> None:
     assert (
         "integrated exactly: within factor fw; random intercepts of y1, y2, y3; between factor fb"
     ) in text
-    assert "sampled by NUTS: parameters only" in text
+    assert "sampled by NUTS: the parameters why:" in text
 
 
 def test_single_level(data: pd.DataFrame) -> None:

@@ -227,7 +227,11 @@ def _check_block(block: CovarianceBlock, variances: Mapping[tuple[str, str], Row
 
 def _obstacle(block: CovarianceBlock) -> str:
     """Say what keeps a block from being positive definite by construction."""
-    edges = {frozenset(edge) for edge in block.edges}
+    edges = {
+        frozenset(edge)
+        for edge, row in zip(block.edges, block.rows, strict=True)
+        if row.free or row.random
+    }
     missing = [
         f"'{a} ~~ {b}'"
         for a, b in combinations(block.variables, 2)

@@ -58,11 +58,11 @@ def test_transforms() -> None:
     assert list(found.transform) == [expected[kind] for kind in kinds]
 
 
-def test_direct_covariances_are_not_transformed() -> None:
+def test_direct_covariances_are_checked_and_not_transformed() -> None:
     found = parameters("a ~~ b\nb ~~ c\nc ~~ d\nd ~~ a")
     kinds = np.array([row.kind for row in found.rows])
     assert (found.transform[kinds == "covariance"] == IDENTITY).all()
-    assert len(found.blocks.size) == 0
+    assert list(found.blocks.size) == [-4]  # negative: checked for definiteness only
 
 
 def test_equal_labels_are_one_parameter_with_the_first_row() -> None:
