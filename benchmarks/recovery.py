@@ -464,9 +464,9 @@ class Coverage:
     expected: tuple[float, float]
 
     def __str__(self) -> str:
-        """Return ``94 (91-98)``, in percent."""
+        """Return ``94.2 (91.0-98.1)``, in percent."""
         low, high = self.expected
-        return f"{100 * self.share:.1f} ({100 * low:.0f}–{100 * high:.0f})"
+        return f"{100 * self.share:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
 def coverage(results: pd.DataFrame, mass: float = 0.95) -> Coverage | None:
