@@ -9,8 +9,8 @@ The version by hand has all latent variables f_ij, nu_j, lambda_j and s_j explic
 and takes its priors from bayes_msem, so that both posteriors of the parameters are the same. As the
 marker's loading is 1 in every cluster, no cluster can flip the sign of its factor. Each kind of
 latent variable can be written non-centred (standard normal, then scaled) or centred. Scores start
-at the standardised mean of the indicators and intercepts at the cluster means: from PyMC's random
-starting points some chains end with a residual or between SD near zero and stay there.
+at the standardised mean of the indicators and intercepts at the cluster means: from nutpie's usual
+starting points some chains of the centred versions get stuck.
 """
 
 from __future__ import annotations
