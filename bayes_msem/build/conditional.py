@@ -81,9 +81,8 @@ def simulate_outcomes(
         return draw_outcomes(theta, evaluator.program, blueprint.observed, rng)
     assert isinstance(templates, ClusterTemplates)
     program, observed = evaluator.program, blueprint.observed
-    first = len(templates.effects.linear) + len(templates.z_names)
+    first = templates.first_sampled
     _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
-    design = np.column_stack([np.ones(observed.n_clusters), observed.w])
-    b = (design @ c_b)[:, first:]
+    b = (observed.cluster_design @ c_b)[:, first:]
     b = b + rng.standard_normal(b.shape) @ root_of(omega[first:, first:]).T
     return draw_cluster_outcomes(x, np.ascontiguousarray(b), program, observed, rng)

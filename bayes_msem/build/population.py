@@ -61,10 +61,8 @@ def effect_positions(blueprint: Blueprint) -> dict[str, int]:
     templates = blueprint.templates
     if not isinstance(templates, ClusterTemplates):
         return {}
-    effects = templates.effects
-    every = (*effects.linear, *templates.z_names, *effects.sampled)
     declared = {row.random for row in blueprint.table.rows if row.random}
-    return {name: i for i, name in enumerate(every) if name in declared}
+    return {name: i for i, name in enumerate(templates.level_two) if name in declared}
 
 
 def population_mean(
@@ -94,8 +92,7 @@ def population_mean(
     used = [name for name in dict.fromkeys(names(expression)) if name in positions]
     index = [positions[name] for name in used]
     coefficients, covariances = moments
-    design = np.column_stack([np.ones(blueprint.observed.n_clusters), blueprint.observed.w])
-    design, counts = np.unique(design, axis=0, return_counts=True)
+    design, counts = np.unique(blueprint.observed.cluster_design, axis=0, return_counts=True)
     weights_w = counts / counts.sum()
     nodes, weights = _grid(len(used))
     n, size = len(coefficients), len(design) * len(weights)

@@ -182,13 +182,13 @@ def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
     n = blueprint.parameters.n
 
     def outcomes(x: FloatArray, t: FloatArray, rng: np.random.Generator) -> FloatArray:
-        if np.isnan(blueprint.theta(x[None, :n])).any():
+        theta = blueprint.theta(x[None, :n])[0]
+        if np.isnan(theta).any():
             # outside the prior: covariances of a direct block are not positive definite
             return np.full(observed_matrix(observed).shape, np.nan)
         if isinstance(evaluator, ClusterEvaluator):
             b = evaluator.effects(x, t) if blueprint.n_sampled else t
             return draw_cluster_outcomes(x, b, evaluator.program, observed, rng)
-        theta = blueprint.theta(x[None, :n])[0]
         return draw_outcomes(theta, evaluator.program, observed, rng)
 
     def random(

@@ -92,6 +92,11 @@ class ObservedData:
         return int(self.sizes.shape[0])
 
     @property
+    def cluster_design(self) -> FloatArray:
+        """Design (1, w) of level 2, (J, 1 + kw)."""
+        return np.column_stack([np.ones(self.n_clusters), self.w])
+
+    @property
     def two_level(self) -> bool:
         """Whether rows are grouped in clusters."""
         return self.cluster is not None

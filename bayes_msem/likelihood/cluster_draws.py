@@ -148,7 +148,7 @@ def draw_cluster_outcomes(
     sizes = integers(program.ints, SIZES)
     n_a, n_z, n_b = int(sizes[5]), int(sizes[7]), int(sizes[8])
     _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
-    means = np.column_stack([np.ones(observed.n_clusters), observed.w]) @ c_b
+    means = observed.cluster_design @ c_b
     n_az = n_a + n_z
     slope = (
         omega[:n_az, n_az:] @ np.linalg.pinv(omega[n_az:, n_az:]) if n_b else np.empty((n_az, 0))

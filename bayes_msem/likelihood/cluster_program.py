@@ -191,7 +191,7 @@ def pack_cluster_statistics(observed: ObservedData) -> FloatArray:
                 _in_batches(cross[:, :n_d, :n_d]),
                 _in_batches(cross[:, :n_d, n_d:]),
                 _in_batches(cross[:, n_d:, n_d:]),
-                _in_batches(np.column_stack([np.ones(n_clusters), observed.w])),
+                _in_batches(observed.cluster_design),
                 _in_batches(observed.z),
             ]
         ).astype(np.float64)

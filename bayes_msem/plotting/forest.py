@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
-from bayes_msem.posterior.summary import IntervalKind, check_interval, interval
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
 from bayes_msem.posterior.tables import KIND_TITLES
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
@@ -38,7 +38,6 @@ _PAIR_ROW = 0.32  # height of a row with a reference value below the interval
 _ABOVE, _BELOW = -0.14, 0.22  # offsets of interval and reference in such a row
 _MARGIN, _GAP, _LEGEND_ROW = 0.15, 0.35, 0.24
 _SIZE = 9.0  # of the labels, in points
-_KIND_NAMES = {"eti": "equal-tailed interval (ETI)", "hdi": "highest-density interval (HDI)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +303,7 @@ def _handles(
         if ci > _INNER:
             label = f"{_INNER:.0%} {ci_kind.upper()}"
             handles.append(Line2D([], [], color=ESTIMATE, linewidth=4.0, label=label))
-        label = f"{100 * ci:g}% {_KIND_NAMES[ci_kind]}"
+        label = f"{100 * ci:g}% {INTERVAL_NAMES[ci_kind]}"
         handles.append(Line2D([], [], color=ESTIMATE, linewidth=1.3, label=label))
     if any(p.fixed.any() for p in panels):
         handles.append(Line2D([], [], label="fixed", **_FIXED))

@@ -117,7 +117,7 @@ def _within(
     assert isinstance(evaluator, ClusterEvaluator)
     assert isinstance(templates, ClusterTemplates)
     program, position = evaluator.program, _check_cluster(blueprint, cluster)
-    first = len(templates.effects.linear) + len(templates.z_names)
+    first = templates.first_sampled
     coordinates = None
     if blueprint.n_sampled and cluster is not None:
         values = posterior[COORDINATES].transpose("chain", "draw", "cluster_id", "sampled_effect")
@@ -136,9 +136,7 @@ def _within(
 
 def _between(blueprint: Blueprint, points: FloatArray, present: tuple[str, ...]) -> FloatArray:
     assert isinstance(blueprint.templates, ClusterTemplates)
-    effects = blueprint.templates.effects
-    every = (*effects.linear, *blueprint.templates.z_names, *effects.sampled)
-    index = [every.index(name) for name in present]
+    index = [blueprint.templates.level_two.index(name) for name in present]
     _, covariances = level_two_moments(blueprint, points)
     selected: FloatArray = covariances[:, index][:, :, index]
     return selected

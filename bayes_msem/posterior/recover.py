@@ -71,15 +71,15 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     shape = x.shape[:2]
     points = np.ascontiguousarray(view.extend_sampled(x.reshape(-1, x.shape[-1])))
     coordinates = _coordinates(view, posterior, len(points))
-    rng = np.random.default_rng(random_seed)
+    rng, design = np.random.default_rng(random_seed), view.observed.cluster_design
     effects, deviations, variances, factors = [], [], [], []
     for point, t in zip(points, coordinates, strict=True):
-        u, mean, omega, factor = _one_draw(view, point, t, rng)
+        u, mean, omega, factor = _one_draw(view, design, point, t, rng)
         effects.append(u)
         deviations.append(u - mean)
         variances.append(np.diag(omega))
         factors.append(factor)
-    every = (*templates.effects.linear, *templates.z_names, *templates.effects.sampled)
+    every = templates.level_two
     keep = [i for i, name in enumerate(every) if name not in templates.z_names]
     stacked, names = np.stack(effects), [every[i] for i in keep]
     values, defined = stacked[..., keep], _definitions(view, stacked, points)
@@ -128,7 +128,11 @@ def _coordinates(view: Blueprint, posterior: xr.Dataset, n: int) -> FloatArray:
 
 
 def _one_draw(
-    view: Blueprint, point: FloatArray, t: FloatArray, rng: np.random.Generator
+    view: Blueprint,
+    design: FloatArray,
+    point: FloatArray,
+    t: FloatArray,
+    rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Draw u; return it with its mean (J, n_u), Omega (n_u, n_u) and factors (J, n_factors)."""
     evaluator = view.evaluator
@@ -141,12 +145,13 @@ def _one_draw(
     a, _ = linear_effects(point, b, program.ints, program.floats, evaluator.statistics, normals)
     u = np.concatenate([a, view.observed.z, b], axis=1)
     values, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
-    design = np.column_stack([np.ones(len(u)), view.observed.w])
-    return u, design @ c_b, omega, _factors(view, values, omega, c_b, u, rng)
+    factors = _factors(view, design, values, omega, c_b, u, rng)
+    return u, design @ c_b, omega, factors
 
 
 def _factors(
     view: Blueprint,
+    design: FloatArray,
     values: FloatArray,
     omega: FloatArray,
     c_b: FloatArray,
@@ -157,7 +162,6 @@ def _factors(
     assert isinstance(view.templates, ClusterTemplates)
     level = view.templates.between
     wanted = [level.names.index(v) for v in view.table.variables("between", "between factor")]
-    design = np.column_stack([np.ones(view.observed.n_clusters), view.observed.w])
     if not wanted:
         return np.empty((len(design), 0))
     m = len(level.names)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
-from bayes_msem.structure.templates import MODELLED, LevelTemplate, level_template
+from bayes_msem.structure.templates import LevelTemplate, level_template, modelled_names, place_rows
 
 IntArray = NDArray[np.int64]
 
@@ -95,6 +95,16 @@ class ClusterTemplates:
         """Observed outcomes: y, then z."""
         return (*self.y_names, *self.z_names)
 
+    @property
+    def level_two(self) -> tuple[str, ...]:
+        """Names of the level-2 vector u: linear effects, z, sampled effects."""
+        return (*self.effects.linear, *self.z_names, *self.effects.sampled)
+
+    @property
+    def first_sampled(self) -> int:
+        """Position of the first sampled effect in u."""
+        return len(self.effects.linear) + len(self.z_names)
+
 
 def linear_names(table: ParameterTable) -> frozenset[str]:
     """Names of random coefficients all of whose rows are slopes on observed covariates."""
@@ -113,7 +123,7 @@ def find_effects(
     """Sort the random coefficients of a model into linear and sampled ones."""
     linear = linear_names(table)
     split = [v for v in y_names if table.roles[("within", v)] == "split"]
-    within = _within_names(table)
+    within = modelled_names(table, "within")
     design = {"1": 0} | {x: 1 + i for i, x in enumerate(x_names)}
     random = [row for row in table.rows if row.random]
     slopes = list(dict.fromkeys(r.random for r in random if r.random in linear))
@@ -162,7 +172,7 @@ def build_cluster_templates(
     ClusterTemplates
     """
     effects = find_effects(table, y_names, x_names)
-    sources, constants, n_theta = _sources(table, effects, position)
+    sources, constants, n_theta = place_rows(table, position, effects.rows)
     integrated = {r.key for r in table.rows if r.random and r not in effects.rows}
     remaining = replace(table, rows=tuple(r for r in table.rows if r.key not in integrated))
     level_two = (*effects.linear, *z_names, *effects.sampled)
@@ -178,27 +188,3 @@ def build_cluster_templates(
         sources=sources,
         n_theta=n_theta,
     )
-
-
-def _within_names(table: ParameterTable) -> list[str]:
-    return [v for (lev, v), r in table.roles.items() if lev == "within" and r in MODELLED[lev]]
-
-
-def _sources(
-    table: ParameterTable, effects: Effects, position: dict[int, int]
-) -> tuple[dict[RowKey, int], NDArray[np.float64], int]:
-    labels = {c.label: len(position) + i for i, c in enumerate(table.constraints)}
-    n_theta = len(position) + len(labels)
-    sources: dict[RowKey, int] = {row.key: n_theta + i for i, row in enumerate(effects.rows)}
-    constants: list[float] = []
-    for row in table.rows:
-        if row.kind == "defined" or row.random:
-            continue
-        if row.free:
-            sources[row.key] = position[row.free]
-        elif row.label in labels:
-            sources[row.key] = labels[row.label]
-        else:
-            sources[row.key] = n_theta + len(effects.rows) + len(constants)
-            constants.append(row.value)
-    return sources, np.asarray(constants, dtype=np.float64), n_theta

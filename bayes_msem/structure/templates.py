@@ -20,12 +20,13 @@ knows about priors or data values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.spec.table import ParameterTable, Row
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 IntArray = NDArray[np.int64]
 
@@ -127,7 +128,7 @@ def build_templates(
     -------
     Templates
     """
-    sources, constants, n_theta = _sources(table, position)
+    sources, constants, n_theta = place_rows(table, position)
     outcomes = (*y_names, *z_names)
     design = ("1", *x_names, *w_names)
     levels = {}
@@ -139,31 +140,53 @@ def build_templates(
         outcomes=outcomes,
         p=len(y_names),
         design=design,
-        constants=np.asarray(constants, dtype=np.float64),
+        constants=constants,
         sources=sources,
         n_theta=n_theta,
     )
 
 
-def _sources(
-    table: ParameterTable, position: dict[int, int]
-) -> tuple[dict[tuple[str, str, str, str], int], list[float], int]:
-    """Place every row in the value vector (theta, constants)."""
+def place_rows(
+    table: ParameterTable, position: dict[int, int], varying: Sequence[Row] = ()
+) -> tuple[dict[RowKey, int], NDArray[np.float64], int]:
+    """Place every row in the value vector (theta, rows that differ between clusters, constants).
+
+    Parameters
+    ----------
+    table
+        The parameter table.
+    position
+        Free number -> position in theta.
+    varying
+        Random coefficients with an entry of their own; others have none.
+
+    Returns
+    -------
+    tuple of (dict, array, int)
+        Row key -> position, the constants, and the length of theta.
+    """
     labels = {c.label: len(position) + i for i, c in enumerate(table.constraints)}
     n_theta = len(position) + len(labels)
-    sources: dict[tuple[str, str, str, str], int] = {}
+    sources: dict[RowKey, int] = {row.key: n_theta + i for i, row in enumerate(varying)}
     constants: list[float] = []
     for row in table.rows:
-        if row.kind == "defined":
+        if row.kind == "defined" or row.random:
             continue
         if row.free:
             sources[row.key] = position[row.free]
         elif row.label in labels:
             sources[row.key] = labels[row.label]
         else:
-            sources[row.key] = n_theta + len(constants)
+            sources[row.key] = n_theta + len(varying) + len(constants)
             constants.append(row.value)
-    return sources, constants, n_theta
+    return sources, np.asarray(constants, dtype=np.float64), n_theta
+
+
+def modelled_names(table: ParameterTable, level: str) -> tuple[str, ...]:
+    """Variables of a level that are not conditioned on, in the order of its matrices."""
+    return tuple(
+        v for (lev, v), role in table.roles.items() if lev == level and role in MODELLED[level]
+    )
 
 
 def level_template(
@@ -186,9 +209,7 @@ def level_template(
     sources
         Row key -> position in the value vector.
     """
-    names = tuple(
-        v for (lev, v), role in table.roles.items() if lev == level and role in MODELLED[level]
-    )
+    names = modelled_names(table, level)
     index = {v: i for i, v in enumerate(names)}
     column = {v: i for i, v in enumerate(design)}
     b: list[tuple[int, int, int]] = []
