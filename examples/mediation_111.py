@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.heading("Indirect effects of single clusters")
     effects = fit.cluster_effects()
     print(effects[effects["effect"] == "indirect"].head())
-    draws = fit.effects["effects"].sel(effect="indirect")
+    draws = fit.cluster_draws["effects"].sel(effect="indirect")
     positive = (draws > 0).mean("cluster_id")
     lower, upper = positive.quantile([0.025, 0.975])
     print(

@@ -265,3 +265,13 @@ def theta_draws(x, ints, floats):
     for i in range(x.shape[0]):
         theta[i] = _to_theta(x[i], ints, floats)
     return theta
+
+
+@kernel
+def implied_draws(theta, ints, floats, n_outcomes):
+    """Sigma_w and Sigma_b, each (draws, P, P), for many draws of theta (draws, n_theta)."""
+    within = np.empty((theta.shape[0], n_outcomes, n_outcomes))
+    between = np.empty((theta.shape[0], n_outcomes, n_outcomes))
+    for i in range(theta.shape[0]):
+        within[i], between[i], _ = implied_arrays(theta[i], ints, floats)
+    return within, between

@@ -15,21 +15,11 @@ from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.likelihood.cluster_draws import cluster_structures
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.marginal import implied_arrays
+from bayes_msem.likelihood.marginal import implied_draws
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.structure.effects import ClusterTemplates
-from bayes_msem.structure.kernel import kernel
 
 FloatArray = NDArray[np.float64]
-
-
-@kernel
-def _implied_draws(theta, ints, floats, n_outcomes):
-    within = np.empty((theta.shape[0], n_outcomes, n_outcomes))
-    between = np.empty((theta.shape[0], n_outcomes, n_outcomes))
-    for i in range(theta.shape[0]):
-        within[i], between[i], _ = implied_arrays(theta[i], ints, floats)
-    return within, between
 
 
 def implied_covariances(
@@ -74,7 +64,7 @@ def implied_covariances(
         _check_cluster(blueprint, cluster)
         program, n = blueprint.program, len(blueprint.templates.outcomes)
         theta = np.ascontiguousarray(blueprint.theta(flat))
-        both = _implied_draws(theta, program.ints, program.floats, n)
+        both = implied_draws(theta, program.ints, program.floats, n)
         index = [blueprint.templates.outcomes.index(v) for v in present]
         matrices = both[level == "between"][:, index][:, :, index]
     if correlation:

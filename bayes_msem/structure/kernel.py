@@ -25,7 +25,7 @@ from numba.core.caching import (
 __all__ = ["KERNEL_VERSION", "kernel"]
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_ROOMS = ("structure", "likelihood", "posterior")
+_ROOMS = ("structure", "likelihood")  # all kernels live here
 
 
 def _stamp() -> str:

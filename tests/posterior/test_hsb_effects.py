@@ -77,7 +77,7 @@ def test_cluster_effects_agree_with_empirical_bayes(fit, lme4):
 def test_summary_of_effects_is_that_of_their_draws(fit):
     table = pd.DataFrame(fit.cluster_effects(ci=0.9))
     row = table[(table["effect"] == "rs") & (table["cluster"] == 1288)].iloc[0]
-    draws = fit.effects["effects"].sel(effect="rs", cluster_id="1288").to_numpy()
+    draws = fit.cluster_draws["effects"].sel(effect="rs", cluster_id="1288").to_numpy()
     np.testing.assert_allclose(row["mean"], draws.mean())
     np.testing.assert_allclose([row["lower"], row["upper"]], np.quantile(draws, [0.05, 0.95]))
     of_fit, school = fit.draws, bm.load_dataset("hsb").set_index("school").loc[1288].iloc[0]
@@ -104,7 +104,7 @@ def test_definition_of_random_coefficients_is_their_population_mean(model, fit):
     )
     expected = (mean**2).mean(axis=-1) + draws[("between", "rs", "~~", "rs")]
     np.testing.assert_allclose(draws[("", "squared", ":=", "rs*rs")], expected, rtol=1e-10)
-    per_school = fit.effects["effects"]
+    per_school = fit.cluster_draws["effects"]
     squared = per_school.sel(effect="squared").to_numpy()
     np.testing.assert_allclose(squared, per_school.sel(effect="rs").to_numpy() ** 2)
 

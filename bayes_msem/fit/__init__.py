@@ -1,0 +1,28 @@
+"""Fit: posterior draws together with the model that made them.
+
+The class is put together from parts, one module each; all of them read :class:`FitCore`.
+"""
+
+from __future__ import annotations
+
+from bayes_msem.fit.clusters import Clusters
+from bayes_msem.fit.estimates import Estimates
+from bayes_msem.fit.figures import Figures
+
+__all__ = ["Fit"]
+
+
+class Fit(Estimates, Clusters, Figures):
+    """Result of :meth:`bayes_msem.Model.fit`.
+
+    Attributes
+    ----------
+    model
+        The model that was fitted.
+    datatree
+        ArviZ DataTree. Group ``posterior`` has the sampled parameters (one variable per level
+        and kind; standard deviations and partial correlations for (co)variances) and derived
+        ones: variances, covariances, correlations and defined parameters. Groups
+        ``sample_stats``, ``observed_data`` and ``constant_data`` complete it; its attributes
+        record package version, model text and seed.
+    """

@@ -1,0 +1,83 @@
+"""The core of a fit: the model, its draws, and what every other part of :class:`Fit` reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.pymc_model import COORDINATES
+from bayes_msem.build.rows import row_values
+from bayes_msem.errors import SpecificationError
+from bayes_msem.posterior.convergence import Convergence, check_convergence
+from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.recover import recover_effects
+from bayes_msem.spec.table import RowKey
+
+if TYPE_CHECKING:
+    from bayes_msem.model import Model
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitCore:
+    """Draws together with the model that made them; see :class:`bayes_msem.Fit`."""
+
+    model: Model
+    datatree: xr.DataTree
+
+    @cached_property
+    def draws(self) -> dict[RowKey, NDArray[np.float64]]:
+        """Draws of every row of the parameter table: row key -> array (chain, draw)."""
+        blueprint = self.model.blueprint
+        x = sampled_parameters(blueprint, self.datatree["posterior"].to_dataset())
+        theta = blueprint.theta(x.reshape(-1, x.shape[-1]))
+        return row_values(blueprint, theta.reshape(*x.shape[:2], -1), x)
+
+    @cached_property
+    def convergence(self) -> Convergence:
+        """Worst diagnostics over all parameters, with advice."""
+        posterior = self.datatree["posterior"].to_dataset()
+        x = sampled_parameters(self.model.blueprint, posterior)
+        if COORDINATES in posterior:
+            t = posterior[COORDINATES].transpose("chain", "draw", ...).to_numpy()
+            x = np.concatenate([x, t.reshape(*x.shape[:2], -1)], axis=-1)
+        return check_convergence(x, self.datatree["sample_stats"].to_dataset())
+
+    @cached_property
+    def cluster_draws(self) -> xr.Dataset:
+        """Posterior draws of all cluster-level quantities.
+
+        Variable ``effects`` (chain, draw, cluster_id, effect): total coefficients of every cluster,
+        that is random intercepts (named after their outcome), random coefficients (named as in
+        ``rv()``) and definitions that use some; ``factors`` (chain, draw, cluster_id,
+        between_factor): level-2 factors. What NUTS did not sample is drawn from its exact
+        conditional distribution, one draw per posterior draw.
+
+        Raises
+        ------
+        SpecificationError
+            In a single-level model.
+        """
+        if not self.model.table.two_level:
+            raise SpecificationError("a single-level model has no cluster effects")
+        return recover_effects(
+            self.model.blueprint,
+            self.datatree["posterior"].to_dataset(),
+            random_seed=int(self.datatree.attrs["random_seed"]),
+        )
+
+    def __repr__(self) -> str:
+        """Return draws, convergence and where to go next."""
+        posterior = self.datatree["posterior"]
+        chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
+        return (
+            f"Fit of {chains} chains x {draws} draws "
+            f"({self.datatree.attrs.get('sampler', 'unknown sampler')}, "
+            f"seed {self.datatree.attrs.get('random_seed', 'unknown')})\n"
+            f"  {self.convergence}\n"
+            "  .summary() gives the estimates, .datatree the draws for ArviZ"
+        )

@@ -1,0 +1,85 @@
+"""Estimates: tables of parameters and of what follows from them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import xarray as xr
+
+from bayes_msem.errors import SpecificationError
+from bayes_msem.fit.core import FitCore
+from bayes_msem.posterior.implied import implied_covariances
+from bayes_msem.posterior.summary import IntervalKind, summarise
+from bayes_msem.posterior.tables import EstimateTable
+
+
+class Estimates(FitCore):
+    """The part of :class:`bayes_msem.Fit` that estimates parameters."""
+
+    def summary(self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti") -> EstimateTable:
+        """Summarise the posterior of every row of the parameter table.
+
+        Parameters
+        ----------
+        ci
+            Mass of the interval.
+        ci_kind
+            "eti" (equal-tailed) or "hdi" (highest density).
+
+        Returns
+        -------
+        EstimateTable
+            Data frame with columns level, lhs, op, rhs, label, mean, sd, lower, upper,
+            ess_bulk, ess_tail, r_hat and prior. Rows ``x ~~ x`` are variances.
+
+        Raises
+        ------
+        SpecificationError
+            ``ci`` outside (0, 1) or an unknown ``ci_kind``.
+        """
+        return summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind)
+
+    def implied_covariance(
+        self,
+        level: Literal["within", "between"] = "within",
+        *,
+        cluster: Any = None,
+        correlation: bool = False,
+    ) -> xr.DataArray:
+        """Model-implied covariance or correlation matrix of the outcomes, per draw.
+
+        Parameters
+        ----------
+        level
+            "within" or "between"; at the between level this is the covariance of the cluster
+            means' true values (given the cluster-level covariates).
+        cluster
+            Identifier of a cluster: its own within-level matrix, in models with random loadings,
+            variances or correlations. None: the matrix of the typical cluster, whose sampled
+            effects are at their intercepts.
+        correlation
+            Standardise to correlations.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dimensions chain, draw, outcome, outcome_2; outcomes without a part at the level
+            are left out.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown level, "between" in a single-level model, or an unknown cluster.
+        """
+        levels = ("within", "between") if self.model.table.two_level else ("within",)
+        if level not in levels:
+            raise SpecificationError(
+                f"level='{level}' is not in this model; it has {' and '.join(levels)}"
+            )
+        return implied_covariances(
+            self.model.blueprint,
+            self.datatree["posterior"].to_dataset(),
+            level,
+            cluster=cluster,
+            correlation=correlation,
+        )
