@@ -25,7 +25,7 @@ from bayes_msem.data.moments import moments
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.likelihood.centring import coordinates_of
 from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes
-from bayes_msem.likelihood.cluster_program import pack_cluster_statistics
+from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.likelihood.marginal import pack_moments

@@ -92,6 +92,21 @@ class ObservedData:
         return int(self.sizes.shape[0])
 
     @property
+    def incomplete(self) -> bool:
+        """Whether some y or z is missing."""
+        return bool(np.isnan(self.y).any() or np.isnan(self.z).any())
+
+    @property
+    def informative(self) -> NDArray[np.bool_]:
+        """Which rows have any observed outcome, (N,); the others are kept, but say nothing."""
+        return ~np.isnan(self.y).all(axis=1)
+
+    @property
+    def outcome_means(self) -> FloatArray:
+        """Means of the observed values of y, (p,)."""
+        return np.array([column[~np.isnan(column)].mean() for column in self.y.T])
+
+    @property
     def cluster_design(self) -> FloatArray:
         """Design (1, w) of level 2, (J, 1 + kw)."""
         return np.column_stack([np.ones(self.n_clusters), self.w])

@@ -27,7 +27,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from bayes_msem.likelihood.cluster_program import SIZES
-from bayes_msem.likelihood.cluster_statistics import lane_statistics
+from bayes_msem.likelihood.cluster_statistics import level_two_statistics
 from bayes_msem.likelihood.clusters import (
     add_clusters,
     between_gradient,
@@ -229,7 +229,7 @@ def _in_lanes(t, ints, statistics, information, linear):
     """Return t, w, information and linear as lanes, with zeros where there is no cluster."""
     n_clusters, n = t.shape
     flat = in_lanes(np.ascontiguousarray(information).reshape((n_clusters, n * n)))
-    w = lane_statistics(ints, statistics)[6]
+    w = level_two_statistics(ints, statistics)[1]
     return in_lanes(t), w, flat.reshape((len(flat), n, n)), in_lanes(linear)
 
 

@@ -17,17 +17,20 @@ from bayes_msem.likelihood.cluster_program import (
 from bayes_msem.likelihood.cluster_statistics import unpack_statistics
 from bayes_msem.likelihood.cluster_values import cluster_values, use_vectors
 from bayes_msem.likelihood.clusters import between_moments, common_values
-from bayes_msem.likelihood.conditioning import condition
 from bayes_msem.likelihood.groups import invert
 from bayes_msem.likelihood.integrate import (
+    drop_unseen,
     integrate_effects,
+    keep_seen,
     posterior_effects,
     project,
     residuals,
     semidefinite_root,
 )
+from bayes_msem.likelihood.level_two import condition_batch
 from bayes_msem.likelihood.packing import integers, level_forward
 from bayes_msem.structure.kernel import kernel
+from bayes_msem.structure.lanes import LANES
 
 FloatArray = NDArray[np.float64]
 
@@ -74,25 +77,26 @@ def linear_effects(x, b, ints, floats, statistics, normals):
     p, n_d, n_a, n_uses, n_z, n_b = sizes[0], sizes[1], sizes[5], sizes[6], sizes[7], sizes[8]
     n_c = n_z + n_b
     use_effect, use_column = integers(ints, USE_EFFECT), integers(ints, USE_COLUMN)
-    center, size, dd, dy, yy, w_design, z = unpack_statistics(ints, statistics)
-    n_clusters = len(size)
+    center, first, size, dd, dy, yy, seen, w_design, z, z_seen = unpack_statistics(ints, statistics)
+    n_clusters = len(w_design)
     _, omega, c_b, _, _, _ = between_moments(x, ints, floats)
     inverse_c, b_matrix = np.empty((n_c, n_c)), np.empty((n_a, n_c))
     v_effects, v = np.empty((n_a, n_a)), np.empty((n_uses, n_uses))
-    condition(omega, n_a, inverse_c, b_matrix, v_effects)
-    for q in range(n_uses):
-        for s in range(n_uses):
-            v[q, s] = v_effects[use_effect[q], use_effect[s]]
+    omega_j = np.empty_like(omega)
     sigma, c_w, effect = cluster_structures(x, b, ints, floats)
     draws, variances = np.empty((n_clusters, n_a)), np.empty((n_clusters, n_a))
     w, c, wl = np.empty((p, p)), np.empty((p, n_d)), np.empty((n_uses, p))
+    sigma_seen = np.empty((p, p))
     r, s_matrix = np.empty((p, n_d)), np.empty((p, p))
     h_matrix, m_matrix = np.empty((n_uses, n_uses)), np.empty((n_uses, n_uses))
     covariance, root = np.empty((n_uses, n_uses)), np.empty((n_uses, n_uses))
     g, score, deviation = np.empty(n_uses), np.empty(n_uses), np.empty(n_uses)
     mean, work = np.empty(n_a), np.empty((4, n_uses, n_uses))
     for j in range(n_clusters):
-        invert(sigma[j], p, w)
+        condition_batch(omega, n_a, z_seen[j], omega_j, inverse_c, b_matrix, v_effects)
+        for q in range(n_uses):
+            for s in range(n_uses):
+                v[q, s] = v_effects[use_effect[q], use_effect[s]]
         for e in range(n_a):
             mean[e] = 0.0
             for d in range(w_design.shape[1]):
@@ -101,15 +105,28 @@ def linear_effects(x, b, ints, floats, statistics, normals):
             rest = z[j, i] if i < n_z else b[j, i - n_z]
             for d in range(w_design.shape[1]):
                 rest -= c_b[d, n_a + i] * w_design[j, d]
-            for e in range(n_a):
+            for e in range(n_a):  # a missing z has no weight
                 mean[e] += b_matrix[e, i] * rest
         c[:, :] = c_w[j].T
         c[:, 0] -= center
         for q in range(n_uses):
             for i in range(p):
                 c[i, use_column[q]] += mean[use_effect[q]] * effect[j, q, i]
-        residuals(p, n_d, dd[j], dy[j], yy[j], c, r, s_matrix)
-        project(p, n_uses, use_column, dd[j], w, effect[j], r, wl, h_matrix, g)
+        h_matrix[:, :] = 0.0
+        g[:] = 0.0
+        batch, lane = j // LANES, j % LANES
+        for piece in range(int(first[batch]), int(first[batch + 1])):
+            k = piece * LANES + lane
+            if not size[k] > 0.0:
+                continue
+            sigma_seen[:, :] = sigma[j]
+            if len(seen) > 0:
+                keep_seen(sigma[j], seen[k], sigma_seen)
+            invert(sigma_seen, p, w)
+            if len(seen) > 0:
+                drop_unseen(seen[k], w)
+            residuals(p, n_d, dd[k], dy[k], yy[k], c, r, s_matrix)
+            project(p, n_uses, use_column, dd[k], w, effect[j], r, wl, h_matrix, g)
         integrate_effects(n_uses, h_matrix, g, v, work, score, m_matrix)
         posterior_effects(n_uses, v, score, m_matrix, deviation, covariance, work[0])
         semidefinite_root(covariance, n_uses, root)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import NotSupportedError
-from bayes_msem.likelihood.packing import frozen, level_arrays, pack
+from bayes_msem.likelihood.packing import level_arrays, pack
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.structure.effects import FISHER_Z, LOG_SD, ClusterTemplates
-from bayes_msem.structure.lanes import LANES
 from bayes_msem.structure.parameters import (
     CORRELATION,
     IDENTITY,
@@ -158,49 +155,3 @@ def _block_arrays(blocks: Blocks) -> list[IntArray]:
         blocks.edge_column,
         blocks.edge_position,
     ]
-
-
-def pack_cluster_statistics(observed: ObservedData) -> FloatArray:
-    """Cross products of every cluster, flattened.
-
-    With d = (1, x) and y centred at its grand mean: number of clusters, center (p), then the
-    clusters in batches of LANES (see structure.lanes): sizes, sum d d' (D x D), sum d y' (D x p),
-    sum y y' (p x p), (1, w) and z, each of shape (batches, ..., LANES). Lanes of the last batch
-    without a cluster hold zeros, also in place of the 1 of (1, w).
-    """
-    assert observed.cluster is not None
-    center = observed.y.mean(axis=0)
-    order = np.argsort(observed.cluster, kind="stable")
-    y = (observed.y - center)[order]
-    d = np.column_stack([np.ones(len(y)), observed.x[order]])
-    starts = np.concatenate([[0], np.cumsum(observed.sizes)[:-1]])
-    both = np.column_stack([d, y])
-    n_all, n_d = both.shape[1], d.shape[1]
-    cross = np.empty((len(starts), n_all, n_all))
-    for i in range(n_all):
-        products = both[:, i : i + 1] * both[:, i:]
-        cross[:, i, i:] = np.add.reduceat(products, starts, axis=0)
-        cross[:, i:, i] = cross[:, i, i:]
-    n_clusters = len(starts)
-    return frozen(
-        np.concatenate(
-            [
-                [n_clusters],
-                center,
-                _in_batches(observed.sizes),
-                _in_batches(cross[:, :n_d, :n_d]),
-                _in_batches(cross[:, :n_d, n_d:]),
-                _in_batches(cross[:, n_d:, n_d:]),
-                _in_batches(observed.cluster_design),
-                _in_batches(observed.z),
-            ]
-        ).astype(np.float64)
-    )
-
-
-def _in_batches(values: NDArray[Any]) -> FloatArray:
-    """Flatten (J, ...) in the order (batches, ..., LANES), with zeros behind the last cluster."""
-    n_batches = -(-len(values) // LANES)
-    padded = np.zeros((n_batches * LANES, *values.shape[1:]))
-    padded[: len(values)] = values
-    return np.moveaxis(padded.reshape(n_batches, LANES, *values.shape[1:]), 1, -1).ravel()

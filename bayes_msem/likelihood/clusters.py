@@ -36,16 +36,25 @@ from bayes_msem.likelihood.cluster_program import (
     USE_VARIABLE,
     WITHIN,
 )
-from bayes_msem.likelihood.cluster_statistics import lane_statistics
+from bayes_msem.likelihood.cluster_statistics import lane_statistics, level_two_statistics
 from bayes_msem.likelihood.cluster_values import cluster_gradient, cluster_values, use_vectors
-from bayes_msem.likelihood.conditioning import condition, condition_back, normal_density
+from bayes_msem.likelihood.conditioning import normal_density
 from bayes_msem.likelihood.groups import LOG_2PI, invert
 from bayes_msem.likelihood.integrate import (
     integrate_effects,
     moment_gradients,
+    drop_unseen,
+    keep_seen,
     posterior_effects,
     project,
     residuals,
+)
+from bayes_msem.likelihood.level_two import (
+    condition_batch,
+    condition_batch_back,
+    deviations,
+    deviations_back,
+    given_density,
 )
 from bayes_msem.likelihood.packing import (
     floats_at,
@@ -155,28 +164,6 @@ def typical_theta(x, ints, floats):
 
 
 @kernel
-def _deviations(n_a, n_z, z, effects, c_b, w, r_c):
-    """Fill r = (z, b) - E (z, b), with zeros where there is no cluster."""
-    for g in range(r_c.shape[0]):
-        for i in range(r_c.shape[1]):
-            value = z[g, i] if i < n_z else effects[g, i - n_z]
-            for d in range(w.shape[1]):
-                value -= c_b[d, n_a + i] * w[g, d]
-            r_c[g, i] = value * w[g, 0]
-
-
-@kernel
-def _deviations_back(n_a, n_z, w, d_r, d_effects, d_c_u):
-    """Reverse of ``_deviations``."""
-    for g in range(d_r.shape[0]):
-        for i in range(d_r.shape[1]):
-            if i >= n_z:
-                d_effects[g, i - n_z] += d_r[g, i]
-            for d in range(w.shape[1]):
-                d_c_u[d, n_a + i] -= d_r[g, i] * w[g, d]
-
-
-@kernel
 def _add_across(lanes, floats):
     """Add the sums over clusters to a matrix."""
     for i in range(floats.shape[0]):
@@ -215,26 +202,22 @@ def add_clusters(
     n_c, n_u = n_z + n_b, n_a + n_z + n_b
     use_effect, use_variable = integers(ints, USE_EFFECT), integers(ints, USE_VARIABLE)
     use_column = integers(ints, USE_COLUMN)
-    n_clusters, center, size, dd, dy, yy, w_design, z = lane_statistics(ints, statistics)
-    n_batches, n_w = len(size), w_design.shape[1]
-    inverse_c, b_matrix = np.empty((n_c, n_c)), np.empty((n_a, n_c))
-    v_effects, v = np.empty((n_a, n_a)), np.empty((n_uses, n_uses))
-    _, positive = condition(omega, n_a, inverse_c, b_matrix, v_effects)
-    if not positive:
-        return -np.inf
-    for q in range(n_uses):
-        for s in range(n_uses):
-            v[q, s] = v_effects[use_effect[q], use_effect[s]]
+    center, first_piece, size, dd, dy, yy, seen = lane_statistics(ints, statistics)
+    n_clusters, w_design, z, z_seen = level_two_statistics(ints, statistics)
+    masked, z_masked = statistics[3] > 0.0, statistics[4] > 0.0
+    n_batches, n_w = len(w_design), w_design.shape[1]
+    inverse_c, b_matrix = lanes_matrix(n_c, n_c), lanes_matrix(n_a, n_c)
+    omega_l, d_omega_l = lanes_matrix(n_u, n_u), lanes_matrix(n_u, n_u)
+    v_effects, v = lanes_matrix(n_a, n_a), lanes_matrix(n_uses, n_uses)
     r_c, d_r = lanes_matrix(n_batches, n_c), lanes_matrix(n_batches, n_c)
-    _deviations(n_a, n_z, z, effects, c_b, w_design, r_c)
+    deviations(n_a, n_z, z, z_seen, effects, c_b, w_design, r_c)
     total = 0.0
-    if n_z > 0:
-        value, positive = normal_density(1.0, n_a, n_c, omega, n_clusters, r_c, d_omega, d_r)
+    if n_z > 0 and n_b > 0:
+        first = n_a + n_z
+        value, positive = normal_density(-1.0, first, n_b, omega, n_clusters, r_c, d_omega, d_r)
+        if not positive:
+            return -np.inf
         total += value
-        if n_b > 0:
-            first = n_a + n_z
-            value, positive = normal_density(-1.0, first, n_b, omega, n_clusters, r_c, d_omega, d_r)
-            total += value
 
     n_x = n_theta + n_rows
     x_j, values = lanes_vector(n_x), lanes_vector(len(values_b))
@@ -242,10 +225,13 @@ def add_clusters(
         x_j[i] = x[i]
     for i in range(len(values)):
         values[i] = values_b[i]
-    sigma, sigma_copy, w = lanes_matrix(p, p), lanes_matrix(p, p), lanes_matrix(p, p)
-    c_w, c = lanes_matrix(n_d, p), lanes_matrix(p, n_d)
-    effect, wl = lanes_matrix(n_uses, p), lanes_matrix(n_uses, p)
-    r, s = lanes_matrix(p, n_d), lanes_matrix(p, p)
+    depth = 1
+    for g in range(n_batches):
+        depth = max(depth, int(first_piece[g + 1] - first_piece[g]))
+    sigma, sigma_copy = lanes_matrix(p, p), lanes_matrix(p, p)
+    w, wl = as_lanes(np.zeros((depth, p, p, LANES))), as_lanes(np.zeros((depth, n_uses, p, LANES)))
+    r, s = as_lanes(np.empty((depth, p, n_d, LANES))), as_lanes(np.empty((depth, p, p, LANES)))
+    c_w, c, effect = lanes_matrix(n_d, p), lanes_matrix(p, n_d), lanes_matrix(n_uses, p)
     h_matrix, m_matrix = lanes_matrix(n_uses, n_uses), lanes_matrix(n_uses, n_uses)
     g_vector, score, mean = lanes_vector(n_uses), lanes_vector(n_uses), lanes_vector(n_uses)
     deviation, covariance = lanes_vector(n_uses), lanes_matrix(n_uses, n_uses)
@@ -253,21 +239,32 @@ def add_clusters(
     scratch = as_lanes(np.empty((2, max(p, 1), max(p, 1), LANES)))
     d_sigma, d_c_w, d_c = lanes_matrix(p, p), lanes_matrix(n_d, p), lanes_matrix(p, n_d)
     d_effect, d_t, h = lanes_matrix(n_uses, p), lanes_matrix(m_w, p), lanes_matrix(m_w, p)
-    d_v_uses, d_b_matrix = lanes_matrix(n_uses, n_uses), lanes_matrix(n_a, n_c)
-    d_c_u = lanes_matrix(n_w, n_u)
+    d_v, d_b_matrix = lanes_matrix(n_a, n_a), lanes_matrix(n_a, n_c)
+    d_c_u, scaled = lanes_matrix(n_w, n_u), lanes_vector(n_c)
     gradient, d_x_j = lanes_vector(len(values)), lanes_vector(n_x)
     t, a, inverse = lanes_matrix(m_w, p), lanes_matrix(m_w, p), lanes_matrix(m_w, m_w)
-    log_det, twice = 0.0, 0.0
+    log_det, log_det_c, twice, joint = 0.0, 0.0, 0.0, 0.0
     for g in range(n_batches):
+        if z_masked or g == 0:
+            # the same for all batches if no z is missing (z_seen is then zero in empty lanes only)
+            log_det_c, positive = condition_batch(
+                omega, n_a, z_seen[g], omega_l, inverse_c, b_matrix, v_effects
+            )
+            if not positive:
+                return -np.inf
+            for q in range(n_uses):
+                for u in range(n_uses):
+                    v[q, u] = v_effects[use_effect[q], use_effect[u]]
+        if n_z > 0:
+            joint += given_density(
+                n_a, z_seen[g], w_design[g, 0], r_c[g], inverse_c, log_det_c, d_r[g], d_omega_l,
+                scaled,
+            )  # fmt: skip
         if n_rows > 0 or g == 0:
             cluster_values(effects[g], ints, floats, x_j, values)
             sigma[:, :] = 0.0
             c_w[:, :] = 0.0
             level_forward_into(WITHIN, m_w, recursive_w, values, ints, sigma, c_w, t, a, inverse)
-            sigma_copy[:, :] = sigma
-            log_det, positive = invert(sigma_copy, p, w)
-            if not positive:
-                return -np.inf
             use_vectors(use_variable, t, effect)
         for i in range(p):
             for d in range(n_d):
@@ -283,29 +280,55 @@ def add_clusters(
             mean[q] = value
             for i in range(p):
                 c[i, use_column[q]] += value * effect[q, i]
-        residuals(p, n_d, dd[g], dy[g], yy[g], c, r, s)
-        project(p, n_uses, use_column, dd[g], w, effect, r, wl, h_matrix, g_vector)
+        h_matrix[:, :] = 0.0
+        g_vector[:] = 0.0
+        start, stop = int(first_piece[g]), int(first_piece[g + 1])
+        for j in range(start, stop):
+            k = j - start
+            if masked:
+                count = keep_seen(sigma, seen[j], sigma_copy) * size[j]
+            elif n_rows > 0 or g == 0:
+                sigma_copy[:, :] = sigma
+                count = size[j] * p
+            else:
+                count = size[j] * p
+            if masked or n_rows > 0 or g == 0:
+                log_det, positive = invert(sigma_copy, p, w[k])
+                if not positive:
+                    return -np.inf
+            if masked:
+                drop_unseen(seen[j], w[k])
+            residuals(p, n_d, dd[j], dy[j], yy[j], c, r[k], s[k])
+            project(
+                p, n_uses, use_column, dd[j], w[k], effect, r[k], wl[k], h_matrix, g_vector
+            )
+            trace = 0.0
+            for i in range(p):
+                for m in range(p):
+                    trace += w[k, i, m] * s[k, i, m]
+            twice -= trace + count * LOG_2PI + size[j] * log_det
         value, positive = integrate_effects(n_uses, h_matrix, g_vector, v, work, score, m_matrix)
         if not positive:
             return -np.inf
-        trace = 0.0
-        for i in range(p):
-            for k in range(p):
-                trace += w[i, k] * s[i, k]
-        twice += value - trace - size[g] * (p * LOG_2PI + log_det)
+        twice += value
 
         posterior_effects(n_uses, v, score, m_matrix, deviation, covariance, work[0])
-        moment_gradients(
-            p, n_d, n_uses, size[g], use_column, dd[g], w, wl, effect, r, s,
-            deviation, covariance, d_c, d_effect, d_sigma, scratch,
-        )  # fmt: skip
+        d_c[:, :] = 0.0
+        d_effect[:, :] = 0.0
+        for j in range(start, stop):
+            k = j - start
+            moment_gradients(
+                p, n_d, n_uses, size[j], use_column, dd[j], w[k], wl[k], effect, r[k], s[k],
+                deviation, covariance, d_c, d_effect, d_sigma, scratch,
+            )  # fmt: skip
         for q in range(n_uses):
             e = use_effect[q]
             for u in range(n_uses):
-                d_v_uses[q, u] += 0.5 * (score[q] * score[u] - m_matrix[q, u])
+                d_v[e, use_effect[u]] += 0.5 * (score[q] * score[u] - m_matrix[q, u])
             if use_variable[q] >= 0:
+                total_mean = mean[q] + deviation[q]
                 for i in range(p):
-                    d_t[use_variable[q], i] += d_effect[q, i] + mean[q] * d_c[i, use_column[q]]
+                    d_t[use_variable[q], i] += d_effect[q, i] + total_mean * d_c[i, use_column[q]]
             for d in range(n_w):
                 d_c_u[d, e] += score[q] * w_design[g, d]
             for i in range(n_c):
@@ -323,22 +346,20 @@ def add_clusters(
             d_sigma[:, :] = 0.0
             d_c_w[:, :] = 0.0
             d_t[:, :] = 0.0
+        if z_masked or g == n_batches - 1:
+            # unmasked, the first batch says which z are observed: all of them
+            condition_batch_back(
+                n_a, z_seen[g if z_masked else 0], b_matrix, inverse_c, d_b_matrix, d_v, d_omega_l,
+                d_omega,
+            )  # fmt: skip
 
     for i in range(n_theta):
         d_x[i] += across(d_x_j[i])
     for i in range(len(values)):
         d_values[i] += across(gradient[i])
-    _deviations_back(n_a, n_z, w_design, d_r, d_effects, d_c_u)
+    deviations_back(n_a, n_z, z_seen, w_design, d_r, d_effects, d_c_u)
     _add_across(d_c_u, d_c_b)
-    d_v, d_v_sum = np.zeros((n_a, n_a)), np.zeros((n_uses, n_uses))
-    _add_across(d_v_uses, d_v_sum)
-    for q in range(n_uses):
-        for u in range(n_uses):
-            d_v[use_effect[q], use_effect[u]] += d_v_sum[q, u]
-    d_b_sum = np.zeros((n_a, n_c))
-    _add_across(d_b_matrix, d_b_sum)
-    condition_back(n_a, b_matrix, inverse_c, d_b_sum, d_v, d_omega)
-    return total + 0.5 * across(twice)
+    return total + across(joint) + 0.5 * across(twice)
 
 
 @kernel

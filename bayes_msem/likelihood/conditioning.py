@@ -10,14 +10,14 @@ import numpy as np
 
 from bayes_msem.likelihood.groups import LOG_2PI, invert
 from bayes_msem.structure.kernel import kernel
-from bayes_msem.structure.lanes import LANES, across, as_lanes
+from bayes_msem.structure.lanes import LANES, across, as_lanes, room
 
 
 @kernel
 def condition(omega, n_a, inverse_c, b_matrix, v):
     """Fill Omega_cc^-1, B and V; return log|Omega_cc| and whether it is positive definite."""
     n_c = omega.shape[0] - n_a
-    scratch = np.empty((n_c, n_c))
+    scratch = room(omega, n_c, n_c)
     for i in range(n_c):
         for k in range(n_c):
             scratch[i, k] = omega[n_a + i, n_a + k]
@@ -44,7 +44,7 @@ def condition_back(n_a, b_matrix, inverse_c, d_b_matrix, d_v, d_omega):
     """Add to ``d_omega`` what the gradients of B and V say."""
     n_c = d_omega.shape[0] - n_a
     # off-diagonal block: d B Omega_cc^-1 - 2 dV B, split evenly over both triangles
-    half = np.empty((n_a, n_c))
+    half = room(d_omega, n_a, n_c)
     for q in range(n_a):
         for i in range(n_c):
             total = 0.0

@@ -53,6 +53,28 @@ def semidefinite_root(matrix, n, root):
 
 
 @kernel
+def keep_seen(sigma, seen, masked):
+    """Fill ``masked``: Sigma where both outcomes are observed, the identity elsewhere.
+
+    Its inverse is that of the observed block, beside an identity; returns how many are observed.
+    """
+    n, count = len(seen), 0.0 * seen[0]
+    for i in range(n):
+        count += seen[i]
+        for k in range(n):
+            masked[i, k] = sigma[i, k] * seen[i] * seen[k]
+        masked[i, i] += 1.0 - seen[i]
+    return count
+
+
+@kernel
+def drop_unseen(seen, inverse):
+    """Turn the inverse of what ``keep_seen`` fills into W: zero where an outcome is missing."""
+    for i in range(len(seen)):
+        inverse[i, i] -= 1.0 - seen[i]
+
+
+@kernel
 def residuals(n, n_design, dd, dy, yy, c, r, s):
     """Fill R (n x D) and S (n x n); ``dy`` is D x n."""
     for i in range(n):
@@ -72,7 +94,7 @@ def residuals(n, n_design, dd, dy, yy, c, r, s):
 
 @kernel
 def project(n, n_effects, column, dd, w, effect, r, wl, h_matrix, g):
-    """Fill W l (effects x n), H and g; ``effect`` holds one l_q per row."""
+    """Fill W l (effects x n), add to H and g; ``effect`` holds one l_q per row."""
     for q in range(n_effects):
         for i in range(n):
             total = 0.0
@@ -85,12 +107,13 @@ def project(n, n_effects, column, dd, w, effect, r, wl, h_matrix, g):
             for i in range(n):
                 total += effect[q, i] * wl[t, i]
             total *= dd[column[q], column[t]]
-            h_matrix[q, t] = total
-            h_matrix[t, q] = total
+            h_matrix[q, t] += total
+            if q != t:
+                h_matrix[t, q] += total
         total = 0.0
         for i in range(n):
             total += wl[q, i] * r[i, column[q]]
-        g[q] = total
+        g[q] += total
 
 
 @kernel
@@ -206,10 +229,10 @@ def moment_gradients(
     d_sigma,
     scratch,
 ):
-    """Add to the gradients with respect to Sigma; fill those of C and of the l_q.
+    """Add to the gradients with respect to Sigma, C and the l_q.
 
-    ``r`` and ``s`` become the posterior expectations of R and S. ``scratch`` has shape (2, n, n)
-    at least.
+    Of d/dl_q only the part with P: the part m_q d/dC[:, col_q] is left to the caller. ``r`` and
+    ``s`` become the posterior expectations of R and S. ``scratch`` has shape (2, n, n) at least.
     """
     # posterior mean part: C + sum_q m_q l_q e_col'
     for q in range(n_effects):
@@ -248,13 +271,11 @@ def moment_gradients(
             total = 0.0
             for k in range(n):
                 total += w[i, k] * r[k, d]
-            d_c[i, d] = total
+            d_c[i, d] += total
     for q in range(n_effects):
         for i in range(n):
-            total = deviation[q] * d_c[i, column[q]]
             for t in range(n_effects):
-                total -= covariance[q, t] * dd[column[q], column[t]] * wl[t, i]
-            d_effect[q, i] = total
+                d_effect[q, i] -= covariance[q, t] * dd[column[q], column[t]] * wl[t, i]
     for i in range(n):
         for k in range(n):
             total = 0.0
