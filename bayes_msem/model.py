@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,13 +22,12 @@ from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
-from bayes_msem.data.observe import observe
+from bayes_msem.data.observe import Missing, observe
 from bayes_msem.data.scales import scales
 from bayes_msem.display import describe_model
 from bayes_msem.errors import (
     ConvergenceWarning,
     IdentificationWarning,
-    NotSupportedError,
     SmallSampleWarning,
     SpecificationError,
     nearest,
@@ -64,7 +63,8 @@ class Model:
     std_lv
         Fix factor variances at 1 instead of the first loadings.
     missing
-        "fiml". Missing values are not supported yet; data must be complete.
+        "fiml": missing outcomes and indicators of both levels are integrated out (full
+        information). "listwise": rows with any missing value are left out, and counted.
     random
         Which coefficients of level within vary over clusters: "loadings", "slopes", "variances",
         "correlations" (of factors), "intercepts", "all", or a list of these; shorthand for
@@ -107,7 +107,7 @@ class Model:
         cluster: str | None = None,
         priors: Mapping[Any, str | Prior] | None = None,
         std_lv: bool = False,
-        missing: Literal["fiml"] = "fiml",
+        missing: Missing = "fiml",
         random: RandomWord | Sequence[RandomWord] | None = None,
         centring: Centring = "adaptive",
     ) -> None:
@@ -117,7 +117,7 @@ class Model:
         parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
         table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
         check_identification(table)
-        self._observed = observe(data, table, cluster)
+        self._observed = observe(data, table, cluster, missing=missing)
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
         self._std_lv = std_lv
@@ -354,10 +354,10 @@ def _check_options(missing: str, centring: str) -> None:
             f"centring='{centring}' is unknown; use {', '.join(get_args(Centring))}"
             f"{nearest(str(centring), get_args(Centring))}"
         )
-    if missing != "fiml":
-        raise NotSupportedError(
-            f"missing='{missing}' is not supported; this version needs complete data "
-            "(drop incomplete rows yourself, so that you see how many there are)"
+    if missing not in get_args(Missing):
+        raise SpecificationError(
+            f"missing='{missing}' is unknown; use {' or '.join(get_args(Missing))}"
+            f"{nearest(str(missing), get_args(Missing))}"
         )
 
 

@@ -15,6 +15,7 @@ from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
 from bayes_msem.likelihood.evaluators import ClusterEvaluator, Evaluator, MomentEvaluator
 from bayes_msem.likelihood.marginal import Program, build_program, pack_moments
 from bayes_msem.likelihood.packing import frozen
+from bayes_msem.likelihood.pattern_statistics import pack_pattern_statistics
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.spec.expressions import derivative, evaluate, names
 from bayes_msem.spec.priors import Prior
@@ -151,7 +152,7 @@ def build_blueprint(
     observed
         The data, checked against the table.
     by_cluster
-        Whether to go through the clusters one by one; None: as the plan says.
+        Whether to go through the clusters one by one; None: as plan and data ask for.
 
     Returns
     -------
@@ -165,7 +166,9 @@ def build_blueprint(
         "w_names": observed.w_names,
     }
     position = parameters.position
-    if make_plan(table).by_cluster if by_cluster is None else by_cluster:
+    if by_cluster is None:
+        by_cluster = make_plan(table).by_cluster or observed.incomplete
+    if by_cluster:
         cluster_templates = build_cluster_templates(table, **names_of, position=position)
         evaluator = _cluster_evaluator(table, parameters, cluster_templates, observed)
         return Blueprint(table, priors, observed, parameters, cluster_templates, evaluator)
@@ -186,14 +189,26 @@ def _cluster_evaluator(
     observed: ObservedData,
 ) -> ClusterEvaluator:
     n_sampled = len(templates.effects.sampled)
+    statistics = likelihood_statistics(observed, n_sampled)
+    by_cluster = statistics
+    if observed.incomplete and not n_sampled:
+        by_cluster = pack_cluster_statistics(observed) if observed.two_level else np.empty(0)
     return ClusterEvaluator(
         program=build_cluster_program(templates, parameters, table),
         natural_program=build_cluster_program(templates, parameters, table, natural=True),
-        statistics=pack_cluster_statistics(observed),
+        statistics=statistics,
+        cluster_statistics=by_cluster,
         # non-centred coordinates until a pilot says what each cluster's data know
         information=frozen(np.zeros((observed.n_clusters, n_sampled, n_sampled))),
         linear=frozen(np.zeros((observed.n_clusters, n_sampled))),
     )
+
+
+def likelihood_statistics(observed: ObservedData, n_sampled: int) -> FloatArray:
+    """Pack what the likelihood of a :class:`ClusterEvaluator` reads."""
+    if n_sampled or (observed.two_level and not observed.incomplete):
+        return pack_cluster_statistics(observed)
+    return pack_pattern_statistics(observed)
 
 
 def with_information(

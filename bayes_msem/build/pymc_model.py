@@ -19,13 +19,12 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.blueprint import Blueprint, likelihood_statistics
 from bayes_msem.build.density import no_coordinates
 from bayes_msem.data.moments import moments
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.likelihood.centring import coordinates_of
 from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes
-from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.likelihood.marginal import pack_moments
@@ -120,7 +119,7 @@ def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
     def reduce(outcomes: FloatArray) -> FloatArray:
         data = with_outcomes(observed, outcomes)
         if isinstance(evaluator, ClusterEvaluator):
-            return pack_cluster_statistics(data)
+            return likelihood_statistics(data, blueprint.n_sampled)
         return pack_moments(moments(data))
 
     def logp(value: Any, x: Any, *rest: Any) -> Any:

@@ -8,7 +8,7 @@ counted from 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.data.columns import listed, plural
+from bayes_msem.data.missing import never_together
 from bayes_msem.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "advice",
-    "check_cluster_constant",
     "check_cluster_sizes",
     "check_collinear",
-    "check_complete",
     "check_counts",
     "check_variation",
+    "cluster_values",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -43,22 +43,6 @@ _FEW_ROWS = 3
 _SMALLEST = 1e-50
 # A residual of this size, in standard deviations, is rounding of the data and not variation.
 _NEGLIGIBLE = 1e-9
-
-
-def check_complete(columns: Mapping[str, FloatArray]) -> None:
-    """Raise DataError if any value is missing; say where, and what to do for now."""
-    counts = {name: int(np.isnan(values).sum()) for name, values in columns.items()}
-    missing = {name: count for name, count in counts.items() if count}
-    if missing:
-        n_rows = len(next(iter(columns.values())))
-        counted = ", ".join(
-            f"'{name}' ({count} of {n_rows} rows)" for name, count in missing.items()
-        )
-        raise DataError(
-            f"missing values in {counted}; missing data is not yet supported, and rows are never "
-            "dropped silently. To analyse complete rows only (biased unless values are missing "
-            f"completely at random), pass data.dropna(subset={list(missing)})"
-        )
 
 
 def check_cluster_sizes(sizes: IntArray, ids: pd.Index[Any]) -> None:
@@ -76,15 +60,24 @@ def check_cluster_sizes(sizes: IntArray, ids: pd.Index[Any]) -> None:
         )
 
 
-def check_cluster_constant(
-    name: str,
-    values: FloatArray,
-    codes: IntArray,
-    first: IntArray,
-    ids: pd.Index[Any],
-) -> None:
-    """Raise DataError if a cluster-level variable varies inside a cluster."""
-    varies = np.abs(values - values[first][codes]) > _rounding(values)
+def cluster_values(
+    name: str, values: FloatArray, codes: IntArray, ids: pd.Index[Any]
+) -> FloatArray:
+    """Return the value of a cluster-level variable in every cluster, (J,).
+
+    Rows without a value are passed over: the value of a cluster is that of its other rows, and NaN
+    if no row has one.
+
+    Raises
+    ------
+    DataError
+        The variable varies inside a cluster.
+    """
+    seen = np.flatnonzero(~np.isnan(values))
+    result = np.full(len(ids), np.nan)
+    result[codes[seen[::-1]]] = values[seen[::-1]]  # the first row of each cluster is written last
+    varies = np.zeros(len(values), dtype=bool)
+    varies[seen] = np.abs(values[seen] - result[codes[seen]]) > _rounding(values[seen])
     if varies.any():
         culprits = np.unique(codes[varies])
         shown = listed([ids[j] for j in culprits[:5]]) + (", ..." if len(culprits) > 5 else "")
@@ -94,6 +87,7 @@ def check_cluster_constant(
             f"correct it, use '{name}' at the within level too, or use its cluster means, "
             f"data.groupby('{ids.name}')['{name}'].transform('mean')"
         )
+    return result
 
 
 def check_variation(observed: ObservedData) -> None:
@@ -106,7 +100,8 @@ def check_variation(observed: ObservedData) -> None:
     )
     for values, names, where in blocks:
         for k, name in enumerate(names):
-            _check_not_constant(values[:, k], name, where)
+            column = values[:, k]
+            _check_not_constant(column[~np.isnan(column)], name, where)
     if observed.cluster is not None:
         for k, name in enumerate(observed.y_names):
             _check_both_levels(observed, observed.y[:, k], name)
@@ -126,10 +121,12 @@ def _check_not_constant(column: FloatArray, name: str, where: str) -> None:
 def _check_both_levels(observed: ObservedData, column: FloatArray, name: str) -> None:
     """Check that a level-1 variable varies inside clusters, and if split also between them."""
     assert observed.cluster is not None
+    seen = ~np.isnan(column)
+    column, cluster = column[seen], observed.cluster[seen]
+    _, cluster, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
     centred = column - column.mean()
-    sums = np.bincount(observed.cluster, weights=centred, minlength=observed.n_clusters)
-    means = sums / observed.sizes
-    deviation = centred - means[observed.cluster]
+    means = np.bincount(cluster, weights=centred) / sizes
+    deviation = centred - means[cluster]
     if np.abs(deviation).max() <= _rounding(column):
         raise DataError(
             f"'{name}' is constant inside every '{observed.cluster_name}', so it is a "
@@ -137,7 +134,7 @@ def _check_both_levels(observed: ObservedData, column: FloatArray, name: str) ->
         )
     # Means of independent rows differ by about sd / sqrt(n). Far less than that is a variable
     # that was centred inside clusters and rounded, as in a file of a few decimals.
-    by_chance = float(deviation.std()) / np.sqrt(observed.sizes.max())
+    by_chance = float(deviation.std()) / np.sqrt(sizes.max())
     if name in observed.split_names and np.ptp(means) <= 1e-4 * by_chance:
         raise DataError(
             f"'{name}' is used at both levels, but all '{observed.cluster_name}' means are equal "
@@ -165,7 +162,7 @@ def check_counts(observed: ObservedData) -> None:
 def check_collinear(observed: ObservedData) -> None:
     """Raise DataError if a covariate is an exact linear combination of others."""
     blocks = (
-        (observed.x, observed.x_names, "covariate"),
+        (observed.x[observed.informative], observed.x_names, "covariate"),
         (observed.w, observed.w_names, "cluster-level covariate"),
     )
     for values, names, role in blocks:
@@ -191,6 +188,8 @@ def _exact_combination(
         return None
     standard = values - values.mean(axis=0)
     scale = standard.std(axis=0)
+    if not scale.all():  # among the complete rows only: elsewhere it varies
+        return None
     standard /= scale
     tolerance = _NEGLIGIBLE + 8 * np.finfo(float).eps * np.abs(values).max(axis=0) / scale
     upper = np.linalg.qr(standard, mode="r") / np.sqrt(len(values))
@@ -217,13 +216,19 @@ def advice(observed: ObservedData, varying: Sequence[Row] = ()) -> list[str]:
         One sentence or two per note; empty if there is nothing to say.
     """
     notes: list[str] = []
-    dependent = _exact_combination(observed.y, observed.y_names)
+    complete = observed.y[~np.isnan(observed.y).any(axis=1)]
+    dependent = _exact_combination(complete, observed.y_names)
     if dependent:
         name, others = dependent
         notes.append(
             f"'{name}' is an exact linear combination of {listed(others)}: a model that lets its "
             "residual variance go to 0 has an unbounded likelihood. Remove one of them."
         )
+    notes += [
+        f"'{first}' and '{second}' are never observed in the same row: the data say nothing about "
+        "their residual covariance at level within, so model and priors decide it."
+        for first, second in never_together(observed)
+    ]
     if not observed.two_level:
         return notes
     n_clusters = observed.n_clusters

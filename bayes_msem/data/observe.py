@@ -11,20 +11,22 @@ array  role in the table                                   shape
 ``w``  cluster-level covariate (conditioned on)            (J, kw)
 =====  ==================================================  ==========
 
-Clusters are numbered in order of first appearance. The frame is read, never written to: all
-arrays are copies, and they are read-only.
+Missing values are NaN: possible in y and z (see data.missing), in x only where a row has no
+observed y, never in w. Clusters are numbered in order of first appearance. The frame is read,
+never written to: all arrays are copies, and they are read-only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.data import checks, columns
+from bayes_msem.data import missing as missing_values
 
 if TYPE_CHECKING:
     from bayes_msem.spec.table import ParameterTable
@@ -33,6 +35,7 @@ __all__ = ["ObservedData", "observe"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Missing = Literal["fiml", "listwise"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +67,8 @@ class ObservedData:
         Number of rows of each cluster, (J,).
     row_index
         Index of the data frame, (N,), for outputs with one row per observation.
+    dropped
+        Number of rows of the frame that listwise deletion left out.
     """
 
     y: FloatArray
@@ -80,6 +85,7 @@ class ObservedData:
     cluster_name: str | None
     sizes: IntArray
     row_index: pd.Index[Any]
+    dropped: int = 0
 
     @property
     def n_rows(self) -> int:
@@ -117,7 +123,13 @@ class ObservedData:
         return self.cluster is not None
 
 
-def observe(frame: pd.DataFrame, table: ParameterTable, cluster: str | None) -> ObservedData:
+def observe(
+    frame: pd.DataFrame,
+    table: ParameterTable,
+    cluster: str | None,
+    *,
+    missing: Missing = "fiml",
+) -> ObservedData:
     """Take from ``frame`` what the model needs, and check it.
 
     Parameters
@@ -129,6 +141,9 @@ def observe(frame: pd.DataFrame, table: ParameterTable, cluster: str | None) -> 
     cluster
         Name of the column with the cluster identifiers (any type); None for single-level
         models.
+    missing
+        "fiml": rows with missing outcomes are kept. "listwise": rows with any missing value are
+        left out, and counted.
 
     Returns
     -------
@@ -151,54 +166,51 @@ def observe(frame: pd.DataFrame, table: ParameterTable, cluster: str | None) -> 
     columns.check_cluster_argument(frame, cluster, two_level=table.two_level)
     columns.check_columns(frame, names)
     values = {name: columns.numeric_column(frame[name], name) for name in names}
+    missing_values.check_any_observed(values)
+    dropped = 0
+    if missing == "listwise":
+        keep = missing_values.complete_rows(values)
+        dropped = int((~keep).sum())
+        frame = frame[keep]
+        values = {name: column[keep] for name, column in values.items()}
+    missing_values.check_covariates(values, x_names, y_names)
     codes, ids = None, pd.Index([])
+    sizes, of_clusters = np.empty(0, np.int64), {}
     if cluster is not None:
         codes, ids = columns.code_clusters(frame[cluster], cluster)
-    checks.check_complete(values)
-
-    sizes, first = np.empty(0, np.int64), np.empty(0, np.int64)
-    if codes is not None:
-        sizes, first = np.bincount(codes), _first_rows(codes)
+        sizes = np.bincount(codes)
         checks.check_cluster_sizes(sizes, ids)
         for name in z_names + w_names:
-            checks.check_cluster_constant(name, values[name], codes, first, ids)
+            of_clusters[name] = checks.cluster_values(name, values[name], codes, ids)
     observed = ObservedData(
         y=_stack(values, y_names, len(frame)),
         y_names=y_names,
         split_names=split_names,
-        z=_stack(values, z_names, len(ids), first),
+        z=_stack(of_clusters, z_names, len(ids)),
         z_names=z_names,
         x=_stack(values, x_names, len(frame)),
         x_names=x_names,
-        w=_stack(values, w_names, len(ids), first),
+        w=_stack(of_clusters, w_names, len(ids)),
         w_names=w_names,
         cluster=_freeze(codes) if codes is not None else None,
         cluster_ids=ids,
         cluster_name=cluster,
         sizes=_freeze(sizes),
         row_index=frame.index.copy(),
+        dropped=dropped,
     )
+    missing_values.check_cluster_covariates(observed.w, w_names, ids)
     checks.check_counts(observed)
     checks.check_variation(observed)
     checks.check_collinear(observed)
     return observed
 
 
-def _first_rows(codes: IntArray) -> IntArray:
-    """Return the first row of each cluster; codes are numbered by first appearance."""
-    return np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))
-
-
-def _stack(
-    columns: dict[str, FloatArray],
-    names: tuple[str, ...],
-    length: int,
-    rows: IntArray | None = None,
-) -> FloatArray:
-    """Put columns side by side, at all rows or at ``rows``."""
+def _stack(columns: dict[str, FloatArray], names: tuple[str, ...], length: int) -> FloatArray:
+    """Put columns side by side."""
     out = np.empty((length, len(names)))
     for k, name in enumerate(names):
-        out[:, k] = columns[name] if rows is None else columns[name][rows]
+        out[:, k] = columns[name]
     out.setflags(write=False)
     return out
 

@@ -28,7 +28,8 @@ def scales(observed: ObservedData) -> Scales:
     Parameters
     ----------
     observed
-        Complete data, as :func:`bayes_msem.data.observe.observe` returns them.
+        Data, as :func:`bayes_msem.data.observe.observe` returns them; missing values are passed
+        over, variable by variable.
 
     Returns
     -------
@@ -39,25 +40,30 @@ def scales(observed: ObservedData) -> Scales:
     within: dict[str, float] = {}
     between: dict[str, float] = {}
     for k, name in enumerate(observed.y_names):
-        column = np.ascontiguousarray(observed.y[:, k])
+        seen = ~np.isnan(observed.y[:, k])
+        column = np.ascontiguousarray(observed.y[seen, k])
         mean[name] = float(column.mean())
         if observed.cluster is None:
             within[name] = float(column.std(ddof=1))
             continue
         # Centre first: sums of squares of a variable with a large mean would lose digits.
         centred = column - mean[name]
-        sums = np.bincount(observed.cluster, weights=centred, minlength=observed.n_clusters)
-        means = sums / observed.sizes
-        deviation = centred - means[observed.cluster]
-        freedom = observed.n_rows - observed.n_clusters
+        _, cluster, sizes = np.unique(
+            observed.cluster[seen], return_inverse=True, return_counts=True
+        )
+        means = np.bincount(cluster, weights=centred) / sizes
+        deviation = centred - means[cluster]
+        freedom = len(column) - len(sizes)
         within[name] = float(np.sqrt(deviation @ deviation / freedom))
         if name in observed.split_names:
             between[name] = float(means.std(ddof=1))
     for k, name in enumerate(observed.z_names):
-        mean[name] = float(observed.z[:, k].mean())
-        between[name] = float(observed.z[:, k].std(ddof=1))
+        z = observed.z[~np.isnan(observed.z[:, k]), k]
+        mean[name] = float(z.mean())
+        between[name] = float(z.std(ddof=1))
     predictor: dict[str, float] = {}
-    for values, names in ((observed.x, observed.x_names), (observed.w, observed.w_names)):
+    x = observed.x[observed.informative]
+    for values, names in ((x, observed.x_names), (observed.w, observed.w_names)):
         for k, name in enumerate(names):
             mean[name] = float(values[:, k].mean())
             predictor[name] = float(values[:, k].std(ddof=1))

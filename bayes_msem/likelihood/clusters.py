@@ -41,10 +41,10 @@ from bayes_msem.likelihood.cluster_values import cluster_gradient, cluster_value
 from bayes_msem.likelihood.conditioning import normal_density
 from bayes_msem.likelihood.groups import LOG_2PI, invert
 from bayes_msem.likelihood.integrate import (
-    integrate_effects,
-    moment_gradients,
     drop_unseen,
+    integrate_effects,
     keep_seen,
+    moment_gradients,
     posterior_effects,
     project,
     residuals,
@@ -164,7 +164,7 @@ def typical_theta(x, ints, floats):
 
 
 @kernel
-def _add_across(lanes, floats):
+def add_across(lanes, floats):
     """Add the sums over clusters to a matrix."""
     for i in range(floats.shape[0]):
         for k in range(floats.shape[1]):
@@ -299,9 +299,7 @@ def add_clusters(
             if masked:
                 drop_unseen(seen[j], w[k])
             residuals(p, n_d, dd[j], dy[j], yy[j], c, r[k], s[k])
-            project(
-                p, n_uses, use_column, dd[j], w[k], effect, r[k], wl[k], h_matrix, g_vector
-            )
+            project(p, n_uses, use_column, dd[j], w[k], effect, r[k], wl[k], h_matrix, g_vector)
             trace = 0.0
             for i in range(p):
                 for m in range(p):
@@ -358,7 +356,7 @@ def add_clusters(
     for i in range(len(values)):
         d_values[i] += across(gradient[i])
     deviations_back(n_a, n_z, z_seen, w_design, d_r, d_effects, d_c_u)
-    _add_across(d_c_u, d_c_b)
+    add_across(d_c_u, d_c_b)
     return total + across(joint) + 0.5 * across(twice)
 
 

@@ -1,8 +1,8 @@
 """The two likelihoods behind one interface.
 
-``MomentEvaluator`` serves models whose only random coefficients are intercepts: sufficient
-statistics per distinct cluster size. ``ClusterEvaluator`` serves all others: one pass over the
-clusters, with sampled effects where some cannot be integrated out.
+``MomentEvaluator`` serves models whose only random coefficients are intercepts, on complete data:
+sufficient statistics per distinct cluster size. ``ClusterEvaluator`` serves all others: one pass
+over the clusters, with sampled effects where some cannot be integrated out.
 
 Both know three things: table values from sampled parameters, the likelihood at table values, and
 the likelihood at sampled parameters x and coordinates t of sampled effects (empty if none are).
@@ -24,6 +24,7 @@ from bayes_msem.likelihood.marginal import (
     theta_draws,
     value_and_gradient,
 )
+from bayes_msem.likelihood.patterns import marginal_value_and_gradient
 from bayes_msem.structure.kernel import kernel
 
 FloatArray = NDArray[np.float64]
@@ -81,7 +82,10 @@ class ClusterEvaluator:
     natural_program
         The same for table values (no transforms).
     statistics
-        Packed cross products of every cluster.
+        What the likelihood reads: packed cross products of every cluster, or those of response
+        patterns (likelihood.patterns).
+    cluster_statistics
+        Packed cross products of every cluster, always; empty in single-level models.
     information, linear
         The approximation of what each cluster's data say about its sampled effects that the
         coordinates t are built on: Lambda (J, n_b, n_b) and eta (J, n_b).
@@ -90,6 +94,7 @@ class ClusterEvaluator:
     program: ClusterProgram
     natural_program: ClusterProgram
     statistics: FloatArray
+    cluster_statistics: FloatArray
     information: FloatArray
     linear: FloatArray
 
@@ -107,7 +112,7 @@ class ClusterEvaluator:
         """Log-likelihood and gradient at table values; only without sampled effects."""
         program = self.natural_program
         b = np.empty((len(self.linear), 0))
-        value, gradient, _ = clusters.cluster_value_and_gradient(
+        value, gradient, _ = marginal_value_and_gradient(
             theta, b, program.ints, program.floats, self.statistics
         )
         return float(value), gradient
@@ -124,7 +129,7 @@ class ClusterEvaluator:
         """Log-likelihood given the effects at (x, t), and its gradients."""
         program = self.program
         if not self.n_sampled:
-            value, d_x, _ = clusters.cluster_value_and_gradient(
+            value, d_x, _ = marginal_value_and_gradient(
                 x, t, program.ints, program.floats, self.statistics
             )
             return float(value), d_x, np.zeros_like(t)

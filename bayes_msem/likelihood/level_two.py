@@ -3,7 +3,8 @@
 A missing z is integrated out by leaving it out: given c = (observed z, b) the linear effects a are
 conditioned on less (see likelihood.conditioning). To keep all lanes in step, a missing z is not
 removed but made independent of everything, with variance 1 and deviation 0: its row of B is then
-zero, and it adds nothing to the density of c. Kernels work on lanes; ``condition_batch`` on floats too.
+zero, and it adds nothing to the density of c. Kernels work on lanes; ``condition_batch`` on floats
+too.
 """
 
 from __future__ import annotations

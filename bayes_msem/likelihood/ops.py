@@ -23,8 +23,8 @@ from pytensor.link.numba.dispatch.basic import (
 )
 
 from bayes_msem.likelihood.centring import coordinate_density, sampled_value_and_gradient
-from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.marginal import sampler_value_and_gradient
+from bayes_msem.likelihood.patterns import marginal_value_and_gradient
 from bayes_msem.structure.kernel import KERNEL_VERSION, kernel
 
 
@@ -142,7 +142,7 @@ class ClusterLogLikelihood(Op):
 def _data_kernel(x, t, ints, floats, statistics, information, linear):
     if t.shape[1] > 0:
         return sampled_value_and_gradient(x, t, ints, floats, statistics, information, linear)
-    return cluster_value_and_gradient(x, t, ints, floats, statistics)
+    return marginal_value_and_gradient(x, t, ints, floats, statistics)
 
 
 def cluster_kernel(part: Literal["data", "effects"]) -> Any:

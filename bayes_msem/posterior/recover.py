@@ -142,7 +142,9 @@ def _one_draw(
     b = evaluator.effects(point, t) if view.n_sampled else t
     n_uses = len(view.templates.effects.use_effect)
     normals = rng.standard_normal((view.observed.n_clusters, n_uses))
-    a, _ = linear_effects(point, b, program.ints, program.floats, evaluator.statistics, normals)
+    a, _ = linear_effects(
+        point, b, program.ints, program.floats, evaluator.cluster_statistics, normals
+    )
     u = np.concatenate([a, view.observed.z, b], axis=1)
     values, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
     factors = _factors(view, design, values, omega, c_b, u, rng)
