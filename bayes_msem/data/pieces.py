@@ -54,13 +54,16 @@ class Pieces:
         return self.cross[:, 0, 0]
 
 
-def pieces(observed: ObservedData) -> Pieces:
+def pieces(observed: ObservedData, *, by_row: bool = False) -> Pieces:
     """Sort the rows into pieces and add up their cross products.
 
     Parameters
     ----------
     observed
         Data with or without missing outcomes.
+    by_row
+        Keep every row as a piece of its own, as programs do that know no patterns; for
+        comparisons.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def pieces(observed: ObservedData) -> Pieces:
     cluster = np.zeros_like(pattern) if observed.cluster is None else observed.cluster[rows]
     order = np.lexsort((pattern, cluster))
     both, cluster, pattern = both[order], cluster[order], pattern[order]
-    changes = (np.diff(cluster) != 0) | (np.diff(pattern) != 0)
+    changes = (np.diff(cluster) != 0) | (np.diff(pattern) != 0) | by_row
     starts = np.r_[0, 1 + np.flatnonzero(changes)]
     n_all = both.shape[1]
     cross = np.empty((len(starts), n_all, n_all))

@@ -32,15 +32,16 @@ FloatArray = NDArray[np.float64]
 HEADER = 5
 
 
-def pack_cluster_statistics(observed: ObservedData) -> FloatArray:
+def pack_cluster_statistics(observed: ObservedData, parts: Pieces | None = None) -> FloatArray:
     """Cross products of every cluster, flattened.
 
     With d = (1, x) and y centred at the means of the observed values: the header, center (p), the
     first batch of pieces of every batch of clusters; then for batches of pieces: sizes, sum d d'
     (D x D), sum d y' (D x p), sum y y' (p x p) and, if y has missing values, the pattern (p); and
-    for batches of clusters: (1, w), z and whether z is observed.
+    for batches of clusters: (1, w), z and whether z is observed. ``parts`` are the pieces, if
+    they are known.
     """
-    parts = pieces(observed)
+    parts = pieces(observed) if parts is None else parts
     place, first, n_batches = _piece_batches(parts, observed.n_clusters)
     n_d = 1 + observed.x.shape[1]
     masked = bool(np.isnan(observed.y).any())

@@ -62,6 +62,7 @@ from bayes_msem.likelihood.level_two import (
 )
 from bayes_msem.likelihood.packing import integers, level_backward, level_forward
 from bayes_msem.likelihood.pattern_statistics import pattern_statistics
+from bayes_msem.likelihood.piece_sums import lower, pieces_backward, pieces_forward, triangle
 from bayes_msem.structure.kernel import kernel
 from bayes_msem.structure.lanes import (
     LANES,
@@ -106,79 +107,19 @@ def _patterns_forward(
                     for i in range(p):
                         wl[q, i] += w[g, i, k] * effect[q, k]
             for i in range(p):
-                projection[g, i, q] = wl[q, i]
+                projection[g, q, i] = wl[q, i]
             for d in range(n_d):
                 total = 0.0
                 for i in range(p):
                     total -= wl[q, i] * c0[i, d]
-                projection[g, p + d, q] = total
+                projection[g, q, p + d] = total
             for u in range(q + 1):
                 total = 0.0
                 for i in range(p):
                     if effect[u, i] != 0.0:
                         total += wl[q, i] * effect[u, i]
-                m_matrix[g, q, u] = total
-                m_matrix[g, u, q] = total
+                m_matrix[g, lower(q, u)] = total
     return 0.5 * across(twice), True
-
-
-@kernel
-def _pieces_forward(n_uses, column, pattern, cluster, of_piece, m_matrix, projection, h, g):
-    """Add H and g (at the reference mean) of every cluster over its pieces."""
-    n_d = of_piece.shape[1]
-    p = of_piece.shape[2] - n_d
-    n_all = p + n_d
-    same = True
-    for q in range(n_uses):
-        same = same and column[q] == 0
-    for piece in range(len(pattern)):
-        k, j = int(pattern[piece]), int(cluster[piece])
-        data = of_piece[piece]
-        h_j, g_j, m_k, projection_k = h[j], g[j], m_matrix[k], projection[k]
-        if same:  # random intercepts only
-            size = data[0, p]
-            for i in range(n_uses * n_uses):
-                h_j[i] += size * m_k[i]
-            for i in range(n_all):
-                factor = data[0, i]
-                if factor != 0.0:
-                    for q in range(n_uses):
-                        g_j[q] += factor * projection_k[i, q]
-            continue
-        for q in range(n_uses):
-            total = 0.0
-            for i in range(n_all):
-                total += data[column[q], i] * projection_k[i, q]
-            g_j[q] += total
-            for u in range(n_uses):
-                h_j[q * n_uses + u] += data[column[q], p + column[u]] * m_k[q * n_uses + u]
-
-
-@kernel
-def _pieces_backward(n_uses, column, pattern, cluster, of_piece, e, spread, u_matrix, q_matrix):
-    """Add U and Q of every pattern over its pieces; e (J, uses), spread = e e' + P."""
-    n_d = of_piece.shape[1]
-    p = of_piece.shape[2] - n_d
-    n_all = p + n_d
-    same = True
-    for q in range(n_uses):
-        same = same and column[q] == 0
-    for piece in range(len(pattern)):
-        k, j = int(pattern[piece]), int(cluster[piece])
-        data = of_piece[piece]
-        e_j, spread_j, u_k, q_k = e[j], spread[j], u_matrix[k], q_matrix[k]
-        for q in range(n_uses):
-            factor, row = e_j[q], data[column[q]]
-            for i in range(n_all):
-                u_k[q * n_all + i] += factor * row[i]
-        if same:
-            size = data[0, p]
-            for i in range(n_uses * n_uses):
-                q_k[i] += size * spread_j[i]
-            continue
-        for q in range(n_uses):
-            for t in range(n_uses):
-                q_k[q * n_uses + t] += data[column[q], p + column[t]] * spread_j[q * n_uses + t]
 
 
 @kernel
@@ -202,7 +143,7 @@ def _patterns_backward(
             for u in range(n_uses):
                 for i in range(p):
                     if effect[u, i] != 0.0:
-                        inner[i] -= q_matrix[g, q, u] * effect[u, i]
+                        inner[i] -= q_matrix[g, lower(q, u)] * effect[u, i]
             for i in range(p):
                 total = 0.0
                 for k in range(p):
@@ -247,8 +188,8 @@ def _patterns_backward(
 def _integrate_clusters(ints, statistics, reference, omega, c_b, h, g, e, spread, d_omega, d_c_b):
     """Integrate the effects of all clusters; fill e and spread (lanes), add to the gradients.
 
-    ``h`` (batches, uses^2) and ``g`` (batches, uses) are lanes. Returns the clusters' part of the
-    log-likelihood, minus infinity where a matrix is not positive definite.
+    ``h`` (batches, lower triangles) and ``g`` (batches, uses) are lanes. Returns the clusters' part
+    of the log-likelihood, minus infinity where a matrix is not positive definite.
     """
     sizes = integers(ints, SIZES)
     n_a, n_uses, n_z, n_c = sizes[5], sizes[6], sizes[7], sizes[7]
@@ -299,7 +240,7 @@ def _integrate_clusters(ints, statistics, reference, omega, c_b, h, g, e, spread
         for q in range(n_uses):
             total = g[b, q]
             for u in range(n_uses):
-                h_matrix[q, u] = h[b, q * n_uses + u]
+                h_matrix[q, u] = h[b, lower(q, u)]
                 total -= h_matrix[q, u] * delta[u]
             g_j[q] = total
             twice += delta[q] * (g[b, q] + total)  # 2 delta' g + delta' H delta, g shifted
@@ -312,7 +253,7 @@ def _integrate_clusters(ints, statistics, reference, omega, c_b, h, g, e, spread
             e[b, q] = delta[q] + deviation[q]
         for q in range(n_uses):
             for u in range(n_uses):
-                spread[b, q * n_uses + u] = e[b, q] * e[b, u] + covariance[q, u]
+                spread[b, lower(q, u)] = e[b, q] * e[b, u] + covariance[q, u]
                 d_v[use_effect[q], use_effect[u]] += 0.5 * (score[q] * score[u] - m_matrix[q, u])
             for d in range(n_w):
                 d_c_u[d, use_effect[q]] += score[q] * w_design[b, d]
@@ -392,37 +333,38 @@ def pattern_value_and_gradient(x, ints, floats, statistics):
         as_lanes(np.empty((n_batches, p, n_d, LANES))),
         as_lanes(np.empty((n_batches, p, p, LANES))),
     )
-    m_matrix = as_lanes(np.empty((n_batches, n_uses, n_uses, LANES)))
-    projection = as_lanes(np.empty((n_batches, p + n_d, n_uses, LANES)))
+    n_lower = triangle(n_uses)
+    m_matrix = lanes_matrix(n_batches, n_lower)
+    projection = as_lanes(np.empty((n_batches, n_uses, p + n_d, LANES)))
     value, positive = _patterns_forward(
         p, n_d, n_uses, sigma, c0, effect, size, dd, dy, yy, seen, w, r, s, m_matrix, projection
     )
     if not positive:
         return -np.inf, d_x
     u_matrix = np.zeros((n_patterns, n_uses * (p + n_d)))
-    q_matrix = np.zeros((n_patterns, n_uses * n_uses))
+    q_matrix = np.zeros((n_patterns, n_lower))
     d_omega, d_c_b = np.zeros_like(omega), np.zeros_like(c_b)
     if n_clusters > 0:
-        h, g = np.zeros((n_clusters, n_uses * n_uses)), np.zeros((n_clusters, n_uses))
-        by_pattern = _flat(projection, n_patterns).reshape((n_patterns, p + n_d, n_uses))
-        _pieces_forward(
-            n_uses, column, pattern, cluster, of_piece, _flat(m_matrix, n_patterns), by_pattern,
-            h, g,
+        h, g = np.zeros((n_clusters, n_lower)), np.zeros((n_clusters, n_uses))
+        by_pattern = _flat(projection, n_patterns).reshape((n_patterns, n_uses, p + n_d))
+        pieces_forward(
+            n_uses, column, pattern, cluster, of_piece, from_lanes(m_matrix, n_patterns),
+            by_pattern, h, g,
         )  # fmt: skip
         h_l, g_l = in_lanes(h), in_lanes(g)
-        e_l, spread_l = lanes_matrix(len(h_l), n_uses), lanes_matrix(len(h_l), n_uses * n_uses)
+        e_l, spread_l = lanes_matrix(len(h_l), n_uses), lanes_matrix(len(h_l), n_lower)
         value += _integrate_clusters(
             ints, statistics, reference, omega, c_b, h_l, g_l, e_l, spread_l, d_omega, d_c_b
         )
         if not value > -np.inf:
             return -np.inf, d_x
-        _pieces_backward(
+        pieces_backward(
             n_uses, column, pattern, cluster, of_piece, from_lanes(e_l, n_clusters),
             from_lanes(spread_l, n_clusters), u_matrix, q_matrix,
         )  # fmt: skip
     d_sigma, d_c0, d_effect = np.zeros((p, p)), np.zeros((p, n_d)), np.zeros((n_uses, p))
     u_l = in_lanes(u_matrix).reshape((n_batches, n_uses, p + n_d))
-    q_l = in_lanes(q_matrix).reshape((n_batches, n_uses, n_uses))
+    q_l = in_lanes(q_matrix)
     _patterns_backward(p, n_d, n_uses, c0, effect, size, w, r, s, u_l, q_l, d_sigma, d_c0, d_effect)
     gradient, d_t, scratch = np.zeros(len(values)), np.zeros((m_w, p)), np.empty((m_w, p))
     for q in range(n_uses):

@@ -88,7 +88,7 @@ def test_gradients(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", (CASES[4], CASES[14], LINEAR_CASES[4], *SINGLE_LEVEL_CASES[:1]), ids=str
+    "case", [CASES[4], CASES[14], LINEAR_CASES[4], *SINGLE_LEVEL_CASES[:1]], ids=str
 )
 def test_both_layouts_agree_with_complete_data(case: Case) -> None:
     """Patterns and pieces on data without holes: the value of the likelihood for complete data."""
