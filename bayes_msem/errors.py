@@ -15,6 +15,7 @@ __all__ = [
     "DataError",
     "HeywoodWarning",
     "IdentificationWarning",
+    "MissingDataWarning",
     "ModelSyntaxError",
     "MsemError",
     "MsemWarning",
@@ -100,6 +101,10 @@ class HeywoodWarning(MsemWarning):
 
 class IdentificationWarning(MsemWarning):
     """The likelihood alone does not identify all parameters."""
+
+
+class MissingDataWarning(MsemWarning):
+    """Rows with missing values were left out, as the user asked."""
 
 
 class SmallSampleWarning(MsemWarning):

@@ -22,12 +22,14 @@ from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
+from bayes_msem.data.missing import MissingReport, missing_report
 from bayes_msem.data.observe import Missing, observe
 from bayes_msem.data.scales import scales
 from bayes_msem.display import describe_model
 from bayes_msem.errors import (
     ConvergenceWarning,
     IdentificationWarning,
+    MissingDataWarning,
     SmallSampleWarning,
     SpecificationError,
     nearest,
@@ -121,8 +123,11 @@ class Model:
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
         self._std_lv = std_lv
+        self._missing = missing
         self._centring = centring
         varying = [row for row in self._table.rows if row.random]
+        if self._observed.dropped:
+            warnings.warn("\n".join(self.missing.lines), MissingDataWarning, stacklevel=2)
         self._notes = tuple(advice(self._observed, varying))
         for note in self._notes:
             warnings.warn(note, SmallSampleWarning, stacklevel=2)
@@ -152,7 +157,12 @@ class Model:
     @cached_property
     def plan(self) -> Plan:
         """Which random quantities are integrated, which sampled, and why."""
-        return make_plan(self._table)
+        return make_plan(self._table, incomplete=self._observed.incomplete)
+
+    @cached_property
+    def missing(self) -> MissingReport:
+        """What is missing in outcomes and indicators: per variable, per pattern, per pair."""
+        return missing_report(self._observed)
 
     @cached_property
     def blueprint(self) -> Blueprint:
@@ -330,6 +340,7 @@ class Model:
             "syntax": to_syntax(self._table),
             "cluster": self._observed.cluster_name or "",
             "std_lv": int(self._std_lv),
+            "missing": self._missing,
             "random_seed": seed,
             "sampler": sampler,
         }
@@ -342,7 +353,12 @@ class Model:
     def __str__(self) -> str:
         """Return roles, parameter table with priors, plan, and a summary of the data."""
         return describe_model(
-            self._table, self.parameter_table, self._observed, str(self.plan), self._notes
+            self._table,
+            self.parameter_table,
+            self._observed,
+            self.missing.lines,
+            str(self.plan),
+            self._notes,
         )
 
     __repr__ = __str__

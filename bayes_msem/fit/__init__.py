@@ -8,11 +8,12 @@ from __future__ import annotations
 from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
+from bayes_msem.fit.imputation import Imputation
 
 __all__ = ["Fit"]
 
 
-class Fit(Estimates, Clusters, Figures):
+class Fit(Estimates, Clusters, Imputation, Figures):
     """Result of :meth:`bayes_msem.Model.fit`.
 
     Attributes
