@@ -83,7 +83,7 @@ def position(oracle: object, slopes: list[str], name: str) -> int:
 
 
 def test_fill_missing_has_the_moments_of_the_conditional_normal() -> None:
-    """100,000 draws: means within 4.5 standard errors of theirs, covariances within 3% of variances."""
+    """100,000 draws: means within 4.5 standard errors of theirs, covariances within 3%."""
     rng = np.random.default_rng(1)
     root = rng.normal(size=(4, 4))
     covariance = root @ root.T
