@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from bayes_msem.build.values import theta_from_values
+from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.levels import levels_at
 from bayes_msem.posterior.standardise import (
     explained_variance,
@@ -16,7 +17,16 @@ from bayes_msem.posterior.standardise import (
     standardised_values,
 )
 from tests.build.models import reference_model
+from tests.likelihood.cases import two_level
+from tests.posterior.synthetic import moments_by_hand, synthetic_fit, values_by_hand
+from tests.random.models import case
 
+TWO_FACTORS = two_level(
+    "labels",
+    "fw =~ y1 + l*y2 + y3\nfw ~ a*x1",
+    "fb =~ y1 + l*y2 + y3\nfb ~ b*w1",
+    "difference := b - a\nshared := l * a\nmore := shared + b",
+)
 FOLDER = Path(__file__).parents[1] / "reference"
 
 
@@ -73,3 +83,107 @@ def test_two_factor_solution_is_lavaans():
         # of intercepts in units of small between SDs about 1
         limit = 2e-3 if rhs == "1" else 1e-4
         np.testing.assert_allclose(value, table[level, lhs, op, rhs], atol=limit)
+
+
+# Synthetic draws -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["slopes of a factor and of its indicator", "everything"])
+def test_average_cluster_by_hand(name: str) -> None:
+    fit = synthetic_fit(case(name))
+    value, observed = values_by_hand(fit), fit.model.blueprint.observed
+    found = standardised_values(fit._levels())
+    x_sd = dict(zip(observed.x_names, observed.x.std(axis=0), strict=True))
+    w_sd = dict(zip(observed.w_names, observed.w.std(axis=0), strict=True))
+    seen = set()
+    for level, covariate_sd in (("within", x_sd), ("between", w_sd)):
+        covariances, _ = moments_by_hand(fit, level, value)
+        sd = {v: np.sqrt(covariances[v, v]) for v, _ in covariances} | covariate_sd
+        for row in fit.model.table.rows:
+            if row.level != level:
+                continue
+            raw = value[row.key]
+            expected = {
+                "loading": lambda r, b=raw, s=sd: b * s[r.lhs] / s[r.rhs],
+                "regression": lambda r, b=raw, s=sd: b * s[r.rhs] / s[r.lhs],
+                "intercept": lambda r, b=raw, s=sd: b / s[r.lhs],
+                "variance": lambda r, b=raw, s=sd: b / s[r.lhs] ** 2,
+                "covariance": lambda r, b=raw, lev=level: (
+                    b / np.sqrt(value[lev, r.lhs, "~~", r.lhs] * value[lev, r.rhs, "~~", r.rhs])
+                ),
+            }[row.kind](row)
+            seen.add((level, row.kind, bool(row.random)))
+            np.testing.assert_allclose(found[row.key], expected, rtol=1e-9, err_msg=str(row.key))
+    assert len(seen) >= 6
+
+
+def test_cluster_has_its_own_coefficients_and_spread() -> None:
+    """y1 ~ s_j x1 + b x2 in one cluster: its slope, and the covariance matrix of its x."""
+    fit = synthetic_fit(case("slope"))
+    observed = fit.model.blueprint.observed
+    position = int(np.argmax(observed.sizes))
+    cluster = observed.cluster_ids[position]
+    table = fit.standardized(cluster=cluster)
+    x = observed.x[observed.cluster == position]
+    slope = fit.cluster_draws["effects"].sel(effect="s").isel(cluster_id=position).to_numpy()
+    other, residual = fit.draws["within", "y1", "~", "x2"], fit.draws["within", "y1", "~~", "y1"]
+    spread = np.cov(x.T, ddof=0)
+    explained = slope**2 * spread[0, 0] + other**2 * spread[1, 1] + 2 * slope * other * spread[0, 1]
+    expected = slope * np.sqrt(spread[0, 0] / (explained + residual))
+    assert set(table["level"]) == {"within"}
+    row = table[table["rhs"] == "x1"].iloc[0]
+    assert row["label"] == 'rv("s")'
+    np.testing.assert_allclose(row["mean"], expected.mean())
+    np.testing.assert_allclose([row["lower"], row["upper"]], np.quantile(expected, [0.025, 0.975]))
+    assert f"Cluster {cluster}" in table.caption
+    average = fit.standardized()
+    assert average[average["rhs"] == "x1"]["mean"].iloc[0] != pytest.approx(row["mean"], rel=1e-3)
+
+
+def test_cluster_with_random_loading_and_variance() -> None:
+    """y2 = l2_j fw + e: l2_j^2 Var(fw) / (l2_j^2 Var(fw) + Var(e)) is the squared loading."""
+    fit = synthetic_fit(case("loadings"))
+    position = 3
+    table = fit.standardized(cluster=fit.model.blueprint.observed.cluster_ids[position])
+    loading = fit.cluster_draws["effects"].sel(effect="l2").isel(cluster_id=position).to_numpy()
+    factor, residual = fit.draws["within", "fw", "~~", "fw"], fit.draws["within", "y2", "~~", "y2"]
+    expected = loading * np.sqrt(factor / (loading**2 * factor + residual))
+    row = table[(table["op"] == "=~") & (table["rhs"] == "y2")].iloc[0]
+    np.testing.assert_allclose(row["mean"], expected.mean())
+    np.testing.assert_allclose(row["sd"], expected.std(ddof=1))
+
+
+def test_table_has_the_columns_of_the_summary_and_reads_well() -> None:
+    fit = synthetic_fit(TWO_FACTORS)
+    table = fit.standardized(ci=0.9, ci_kind="hdi")
+    assert list(table.columns) == [c for c in fit.summary().columns if c != "prior"]
+    assert "90% highest-density interval (HDI)" in table.caption
+    assert "StdYX" in table.caption
+    text, html = repr(table), table._repr_html_()
+    for shown in (text, html):
+        assert "within" in shown
+        assert "fw =~ y2" in shown
+    assert "within: loadings" in html
+
+
+def test_constants_are_shown_as_such() -> None:
+    """The variance of an exogenous factor is 1 by definition, which rounding must not hide."""
+    table = synthetic_fit(case("loadings")).standardized()
+    factor = table[(table["lhs"] == "fw") & (table["rhs"] == "fw")].iloc[0]
+    assert (factor["mean"], factor["sd"]) == (1.0, 0.0)
+    assert np.isnan(factor["r_hat"])
+
+
+def test_definitions_use_standardised_values() -> None:
+    fit = synthetic_fit(TWO_FACTORS)
+    draws = standardised_values(fit._levels())
+    expected = draws["between", "fb", "~", "w1"] - draws["within", "fw", "~", "x1"]
+    np.testing.assert_allclose(draws["", "difference", ":=", "b - a"], expected, rtol=1e-12)
+    assert omitted_definitions(fit.model.table) == ("shared", "more")
+    assert "Left out, having no one standardised value: shared, more." in fit.standardized().caption
+
+
+def test_unknown_cluster_is_named() -> None:
+    fit = synthetic_fit(case("slope"))
+    with pytest.raises(SpecificationError, match="there is no cluster 'nowhere'"):
+        fit.standardized(cluster="nowhere")
