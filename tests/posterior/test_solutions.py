@@ -33,7 +33,8 @@ def levels_of(model: bm.Model, values: dict[tuple[str, str, str, str], float]) -
 
 def test_icc_is_lavaans() -> None:
     """The saturated model. lavaan computes ICC from a second, EM fit of the same model that stops
-    earlier: its log-likelihood is 1e-4 lower, and the ICC differ by up to 8e-5, less than 0.01 of their SE."""
+    earlier: its log-likelihood is 1e-4 lower, and the ICC differ by up to 8e-5, less than 0.01 of
+    their SE."""
     _, demo = reference_model("demo-twolevel")
     fits = json.loads((FOLDER / "demo-twolevel" / "figures.json").read_text())["fits"]
     stored = fits["ml_saturated_y"]
