@@ -140,6 +140,18 @@ def test_cluster_has_its_own_coefficients_and_spread() -> None:
     assert average[average["rhs"] == "x1"]["mean"].iloc[0] != pytest.approx(row["mean"], rel=1e-3)
 
 
+def test_cluster_of_a_model_with_random_intercepts_differs_by_its_covariates() -> None:
+    fit = synthetic_fit(TWO_FACTORS)
+    observed = fit.model.blueprint.observed
+    position = int(np.argmax(observed.sizes))
+    table = fit.standardized(cluster=observed.cluster_ids[position])
+    x = observed.x[observed.cluster == position, 0]
+    slope, residual = fit.draws["within", "fw", "~", "x1"], fit.draws["within", "fw", "~~", "fw"]
+    expected = slope * x.std() / np.sqrt(slope**2 * x.var() + residual)
+    row = table[(table["lhs"] == "fw") & (table["op"] == "~")].iloc[0]
+    np.testing.assert_allclose(row["mean"], expected.mean())
+
+
 def test_cluster_with_random_loading_and_variance() -> None:
     """y2 = l2_j fw + e: l2_j^2 Var(fw) / (l2_j^2 Var(fw) + Var(e)) is the squared loading."""
     fit = synthetic_fit(case("loadings"))
