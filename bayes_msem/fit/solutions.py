@@ -29,9 +29,9 @@ from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
 
-_COVARIATES = "Covariates contribute the variance they have in the data."
+_COVARIATES = " Covariates contribute the variance they have in the data."
 _AVERAGE = (
-    "Random coefficients are at their population means, so differences between clusters in them "
+    " Random coefficients are at their population means, so differences between clusters in them "
     "are not part of the variance within."
 )
 
@@ -87,12 +87,12 @@ class Solutions(FitCore):
         keys["label"] = [f'rv("{r.random}")' if r.random else r.label for r in rows]
         caption = (
             "Standardised within each level (StdYX): rows x ~~ x are shares of variance, other "
-            f"rows ~~ are correlations of residuals. {_COVARIATES}"
+            f"rows ~~ are correlations of residuals.{self._covariates}"
         )
         if cluster is not None:
             caption += f" Cluster {cluster}: its own coefficients, variances and SDs of covariates."
         elif self._is_random:
-            caption += f" {_AVERAGE}"
+            caption += _AVERAGE
         omitted = omitted_definitions(table)
         if omitted and cluster is None:
             caption += f" Left out, having no one standardised value: {', '.join(omitted)}."
@@ -129,9 +129,8 @@ class Solutions(FitCore):
                 "are no intraclass correlations; write the variable at both levels"
             )
         values = {("ICC(1)", v): icc for v, icc in intraclass_correlations(levels).items()}
-        caption = (
-            f"ICC(1): variance between / (between + within), as the model implies. {_COVARIATES}"
-        )
+        caption = "ICC(1): variance between / (between + within), as the model implies."
+        caption += self._covariates
         if means:
             size = average_size(levels)
             of_means = intraclass_correlations(levels, size)
@@ -139,7 +138,7 @@ class Solutions(FitCore):
             caption += f" ICC(2): reliability of cluster means, at {size:.3g} rows per cluster."
         if self._is_random:
             caption += (
-                f" {_AVERAGE} Variance between clusters is conditional on covariates of level "
+                f"{_AVERAGE} Variance between clusters is conditional on covariates of level "
                 "within at their means."
             )
         return self._keyed(("icc", "variable"), values, ci, ci_kind, caption)
@@ -170,8 +169,8 @@ class Solutions(FitCore):
         }
         if not values:
             raise SpecificationError("no variable of this model has predictors: there is no R2")
-        caption = f"R2 at each level: 1 - residual variance / variance. {_COVARIATES}"
-        caption += f" {_AVERAGE}" if self._is_random else ""
+        caption = f"R2 at each level: 1 - residual variance / variance.{self._covariates}"
+        caption += _AVERAGE if self._is_random else ""
         return self._keyed(("level", "variable"), values, ci, ci_kind, caption)
 
     def variance_components(
@@ -200,9 +199,9 @@ class Solutions(FitCore):
             for level in self._levels().both
             for key, variance in variance_parts(level).items()
         }
-        caption = f"Variances as the model implies. {_COVARIATES}"
+        caption = f"Variances as the model implies.{self._covariates}"
         if self._is_random:
-            caption += f" {_AVERAGE} Random intercepts are those at covariates of zero."
+            caption += f"{_AVERAGE} Random intercepts are those at covariates of zero."
         return self._keyed(("level", "variable", "part"), values, ci, ci_kind, caption)
 
     def reliability(self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti") -> EstimateTable:
@@ -243,7 +242,7 @@ class Solutions(FitCore):
                 f" means at {average_size(levels):.3g} rows per cluster, and of single scores "
                 "(total: due to the factors of both levels)."
             )
-        caption += f" {_AVERAGE}" if self._is_random else ""
+        caption += _AVERAGE if self._is_random else ""
         return self._keyed(("factor", "composite"), values, ci, ci_kind, caption)
 
     @overload
@@ -335,6 +334,11 @@ class Solutions(FitCore):
     @property
     def _is_random(self) -> bool:
         return any(row.random for row in self.model.table.rows)
+
+    @property
+    def _covariates(self) -> str:
+        observed = self.model.blueprint.observed
+        return _COVARIATES if observed.x_names or observed.w_names else ""
 
     def _levels(self, cluster: Any = None) -> Levels:
         """Matrices of all draws: of the average cluster, or of one cluster."""

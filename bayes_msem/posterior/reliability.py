@@ -94,7 +94,8 @@ def composite_reliabilities(levels: Levels) -> dict[tuple[str, str], FloatArray]
             if set(same) == set(items):
                 both = true + _true(within, other, same)
                 result[other, "total"] = both / (spread + inside)
-    return result
+    order = list(dict.fromkeys(factor for factor, _ in result))
+    return dict(sorted(result.items(), key=lambda item: order.index(item[0][0])))
 
 
 def _true(level: Level, factor: str, items: tuple[str, ...]) -> FloatArray:

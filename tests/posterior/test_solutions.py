@@ -206,6 +206,9 @@ def test_omega_of_a_single_level_model_is_mcdonalds() -> None:
     noise = sum(d["within", v, "~~", v] for v in ("y1", "y2", "y3"))
     table = fit.reliability()
     assert list(table["composite"]) == ["total"]
+    assert "clusters" not in table.caption
+    assert "Covariates" not in fit.r2().caption  # there are none
+    assert "Covariates contribute" in synthetic_fit(FACTORS).r2().caption
     np.testing.assert_allclose(table["mean"].iloc[0], (true / (true + noise)).mean())
 
 
