@@ -16,8 +16,8 @@ from bayes_msem.posterior.standardise import (
     omitted_definitions,
     standardised_values,
 )
-from tests.build.models import reference_model
-from tests.likelihood.cases import two_level
+from tests.build.models import quiet_model, reference_model
+from tests.likelihood.cases import make_frame, two_level
 from tests.posterior.synthetic import moments_by_hand, synthetic_fit, values_by_hand
 from tests.random.models import case
 
@@ -83,6 +83,23 @@ def test_two_factor_solution_is_lavaans():
         # of intercepts in units of small between SDs about 1
         limit = 2e-3 if rhs == "1" else 1e-4
         np.testing.assert_allclose(value, table[level, lhs, op, rhs], atol=limit)
+
+
+def test_simple_regression_has_the_correlation_as_standardised_slope() -> None:
+    """One level, at the least-squares solution with ML's divisor N."""
+    frame = make_frame()
+    model = quiet_model("y1 ~ x1", data=frame)
+    (x_var, cov), (_, y_var) = np.cov(frame["x1"], frame["y1"], ddof=0)
+    slope = cov / x_var
+    values = {
+        ("within", "y1", "~", "x1"): slope,
+        ("within", "y1", "~~", "y1"): y_var - slope * cov,
+        ("within", "y1", "~", "1"): frame["y1"].mean() - slope * frame["x1"].mean(),
+    }
+    found = standardised_at(model, values)
+    r = np.corrcoef(frame["x1"], frame["y1"])[0, 1]
+    np.testing.assert_allclose(found["within", "y1", "~", "x1"], r, rtol=1e-12)
+    np.testing.assert_allclose(found["within", "y1", "~~", "y1"], 1 - r**2, rtol=1e-12)
 
 
 # Synthetic draws -------------------------------------------------------------------------------
