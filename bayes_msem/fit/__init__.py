@@ -9,11 +9,12 @@ from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
 from bayes_msem.fit.imputation import Imputation
+from bayes_msem.fit.solutions import Solutions
 
 __all__ = ["Fit"]
 
 
-class Fit(Estimates, Clusters, Imputation, Figures):
+class Fit(Estimates, Solutions, Clusters, Imputation, Figures):
     """Result of :meth:`bayes_msem.Model.fit`.
 
     Attributes
