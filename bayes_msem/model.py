@@ -22,6 +22,7 @@ from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
+from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.observe import observe
 from bayes_msem.data.scales import scales
 from bayes_msem.display import describe_model
@@ -54,7 +55,8 @@ class Model:
         Model text in lavaan's syntax, with ``level: within`` and ``level: between`` blocks for
         two-level models.
     data
-        One row per level-1 unit. Never modified.
+        One row per level-1 unit, as a data frame of pandas, polars, pyarrow or any other library
+        that narwhals can read. Never modified.
     cluster
         Column with the cluster identifiers; needed for two-level models.
     priors
@@ -102,7 +104,7 @@ class Model:
     def __init__(
         self,
         spec: str,
-        data: pd.DataFrame,
+        data: Any,
         *,
         cluster: str | None = None,
         priors: Mapping[Any, str | Prior] | None = None,
@@ -113,7 +115,8 @@ class Model:
     ) -> None:
         _check_options(missing, centring)
         self._spec = spec
-        columns = list(data.columns) if isinstance(data, pd.DataFrame) else []
+        data = to_pandas_frame(data)
+        columns = list(data.columns)
         parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
         table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
         check_identification(table)
