@@ -22,6 +22,7 @@ from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
+from bayes_msem.data.columns import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.observe import observe
 from bayes_msem.data.scales import scales
@@ -116,6 +117,8 @@ class Model:
         _check_options(missing, centring)
         self._spec = spec
         data = to_pandas_frame(data)
+        check_frame(data)  # before names are looked up: its message names the real culprit
+        check_cluster_name(cluster)
         columns = list(data.columns)
         parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
         table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
