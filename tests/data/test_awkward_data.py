@@ -90,8 +90,8 @@ def test_order_of_rows_and_columns(plain, sort):
 
 @pytest.mark.parametrize(
     "dtype",
-    ["Int64", "Int16", "Float64", "Float32", "UInt8", "int32", "uint8", "float32", "object"]
-    + ["int64[pyarrow]", "double[pyarrow]", "Sparse[float64]", "longdouble"],
+    "Int64 Int16 Float64 Float32 UInt8 int32 uint8 float32 object longdouble int64[pyarrow] "
+    "double[pyarrow] Sparse[float64]".split(),
 )
 def test_numeric_types(plain, dtype):
     assert_same_model(plain.astype(dict.fromkeys(VARIABLES, dtype)), plain)
