@@ -22,6 +22,8 @@ from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
+from bayes_msem.data.columns import check_cluster_name, check_frame
+from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing import MissingReport, missing_report
 from bayes_msem.data.observe import Missing, observe
 from bayes_msem.data.scales import scales
@@ -55,7 +57,8 @@ class Model:
         Model text in lavaan's syntax, with ``level: within`` and ``level: between`` blocks for
         two-level models.
     data
-        One row per level-1 unit. Never modified.
+        One row per level-1 unit, as a data frame of pandas, polars, pyarrow or any other library
+        that narwhals can read. Never modified.
     cluster
         Column with the cluster identifiers; needed for two-level models.
     priors
@@ -104,7 +107,7 @@ class Model:
     def __init__(
         self,
         spec: str,
-        data: pd.DataFrame,
+        data: Any,
         *,
         cluster: str | None = None,
         priors: Mapping[Any, str | Prior] | None = None,
@@ -115,7 +118,10 @@ class Model:
     ) -> None:
         _check_options(missing, centring)
         self._spec = spec
-        columns = list(data.columns) if isinstance(data, pd.DataFrame) else []
+        data = to_pandas_frame(data)
+        check_frame(data)  # before names are looked up: its message names the real culprit
+        check_cluster_name(cluster)
+        columns = list(data.columns)
         parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
         table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
         check_identification(table)

@@ -134,10 +134,12 @@ def levels_at(
     templates, observed = blueprint.templates, blueprint.observed
     design_w, design_b = _designs(blueprint)
     values, between = _shared_values(blueprint, theta), None
-    if templates.between is not None:
+    if templates.between is not None and observed.two_level:
         moments = _design_moments(design_b, observed.w_names, observed.w)
         between = _level("between", templates.between, design_b, values, moments)
-    rows = slice(None) if cluster is None else np.flatnonzero(observed.cluster == cluster)
+    rows = observed.informative  # the others may miss their covariates
+    if cluster is not None:
+        rows = rows & (observed.cluster == cluster)
     moments = _design_moments(design_w, observed.x_names, observed.x[rows])
     slopes = None
     if isinstance(templates, ClusterTemplates) and between is not None:
@@ -176,7 +178,7 @@ def between_parts(levels: Levels) -> FloatArray:
         uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
         for effect, variable, column in uses:
             if variable >= 0:  # the others are the random intercepts themselves
-                at_mean = observed.x[:, column - 1].mean()
+                at_mean = observed.x[observed.informative, column - 1].mean()
                 u = between.names.index(effects.linear[effect])
                 loadings[:, :, u] += within.total[:, position, variable] * at_mean
     result: FloatArray = loadings @ between.covariance @ loadings.transpose(0, 2, 1)
