@@ -31,11 +31,26 @@ TWO_LEVEL_NAMES = (
     "two-level/path",
     "two-level/split-covariates",
     "two-level/equal-loadings",
+    "two-level/mediation-2-1-1",
+    "two-level/mediation-1-1-2",
+    "two-level/mediation-2-1-2",
+    "two-level/mediation-1-2-1",
+    "two-level/cluster-level-indicator",
     "demo-twolevel",
     "lq2002-two-factor",
     "hsb/random-intercept",
 )
 REFERENCE_NAMES = SINGLE_LEVEL_NAMES + TWO_LEVEL_NAMES
+MISSING_NAMES = (
+    "missing/mcar",
+    "missing/dropout",
+    "missing/whole-clusters",
+    "missing/covariates",
+    "missing/cluster-level-outcome",
+    "missing/cluster-level-outcome-complete",
+    "missing/path",
+    "missing/single-level",
+)
 RANDOM_SLOPE_NAMES = ("hsb/random-slope", "hsb/slopes-as-outcomes")
 
 
@@ -66,7 +81,7 @@ class Reference:
 
 
 def load_reference(name: str) -> Reference:
-    """Load one of REFERENCE_NAMES or RANDOM_SLOPE_NAMES."""
+    """Load one of REFERENCE_NAMES, MISSING_NAMES or RANDOM_SLOPE_NAMES."""
     folder = FOLDER / name
     stored = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
     frame = pd.read_csv((folder / stored["data"]).resolve())

@@ -20,6 +20,7 @@ from tests.oracle import (
 )
 from tests.reference_models import (
     FOLDER,
+    MISSING_NAMES,
     RANDOM_SLOPE_NAMES,
     REFERENCE_NAMES,
     Reference,
@@ -30,6 +31,10 @@ from tests.reference_models import (
 # an optimum where a rounding of that size changes nothing (lme4). What remains is the rounding of
 # sums of N terms: at most 5e-11 for the models below.
 TOLERANCE = 1e-8
+# lavaan subtracts the log-likelihood of the covariates; with missing values it comes from an EM
+# algorithm that stops 2e-5 below its maximum.
+COVARIATE_TOLERANCE = 1e-4
+ALL_NAMES = REFERENCE_NAMES + MISSING_NAMES + RANDOM_SLOPE_NAMES
 
 
 def at_reference(reference: Reference, values: dict[Key, float]) -> float:
@@ -38,14 +43,15 @@ def at_reference(reference: Reference, values: dict[Key, float]) -> float:
     )
 
 
-@pytest.mark.parametrize("name", REFERENCE_NAMES + RANDOM_SLOPE_NAMES)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_oracle_equals_the_stored_log_likelihood(name: str) -> None:
     reference = load_reference(name)
     found = at_reference(reference, reference.estimates)
-    assert found == pytest.approx(reference.log_likelihood, rel=0, abs=TOLERANCE)
+    tolerance = COVARIATE_TOLERANCE if name == "missing/covariates" else TOLERANCE
+    assert found == pytest.approx(reference.log_likelihood, rel=0, abs=tolerance)
 
 
-@pytest.mark.parametrize("name", REFERENCE_NAMES + RANDOM_SLOPE_NAMES)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_references_count_their_free_parameters(name: str) -> None:
     reference = load_reference(name)
     unlabelled = [key for key in reference.free if key not in reference.labels]

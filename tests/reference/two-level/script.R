@@ -128,3 +128,55 @@ reference("equal-loadings", c(
   "  y3 ~~ 0*y3",
   "icc := vb / (vw + vb)"),
   "loadings equal over levels, between residual variances zero: singular between covariance")
+
+# Mediation over the levels: the digits are the levels of predictor, mediator and outcome.
+
+reference("mediation-2-1-1", c(
+  "level: within",
+  "  y1 ~ x1",
+  "  y2 ~ y1",
+  "level: between",
+  "  y1 ~ a*w1",
+  "  y2 ~ b*y1 + w1",
+  "indirect := a * b"),
+  "2-1-1: cluster covariate, split mediator, split outcome")
+
+reference("mediation-1-1-2", c(
+  "level: within",
+  "  t1 ~ s1",
+  "  s1 ~~ s1",
+  "level: between",
+  "  t1 ~ a*s1",
+  "  c1 ~ b*t1 + s1",
+  "  s1 ~~ s1",
+  "indirect := a * b"),
+  "1-1-2: split predictor, split mediator, cluster-level outcome", fixed.x = FALSE)
+
+reference("mediation-2-1-2", c(
+  "level: within",
+  "  fw =~ y1 + y2 + y3",
+  "level: between",
+  "  fb =~ y1 + y2 + y3",
+  "  fb ~ a*w1",
+  "  c1 ~ b*fb + w1",
+  "indirect := a * b"),
+  "2-1-2: cluster covariate, factor as mediator, cluster-level outcome")
+
+reference("mediation-1-2-1", c(
+  "level: within",
+  "  t1 ~ s1",
+  "  s1 ~~ s1",
+  "level: between",
+  "  c1 ~ a*s1",
+  "  t1 ~ b*c1 + s1",
+  "  s1 ~~ s1",
+  "indirect := a * b"),
+  "1-2-1: split predictor, cluster-level mediator, split outcome", fixed.x = FALSE)
+
+reference("cluster-level-indicator", c(
+  "level: within",
+  "  fw =~ y1 + y2 + y3",
+  "level: between",
+  "  fb =~ y1 + y2 + y3 + c1",
+  "  fb ~ w1"),
+  "a between factor measured by three between parts and a cluster-level variable")
