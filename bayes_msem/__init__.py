@@ -15,8 +15,10 @@ from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
 from bayes_msem.errors import (
     ConvergenceWarning,
     DataError,
+    FileError,
     HeywoodWarning,
     IdentificationWarning,
+    InterruptedWarning,
     ModelSyntaxError,
     MsemError,
     MsemWarning,
@@ -25,6 +27,7 @@ from bayes_msem.errors import (
     SpecificationError,
 )
 from bayes_msem.fit import Fit
+from bayes_msem.loading import load
 from bayes_msem.model import Model
 from bayes_msem.spec.priors import Prior
 
@@ -33,9 +36,11 @@ __version__ = _version("bayes_msem")
 __all__ = [
     "ConvergenceWarning",
     "DataError",
+    "FileError",
     "Fit",
     "HeywoodWarning",
     "IdentificationWarning",
+    "InterruptedWarning",
     "Model",
     "ModelSyntaxError",
     "MsemError",
@@ -46,5 +51,6 @@ __all__ = [
     "SpecificationError",
     "describe_dataset",
     "list_datasets",
+    "load",
     "load_dataset",
 ]

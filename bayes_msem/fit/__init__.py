@@ -8,11 +8,12 @@ from __future__ import annotations
 from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
+from bayes_msem.fit.files import Files
 
 __all__ = ["Fit"]
 
 
-class Fit(Estimates, Clusters, Figures):
+class Fit(Estimates, Clusters, Figures, Files):
     """Result of :meth:`bayes_msem.Model.fit`.
 
     Attributes
