@@ -9,11 +9,12 @@ from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
 from bayes_msem.fit.files import Files
+from bayes_msem.fit.prediction import Prediction
 
 __all__ = ["Fit"]
 
 
-class Fit(Estimates, Clusters, Figures, Files):
+class Fit(Estimates, Clusters, Prediction, Figures, Files):
     """Result of :meth:`bayes_msem.Model.fit`.
 
     Attributes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 import bayes_msem as bm
 from bayes_msem.build.blueprint import Blueprint
@@ -17,7 +18,12 @@ from tests.random.models import informed, sampled_values
 def random_posterior(blueprint: Blueprint, chains: int, draws: int, seed: int) -> xr.Dataset:
     """Admissible sampled parameters, and standard normal coordinates of effects."""
     x = np.array([sampled_values(blueprint, seed + i) for i in range(chains * draws)])
-    x = x.reshape(chains, draws, -1)
+    return posterior_of(blueprint, x.reshape(chains, draws, -1), seed)
+
+
+def posterior_of(blueprint: Blueprint, x: NDArray[np.float64], seed: int) -> xr.Dataset:
+    """Sampled parameters x (chain, draw, n), and standard normal coordinates of effects."""
+    chains, draws = x.shape[:2]
     variables, first = {}, 0
     for group in blueprint.parameters.groups:
         n = len(group.free)
