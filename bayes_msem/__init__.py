@@ -16,8 +16,10 @@ from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
 from bayes_msem.errors import (
     ConvergenceWarning,
     DataError,
+    FileError,
     HeywoodWarning,
     IdentificationWarning,
+    InterruptedWarning,
     MissingDataWarning,
     ModelSyntaxError,
     MsemError,
@@ -27,6 +29,7 @@ from bayes_msem.errors import (
     SpecificationError,
 )
 from bayes_msem.fit import Fit
+from bayes_msem.loading import load
 from bayes_msem.model import Model
 from bayes_msem.spec.priors import Prior
 
@@ -35,9 +38,11 @@ __version__ = _version("bayes_msem")
 __all__ = [
     "ConvergenceWarning",
     "DataError",
+    "FileError",
     "Fit",
     "HeywoodWarning",
     "IdentificationWarning",
+    "InterruptedWarning",
     "MissingDataWarning",
     "Model",
     "ModelSyntaxError",
@@ -50,5 +55,6 @@ __all__ = [
     "describe",
     "describe_dataset",
     "list_datasets",
+    "load",
     "load_dataset",
 ]

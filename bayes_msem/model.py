@@ -39,6 +39,7 @@ from bayes_msem.errors import (
 from bayes_msem.fit import Fit
 from bayes_msem.likelihood.plan import Plan, make_plan
 from bayes_msem.posterior.datatree import complete_tree
+from bayes_msem.posterior.record import plain_priors
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
@@ -131,6 +132,15 @@ class Model:
         self._std_lv = std_lv
         self._missing = missing
         self._centring = centring
+        self._options: dict[str, Any] = {
+            "spec": spec,
+            "cluster": cluster,
+            "priors": plain_priors(priors),
+            "std_lv": bool(std_lv),
+            "missing": missing,
+            "random": random if random is None or isinstance(random, str) else list(random),
+            "centring": centring,
+        }
         varying = [row for row in self._table.rows if row.random]
         if self._observed.dropped:
             warnings.warn("\n".join(self.missing.lines), MissingDataWarning, stacklevel=2)
@@ -145,6 +155,11 @@ class Model:
     def spec(self) -> str:
         """The model text as given."""
         return self._spec
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the model was built with, besides data, in plain values that fit in a file."""
+        return dict(self._options)
 
     @property
     def table(self) -> Any:
@@ -173,8 +188,11 @@ class Model:
     @cached_property
     def blueprint(self) -> Blueprint:
         """Structure, priors and data, assembled for the likelihood."""
-        blueprint = build_blueprint(self._table, self._priors, self._observed)
-        return with_pilot(blueprint, self._centring)
+        return with_pilot(self.unpiloted_blueprint(), self._centring)
+
+    def unpiloted_blueprint(self) -> Blueprint:
+        """Return the blueprint with non-centred coordinates of sampled effects."""
+        return build_blueprint(self._table, self._priors, self._observed)
 
     @cached_property
     def pymc_model(self) -> pm.Model:

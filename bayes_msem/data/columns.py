@@ -58,9 +58,8 @@ def check_cluster_name(cluster: object) -> None:
     Whoever compares names afterwards can rely on ``==`` giving True or False.
     """
     hashable = pd.api.types.is_hashable(cluster)
-    if hashable and (
-        cluster is None or not pd.api.types.is_scalar(cluster) or not pd.isna(cluster)
-    ):
+    nameless = cluster is not None and pd.api.types.is_scalar(cluster) and bool(pd.isna(cluster))  # type: ignore[call-overload]
+    if hashable and not nameless:
         return
     shown = repr(cluster) if hashable or isinstance(cluster, list) else type(cluster).__name__
     raise DataError(
