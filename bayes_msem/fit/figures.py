@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.clusters import caterpillar
+from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.plotting.posterior import forest, trace
 from bayes_msem.plotting.select import RowSelector
-from bayes_msem.posterior.summary import IntervalKind
+from bayes_msem.posterior.summary import IntervalKind, check_interval, interval
 from bayes_msem.spec.table import RowKey
 
 
@@ -147,3 +148,38 @@ class Figures(FitCore):
             Unknown level or row, or only constants chosen.
         """
         return trace(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
+
+    def diagram(
+        self, *, estimates: bool = True, ci: float | None = None, ci_kind: IntervalKind = "eti"
+    ) -> Diagram:
+        """Path diagram with posterior means.
+
+        Parameters
+        ----------
+        estimates
+            Write posterior means at paths and (co)variances, and those of intercepts in their
+            node. Constants are written as they are. False: as :meth:`bayes_msem.Model.diagram`.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of intervals below the means; None: no intervals.
+
+        Returns
+        -------
+        Diagram
+            SVG, see :meth:`bayes_msem.Model.diagram`.
+
+        Raises
+        ------
+        SpecificationError
+            ``ci`` outside (0, 1), or an unknown ``ci_kind``.
+        """
+        if ci is not None:
+            check_interval(ci, ci_kind)
+        if not estimates:
+            return self.model.diagram()
+        values = {key: float(x.mean()) for key, x in self.draws.items()}
+        limits: dict[RowKey, tuple[float, float]] = {}
+        if ci is not None:
+            for key, x in self.draws.items():
+                lower, upper = interval(x[..., None], ci, ci_kind)
+                limits[key] = (float(lower[0]), float(upper[0]))
+        return draw_diagram(self.model.table, values, limits)
