@@ -26,7 +26,8 @@ def panel_grid(
     figure = NotebookFigure(figsize=figsize or (width, height), dpi=100, layout="constrained")
     layout = figure.get_layout_engine()
     share = _LEGEND / figure.get_figheight()
-    layout.set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
+    pads = {"w_pad": 0.09, "h_pad": 0.06}
+    layout.set(rect=(0, share, 1, 1 - share), **pads)  # type: ignore[union-attr]
     axes = [figure.add_subplot(rows, columns, i + 1) for i in range(n)]
     return figure, axes
 

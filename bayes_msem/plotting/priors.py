@@ -23,8 +23,8 @@ __all__ = ["marginal_prior", "on_prior_scale", "prior_posterior"]
 FloatArray = NDArray[np.float64]
 
 _POINTS = 400
-_SHOWN = 0.98  # mass of the posterior that is shown at least
-_PRIOR_SHOWN = 0.8
+_POSTERIOR_MASS, _PRIOR_MASS = 0.99, 0.8  # shown of each, if the panel is not widened too much
+_WIDEST = 2.0  # most that the prior may add on each side, in widths of the posterior
 
 
 def prior_posterior(
@@ -69,15 +69,8 @@ def prior_posterior(
     for ax, row in zip(axes, shown, strict=True):
         values = on_prior_scale(row, priors[row.free], draws).ravel()
         prior = marginal_prior(table, row, priors[row.free])
-        tail = (1 - _SHOWN) / 2
-        ends = list(np.quantile(values, [tail, 1 - tail]))
+        low, high = _range(values, prior)
         if prior is not None:
-            ends += list(prior.quantile([(1 - _PRIOR_SHOWN) / 2, (1 + _PRIOR_SHOWN) / 2]))
-        low, high = min(ends), max(ends)
-        pad = 0.05 * (high - low)
-        if prior is not None:
-            bounds = prior.limits
-            low, high = max(low - pad, bounds[0]), min(high + pad, bounds[1])
             grid = np.linspace(low, high, _POINTS)
             density = np.exp(prior.log_density(grid))
             ax.plot(grid, density, color=REFERENCE, linewidth=1.3, linestyle="--", gid="prior")
@@ -99,6 +92,19 @@ def prior_posterior(
     ]
     bottom_legend(figure, handles)
     return figure
+
+
+def _range(values: FloatArray, prior: Prior | None) -> tuple[float, float]:
+    """Return the ends: the posterior, and as much of the prior as leaves it readable."""
+    tail = (1 - _POSTERIOR_MASS) / 2
+    low, high = (float(q) for q in np.quantile(values, [tail, 1 - tail]))
+    pad = 0.15 * (high - low)
+    if prior is None:
+        return low - pad, high + pad
+    tail, most = (1 - _PRIOR_MASS) / 2, _WIDEST * (high - low)
+    start, end = (float(q) for q in prior.quantile([tail, 1 - tail]))
+    low, high = min(low - pad, max(start, low - most)), max(high + pad, min(end, high + most))
+    return max(low, prior.limits[0]), min(high, prior.limits[1])
 
 
 def on_prior_scale(row: Row, prior: Prior, draws: Mapping[RowKey, FloatArray]) -> FloatArray:

@@ -73,7 +73,7 @@ def rank(
         ax.axhline(1, color=MUTED, linewidth=0.8, zorder=0.5)
         for c, share in enumerate(shares):
             colour = CHAIN_COLOURS[c % len(CHAIN_COLOURS)]
-            line = ax.stairs(share, edges, color=colour, linewidth=1.1)
+            line = ax.stairs(share, edges, baseline=None, color=colour, linewidth=1.1)
             line.set_gid(f"chain {c + 1}")
         ax.set_xlim(0, 1)
         ax.set_ylim(0, max(2.0, 1.1 * float(shares.max())))
@@ -82,6 +82,8 @@ def rank(
             ax.set_title(row.level, loc="right", size=7, color=MUTED, pad=3)
         tidy(ax)
         ax.set_xticks([0, 0.5, 1], ["lowest", "rank", "highest"], size=7)
+        for label, side in zip(ax.get_xticklabels(), ("left", "center", "right"), strict=True):
+            label.set_horizontalalignment(side)
     n_chains = len(draws[shown[0].key])
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=CHAIN_COLOURS[c % len(CHAIN_COLOURS)], label=f"chain {c + 1}")

@@ -186,7 +186,10 @@ def level_slopes(
     slopes = [posterior.slope(row).mean(axis=-1) for row in rows]
     figure, axes = panel_grid(2, figsize, size=(3.9, 3.5))
     titles = ["Between: cluster means", "Within: deviations from them"]
-    labels = [(between, y), (f"{x} - cluster mean", f"{y} - cluster mean")]
+    labels = [
+        (between, y),
+        (f"{x} \N{MINUS SIGN} cluster mean", f"{y} \N{MINUS SIGN} cluster mean"),
+    ]
     for ax, (u, v), slope, title, label in zip(axes, points, slopes, titles, labels, strict=True):
         size = 14.0 if len(u) < 500 else 4.0
         ax.scatter(u, v, s=size, color=MUTED, alpha=0.45, linewidths=0, gid="points")
