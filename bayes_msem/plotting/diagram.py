@@ -18,8 +18,7 @@ from bayes_msem.plotting.diagram_layout import (
     NAME_SIZE,
     SMALL_SIZE,
     Box,
-    column_gap,
-    common_slots,
+    common_spacing,
     pixels,
     place,
 )
@@ -75,7 +74,7 @@ class Diagram:
 
     def __repr__(self) -> str:
         """Say what it is and how to see it."""
-        return f"Diagram of {self.svg.count('class="node')} nodes; .save('model.svg') writes it"
+        return f"Diagram of {self.svg.count('class="node')} nodes; .save('paths.svg') writes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +129,10 @@ def draw_diagram(
     """
     panels = []
     graphs = read_graph(table, values, intervals)
-    slots, gap = common_slots(graphs), column_gap(graphs)
+    spacing = common_spacing(graphs)
     for graph in graphs:
         upward = graph.level == "between" or not table.two_level
-        boxes = place(graph, upward, slots, gap)
+        boxes = place(graph, upward, spacing)
         panels.append(_Panel(graph, boxes, *route(graph, boxes, upward)))
     return Diagram(_document(panels, table.two_level))
 

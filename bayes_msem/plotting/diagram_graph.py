@@ -8,7 +8,7 @@ from typing import Literal
 
 from bayes_msem.spec.table import ParameterTable, Role, Row, RowKey
 
-__all__ = ["Edge", "LevelGraph", "Node", "Shape", "read_graph"]
+__all__ = ["Edge", "EdgeKind", "LevelGraph", "Node", "Shape", "read_graph"]
 
 Shape = Literal["box", "ellipse"]
 EdgeKind = Literal["loading", "regression", "covariance", "variance"]

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from bayes_msem.plotting.diagram_graph import LevelGraph, Node
+from bayes_msem.plotting.diagram_graph import EdgeKind, LevelGraph, Node
 from bayes_msem.plotting.figures import text_width
 
-__all__ = ["NAME_SIZE", "SMALL_SIZE", "Box", "column_gap", "common_slots", "pixels", "place"]
+__all__ = ["NAME_SIZE", "SMALL_SIZE", "Box", "Spacing", "common_spacing", "pixels", "place"]
 
 NAME_SIZE, SMALL_SIZE = 13.0, 10.0  # font sizes in pixels
 _HEIGHT, _LINE, _PAD, _LEAST = 34.0, 12.0, 11.0, 54.0
@@ -53,9 +53,20 @@ def pixels(text: str, size: float) -> float:
     return 72.0 * text_width([text], size)
 
 
-def place(
-    graph: LevelGraph, upward: bool, slots: Mapping[str, float], gap: float
-) -> dict[str, Box]:
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """Distances that all levels share, so that split variables can stand above each other.
+
+    ``slots`` are half widths by name; ``gap`` and ``column_gap`` stand between indicators and
+    between columns.
+    """
+
+    slots: Mapping[str, float]
+    gap: float
+    column_gap: float
+
+
+def place(graph: LevelGraph, upward: bool, spacing: Spacing) -> dict[str, Box]:
     """Place the nodes of one level around (0, 0).
 
     Parameters
@@ -64,10 +75,8 @@ def place(
         Nodes and edges.
     upward
         Whether factors stand above their indicators.
-    slots
-        Name -> half width to keep free, see :func:`common_slots`.
-    gap
-        Room between columns, see :func:`column_gap`.
+    spacing
+        From :func:`common_spacing`.
 
     Returns
     -------
@@ -94,30 +103,31 @@ def place(
     columns += [((10**6, 0), [n]) for n in free if n not in linked]
     if not upward:  # so that the first of a column is on top
         columns = [(key, names[::-1]) for key, names in columns]
-    boxes = _columns([names for _, names in columns], blocks, sizes, slots, gap)
+    rise = _rise(blocks, sizes, spacing)
+    boxes = _columns([names for _, names in columns], blocks, sizes, spacing, rise)
     for name in second:  # above the middle of the factors it has
         below = [boxes[e.target] for e in paths if e.source == name and e.target in boxes]
         x = sum(b.x for b in below) / len(below) if below else 0.0
-        boxes[name] = Box(x, _RISE * orders[name], *sizes[name])
+        boxes[name] = Box(x, rise * orders[name], *sizes[name])
         while any(boxes[name].overlaps(b, _GAP) for n, b in boxes.items() if n != name):
             boxes[name] = boxes[name].moved(_COLUMN_GAP, 0)
     sign = -1.0 if upward else 1.0
     return {n: Box(b.x, sign * b.y, b.half_width, b.half_height) for n, b in boxes.items()}
 
 
-def common_slots(graphs: Sequence[LevelGraph]) -> dict[str, float]:
-    """Half width of the widest node of each name, so that levels can be lined up."""
+def common_spacing(graphs: Sequence[LevelGraph]) -> Spacing:
+    """Distances that leave room for the widest label, at any level."""
     slots: dict[str, float] = {}
     for node in (n for graph in graphs for n in graph.nodes):
         slots[node.name] = max(slots.get(node.name, 0.0), node_size(node)[0])
-    return slots
 
+    def widest(*kinds: EdgeKind) -> float:
+        edges = [e for graph in graphs for e in graph.of_kind(*kinds)]
+        return max((pixels(t, SMALL_SIZE) for e in edges for t in e.lines), default=0.0)
 
-def column_gap(graphs: Sequence[LevelGraph]) -> float:
-    """Room for the widest label of an arrow between two columns, at any level."""
-    edges = [e for graph in graphs for e in graph.of_kind("regression", "covariance")]
-    texts = [line for e in edges for line in e.lines]
-    return max([_COLUMN_GAP, *(pixels(t, SMALL_SIZE) + 70.0 for t in texts)])
+    beside_loops = widest("variance") + 30.0 - 2 * min(slots.values())
+    between_columns = widest("regression", "covariance") + 70.0
+    return Spacing(slots, max(_GAP, beside_loops), max(_COLUMN_GAP, between_columns))
 
 
 def node_size(node: Node) -> tuple[float, float]:
@@ -160,28 +170,41 @@ def _orders(graph: LevelGraph, blocks: Mapping[str, Sequence[str]]) -> dict[str,
     return order
 
 
+def _rise(
+    blocks: Mapping[str, Sequence[str]], sizes: Mapping[str, tuple[float, float]], spacing: Spacing
+) -> float:
+    """Height of factors above indicators: wide fans and tall nodes need more."""
+    tall = max((sizes[i][1] for shown in blocks.values() for i in shown), default=0.0)
+    wide = max(
+        (sum(2 * spacing.slots[i] + spacing.gap for i in shown) for shown in blocks.values()),
+        default=0.0,
+    )
+    return max(_RISE, 70.0 + 2 * tall + 0.08 * wide)
+
+
 def _columns(
     columns: Sequence[list[str]],
     blocks: Mapping[str, Sequence[str]],
     sizes: Mapping[str, tuple[float, float]],
-    slots: Mapping[str, float],
-    gap: float,
+    spacing: Spacing,
+    rise: float,
 ) -> dict[str, Box]:
+    slots, gap = spacing.slots, spacing.gap
     boxes: dict[str, Box] = {}
     left = 0.0
     for names in columns:
         indicators = blocks.get(names[0], []) if len(names) == 1 else []
-        row = sum(2 * slots[i] for i in indicators) + _GAP * max(0, len(indicators) - 1)
+        row = sum(2 * slots[i] for i in indicators) + gap * max(0, len(indicators) - 1)
         width = max(row, *(2 * slots[n] for n in names))
         x = left + (width - row) / 2
         for i in indicators:
             boxes[i] = Box(x + slots[i], 0.0, *sizes[i])
-            x += 2 * slots[i] + _GAP
+            x += 2 * slots[i] + gap
         total = sum(2 * sizes[n][1] for n in names) + _PITCH * (len(names) - 1)
-        y = _RISE + total / 2
+        y = rise + total / 2
         for n in names:  # from the outside in
             y -= sizes[n][1]
             boxes[n] = Box(left + width / 2, y, *sizes[n])
             y -= sizes[n][1] + _PITCH
-        left += width + gap
+        left += width + spacing.column_gap
     return boxes

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from bayes_msem.plotting.figures import MUTED, NotebookFigure
@@ -23,11 +24,10 @@ def panel_grid(
     columns = min(_PER_ROW, n)
     rows = -(-n // columns)
     width, height = max(size[0] * columns, 4.2), size[1] * rows + _LEGEND
-    figure = NotebookFigure(figsize=figsize or (width, height), dpi=100, layout="constrained")
-    layout = figure.get_layout_engine()
+    figure = NotebookFigure(figsize=figsize or (width, height), dpi=100)
     share = _LEGEND / figure.get_figheight()
-    pads = {"w_pad": 0.09, "h_pad": 0.06}
-    layout.set(rect=(0, share, 1, 1 - share), **pads)  # type: ignore[union-attr]
+    layout = ConstrainedLayoutEngine(rect=(0, share, 1, 1 - share), w_pad=0.09, h_pad=0.06)
+    figure.set_layout_engine(layout)
     axes = [figure.add_subplot(rows, columns, i + 1) for i in range(n)]
     return figure, axes
 

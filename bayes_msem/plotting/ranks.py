@@ -82,8 +82,9 @@ def rank(
             ax.set_title(row.level, loc="right", size=7, color=MUTED, pad=3)
         tidy(ax)
         ax.set_xticks([0, 0.5, 1], ["lowest", "rank", "highest"], size=7)
-        for label, side in zip(ax.get_xticklabels(), ("left", "center", "right"), strict=True):
-            label.set_horizontalalignment(side)
+        first, _, last = ax.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
     n_chains = len(draws[shown[0].key])
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=CHAIN_COLOURS[c % len(CHAIN_COLOURS)], label=f"chain {c + 1}")

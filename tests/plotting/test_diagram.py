@@ -336,4 +336,4 @@ def test_the_object_shows_itself_and_is_saved(tmp_path: Path) -> None:
     picture = draw_diagram(make_table(SLOPES))
     assert picture._repr_svg_() == picture.svg
     assert picture.save(tmp_path / "model.svg").read_text(encoding="utf-8") == picture.svg
-    assert repr(picture) == "Diagram of 6 nodes; .save('model.svg') writes it"
+    assert repr(picture) == "Diagram of 6 nodes; .save('paths.svg') writes it"
