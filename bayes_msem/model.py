@@ -38,6 +38,7 @@ from bayes_msem.errors import (
 )
 from bayes_msem.fit import Fit
 from bayes_msem.likelihood.plan import Plan, make_plan
+from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.record import plain_priors
 from bayes_msem.spec.defaults import build_table
@@ -373,6 +374,17 @@ class Model:
             problems = "\n".join(f"- {p}" for p in fit.convergence.problems)
             warnings.warn(f"sampling had problems:\n{problems}", ConvergenceWarning, stacklevel=2)
         return fit
+
+    def diagram(self) -> Diagram:
+        """Path diagram: boxes are observed, ellipses latent, dots coefficients that vary.
+
+        Returns
+        -------
+        Diagram
+            SVG that notebooks show; ``svg`` is its text and ``save(path)`` writes it. Labels and
+            constants are written at their paths; paths fixed at zero are left out.
+        """
+        return draw_diagram(self._table)
 
     def __str__(self) -> str:
         """Return roles, parameter table with priors, plan, and a summary of the data."""
