@@ -58,9 +58,7 @@ def check_cluster_name(cluster: object) -> None:
     Whoever compares names afterwards can rely on ``==`` giving True or False.
     """
     hashable = pd.api.types.is_hashable(cluster)
-    if hashable and (
-        cluster is None or not pd.api.types.is_scalar(cluster) or not pd.isna(cluster)
-    ):
+    if cluster is None or (hashable and not pd.Series([cluster], dtype=object).isna().item()):
         return
     shown = repr(cluster) if hashable or isinstance(cluster, list) else type(cluster).__name__
     raise DataError(
