@@ -82,6 +82,14 @@ def test_missing_cluster_ids(frame, table):
     _assert_raises(["'school' has no identifier in 2 rows (4, 9,", "dropna"], frame, table)
 
 
+def test_signalling_nan(frame, table):
+    cells = frame.school.map(lambda v: Decimal(int(v))).tolist()
+    cells[2] = Decimal("sNaN")
+    cells = pd.Series(cells, index=frame.index, dtype=object)
+    _assert_raises(["'school'", "signalling NaN"], frame.assign(school=cells), table)
+    _assert_raises(["'y1' has infinite values in 1 row (2,"], frame.assign(y1=cells), table)
+
+
 def test_one_cluster(frame, table):
     _assert_raises(["'school' has one cluster only ('a')"], frame.assign(school="a"), table)
     one = frame.assign(school=pd.Categorical(["a"] * len(frame), ["a", "b"]))
