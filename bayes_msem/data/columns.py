@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Hashable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -58,8 +58,12 @@ def check_cluster_name(cluster: object) -> None:
     Whoever compares names afterwards can rely on ``==`` giving True or False.
     """
     hashable = pd.api.types.is_hashable(cluster)
+<<<<<<< HEAD
     nameless = cluster is not None and pd.api.types.is_scalar(cluster) and bool(pd.isna(cluster))  # type: ignore[call-overload]
     if hashable and not nameless:
+=======
+    if cluster is None or (hashable and not pd.Series([cluster], dtype=object).isna().item()):
+>>>>>>> frames
         return
     shown = repr(cluster) if hashable or isinstance(cluster, list) else type(cluster).__name__
     raise DataError(
@@ -231,7 +235,13 @@ def code_clusters(series: pd.Series[Any], cluster: str) -> tuple[IntArray, pd.In
     DataError
         If an identifier is missing, or cannot be compared with others.
     """
-    missing = series.isna().to_numpy(dtype=bool)
+    try:
+        missing = series.isna().to_numpy(dtype=bool)
+    except InvalidOperation:  # pandas compares with Decimal("sNaN"), which refuses
+        raise DataError(
+            f"cluster column '{cluster}' has a signalling NaN (Decimal('sNaN')) among its "
+            "identifiers; replace it with a number or None"
+        ) from None
     if missing.any():
         raise DataError(
             f"cluster column '{cluster}' has no identifier in {positions(missing)}; fill it in, or "

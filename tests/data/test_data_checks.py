@@ -17,6 +17,7 @@ from bayes_msem.data.moments import moments
 from bayes_msem.data.observe import observe
 from bayes_msem.data.scales import scales
 from bayes_msem.errors import DataError, MsemError
+from bayes_msem.model import Model
 
 
 def _assert_raises(parts, frame, table, cluster="school"):
@@ -79,6 +80,14 @@ def test_missing_cluster_ids(frame, table):
     frame["school"] = frame.school.astype("Int64")
     frame.iloc[[4, 9], frame.columns.get_loc("school")] = pd.NA
     _assert_raises(["'school' has no identifier in 2 rows (4, 9,", "dropna"], frame, table)
+
+
+def test_signalling_nan(frame, table):
+    cells = frame.school.map(lambda v: Decimal(int(v))).tolist()
+    cells[2] = Decimal("sNaN")
+    cells = pd.Series(cells, index=frame.index, dtype=object)
+    _assert_raises(["'school'", "signalling NaN"], frame.assign(school=cells), table)
+    _assert_raises(["'y1' has infinite values in 1 row (2,"], frame.assign(y1=cells), table)
 
 
 def test_one_cluster(frame, table):
@@ -346,3 +355,20 @@ def test_odd_numbers_give_an_error_or_finite_statistics(table, data):
     measured = scales(observed)
     assert np.isfinite(moments(observed).cross).all()
     assert all(sd > 0 for sd in [*measured.within.values(), *measured.between.values()])
+
+
+@pytest.mark.parametrize(
+    ("cluster", "shown"),
+    [
+        (["school"], "['school']"),
+        (pd.NA, "<NA>"),
+        (np.nan, "nan"),
+        (pd.Series([1]), "Series"),
+        (np.array(["school"]), "ndarray"),
+    ],
+)
+def test_a_cluster_that_is_no_name(frame, cluster, shown):
+    spec = "level: within; y1 ~ x1; level: between; y1 ~ w1"
+    with pytest.raises(DataError, match="must be the name of one column") as caught:
+        Model(spec, data=frame, cluster=cluster)
+    assert f"got {shown};" in str(caught.value)

@@ -25,7 +25,7 @@ NAMES = ["y1", "y2", "x1", "z1", "w1", "school"]
 NAMED = re.compile("|".join([*NAMES, "column", "row", "cluster", "MultiIndex"]))
 
 JUNK = [None, np.nan, pd.NA, pd.NaT, np.inf, "", "1", "a", b"x", (1, 2), [3], {}, 1j, True, 2**70]
-JUNK += [Decimal("NaN"), Decimal("sNaN"), Decimal("1e400"), 1e308, -1e50, 1e-308, object(), len]
+JUNK += [Decimal("NaN"), Decimal("1e400"), 1e308, -1e50, 1e-308, object(), len]
 JUNK += [
     datetime.date(2024, 1, 1),
     datetime.timedelta(1),
