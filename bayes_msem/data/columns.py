@@ -58,12 +58,7 @@ def check_cluster_name(cluster: object) -> None:
     Whoever compares names afterwards can rely on ``==`` giving True or False.
     """
     hashable = pd.api.types.is_hashable(cluster)
-<<<<<<< HEAD
-    nameless = cluster is not None and pd.api.types.is_scalar(cluster) and bool(pd.isna(cluster))  # type: ignore[call-overload]
-    if hashable and not nameless:
-=======
     if cluster is None or (hashable and not pd.Series([cluster], dtype=object).isna().item()):
->>>>>>> frames
         return
     shown = repr(cluster) if hashable or isinstance(cluster, list) else type(cluster).__name__
     raise DataError(
