@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -90,7 +91,10 @@ class Prediction(FitCore):
             data_rows(observed) if newdata is None else new_rows(newdata, observed, outcomes=True)
         )
         known = self.cluster_draws if table.two_level else None
-        posterior, seed = self.datatree["posterior"].to_dataset(), self._seed(random_seed)
+        posterior, seed = (
+            self.datatree["posterior"].to_dataset(),
+            self._prediction_seed(random_seed),
+        )
         blueprint = self.model.blueprint
         if draws:
             return within_score_draws(blueprint, posterior, known, rows, random_seed=seed)
@@ -159,10 +163,16 @@ class Prediction(FitCore):
             rows = new_rows(newdata, blueprint.observed, clusters=clusters)
         known = self.cluster_draws if self.model.table.two_level and clusters == "known" else None
         posterior = self.datatree["posterior"].to_dataset()
-        request = Request(kind, clusters, self._seed(random_seed))
+        request = Request(kind, clusters, self._prediction_seed(random_seed))
         if draws:
             return prediction_draws(blueprint, posterior, known, rows, request)
         return prediction_table(blueprint, posterior, known, rows, request, ci=ci, ci_kind=ci_kind)
 
-    def _seed(self, random_seed: int | None) -> int:
-        return int(self.datatree.attrs["random_seed"] if random_seed is None else random_seed)
+    def _prediction_seed(self, random_seed: int | None) -> int:
+        if random_seed is None:
+            return int(self.datatree.attrs["random_seed"])
+        if not isinstance(random_seed, (int, np.integer)) or random_seed < 0:
+            raise SpecificationError(
+                f"random_seed must be a non-negative integer or None, got {random_seed!r}"
+            )
+        return int(random_seed)

@@ -154,6 +154,12 @@ def _plain(tree: xr.DataTree) -> xr.DataTree:
     groups = {}
     for node in tree.subtree:
         dataset = node.to_dataset(inherit=False).drop_encoding()
+        for name, variable in dataset.data_vars.items():
+            if variable.dtype == object:
+                # samplers keep messages, and None where there is none: files have only text
+                text = [v if isinstance(v, str) else "" for v in variable.to_numpy().ravel()]
+                values = np.array(text, dtype=object).reshape(variable.shape)
+                dataset[name] = variable.copy(data=values)
         dataset.attrs = _plain_attributes(dataset.attrs)
         groups[node.path] = dataset
     return xr.DataTree.from_dict(groups)
@@ -166,7 +172,8 @@ def _plain_attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
             value = value.item()
         if isinstance(value, bool):
             value = int(value)
-        result[str(name)] = value if isinstance(value, (int, float, str)) else str(value)
+        if isinstance(value, (int, float, str)):  # lists come back as other types
+            result[str(name)] = value
     return result
 
 

@@ -66,6 +66,24 @@ def test_round_trip(kind: str, suffix: str, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [path.name]  # no drafts stay behind
 
 
+@pytest.mark.filterwarnings("ignore::bayes_msem.ConvergenceWarning")
+def test_round_trip_of_a_sampled_fit(tmp_path: Path) -> None:
+    """What nutpie adds to the tree can be stored, too."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.normal(size=50)})
+    frame["y"] = 0.5 * frame["x"] + rng.normal(size=50)
+    fit = bm.Model("y ~ x", frame).fit(draws=50, tune=100, chains=2, random_seed=1, progress=False)
+    for name in ("fit.nc", "fit.zarr"):
+        fit.save(tmp_path / name)
+        loaded = bm.load(tmp_path / name)
+        for group in ("posterior", "observed_data", "constant_data"):
+            xr.testing.assert_equal(
+                loaded.datatree[group].to_dataset(), fit.datatree[group].to_dataset()
+            )
+        pd.testing.assert_frame_equal(loaded.summary(), fit.summary())
+        assert str(loaded.convergence) == str(fit.convergence)
+
+
 def test_coordinates_are_stored_not_found_again(tmp_path: Path) -> None:
     """Draws of coordinates in other coordinates are other effects."""
     fit = synthetic_fit(build("sampled"))

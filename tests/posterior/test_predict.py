@@ -223,3 +223,5 @@ def test_errors_name_the_culprit() -> None:
         fit.predict(clusters="old")  # type: ignore[arg-type]
     with pytest.raises(bm.SpecificationError, match=r"ci=95"):
         fit.predict(ci=95)
+    with pytest.raises(bm.SpecificationError, match=r"random_seed must be .* got -1"):
+        fit.predict(random_seed=-1)
