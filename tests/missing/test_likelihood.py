@@ -177,7 +177,7 @@ def test_listwise_is_the_likelihood_of_complete_rows() -> None:
     frame = holes(seed=2)
     complete = frame.dropna(subset=["y1", "y2", "y3"])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bm.SmallSampleWarning)
+        warnings.simplefilter("ignore", bm.MsemWarning)
         listwise = bm.Model(case.text, data=frame, cluster="group", missing="listwise")
     values = free_values(listwise, all_values(case, listwise, 4))
     expected = make_model(case, complete).log_likelihood(values)
