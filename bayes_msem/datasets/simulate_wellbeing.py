@@ -17,10 +17,10 @@ As a model:
         team ~ coaching
         turnover ~ team
 
-Values are missing at random: everyone answered the first item, ``energy``. Of the others, 7 per cent
-were skipped at random; those with little energy were likelier to stop before the last three items.
-Two teams were never asked about ``ease``, and ``turnover`` was not reported by a tenth of the teams, more
-often where ``coaching`` is 0.
+Values are missing at random: everyone answered the first item, ``energy``. Of the others, 7 per
+cent were skipped at random; those with little energy were likelier to stop before the last three
+items. Two teams were never asked about ``ease``, and ``turnover`` was not reported by a tenth of
+the teams, more often where ``coaching`` is 0.
 
 ``TRUE_VALUES`` holds every parameter of the model. Run this file to write the compressed CSV again:
 
