@@ -26,9 +26,9 @@ MODEL = """
         person =~ energy + focus + calm + joy + trust + ease
         person ~ workload
     level: between
-        team =~ energy + focus + calm + joy + trust + ease
-        team ~ coaching
-        turnover ~ team
+        climate =~ energy + focus + calm + joy + trust + ease
+        climate ~ coaching
+        turnover ~ climate
 """
 TRUE_VALUES = describe_dataset("wellbeing").true_values
 TRUTH: dict[console.Key, float] = {

@@ -82,7 +82,7 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
     "missing_data": (
         None,
         ["missing_forest.png"],
-        ["turnover ~ team -4.000", "turnover 12.1", "se complete"],
+        ["turnover ~ climate -4.000", "turnover 12.1", "se complete"],
     ),
     "random_covariance": (
         25,

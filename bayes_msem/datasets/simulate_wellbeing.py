@@ -2,10 +2,10 @@ r"""Simulate the data set ``wellbeing``: employees in teams, with missing values
 
 Employee i in team j, with indicators y = (energy, focus, calm, joy, trust, ease):
 
-    y_ij         = nu + lambda_b team_j + eps_b_j + lambda_w person_ij + eps_w_ij
+    y_ij         = nu + lambda_b climate_j + eps_b_j + lambda_w person_ij + eps_w_ij
     person_ij    = -0.4 workload_ij + zeta_w
-    team_j       = 0.4 coaching_j + zeta_b
-    turnover_j   = 15 - 4 team_j + zeta_t
+    climate_j    = 0.4 coaching_j + zeta_b
+    turnover_j   = 15 - 4 climate_j + zeta_t
 
 As a model:
 
@@ -13,9 +13,9 @@ As a model:
         person =~ energy + focus + calm + joy + trust + ease
         person ~ workload
     level: between
-        team =~ energy + focus + calm + joy + trust + ease
-        team ~ coaching
-        turnover ~ team
+        climate =~ energy + focus + calm + joy + trust + ease
+        climate ~ coaching
+        turnover ~ climate
 
 Values are missing at random: everyone answered the first item, ``energy``. Of the others, 7 per
 cent were skipped at random; those with little energy were likelier to stop before the last three
@@ -56,10 +56,10 @@ TRUE_VALUES: dict[tuple[str, str, str, str], float] = {
     ("within", "person", "~", "workload"): -0.4,
     ("within", "person", "~~", "person"): 0.6,
     **{("within", y, "~~", y): v for y, v in zip(INDICATORS, _RESIDUAL_VARIANCES_W, strict=True)},
-    **{("between", "team", "=~", y): v for y, v in zip(INDICATORS, _LOADINGS_B, strict=True)},
-    ("between", "team", "~", "coaching"): 0.4,
-    ("between", "turnover", "~", "team"): -4.0,
-    ("between", "team", "~~", "team"): 0.25,
+    **{("between", "climate", "=~", y): v for y, v in zip(INDICATORS, _LOADINGS_B, strict=True)},
+    ("between", "climate", "~", "coaching"): 0.4,
+    ("between", "turnover", "~", "climate"): -4.0,
+    ("between", "climate", "~~", "climate"): 0.25,
     ("between", "turnover", "~~", "turnover"): 4.0,
     **{("between", y, "~~", y): v for y, v in zip(INDICATORS, _RESIDUAL_VARIANCES_B, strict=True)},
     **{("between", y, "~", "1"): v for y, v in zip(INDICATORS, _INTERCEPTS, strict=True)},
@@ -92,10 +92,10 @@ def simulate_wellbeing(
     team = np.repeat(np.arange(n_teams), sizes)
 
     coaching = (rng.random(n_teams) < 0.5).astype(np.int64)
-    team_factor = _value("between", "team", "~", "coaching") * coaching
-    team_factor = team_factor + _noise(rng, "between", "team", n_teams)
+    climate = _value("between", "climate", "~", "coaching") * coaching
+    climate = climate + _noise(rng, "between", "climate", n_teams)
     turnover = _value("between", "turnover", "~", "1") + _noise(rng, "between", "turnover", n_teams)
-    turnover = turnover + _value("between", "turnover", "~", "team") * team_factor
+    turnover = turnover + _value("between", "turnover", "~", "climate") * climate
 
     workload = rng.standard_normal(len(team))
     person = _value("within", "person", "~", "workload") * workload
@@ -103,7 +103,7 @@ def simulate_wellbeing(
 
     columns: dict[str, object] = {"team": [f"T{j + 1:02d}" for j in team]}
     for name in INDICATORS:
-        between = _value("between", "team", "=~", name) * team_factor
+        between = _value("between", "climate", "=~", name) * climate
         between += _value("between", name, "~", "1") + _noise(rng, "between", name, n_teams)
         within = _value("within", "person", "=~", name) * person
         columns[name] = between[team] + within + _noise(rng, "within", name, len(team))
