@@ -11,12 +11,16 @@ Declare a two-level structure in lavaan's syntax, fit it with NUTS, and read the
 
 from importlib.metadata import version as _version
 
+from bayes_msem.data.describe import describe
 from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
 from bayes_msem.errors import (
     ConvergenceWarning,
     DataError,
+    FileError,
     HeywoodWarning,
     IdentificationWarning,
+    InterruptedWarning,
+    MissingDataWarning,
     ModelSyntaxError,
     MsemError,
     MsemWarning,
@@ -25,6 +29,7 @@ from bayes_msem.errors import (
     SpecificationError,
 )
 from bayes_msem.fit import Fit
+from bayes_msem.loading import load
 from bayes_msem.model import Model
 from bayes_msem.spec.priors import Prior
 
@@ -33,9 +38,12 @@ __version__ = _version("bayes_msem")
 __all__ = [
     "ConvergenceWarning",
     "DataError",
+    "FileError",
     "Fit",
     "HeywoodWarning",
     "IdentificationWarning",
+    "InterruptedWarning",
+    "MissingDataWarning",
     "Model",
     "ModelSyntaxError",
     "MsemError",
@@ -44,7 +52,9 @@ __all__ = [
     "Prior",
     "SmallSampleWarning",
     "SpecificationError",
+    "describe",
     "describe_dataset",
     "list_datasets",
+    "load",
     "load_dataset",
 ]

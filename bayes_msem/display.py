@@ -34,6 +34,7 @@ def describe_model(
     table: ParameterTable,
     parameters: pd.DataFrame,
     observed: ObservedData,
+    missing: Sequence[str],
     plan: str,
     notes: Sequence[str],
 ) -> str:
@@ -47,6 +48,8 @@ def describe_model(
         The same as a data frame.
     observed
         The data.
+    missing
+        Lines on missing values.
     plan
         The plan in words.
     notes
@@ -60,7 +63,7 @@ def describe_model(
     kind = "Two-level" if table.two_level else "Single-level"
     parts = [
         f"{kind} Bayesian structural equation model",
-        _describe_data(observed),
+        "\n".join([_describe_data(observed), *(_wrapped(line) for line in missing)]),
         _describe_roles(table),
         _describe_parameters(parameters),
         "\n".join(_wrapped(line) for line in plan.splitlines()),

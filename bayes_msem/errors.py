@@ -13,8 +13,11 @@ from collections.abc import Iterable
 __all__ = [
     "ConvergenceWarning",
     "DataError",
+    "FileError",
     "HeywoodWarning",
     "IdentificationWarning",
+    "InterruptedWarning",
+    "MissingDataWarning",
     "ModelSyntaxError",
     "MsemError",
     "MsemWarning",
@@ -82,6 +85,10 @@ class DataError(MsemError):
     """The data do not fit the model that was declared."""
 
 
+class FileError(MsemError):
+    """A file is missing, damaged, foreign or in the way."""
+
+
 class NotSupportedError(MsemError):
     """A well-formed request that this version cannot fulfil."""
 
@@ -100,6 +107,14 @@ class HeywoodWarning(MsemWarning):
 
 class IdentificationWarning(MsemWarning):
     """The likelihood alone does not identify all parameters."""
+
+
+class MissingDataWarning(MsemWarning):
+    """Rows with missing values were left out, as the user asked."""
+
+
+class InterruptedWarning(MsemWarning):
+    """Sampling was interrupted; the draws made so far are kept."""
 
 
 class SmallSampleWarning(MsemWarning):

@@ -22,19 +22,25 @@ from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
+from bayes_msem.data.columns import check_cluster_name, check_frame
+from bayes_msem.data.frames import to_pandas_frame
+from bayes_msem.data.missing import MissingReport, missing_report
 from bayes_msem.data.observe import Missing, observe
 from bayes_msem.data.scales import scales
 from bayes_msem.display import describe_model
 from bayes_msem.errors import (
     ConvergenceWarning,
     IdentificationWarning,
+    MissingDataWarning,
     SmallSampleWarning,
     SpecificationError,
     nearest,
 )
 from bayes_msem.fit import Fit
 from bayes_msem.likelihood.plan import Plan, make_plan
+from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
+from bayes_msem.posterior.record import plain_priors
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
@@ -53,7 +59,8 @@ class Model:
         Model text in lavaan's syntax, with ``level: within`` and ``level: between`` blocks for
         two-level models.
     data
-        One row per level-1 unit. Never modified.
+        One row per level-1 unit, as a data frame of pandas, polars, pyarrow or any other library
+        that narwhals can read. Never modified.
     cluster
         Column with the cluster identifiers; needed for two-level models.
     priors
@@ -102,7 +109,7 @@ class Model:
     def __init__(
         self,
         spec: str,
-        data: pd.DataFrame,
+        data: Any,
         *,
         cluster: str | None = None,
         priors: Mapping[Any, str | Prior] | None = None,
@@ -113,7 +120,10 @@ class Model:
     ) -> None:
         _check_options(missing, centring)
         self._spec = spec
-        columns = list(data.columns) if isinstance(data, pd.DataFrame) else []
+        data = to_pandas_frame(data)
+        check_frame(data)  # before names are looked up: its message names the real culprit
+        check_cluster_name(cluster)
+        columns = list(data.columns)
         parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
         table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
         check_identification(table)
@@ -121,8 +131,20 @@ class Model:
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
         self._std_lv = std_lv
+        self._missing = missing
         self._centring = centring
+        self._options: dict[str, Any] = {
+            "spec": spec,
+            "cluster": cluster,
+            "priors": plain_priors(priors),
+            "std_lv": bool(std_lv),
+            "missing": missing,
+            "random": random if random is None or isinstance(random, str) else list(random),
+            "centring": centring,
+        }
         varying = [row for row in self._table.rows if row.random]
+        if self._observed.dropped:
+            warnings.warn("\n".join(self.missing.lines), MissingDataWarning, stacklevel=2)
         self._notes = tuple(advice(self._observed, varying))
         for note in self._notes:
             warnings.warn(note, SmallSampleWarning, stacklevel=2)
@@ -134,6 +156,11 @@ class Model:
     def spec(self) -> str:
         """The model text as given."""
         return self._spec
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the model was built with, besides data, in plain values that fit in a file."""
+        return dict(self._options)
 
     @property
     def table(self) -> Any:
@@ -152,13 +179,21 @@ class Model:
     @cached_property
     def plan(self) -> Plan:
         """Which random quantities are integrated, which sampled, and why."""
-        return make_plan(self._table)
+        return make_plan(self._table, incomplete=self._observed.incomplete)
+
+    @cached_property
+    def missing(self) -> MissingReport:
+        """What is missing in outcomes and indicators: per variable, per pattern, per pair."""
+        return missing_report(self._observed)
 
     @cached_property
     def blueprint(self) -> Blueprint:
         """Structure, priors and data, assembled for the likelihood."""
-        blueprint = build_blueprint(self._table, self._priors, self._observed)
-        return with_pilot(blueprint, self._centring)
+        return with_pilot(self.unpiloted_blueprint(), self._centring)
+
+    def unpiloted_blueprint(self) -> Blueprint:
+        """Return the blueprint with non-centred coordinates of sampled effects."""
+        return build_blueprint(self._table, self._priors, self._observed)
 
     @cached_property
     def pymc_model(self) -> pm.Model:
@@ -330,6 +365,7 @@ class Model:
             "syntax": to_syntax(self._table),
             "cluster": self._observed.cluster_name or "",
             "std_lv": int(self._std_lv),
+            "missing": self._missing,
             "random_seed": seed,
             "sampler": sampler,
         }
@@ -339,10 +375,26 @@ class Model:
             warnings.warn(f"sampling had problems:\n{problems}", ConvergenceWarning, stacklevel=2)
         return fit
 
+    def diagram(self) -> Diagram:
+        """Path diagram: boxes are observed, ellipses latent, dots coefficients that vary.
+
+        Returns
+        -------
+        Diagram
+            SVG that notebooks show; ``svg`` is its text and ``save(path)`` writes it. Labels and
+            constants are written at their paths; paths fixed at zero are left out.
+        """
+        return draw_diagram(self._table)
+
     def __str__(self) -> str:
         """Return roles, parameter table with priors, plan, and a summary of the data."""
         return describe_model(
-            self._table, self.parameter_table, self._observed, str(self.plan), self._notes
+            self._table,
+            self.parameter_table,
+            self._observed,
+            self.missing.lines,
+            str(self.plan),
+            self._notes,
         )
 
     __repr__ = __str__

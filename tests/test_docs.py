@@ -186,7 +186,7 @@ def test_model_texts_can_be_read(page: Path) -> None:
 
 def test_arguments_of_calls_exist() -> None:
     """Also in blocks that are not run."""
-    methods = {**vars(bm), **vars(bm.Model), **vars(bm.Fit)}
+    owners: dict[str, Any] = {"bm": bm, "model": bm.Model, "wider": bm.Model, "fit": bm.Fit}
     checked = 0
     for page in PAGES:
         for block in blocks(page):
@@ -195,8 +195,9 @@ def test_arguments_of_calls_exist() -> None:
                 if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
                     continue
                 owner = call.func.value
-                if isinstance(owner, ast.Name) and owner.id in ("bm", "model", "wider", "fit"):
-                    known = inspect.signature(methods[call.func.attr]).parameters
+                if isinstance(owner, ast.Name) and owner.id in owners:
+                    method = getattr(owners[owner.id], call.func.attr)
+                    known = inspect.signature(method).parameters
                     for keyword in call.keywords:
                         given = keyword.arg in known or keyword.arg == "target_accept"
                         assert given, f"{page.name}:{block.line}: {keyword.arg}"

@@ -47,7 +47,7 @@ def enough() -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"missing": "listwise"}, NotSupportedError, "missing='listwise' is not supported"),
+        ({"missing": "listwize"}, SpecificationError, "is unknown.*did you mean 'listwise'"),
         ({"priors": ["normal(0, 1)"]}, SpecificationError, "priors must be a mapping.*not list"),
         ({"cluster": None}, MsemError, "cluster"),
         ({"cluster": "school"}, DataError, "school"),

@@ -167,7 +167,7 @@ def build_blueprint(
     }
     position = parameters.position
     if by_cluster is None:
-        by_cluster = make_plan(table).by_cluster or observed.incomplete
+        by_cluster = make_plan(table, incomplete=observed.incomplete).by_cluster
     if by_cluster:
         cluster_templates = build_cluster_templates(table, **names_of, position=position)
         evaluator = _cluster_evaluator(table, parameters, cluster_templates, observed)

@@ -49,7 +49,8 @@ def draw_prior_predictive(model: pm.Model, draws: int, random_seed: int) -> xr.D
             warnings.filterwarnings("ignore", message="Numba will use object mode")
             tree = pm.sample_prior_predictive(draws, model=model, random_seed=int(seed))
         outcomes = tree["prior_predictive"]["y"]
-        good = np.flatnonzero(np.isfinite(outcomes.to_numpy()).all(axis=(0, -2, -1)))
+        # rows whose covariates are missing have no outcomes either: a draw is bad if it has none
+        good = np.flatnonzero(np.isfinite(outcomes.to_numpy()).any(axis=(0, -2, -1)))
         good = good[: draws - found]
         found += len(good)
         kept.append(

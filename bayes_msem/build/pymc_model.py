@@ -79,10 +79,20 @@ def build_pymc_model(blueprint: Blueprint) -> pm.Model:
             random=_random(blueprint),
             signature="(k),(j,e),(o),(v)->(o,v)" if coordinates else "(k),(o),(v)->(o,v)",
             class_name="TwoLevelNormal" if observed.n_clusters else "MultivariateNormal",
-            observed=observed_matrix(observed),
+            observed=_observed_values(observed),
             dims=("obs_id", "outcome"),
         )
     return model
+
+
+def _observed_values(observed: ObservedData) -> Any:
+    """Outcomes as PyMC takes them.
+
+    As a NumPy array, missing values would make PyMC sample them one by one; the likelihood
+    integrates them out.
+    """
+    values = observed_matrix(observed)
+    return pt.constant(values) if observed.incomplete else values
 
 
 def _random_variable(group: Group) -> Any:

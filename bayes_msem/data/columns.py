@@ -18,6 +18,7 @@ from bayes_msem.errors import DataError, nearest
 
 __all__ = [
     "check_cluster_argument",
+    "check_cluster_name",
     "check_columns",
     "check_frame",
     "code_clusters",
@@ -49,6 +50,22 @@ def check_frame(frame: object) -> None:
         )
     if len(frame) == 0:
         raise DataError("data has no rows; check the filter or the file that made it")
+
+
+def check_cluster_name(cluster: object) -> None:
+    """Raise DataError unless ``cluster`` can name a column: hashable, and not a missing value.
+
+    Whoever compares names afterwards can rely on ``==`` giving True or False.
+    """
+    hashable = pd.api.types.is_hashable(cluster)
+    nameless = cluster is not None and pd.api.types.is_scalar(cluster) and bool(pd.isna(cluster))  # type: ignore[call-overload]
+    if hashable and not nameless:
+        return
+    shown = repr(cluster) if hashable or isinstance(cluster, list) else type(cluster).__name__
+    raise DataError(
+        f"cluster must be the name of one column, got {shown}; pass the name and not the column "
+        "itself, e.g. cluster='school'"
+    )
 
 
 def check_cluster_argument(frame: pd.DataFrame, cluster: object, *, two_level: bool) -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
+from bayes_msem.fit.files import Files
+from bayes_msem.fit.imputation import Imputation
+from bayes_msem.fit.prediction import Prediction
+from bayes_msem.fit.solutions import Solutions
 
 __all__ = ["Fit"]
 
 
-class Fit(Estimates, Clusters, Figures):
+class Fit(Estimates, Solutions, Clusters, Prediction, Imputation, Figures, Files):
     """Result of :meth:`bayes_msem.Model.fit`.
 
     Attributes

@@ -9,9 +9,14 @@ from matplotlib.figure import Figure
 
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.clusters import caterpillar
+from bayes_msem.plotting.correlations import heat_map
+from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.plotting.posterior import forest, trace
+from bayes_msem.plotting.priors import prior_posterior
+from bayes_msem.plotting.ranks import rank
+from bayes_msem.plotting.regression import Posterior, cluster_lines, level_slopes
 from bayes_msem.plotting.select import RowSelector
-from bayes_msem.posterior.summary import IntervalKind
+from bayes_msem.posterior.summary import IntervalKind, check_interval, interval
 from bayes_msem.spec.table import RowKey
 
 
@@ -147,3 +152,211 @@ class Figures(FitCore):
             Unknown level or row, or only constants chosen.
         """
         return trace(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
+
+    def plot_rank(
+        self,
+        level: str | None = None,
+        *,
+        rows: Sequence[RowSelector] | RowSelector | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Ranks of every chain among the draws of all chains, one panel per row.
+
+        Parameters
+        ----------
+        level, rows, figsize
+            As in :meth:`plot_forest`. Constants are left out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Chains that agree stay near 1; the grey band holds 95% of
+            the heights if draws are independent.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown level or row, or only constants chosen.
+        """
+        return rank(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
+
+    def plot_prior_posterior(
+        self,
+        level: str | None = None,
+        *,
+        rows: Sequence[RowSelector] | RowSelector | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Prior and posterior density of every free row, one panel each.
+
+        Parameters
+        ----------
+        level, rows, figsize
+            As in :meth:`plot_forest`. Constants and definitions are left out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Densities are on the scale of the prior: a variance with
+            a prior on the standard deviation is shown as one, a covariance as a correlation. A
+            correlation in a block that leaves out pairs has no simple prior of its own, and none
+            is drawn.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown level or row, or only rows without a prior chosen.
+        """
+        return prior_posterior(
+            self.model.table,
+            self.model.blueprint.priors,
+            self.draws,
+            level=level,
+            rows=rows,
+            figsize=figsize,
+        )
+
+    def plot_regression(
+        self,
+        outcome: str,
+        predictor: str,
+        *,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Regression line of every cluster, and their mean with its interval.
+
+        Parameters
+        ----------
+        outcome
+            A variable at both levels, which has a random intercept.
+        predictor
+            An observed covariate at level within. Its slope may be random (``rv()``) or fixed.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the interval of the mean line.
+        figsize
+            Width and height in inches.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Every line covers the range of its cluster; other
+            covariates of the outcome are held at their means.
+
+        Raises
+        ------
+        SpecificationError
+            No such regression, an outcome without a random intercept, a latent or split
+            predictor, or a single-level model.
+        """
+        return cluster_lines(
+            self._posterior(), outcome, predictor, ci=ci, ci_kind=ci_kind, figsize=figsize
+        )
+
+    def plot_levels(
+        self,
+        x: str,
+        y: str,
+        *,
+        between: str | None = None,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Slope between clusters and slope within clusters, side by side with the data.
+
+        Parameters
+        ----------
+        x, y
+            Predictor and outcome; ``y`` is regressed at both levels.
+        between
+            The predictor at level between if it has another name, such as an observed mean.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the intervals.
+        figsize
+            Width and height in inches.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Left, observed cluster means with the slope between; right,
+            deviations from them with the slope within (its mean over clusters, if it varies).
+            Lines run through the centre of the points, and other predictors are not shown.
+
+        Raises
+        ------
+        SpecificationError
+            No such regression at one of the levels, a latent variable, or a single-level model.
+        """
+        return level_slopes(
+            self._posterior(), x, y, between=between, ci=ci, ci_kind=ci_kind, figsize=figsize
+        )
+
+    def plot_effect_correlations(
+        self,
+        *,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Heat map of the correlations of random effects over the clusters.
+
+        Parameters
+        ----------
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the intervals written in the cells.
+        figsize
+            Width and height in inches; None: what the effects need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. For every draw, the total effects of the clusters in the
+            data are correlated; so what level-2 predictors explain is part of it.
+
+        Raises
+        ------
+        SpecificationError
+            Fewer than two random effects, or a single-level model.
+        """
+        return heat_map(self.cluster_draws, ci=ci, ci_kind=ci_kind, figsize=figsize)
+
+    def _posterior(self) -> Posterior:
+        observed = self.model.blueprint.observed
+        return Posterior(self.model.table, self.draws, self.cluster_draws, observed)
+
+    def diagram(
+        self, *, estimates: bool = True, ci: float | None = None, ci_kind: IntervalKind = "eti"
+    ) -> Diagram:
+        """Path diagram with posterior means.
+
+        Parameters
+        ----------
+        estimates
+            Write posterior means at paths and (co)variances, and those of intercepts in their
+            node. Constants are written as they are. False: as :meth:`bayes_msem.Model.diagram`.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of intervals below the means; None: no intervals.
+
+        Returns
+        -------
+        Diagram
+            SVG, see :meth:`bayes_msem.Model.diagram`.
+
+        Raises
+        ------
+        SpecificationError
+            ``ci`` outside (0, 1), or an unknown ``ci_kind``.
+        """
+        if ci is not None:
+            check_interval(ci, ci_kind)
+        if not estimates:
+            return self.model.diagram()
+        values = {key: float(x.mean()) for key, x in self.draws.items()}
+        limits: dict[RowKey, tuple[float, float]] = {}
+        if ci is not None:
+            for key, x in self.draws.items():
+                lower, upper = interval(x[..., None], ci, ci_kind)
+                limits[key] = (float(lower[0]), float(upper[0]))
+        return draw_diagram(self.model.table, values, limits)

@@ -161,11 +161,17 @@ def draw_cluster_outcomes(
     rng
         Source of randomness.
     """
-    assert observed.cluster is not None
     sizes = integers(program.ints, SIZES)
     n_a, n_z, n_b = int(sizes[5]), int(sizes[7]), int(sizes[8])
     _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
-    means = observed.cluster_design @ c_b
+    level_two, of_row = observed.cluster_design, observed.cluster
+    if of_row is None:  # a single-level model is one cluster without effects
+        level_two, of_row, b = (
+            np.ones((1, 1)),
+            np.zeros(observed.n_rows, np.int64),
+            np.empty((1, 0)),
+        )
+    means = level_two @ c_b
     n_az = n_a + n_z
     slope = (
         omega[:n_az, n_az:] @ np.linalg.pinv(omega[n_az:, n_az:]) if n_b else np.empty((n_az, 0))
@@ -180,7 +186,6 @@ def draw_cluster_outcomes(
     for q in range(len(use_effect)):
         c[:, use_column[q], :] += az[:, use_effect[q], None] * effect[:, q, :]
     design = np.column_stack([np.ones(observed.n_rows), observed.x])
-    of_row = observed.cluster
     y = np.einsum("nd,ndp->np", design, c[of_row])
     y += np.einsum("npq,nq->np", roots[of_row], rng.standard_normal(y.shape))
     return np.column_stack([y, az[of_row, n_a:]])

@@ -26,7 +26,7 @@ class Plan:
         Why.
     by_cluster
         Whether the likelihood needs the cross products of every cluster (True), or only those
-        per distinct cluster size.
+        per distinct cluster size (False). Missing values need more than the latter.
     """
 
     name: str
@@ -55,6 +55,10 @@ _BY_SIZE = "; clusters of equal size share one covariance matrix, so the cost de
 _BY_CLUSTER = (
     "; random slopes give every cluster its own covariance matrix, computed from its cross products"
 )
+_BY_PATTERN = (
+    "; missing values are integrated out with the rest, by response pattern, so the cost depends "
+    "on the number of patterns in each cluster"
+)
 _SAMPLED = (
     "random loadings, variances and correlations and random slopes on latent variables change the "
     "covariance matrix of a cluster, so they have no closed-form integral; given them everything "
@@ -62,8 +66,16 @@ _SAMPLED = (
 )
 
 
-def make_plan(table: ParameterTable) -> Plan:
-    """Choose the plan of a model."""
+def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
+    """Choose the plan of a model.
+
+    Parameters
+    ----------
+    table
+        The parameter table.
+    incomplete
+        Whether outcomes have missing values.
+    """
     linear = linear_names(table)
     slopes = [r for r in table.rows if r.random in linear]
     sampled = [r for r in table.rows if r.random and r.random not in linear]
@@ -81,13 +93,16 @@ def make_plan(table: ParameterTable) -> Plan:
         for sort, of, names in sorts
         if names
     )
-    reason = _NORMAL + (_BY_CLUSTER if slopes else _BY_SIZE if table.two_level else "")
+    by_size = _BY_SIZE if table.two_level and not incomplete else ""
+    reason = (_SAMPLED if sampled else _NORMAL + (_BY_CLUSTER if slopes else by_size)) + (
+        _BY_PATTERN if incomplete else ""
+    )
     return Plan(
         name="partially marginal" if sampled else "marginal",
         integrated=integrated,
         sampled=_by_sort(sampled),
-        reason=_SAMPLED if sampled else reason,
-        by_cluster=bool(slopes or sampled),
+        reason=reason,
+        by_cluster=bool(slopes or sampled or incomplete),
     )
 
 

@@ -61,7 +61,7 @@ def implied_covariances(
         else:
             matrices = _between(blueprint, points, present)
     else:
-        _check_cluster(blueprint, cluster)
+        cluster_position(blueprint, cluster)
         program, n = blueprint.program, len(blueprint.templates.outcomes)
         theta = np.ascontiguousarray(blueprint.theta(flat))
         both = implied_draws(theta, program.ints, program.floats, n)
@@ -86,8 +86,8 @@ def _present(blueprint: Blueprint, level: str) -> tuple[str, ...]:
     return (*observed.split_names, *observed.z_names)
 
 
-def _check_cluster(blueprint: Blueprint, cluster: Any) -> int:
-    """Position of a cluster; 0 for None."""
+def cluster_position(blueprint: Blueprint, cluster: Any) -> int:
+    """Position of the cluster with this identifier; 0 for None."""
     if cluster is None:
         return 0
     found = np.flatnonzero(blueprint.observed.cluster_ids == cluster)
@@ -106,7 +106,7 @@ def _within(
     evaluator, templates = blueprint.evaluator, blueprint.templates
     assert isinstance(evaluator, ClusterEvaluator)
     assert isinstance(templates, ClusterTemplates)
-    program, position = evaluator.program, _check_cluster(blueprint, cluster)
+    program, position = evaluator.program, cluster_position(blueprint, cluster)
     first = templates.first_sampled
     coordinates = None
     if blueprint.n_sampled and cluster is not None:

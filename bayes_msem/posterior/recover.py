@@ -70,11 +70,11 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     x = sampled_parameters(blueprint, posterior)
     shape = x.shape[:2]
     points = np.ascontiguousarray(view.extend_sampled(x.reshape(-1, x.shape[-1])))
-    coordinates = _coordinates(view, posterior, len(points))
+    coordinates = coordinates_of_effects(view, posterior, len(points))
     rng, design = np.random.default_rng(random_seed), view.observed.cluster_design
     effects, deviations, variances, factors = [], [], [], []
     for point, t in zip(points, coordinates, strict=True):
-        u, mean, omega, factor = _one_draw(view, design, point, t, rng)
+        u, mean, omega, factor = one_draw(view, design, point, t, rng)
         effects.append(u)
         deviations.append(u - mean)
         variances.append(np.diag(omega))
@@ -119,7 +119,8 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     return result
 
 
-def _coordinates(view: Blueprint, posterior: xr.Dataset, n: int) -> FloatArray:
+def coordinates_of_effects(view: Blueprint, posterior: xr.Dataset, n: int) -> FloatArray:
+    """Draws of the coordinates of sampled effects, (n, J, n_b); empty if there are none."""
     shape = (view.observed.n_clusters, view.n_sampled)
     if not view.n_sampled:
         return np.zeros((n, *shape))
@@ -127,7 +128,7 @@ def _coordinates(view: Blueprint, posterior: xr.Dataset, n: int) -> FloatArray:
     return np.ascontiguousarray(values.to_numpy().reshape(n, *shape))
 
 
-def _one_draw(
+def one_draw(
     view: Blueprint,
     design: FloatArray,
     point: FloatArray,
@@ -147,8 +148,38 @@ def _one_draw(
     )
     u = np.concatenate([a, view.observed.z, b], axis=1)
     values, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
+    mean = design @ c_b
+    fill_missing(u, mean, omega, rng)
     factors = _factors(view, design, values, omega, c_b, u, rng)
-    return u, design @ c_b, omega, factors
+    return u, mean, omega, factors
+
+
+def fill_missing(
+    values: FloatArray, mean: FloatArray, covariance: FloatArray, rng: np.random.Generator
+) -> None:
+    """Replace the NaN of every row of ``values`` by draws given the rest of the row.
+
+    Parameters
+    ----------
+    values, mean
+        Normal vectors, one per row, and their means, both (n, k); ``values`` is changed.
+    covariance
+        Their common covariance matrix (k, k), which may be singular.
+    rng
+        Source of randomness.
+    """
+    missing = np.isnan(values)
+    for pattern in np.unique(missing[missing.any(axis=1)], axis=0):
+        rows = np.flatnonzero((missing == pattern).all(axis=1))
+        gone, seen = np.flatnonzero(pattern), np.flatnonzero(~pattern)
+        cross = covariance[np.ix_(gone, seen)]
+        slope = cross @ np.linalg.pinv(covariance[np.ix_(seen, seen)], rcond=1e-12, hermitian=True)
+        rest = covariance[np.ix_(gone, gone)] - slope @ cross.T
+        spread, vectors = np.linalg.eigh((rest + rest.T) / 2)
+        root = vectors * np.sqrt(np.clip(spread, 0.0, None))
+        deviation = (values[np.ix_(rows, seen)] - mean[np.ix_(rows, seen)]) @ slope.T
+        noise = rng.standard_normal((len(rows), len(gone))) @ root.T
+        values[np.ix_(rows, gone)] = mean[np.ix_(rows, gone)] + deviation + noise
 
 
 def _factors(

@@ -17,6 +17,8 @@ from bayes_msem.spec.table import ParameterTable, RowKey
 FloatArray = NDArray[np.float64]
 IntervalKind = Literal["eti", "hdi"]
 
+_ROUNDING = 1e-12  # relative
+
 INTERVAL_NAMES = {"eti": "equal-tailed interval (ETI)", "hdi": "highest-density interval (HDI)"}
 
 
@@ -53,31 +55,87 @@ def summarise(
     """
     check_interval(ci, ci_kind)
     values = np.stack([draws[row.key] for row in table.rows], axis=-1)
-    varies = np.ptp(values, axis=(0, 1)) > 0  # False for NaN: random coefficients
-    statistics = pd.DataFrame(
-        {name: np.full(len(table.rows), np.nan) for name in ("ess_bulk", "ess_tail", "r_hat")}
-    )
-    lower = upper = values[0, 0].copy()
-    if varies.any():
-        lower, upper = lower.copy(), upper.copy()
-        lower[varies], upper[varies] = interval(values[..., varies], ci, ci_kind)
-        statistics.loc[varies] = diagnostics(values[..., varies])
     keys = pd.DataFrame([r.key for r in table.rows], columns=["level", "lhs", "op", "rhs"])
-    frame = keys.assign(
-        label=[f'rv("{r.random}")' if r.random else r.label for r in table.rows],
-        mean=values.mean(axis=(0, 1)),
-        sd=np.where(varies, values.std(axis=(0, 1), ddof=1), values[0, 0] * 0.0),
-        lower=lower,
-        upper=upper,
-        ess_bulk=statistics["ess_bulk"].to_numpy(),
-        ess_tail=statistics["ess_tail"].to_numpy(),
-        r_hat=statistics["r_hat"].to_numpy(),
-        prior=[r.prior if r.free else "" for r in table.rows],
-    )
+    keys["label"] = [f'rv("{r.random}")' if r.random else r.label for r in table.rows]
+    frame = pd.concat([keys, estimate_columns(values, ci, ci_kind)], axis=1)
+    frame["prior"] = [r.prior if r.free else "" for r in table.rows]
     result = EstimateTable(frame)
     result.attrs["caption"] = (
         f"Posterior mean, SD and {100 * ci:g}% {INTERVAL_NAMES[ci_kind]}. Rows x ~~ x are "
         "variances; their priors are on the scale named in brackets ([sd]: standard deviation)."
+    )
+    result.attrs.update(ci=ci, ci_kind=ci_kind)
+    return result
+
+
+def estimate_columns(values: FloatArray, ci: float, ci_kind: IntervalKind) -> pd.DataFrame:
+    """Summarise values (chain, draw, row).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns mean, sd, lower, upper, ess_bulk, ess_tail and r_hat. Constants have sd 0 and no
+        diagnostics; rows with a value that is not a number are NaN.
+    """
+    varies = np.ptp(values, axis=(0, 1)) > 0  # False for NaN: random coefficients
+    mean, statistics = values.mean(axis=(0, 1)), np.full((values.shape[-1], 3), np.nan)
+    lower = np.where(np.isnan(mean), np.nan, values[0, 0])
+    upper = lower.copy()
+    if varies.any():
+        lower[varies], upper[varies] = interval(values[..., varies], ci, ci_kind)
+        statistics[varies] = diagnostics(values[..., varies])
+    return pd.DataFrame(
+        {
+            "mean": mean,
+            "sd": np.where(varies, values.std(axis=(0, 1), ddof=1), mean * 0.0),
+            "lower": lower,
+            "upper": upper,
+            "ess_bulk": statistics[:, 0],
+            "ess_tail": statistics[:, 1],
+            "r_hat": statistics[:, 2],
+        }
+    )
+
+
+def derived_table(
+    keys: pd.DataFrame,
+    values: FloatArray,
+    *,
+    ci: float,
+    ci_kind: IntervalKind,
+    caption: str,
+) -> EstimateTable:
+    """Summarise quantities that are computed from parameters.
+
+    Parameters
+    ----------
+    keys
+        Columns that say what each row is, (row,).
+    values
+        Draws, (chain, draw, row). Variation of rounding size counts as none.
+    ci, ci_kind
+        Mass and kind of the interval.
+    caption
+        What is shown; the kind of interval is written before it.
+
+    Returns
+    -------
+    EstimateTable
+        ``keys`` followed by the columns of :func:`estimate_columns`.
+
+    Raises
+    ------
+    SpecificationError
+        ``ci`` outside (0, 1), or an unknown kind of interval.
+    """
+    check_interval(ci, ci_kind)
+    first = values[:1, :1]
+    rounding = np.ptp(values, axis=(0, 1)) <= _ROUNDING * np.abs(first[0, 0])
+    steady = np.where(rounding, first, values)
+    frame = pd.concat([keys.reset_index(drop=True), estimate_columns(steady, ci, ci_kind)], axis=1)
+    result = EstimateTable(frame)
+    result.attrs["caption"] = (
+        f"Posterior mean, SD and {100 * ci:g}% {INTERVAL_NAMES[ci_kind]}. {caption}"
     )
     result.attrs.update(ci=ci, ci_kind=ci_kind)
     return result

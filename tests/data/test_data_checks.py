@@ -131,15 +131,51 @@ def test_values_beyond_float64(frame, table, value):
         observe(frame.assign(y2=pd.Series(values, frame.index, dtype=object)), table, "school")
 
 
-def test_missing_values_name_variables_and_counts(frame, table):
-    frame.iloc[[0, 3], frame.columns.get_loc("y2")] = np.nan
+def test_missing_covariates_name_the_rows(frame, table):
     frame["x2"] = frame.x2.astype("Int64")
     frame.iloc[1, frame.columns.get_loc("x2")] = pd.NA
-    frame.iloc[1, frame.columns.get_loc("w1")] = np.nan
-    frame.iloc[1, frame.columns.get_loc("unused")] = None
-    parts = ["'y2' (2 of 23 rows), 'x2' (1 of 23 rows), 'w1' (1 of 23 rows)"]
-    parts += ["not yet supported", "data.dropna(subset=['y2', 'x2', 'w1'])"]
+    frame.iloc[[0, 3], frame.columns.get_loc("y2")] = np.nan
+    parts = ["covariate 'x2' is missing in 1 row (1, counting from 0)", "'x2 ~~ x2'", "listwise"]
     _assert_raises(parts, frame, table)
+
+
+def test_missing_cluster_covariates_name_the_clusters(frame, table):
+    school = frame.school.iloc[4]
+    frame.loc[frame.school == school, "w1"] = np.nan
+    parts = [f"'w1' is missing in 1 of 7 clusters ('school' {school})", "'w1 ~~ w1'", "listwise"]
+    _assert_raises(parts, frame, table)
+
+
+def test_a_cluster_has_the_value_of_its_other_rows(frame, table):
+    expected = observe(frame, table, "school")
+    frame = frame.copy()
+    frame.iloc[1, frame.columns.get_loc("w1")] = np.nan
+    frame.iloc[2, frame.columns.get_loc("z1")] = np.nan
+    frame["unused"] = None
+    observed = observe(frame, table, "school")
+    np.testing.assert_array_equal(observed.w, expected.w)
+    np.testing.assert_array_equal(observed.z, expected.z)
+
+
+def test_a_variable_without_any_value(frame, table):
+    _assert_raises(["'y2' is missing in all 23 rows", "remove it"], frame.assign(y2=np.nan), table)
+
+
+def test_listwise_deletion_keeps_and_counts(frame, table):
+    frame.iloc[[0, 3], frame.columns.get_loc("y2")] = np.nan
+    frame.iloc[3, frame.columns.get_loc("x1")] = np.nan
+    observed = observe(frame, table, "school", missing="listwise")
+    keep = np.setdiff1d(np.arange(len(frame)), [0, 3])
+    assert observed.dropped == 2
+    np.testing.assert_array_equal(observed.y[:, 0], frame.y1.to_numpy()[keep])
+    assert list(observed.row_index) == list(frame.index[keep])
+
+
+def test_listwise_deletion_of_everything(frame, table):
+    even = np.arange(len(frame)) % 2 == 0
+    frame = frame.assign(y1=frame.y1.where(even), y2=frame.y2.where(~even))
+    with pytest.raises(DataError, match=r"leaves no row.*missing='fiml'"):
+        observe(frame, table, "school", missing="listwise")
 
 
 @pytest.mark.parametrize("name", ["z1", "w1"])

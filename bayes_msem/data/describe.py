@@ -1,0 +1,306 @@
+"""What the clusters look like before any model: sizes, ANOVA components, intraclass correlations.
+
+With clusters j of size n_j, N rows, J clusters and centred columns, for each pair of variables
+
+    S_W = sum_ij (y_ij - ybar_j)(y_ij - ybar_j)' / (N - J)           pooled within
+    S_B = sum_j n_j (ybar_j - ybar)(ybar_j - ybar)' / (J - 1)        between, in the scale of rows
+    n*  = (N - sum_j n_j^2 / N) / (J - 1)                            E(S_B) = S_W + n* Sigma_B
+    Sigma_B = (S_B - S_W) / n*
+
+    ICC(1) = Sigma_B / (Sigma_B + S_W)       ICC(2) = 1 - S_W / S_B      (diagonals)
+    design effect = 1 + (sum_j n_j^2 / N - 1) ICC(1)
+
+the last for the mean over all rows. S_W and Sigma_B are unbiased estimates of the covariance
+matrices of the two levels; in balanced data S_W and S_B are sufficient for them. Sigma_B may have
+negative variances: they say that clusters differ by no more than chance. Where all cluster means
+are equal, ICC(2) is not defined.
+
+Missing values. Every pair of variables uses the rows in which both are present, and the clusters
+that have such rows (pairwise deletion).
+
+References
+----------
+Muthén, B. O. (1994). Multilevel covariance structure analysis. Sociological Methods & Research,
+22(3), 376-398. https://doi.org/10.1177/0049124194022003006
+
+Shrout, P. E., & Fleiss, J. L. (1979). Intraclass correlations: Uses in assessing rater reliability.
+Psychological Bulletin, 86(2), 420-428. https://doi.org/10.1037/0033-2909.86.2.420
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_msem.data import columns
+from bayes_msem.errors import DataError, nearest
+
+__all__ = ["Description", "describe"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_NEGLIGIBLE = 1e-9  # relative
+_DECIMALS = {"n": 0, "missing": 0, "clusters": 0, "ICC(1)": 3, "ICC(2)": 3, "design effect": 2}
+_LEGEND = (
+    "sd within and sd between: square roots of the ANOVA estimates of the variance at each level "
+    "(between: (S_B - S_W) / n*; empty if negative). ICC(2): reliability of cluster means."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Description:
+    """Clusters and variables of a data set.
+
+    Attributes
+    ----------
+    cluster_sizes
+        Number of rows of each cluster.
+    variables
+        One row per variable: n, missing, clusters (that have values), mean, sd_within, sd_between,
+        icc1, icc2, design_effect.
+    within, between
+        S_W and S_B.
+    sigma_between
+        Sigma_B, the estimated covariance matrix of the between parts.
+    """
+
+    cluster_sizes: pd.Series[Any]
+    variables: pd.DataFrame
+    within: pd.DataFrame
+    between: pd.DataFrame
+    sigma_between: pd.DataFrame
+
+    @property
+    def within_correlation(self) -> pd.DataFrame:
+        """Correlations of S_W."""
+        return _correlation(self.within)
+
+    @property
+    def between_correlation(self) -> pd.DataFrame:
+        """Correlations of Sigma_B; they may exceed 1, and are NaN at negative variances."""
+        return _correlation(self.sigma_between)
+
+    def __repr__(self) -> str:
+        """Return sizes, variables and correlations as text."""
+        legend = textwrap.fill(_LEGEND, 100)
+        parts = [self._sizes(), self._shown().to_string(), legend]
+        if len(self.within) > 1:
+            parts += [self._correlation_title(), _text(self._correlations(), 2).to_string()]
+        return "\n\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        parts = [
+            f"<p>{escape(self._sizes())}</p>",
+            self._shown().to_html(border=0),
+            f"<p style='font-size:90%'>{escape(_LEGEND)}</p>",
+        ]
+        if len(self.within) > 1:
+            parts.append(f"<p>{escape(self._correlation_title())}</p>")
+            parts.append(_text(self._correlations(), 2).to_html(border=0))
+        return f"<div>{''.join(parts)}</div>"
+
+    def _sizes(self) -> str:
+        sizes = self.cluster_sizes
+        return (
+            f"{columns.plural(int(sizes.sum()), 'row')} in {columns.plural(len(sizes), 'cluster')} "
+            f"({sizes.name}) of {sizes.min()} to {sizes.max()} rows: mean {sizes.mean():.1f}, "
+            f"median {sizes.median():g}, harmonic mean {1 / (1 / sizes).mean():.1f}"
+        )
+
+    def _shown(self) -> pd.DataFrame:
+        names = {
+            "sd_within": "sd within",
+            "sd_between": "sd between",
+            "icc1": "ICC(1)",
+            "icc2": "ICC(2)",
+            "design_effect": "design effect",
+        }
+        return _text(self.variables.rename(columns=names), 3)
+
+    def _correlation_title(self) -> str:
+        return "Correlations: within (S_W) below the diagonal, between (Sigma_B) above"
+
+    def _correlations(self) -> pd.DataFrame:
+        joint = np.tril(self.within_correlation, -1) + np.triu(self.between_correlation)
+        np.fill_diagonal(joint, 1.0)
+        names = self.within.columns
+        return pd.DataFrame(joint, index=names, columns=names)
+
+
+def describe(
+    data: pd.DataFrame, cluster: str, variables: Sequence[str] | None = None
+) -> Description:
+    """Describe clusters and variables before modelling.
+
+    Parameters
+    ----------
+    data
+        One row per observation.
+    cluster
+        Name of the column with the cluster identifiers.
+    variables
+        Names of numeric columns; None: all numeric columns besides ``cluster``.
+
+    Returns
+    -------
+    Description
+        Cluster sizes, intraclass correlations, design effects, covariance matrices within and
+        between; formulas in :mod:`bayes_msem.data.describe`. Missing values are deleted pairwise.
+
+    Raises
+    ------
+    DataError
+        Unknown or non-numeric columns, missing identifiers, fewer than two clusters, or no cluster
+        with two rows.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> about = bm.describe(bm.load_dataset("hsb"), "school", ["mach", "ses"])
+    >>> about.variables["icc1"].round(3).to_dict()
+    {'mach': 0.174, 'ses': 0.267}
+    """
+    columns.check_frame(data)
+    columns.check_cluster_argument(data, cluster, two_level=True)
+    names = _checked_names(data, cluster, variables)
+    codes, ids = columns.code_clusters(data[cluster], cluster)
+    sizes = np.bincount(codes)
+    if len(sizes) < 2 or sizes.max() < 2:
+        raise DataError(
+            f"column '{cluster}' makes {columns.plural(len(sizes), 'cluster')} of at most "
+            f"{columns.plural(int(sizes.max()), 'row')}; a description of two levels needs two "
+            "clusters or more, and clusters of two rows or more"
+        )
+    values = {name: columns.numeric_column(data[name], name) for name in names}
+    index = pd.Index(names)
+    matrices = {key: np.full((len(names), len(names)), np.nan) for key in ("w", "b", "sigma")}
+    for i, first in enumerate(names):
+        for k, second in enumerate(names[: i + 1]):
+            pair = _components(values[first], values[second], codes)
+            for key, value in zip(matrices, pair, strict=True):
+                matrices[key][i, k] = matrices[key][k, i] = value
+    frames = {key: pd.DataFrame(m, index=index, columns=index) for key, m in matrices.items()}
+    return Description(
+        cluster_sizes=pd.Series(sizes, index=ids, name=cluster),
+        variables=_variables(values, codes, frames),
+        within=frames["w"],
+        between=frames["b"],
+        sigma_between=frames["sigma"],
+    )
+
+
+def _checked_names(
+    data: pd.DataFrame, cluster: str, variables: Sequence[str] | None
+) -> tuple[str, ...]:
+    if variables is None:
+        numeric = data.select_dtypes(["number", "bool"]).columns
+        names = tuple(name for name in numeric if name != cluster)
+        if not names:
+            raise DataError("data has no numeric column besides the clusters; name the variables")
+        return names
+    names = (variables,) if isinstance(variables, str) else tuple(variables)
+    for name in names:
+        if name not in data.columns:
+            known = [str(c) for c in data.columns]
+            raise DataError(
+                f"variable '{name}' is not a column of data{nearest(str(name), known)}; "
+                f"it has {', '.join(known)}"
+            )
+    if not names or len(set(names)) < len(names):
+        raise DataError(f"variables must name each column once, and at least one; got {names}")
+    columns.check_columns(data, names)
+    return names
+
+
+def _components(
+    first: FloatArray, second: FloatArray, codes: IntArray
+) -> tuple[float, float, float]:
+    """S_W, S_B and Sigma_B of a pair, from the rows in which both are present."""
+    present = ~(np.isnan(first) | np.isnan(second))
+    n, j, _, star = _counts(codes[present])
+    if j < 2 or n <= j:
+        return np.nan, np.nan, np.nan
+    deviations, means, within_sizes = [], [], np.bincount(codes[present])
+    for values in (first[present], second[present]):
+        centred = values - values.mean()
+        with np.errstate(invalid="ignore"):
+            mean = np.bincount(codes[present], weights=centred) / within_sizes
+        # a cluster mean that was subtracted leaves sums of rounding size, which are no variation
+        scale = _NEGLIGIBLE * np.abs(centred).max()
+        means.append(_snapped(np.nan_to_num(mean), scale))
+        deviations.append(_snapped(centred - mean[codes[present]], scale))
+    within = float(deviations[0] @ deviations[1]) / (n - j)
+    between = float((within_sizes * means[0]) @ means[1]) / (j - 1)
+    return within, between, (between - within) / star
+
+
+def _snapped(values: FloatArray, scale: float) -> FloatArray:
+    return values if np.abs(values).max() > scale else np.zeros_like(values)
+
+
+def _counts(codes: IntArray) -> tuple[int, int, float, float]:
+    """N, J, sum n_j^2 / N, and n*, of the clusters that have rows."""
+    sizes = np.bincount(codes)
+    n, j = int(sizes.sum()), int((sizes > 0).sum())
+    if j < 2:
+        return n, j, np.nan, np.nan
+    weighted = float((sizes.astype(np.float64) ** 2).sum() / n)
+    return n, j, weighted, (n - weighted) / (j - 1)
+
+
+def _variables(
+    values: dict[str, FloatArray], codes: IntArray, frames: dict[str, pd.DataFrame]
+) -> pd.DataFrame:
+    diagonals = [np.diag(frames[key].to_numpy()) for key in ("w", "b", "sigma")]
+    rows = {}
+    for i, (name, column) in enumerate(values.items()):
+        present = ~np.isnan(column)
+        n, j, weighted, _ = _counts(codes[present])
+        within, between, sigma = (diagonal[i] for diagonal in diagonals)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            icc1 = sigma / (sigma + within)
+            icc2 = 1.0 - within / between if between > 0 else np.nan
+            rows[name] = {
+                "n": n,
+                "missing": len(column) - n,
+                "clusters": j,
+                "mean": column[present].mean() if n else np.nan,
+                "sd_within": np.sqrt(within),
+                "sd_between": np.sqrt(sigma),
+                "icc1": icc1,
+                "icc2": icc2,
+                "design_effect": 1.0 + (weighted - 1.0) * icc1,
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").astype(
+        {"n": np.int64, "missing": np.int64, "clusters": np.int64}
+    )
+
+
+def _correlation(covariance: pd.DataFrame) -> pd.DataFrame:
+    matrix = covariance.to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sd = np.sqrt(np.diag(matrix))
+        values = matrix / np.outer(sd, sd)
+    return pd.DataFrame(values, index=covariance.index, columns=covariance.columns)
+
+
+def _text(frame: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """Round for display; empty where there is no number."""
+    return pd.DataFrame(
+        {
+            name: [
+                "" if np.isnan(v) else f"{v:.{_DECIMALS.get(str(name), decimals)}f}" for v in column
+            ]
+            for name, column in frame.items()
+        },
+        index=frame.index,
+    )

@@ -1,0 +1,168 @@
+"""Prediction: factor scores of rows and clusters, and outcomes of new rows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pandas as pd
+import xarray as xr
+
+from bayes_msem.errors import SpecificationError
+from bayes_msem.fit.core import FitCore
+from bayes_msem.posterior.predict import (
+    PredictionKind,
+    Request,
+    check_kind,
+    prediction_draws,
+    prediction_table,
+)
+from bayes_msem.posterior.rows import Clusters, Rows, check_clusters, data_rows, new_rows
+from bayes_msem.posterior.scores import between_scores, within_score_draws, within_scores
+from bayes_msem.posterior.summary import IntervalKind, check_interval
+from bayes_msem.posterior.tables import EstimateTable
+
+
+class Prediction(FitCore):
+    """The part of :class:`bayes_msem.Fit` that predicts factors and outcomes."""
+
+    def scores(
+        self,
+        level: Literal["within", "between"] = "within",
+        *,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        draws: bool = False,
+        newdata: pd.DataFrame | None = None,
+        random_seed: int | None = None,
+    ) -> EstimateTable | xr.DataArray:
+        """Estimate factor scores.
+
+        Factors are drawn from their exact normal distribution given the observed outcomes, at
+        every posterior draw, so that intervals hold the uncertainty of the parameters too.
+
+        Parameters
+        ----------
+        level
+            "within": factors of every row, as deviations from their cluster. "between": level-2
+            factors of every cluster.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the interval.
+        draws
+            Return plausible values instead of a summary.
+        newdata
+            Rows to score instead of those of the data, with outcomes (NaN where missing),
+            covariates and, in two-level models, the cluster column with identifiers of the data.
+            What is known of the clusters comes from the data alone. Only for level "within".
+        random_seed
+            Seed of the plausible values; None: the seed recorded in the fit.
+
+        Returns
+        -------
+        EstimateTable or xarray.DataArray
+            Columns factor, cluster (two-level models), mean, sd, lower and upper; at level
+            within the index has the labels of the rows. ``attrs["reliability"]`` maps each factor
+            to var(means) / (var(means) + mean(sd^2)), the share of its variance that the scores
+            carry. With ``draws``: dimensions chain, draw, obs_id (number of the row) and factor;
+            at level between cluster_id instead of obs_id.
+
+        Raises
+        ------
+        SpecificationError
+            The level has no factors, or an argument is not one of those allowed.
+        DataError
+            ``newdata`` lacks columns or values, or has clusters that are not in the data.
+        """
+        check_interval(ci, ci_kind)
+        table = self.model.table
+        if level not in ("within", "between"):
+            raise SpecificationError(f"level='{level}' is unknown; use 'within' or 'between'")
+        if not table.variables(level, f"{level} factor"):
+            raise SpecificationError(f"the model has no factors at level {level}")
+        observed = self.model.blueprint.observed
+        if level == "between":
+            if newdata is not None:
+                raise SpecificationError("newdata is for level='within': clusters are not scored")
+            if draws:
+                values = self.cluster_draws["factors"].rename(between_factor="factor")
+                return values.rename("scores")
+            return between_scores(self.cluster_draws, observed.cluster_ids, ci=ci, ci_kind=ci_kind)
+        rows = (
+            data_rows(observed) if newdata is None else new_rows(newdata, observed, outcomes=True)
+        )
+        known = self.cluster_draws if table.two_level else None
+        posterior, seed = self.datatree["posterior"].to_dataset(), self._seed(random_seed)
+        blueprint = self.model.blueprint
+        if draws:
+            return within_score_draws(blueprint, posterior, known, rows, random_seed=seed)
+        return within_scores(
+            blueprint, posterior, known, rows, ci=ci, ci_kind=ci_kind, random_seed=seed
+        )
+
+    def predict(
+        self,
+        newdata: pd.DataFrame | None = None,
+        *,
+        kind: PredictionKind = "mean",
+        clusters: Clusters = "known",
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        draws: bool = False,
+        random_seed: int | None = None,
+    ) -> EstimateTable | xr.DataArray:
+        """Predict outcomes from covariates and clusters.
+
+        Outcomes that ``newdata`` may contain are not used, not even those that predict others:
+        predictions are what the model expects of rows of which only the covariates are known.
+
+        Parameters
+        ----------
+        newdata
+            Rows with the level-1 covariates and the cluster column; for new clusters also the
+            cluster-level covariates. None: the rows of the data.
+        kind
+            "mean": the expected outcome given the covariates and the cluster's effects; its
+            spread is uncertainty about parameters and effects. "outcome": outcomes of single rows,
+            with their residual variation.
+        clusters
+            "known": rows belong to clusters of the data, whose effects were estimated;
+            cluster-level covariates are taken from the data. "new": to other clusters, which
+            draw effects from the population given their cluster-level covariates; without a
+            cluster column every row is a cluster of its own. Ignored in single-level models.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the interval.
+        draws
+            Return the draws instead of a summary.
+        random_seed
+            Seed; None: the seed recorded in the fit.
+
+        Returns
+        -------
+        EstimateTable or xarray.DataArray
+            Columns outcome, cluster (two-level models), mean, sd, lower and upper; the index has
+            the labels of the rows. Cluster-level outcomes are predicted from the cluster's
+            effects and covariates, once per cluster, and repeated in all its rows. With
+            ``draws``: dimensions chain, draw, obs_id (number of the row) and outcome.
+
+        Raises
+        ------
+        DataError
+            ``newdata`` lacks columns or values, or has clusters that are not in the data.
+        SpecificationError
+            An argument is not one of those allowed.
+        """
+        check_interval(ci, ci_kind)
+        check_kind(kind)
+        check_clusters(clusters)
+        blueprint = self.model.blueprint
+        rows: Rows = data_rows(blueprint.observed)
+        if newdata is not None:
+            rows = new_rows(newdata, blueprint.observed, clusters=clusters)
+        known = self.cluster_draws if self.model.table.two_level and clusters == "known" else None
+        posterior = self.datatree["posterior"].to_dataset()
+        request = Request(kind, clusters, self._seed(random_seed))
+        if draws:
+            return prediction_draws(blueprint, posterior, known, rows, request)
+        return prediction_table(blueprint, posterior, known, rows, request, ci=ci, ci_kind=ci_kind)
+
+    def _seed(self, random_seed: int | None) -> int:
+        return int(self.datatree.attrs["random_seed"] if random_seed is None else random_seed)

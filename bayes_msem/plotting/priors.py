@@ -1,0 +1,141 @@
+"""Prior and posterior densities of single rows, on the scale that the prior is on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from arviz_stats.base import array_stats
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from bayes_msem.errors import SpecificationError
+from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
+from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
+from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.spec.covariance import covariance_blocks
+from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
+
+__all__ = ["marginal_prior", "on_prior_scale", "prior_posterior"]
+
+FloatArray = NDArray[np.float64]
+
+_POINTS = 400
+_POSTERIOR_MASS, _PRIOR_MASS = 0.99, 0.8  # shown of each, if the panel is not widened too much
+_WIDEST = 2.0  # most that the prior may add on each side, in widths of the posterior
+
+
+def prior_posterior(
+    table: ParameterTable,
+    priors: Mapping[int, Prior],
+    draws: Mapping[RowKey, FloatArray],
+    *,
+    level: str | None = None,
+    rows: Sequence[RowSelector] | RowSelector | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> NotebookFigure:
+    """Draw the prior and the posterior density of every free row.
+
+    Parameters
+    ----------
+    table, priors
+        The parameter table, and free number -> prior.
+    draws
+        Row key -> draws (chain, draw).
+    level, rows
+        Which rows; see :func:`bayes_msem.plotting.select.select_rows`.
+    figsize
+        Width and height in inches; None: what the rows need.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel per row: variances as standard deviations, covariances as correlations, where
+        their prior is on these.
+
+    Raises
+    ------
+    SpecificationError
+        Unknown level or row, or only rows without a prior chosen.
+    """
+    shown = [r for r in select_rows(table, level, rows) if r.free in priors]
+    if not shown:
+        raise SpecificationError(
+            "all rows chosen are constants or definitions, which have no prior"
+        )
+    figure, axes = panel_grid(len(shown), figsize)
+    for ax, row in zip(axes, shown, strict=True):
+        values = on_prior_scale(row, priors[row.free], draws).ravel()
+        prior = marginal_prior(table, row, priors[row.free])
+        low, high = _range(values, prior)
+        if prior is not None:
+            grid = np.linspace(low, high, _POINTS)
+            density = np.exp(prior.log_density(grid))
+            ax.plot(grid, density, color=REFERENCE, linewidth=1.3, linestyle="--", gid="prior")
+        points, height, _ = array_stats.kde(values)
+        ax.plot(points, height, color=ESTIMATE, linewidth=1.5, gid="posterior")
+        ax.fill_between(points, height, color=ESTIMATE, alpha=0.2, linewidth=0)
+        ax.set_xlim(low, high)
+        ax.set_ylim(0, 1.08 * float(height.max()))
+        ax.set_yticks([])
+        ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
+        if table.two_level:
+            ax.set_title(row.level, loc="right", size=7, color=MUTED, pad=3)
+        ax.set_xlabel(_scale_name(row, priors[row.free]), size=8, color=MUTED, labelpad=1)
+        tidy(ax)
+        ax.locator_params(axis="x", nbins=4)
+    handles = [
+        Line2D([], [], color=ESTIMATE, linewidth=1.5, label="posterior"),
+        Line2D([], [], color=REFERENCE, linewidth=1.3, linestyle="--", label="prior"),
+    ]
+    bottom_legend(figure, handles)
+    return figure
+
+
+def _range(values: FloatArray, prior: Prior | None) -> tuple[float, float]:
+    """Return the ends: the posterior, and as much of the prior as leaves it readable."""
+    tail = (1 - _POSTERIOR_MASS) / 2
+    low, high = (float(q) for q in np.quantile(values, [tail, 1 - tail]))
+    pad = 0.15 * (high - low)
+    if prior is None:
+        return low - pad, high + pad
+    tail, most = (1 - _PRIOR_MASS) / 2, _WIDEST * (high - low)
+    start, end = (float(q) for q in prior.quantile([tail, 1 - tail]))
+    low, high = min(low - pad, max(start, low - most)), max(high + pad, min(end, high + most))
+    return max(low, prior.limits[0]), min(high, prior.limits[1])
+
+
+def on_prior_scale(row: Row, prior: Prior, draws: Mapping[RowKey, FloatArray]) -> FloatArray:
+    """Draws of a row as the SD or the correlation, if that is what its prior is on."""
+    values = draws[row.key]
+    if prior.scale == "sd":
+        return np.sqrt(values)
+    if prior.scale == "cor":
+        variances = [draws[row.level, v, "~~", v] for v in (row.lhs, row.rhs)]
+        return np.asarray(values / np.sqrt(variances[0] * variances[1]))
+    return values
+
+
+def marginal_prior(table: ParameterTable, row: Row, prior: Prior) -> Prior | None:
+    """Prior of the row alone; None where it has no simple form.
+
+    In a block of k variables that all covary, det(R)^(eta - 1) leaves every correlation r with
+    (r + 1) / 2 ~ Beta(a, a), a = eta + (k - 2) / 2 (Lewandowski, Kurowicka & Joe, 2009).
+    """
+    if prior.family != "lkj":
+        return prior
+    for block in covariance_blocks(table, row.level):
+        if row.lhs in block.variables and row.rhs in block.variables:
+            if len(block.variables) == 2:
+                return prior
+            if block.pattern != "complete":
+                return None
+            return replace(prior, arguments=(prior.arguments[0] + (len(block.variables) - 2) / 2,))
+    return prior
+
+
+def _scale_name(row: Row, prior: Prior) -> str:
+    names = {"sd": "standard deviation", "cor": "correlation", "cov": "covariance"}
+    return names.get(prior.scale, row.kind)

@@ -1,0 +1,105 @@
+"""Rank plot, which shows whether all chains visit low and high values equally often.
+
+Draws of all chains are ranked together. If the chains agree, the ranks of each are uniform
+(Vehtari, Gelman, Simpson, Carpenter & Burkner, 2021, https://doi.org/10.1214/20-BA1221).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+from scipy import stats
+
+from bayes_msem.errors import SpecificationError
+from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
+from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
+from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.spec.table import ParameterTable, RowKey
+
+__all__ = ["rank", "rank_shares"]
+
+FloatArray = NDArray[np.float64]
+
+_BINS, _BAND = 20, 0.95
+
+
+def rank(
+    table: ParameterTable,
+    draws: Mapping[RowKey, FloatArray],
+    *,
+    level: str | None = None,
+    rows: Sequence[RowSelector] | RowSelector | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> NotebookFigure:
+    """Draw how often the ranks of each chain fall into each of some equal bins.
+
+    Parameters
+    ----------
+    table
+        The parameter table.
+    draws
+        Row key -> draws (chain, draw). Constants are left out.
+    level, rows
+        Which rows; see :func:`bayes_msem.plotting.select.select_rows`.
+    figsize
+        Width and height in inches; None: what the rows need.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Height 1 is what chains that agree have on average; the band holds 95% of the heights of
+        single bins if draws are independent.
+
+    Raises
+    ------
+    SpecificationError
+        Unknown level or row, or only constants chosen.
+    """
+    shown = [r for r in select_rows(table, level, rows) if np.ptp(draws[r.key]) > 0]
+    if not shown:
+        raise SpecificationError("all rows chosen are constants, which have no ranks")
+    figure, axes = panel_grid(len(shown), figsize)
+    for ax, row in zip(axes, shown, strict=True):
+        shares = rank_shares(draws[row.key])
+        bins = shares.shape[1]
+        edges = np.linspace(0, 1, bins + 1)
+        n = draws[row.key].shape[1]
+        low, high = stats.binom.interval(_BAND, n, 1 / bins)
+        ax.axhspan(low * bins / n, high * bins / n, color="0.92", gid="band", zorder=0)
+        ax.axhline(1, color=MUTED, linewidth=0.8, zorder=0.5)
+        for c, share in enumerate(shares):
+            colour = CHAIN_COLOURS[c % len(CHAIN_COLOURS)]
+            line = ax.stairs(share, edges, baseline=None, color=colour, linewidth=1.1)
+            line.set_gid(f"chain {c + 1}")
+        ax.set_xlim(0, 1)
+        ax.set_ylim(0, max(2.0, 1.1 * float(shares.max())))
+        ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
+        if table.two_level:
+            ax.set_title(row.level, loc="right", size=7, color=MUTED, pad=3)
+        tidy(ax)
+        ax.set_xticks([0, 0.5, 1], ["lowest", "rank", "highest"], size=7)
+        first, _, last = ax.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
+    n_chains = len(draws[shown[0].key])
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=CHAIN_COLOURS[c % len(CHAIN_COLOURS)], label=f"chain {c + 1}")
+        for c in range(n_chains)
+    ]
+    if n_chains < 4:  # one row of the legend
+        handles.append(Patch(color="0.92", label=f"{_BAND:.0%} if they agree"))
+    bottom_legend(figure, handles)
+    return figure
+
+
+def rank_shares(draws: FloatArray) -> FloatArray:
+    """Heights of the bins: observed over expected numbers of ranks, (chain, bin)."""
+    ranks = stats.rankdata(draws, method="average").reshape(draws.shape)
+    bins = int(min(_BINS, max(2, draws.shape[1] // 10)))
+    position = np.minimum(((ranks - 0.5) / draws.size * bins).astype(np.int64), bins - 1)
+    counts = np.stack([np.bincount(p, minlength=bins) for p in position])
+    return np.asarray(counts * bins / draws.shape[1])

@@ -1,0 +1,253 @@
+"""Regression lines: those of all clusters, and those of the two levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
+from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
+
+__all__ = ["Posterior", "cluster_lines", "level_slopes"]
+
+FloatArray = NDArray[np.float64]
+
+_GRID = 50  # points of a band
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """What the lines are made of: the table, its draws, cluster effects, and the data."""
+
+    table: ParameterTable
+    draws: Mapping[RowKey, FloatArray]
+    effects: xr.Dataset
+    observed: ObservedData
+
+    def slope(self, row: Row) -> FloatArray:
+        """Draws of a coefficient, (chain, draw, cluster), or with one "cluster" if it is fixed."""
+        if row.random:
+            values = self.effects["effects"].sel(effect=row.random)
+            return values.transpose("chain", "draw", "cluster_id").to_numpy()
+        return self.draws[row.key][..., None]
+
+    def row(self, level: str, outcome: str, predictor: str) -> Row:
+        """Row of a regression, or an error that lists those of the level."""
+        rows = [r for r in self.table.rows if r.level == level and r.kind == "regression"]
+        for row in rows:
+            if (row.lhs, row.rhs) == (outcome, predictor):
+                return row
+        known = [f"{r.lhs} ~ {r.rhs}" for r in rows]
+        wanted = f"{outcome} ~ {predictor}"
+        listed = ", ".join(known) or "no regression at all"
+        hint = nearest(wanted, known)
+        raise SpecificationError(f"no row '{wanted}' at level {level}{hint or '.'} It has {listed}")
+
+
+def cluster_lines(
+    posterior: Posterior,
+    outcome: str,
+    predictor: str,
+    *,
+    ci: float = 0.95,
+    ci_kind: IntervalKind = "eti",
+    figsize: tuple[float, float] | None = None,
+) -> NotebookFigure:
+    """Draw the regression line of every cluster, and their average with its interval.
+
+    Parameters
+    ----------
+    posterior
+        Table, draws, cluster effects and data.
+    outcome
+        A variable with a random intercept.
+    predictor
+        An observed covariate at level within; its slope may be random or fixed.
+    ci, ci_kind
+        Mass and kind of the interval of the average line.
+    figsize
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines at posterior means, each over the range of its cluster. Other covariates of the
+        outcome are held at their means.
+
+    Raises
+    ------
+    SpecificationError
+        No such regression, no random intercept, or the predictor is not an observed covariate.
+    """
+    check_interval(ci, ci_kind)
+    observed, table = posterior.observed, posterior.table
+    row = posterior.row("within", outcome, predictor)
+    if predictor not in observed.x_names:
+        raise SpecificationError(
+            f"'{predictor}' is {table.roles['within', predictor]}, not an observed covariate: its "
+            "values within clusters are latent; plot_levels shows both slopes of a split variable"
+        )
+    if outcome not in posterior.effects["effect"]:
+        raise SpecificationError(
+            f"'{outcome}' has no random intercept; write it at level between too"
+        )
+    slope = posterior.slope(row)
+    start = posterior.effects["effects"].sel(effect=outcome)
+    level = start.transpose("chain", "draw", "cluster_id").to_numpy()
+    others = [
+        r for r in table.rows if (r.level, r.kind, r.lhs) == ("within", "regression", outcome)
+    ]
+    for other in others:
+        if other.rhs != predictor and other.rhs in observed.x_names:
+            mean = observed.x[:, observed.x_names.index(other.rhs)].mean()
+            level = level + posterior.slope(other) * mean
+    x, code = observed.x[:, observed.x_names.index(predictor)], observed.cluster
+    assert code is not None
+    low, high = (f(x, code, observed.n_clusters) for f in (_smallest, _largest))
+    ends = np.stack([low, high], axis=-1)  # (cluster, 2)
+    a, b = level.mean(axis=(0, 1)), np.broadcast_to(slope.mean(axis=(0, 1)), low.shape)
+    segments = np.stack([ends, a[:, None] + b[:, None] * ends], axis=-1)
+    figure, (ax,) = panel_grid(1, figsize, size=(5.4, 3.8))
+    lines = LineCollection(list(segments), colors=MUTED, linewidths=0.7, alpha=0.55, gid="cluster")
+    ax.add_collection(lines)
+    grid = np.linspace(x.min(), x.max(), _GRID)
+    average = level.mean(axis=-1)[..., None] + slope.mean(axis=-1)[..., None] * grid
+    _band(ax, grid, average, ci, ci_kind, ESTIMATE, "population")
+    ax.set_xlabel(predictor, size=9, color=MUTED)
+    held = ", other covariates at their means" if len(others) > 1 else ""
+    ax.set_ylabel(outcome, size=9, color=MUTED)
+    ax.set_title(f"{outcome} ~ {predictor} in {len(low)} clusters{held}", loc="left", size=10)
+    tidy(ax)
+    ax.autoscale_view()
+    one = Line2D([], [], color=MUTED, linewidth=0.7, label="one cluster")
+    bottom_legend(figure, [one, *_handles(ESTIMATE, "mean of all clusters", ci, ci_kind)])
+    return figure
+
+
+def level_slopes(
+    posterior: Posterior,
+    x: str,
+    y: str,
+    *,
+    between: str | None = None,
+    ci: float = 0.95,
+    ci_kind: IntervalKind = "eti",
+    figsize: tuple[float, float] | None = None,
+) -> NotebookFigure:
+    """Draw cluster means with the slope between, and deviations with the slope within.
+
+    Parameters
+    ----------
+    posterior
+        Table, draws, cluster effects and data.
+    x, y
+        Predictor and outcome; both levels need a regression of ``y``.
+    between
+        Name of the predictor at level between, such as an observed cluster mean; None: ``x``.
+    ci, ci_kind
+        Mass and kind of the interval.
+    figsize
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines run through the centre of the points; bands show the uncertainty of the slope.
+
+    Raises
+    ------
+    SpecificationError
+        No such regression, or one of latent variables.
+    """
+    check_interval(ci, ci_kind)
+    between = between or x
+    rows = [posterior.row("between", y, between), posterior.row("within", y, x)]
+    observed = posterior.observed
+    code = observed.cluster
+    assert code is not None
+    values = {name: _column(observed, name) for name in (x, y, between)}
+    means = {name: _means(v, code, observed.sizes) for name, v in values.items()}
+    points = [
+        (means[between], means[y]),
+        (values[x] - means[x][code], values[y] - means[y][code]),
+    ]
+    slopes = [posterior.slope(row).mean(axis=-1) for row in rows]
+    figure, axes = panel_grid(2, figsize, size=(3.9, 3.5))
+    titles = ["Between: cluster means", "Within: deviations from them"]
+    labels = [
+        (between, y),
+        (f"{x} \N{MINUS SIGN} cluster mean", f"{y} \N{MINUS SIGN} cluster mean"),
+    ]
+    for ax, (u, v), slope, title, label in zip(axes, points, slopes, titles, labels, strict=True):
+        size = 14.0 if len(u) < 500 else 4.0
+        ax.scatter(u, v, s=size, color=MUTED, alpha=0.45, linewidths=0, gid="points")
+        grid = np.linspace(u.min(), u.max(), _GRID)
+        lines = v.mean() + slope[..., None] * (grid - u.mean())
+        _band(ax, grid, lines, ci, ci_kind, REFERENCE if ax is axes[0] else ESTIMATE, "slope")
+        ax.set_title(f"{title}, slope {slope.mean():.2f}", loc="left", size=9, weight="bold")
+        ax.set_xlabel(label[0], size=9, color=MUTED)
+        ax.set_ylabel(label[1], size=9, color=MUTED)
+        tidy(ax)
+    handles = _handles(REFERENCE, "slope between", ci, ci_kind)[:1]
+    bottom_legend(figure, [*handles, *_handles(ESTIMATE, "slope within", ci, ci_kind)])
+    return figure
+
+
+def _band(
+    ax: Axes,
+    grid: FloatArray,
+    lines: FloatArray,
+    ci: float,
+    ci_kind: IntervalKind,
+    colour: str,
+    gid: str,
+) -> None:
+    """Posterior mean of a line, and its interval at every point; ``lines`` (chain, draw, point)."""
+    lower, upper = interval(lines, ci, ci_kind)
+    ax.fill_between(grid, lower, upper, color=colour, alpha=0.25, linewidth=0, gid="interval")
+    ax.plot(grid, lines.mean(axis=(0, 1)), color=colour, linewidth=2, gid=gid)
+
+
+def _handles(colour: str, label: str, ci: float, ci_kind: IntervalKind) -> list[Line2D | Patch]:
+    mass = f"{100 * ci:g}% {INTERVAL_NAMES[ci_kind]}"
+    return [
+        Line2D([], [], color=colour, linewidth=2, label=label),
+        Patch(color=colour, alpha=0.25, linewidth=0, label=mass),
+    ]
+
+
+def _column(observed: ObservedData, name: str) -> FloatArray:
+    """Values of an observed variable, one per row of the data."""
+    for names, values in ((observed.y_names, observed.y), (observed.x_names, observed.x)):
+        if name in names:
+            return values[:, names.index(name)]
+    for names, values in ((observed.w_names, observed.w), (observed.z_names, observed.z)):
+        if name in names:
+            return values[observed.cluster, names.index(name)]
+    raise SpecificationError(f"'{name}' is latent; its values cannot be plotted against others")
+
+
+def _means(values: FloatArray, code: NDArray[np.int64], sizes: NDArray[np.int64]) -> FloatArray:
+    return np.bincount(code, weights=values, minlength=len(sizes)) / sizes
+
+
+def _smallest(x: FloatArray, code: NDArray[np.int64], n: int) -> FloatArray:
+    result = np.full(n, np.inf)
+    np.minimum.at(result, code, x)
+    return result
+
+
+def _largest(x: FloatArray, code: NDArray[np.int64], n: int) -> FloatArray:
+    return -_smallest(-x, code, n)

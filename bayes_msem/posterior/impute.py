@@ -1,0 +1,120 @@
+"""Imputation: posterior draws of missing outcomes.
+
+For every chosen posterior draw of the parameters, the cluster's effects and missing cluster-level
+variables are drawn given all observed data (posterior.recover), and then the missing outcomes of a
+row given its observed ones: y_mis | y_obs, u_j, theta is normal. That is multiple imputation under
+the fitted model (Rubin 1987, https://doi.org/10.1002/9780470316696).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.errors import SpecificationError
+from bayes_msem.likelihood.cluster_draws import cluster_structures
+from bayes_msem.likelihood.cluster_program import USE_COLUMN, USE_EFFECT
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.likelihood.packing import integers
+from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.recover import coordinates_of_effects, fill_missing, one_draw
+from bayes_msem.structure.effects import ClusterTemplates
+
+FloatArray = NDArray[np.float64]
+
+
+def impute(
+    blueprint: Blueprint, posterior: xr.Dataset, draws: int, random_seed: int
+) -> list[pd.DataFrame]:
+    """Complete the data of a model several times.
+
+    Parameters
+    ----------
+    blueprint
+        A model whose outcomes have missing values.
+    posterior
+        Posterior draws of its parameters.
+    draws
+        Number of completed data sets; the posterior draws behind them are evenly spaced.
+    random_seed
+        Seed of the conditional draws.
+
+    Returns
+    -------
+    list of pandas.DataFrame
+        Like the data, with the columns that the model uses.
+
+    Raises
+    ------
+    SpecificationError
+        Nothing is missing, or more data sets are asked for than there are posterior draws.
+    """
+    observed = blueprint.observed
+    if not observed.incomplete:
+        raise SpecificationError(
+            "the outcomes of this model have no missing values, so there is nothing to impute"
+        )
+    x = sampled_parameters(blueprint, posterior)
+    points = np.ascontiguousarray(blueprint.extend_sampled(x.reshape(-1, x.shape[-1])))
+    if not 1 <= draws <= len(points):
+        raise SpecificationError(
+            f"draws={draws} data sets cannot be made from {len(points)} posterior draws; "
+            f"use a number from 1 to {len(points)}"
+        )
+    chosen = np.linspace(0, len(points) - 1, draws).round().astype(int)
+    coordinates = coordinates_of_effects(blueprint, posterior, len(points))
+    rng = np.random.default_rng(random_seed)
+    return [
+        _frame(blueprint, *_complete(blueprint, points[i], coordinates[i], rng)) for i in chosen
+    ]
+
+
+def _complete(
+    blueprint: Blueprint, point: FloatArray, t: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Draw what is missing in y and z; return both completed."""
+    observed, evaluator, templates = blueprint.observed, blueprint.evaluator, blueprint.templates
+    assert isinstance(evaluator, ClusterEvaluator)
+    assert isinstance(templates, ClusterTemplates)
+    program = evaluator.program
+    n_a, first = len(templates.effects.linear), templates.first_sampled
+    y = np.array(observed.y)
+    if observed.two_level:
+        u, *_ = one_draw(blueprint, observed.cluster_design, point, t, rng)
+        of_row = observed.cluster
+        b = np.ascontiguousarray(u[:, first:])
+    else:
+        u, b = np.empty((1, 0)), np.empty((1, 0))
+        of_row = np.zeros(observed.n_rows, np.int64)
+    assert of_row is not None
+    sigma, c, effect = cluster_structures(point, b, program.ints, program.floats)
+    use_effect, use_column = (integers(program.ints, i) for i in (USE_EFFECT, USE_COLUMN))
+    for q in range(len(use_effect)):
+        c[:, use_column[q], :] += u[:, use_effect[q], None] * effect[:, q, :]
+    design = np.column_stack([np.ones(observed.n_rows), observed.x])
+    mean = np.einsum("nd,ndp->np", design, c[of_row])
+    if templates.effects.rows:  # every cluster has its own covariance matrix
+        for j in np.unique(of_row[np.isnan(y).any(axis=1)]):
+            rows = np.flatnonzero(of_row == j)
+            part = y[rows]
+            fill_missing(part, mean[rows], sigma[j], rng)
+            y[rows] = part
+    else:
+        fill_missing(y, mean, sigma[0], rng)
+    return y, u[:, n_a:first]
+
+
+def _frame(blueprint: Blueprint, y: FloatArray, z: FloatArray) -> pd.DataFrame:
+    observed = blueprint.observed
+    columns: dict[str, object] = {}
+    if observed.cluster is not None and observed.cluster_name is not None:
+        columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
+    columns |= dict(zip(observed.y_names, y.T, strict=True))
+    columns |= dict(zip(observed.x_names, observed.x.T, strict=True))
+    if observed.cluster is not None:
+        columns |= dict(zip(observed.z_names, z[observed.cluster].T, strict=True))
+        columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
+    return pd.DataFrame(columns, index=observed.row_index)

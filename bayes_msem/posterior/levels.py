@@ -1,0 +1,283 @@
+"""The matrices of each level, per draw, and the covariances of all its variables.
+
+The variables v of a level (observed and latent) follow v = K d + B v + z with z ~ N(0, Psi) and the
+design d = (1, covariates). With T = (I - B)^-1 and S the covariance matrix of d in the data
+(divisor N within, number of clusters between; zero for the constant),
+
+    Cov(v) = T (Psi + K S K') T' ,     E(v) = T K mean(d) .
+
+The covariates of a model are conditioned on, so their variance is not a parameter: what they
+contribute to Cov(v) is taken at its value in the data.
+
+Random coefficients. The level within is that of *one* cluster: a given one, or the average one,
+whose coefficients u are all at their means E(u), covariates at their means. Log standard deviations
+and Fisher-z correlations are averaged on their own scale. All arrays have the draws first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.likelihood.cluster_values import cluster_values
+from bayes_msem.likelihood.clusters import common_values
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.templates import Cells, LevelTemplate
+
+__all__ = ["Level", "Levels", "average_effects", "between_parts", "levels_at"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """One level, per draw: m variables, D columns of the design.
+
+    Attributes
+    ----------
+    level
+        "within" or "between".
+    names, design
+        Names of the variables and of the design, which starts with "1".
+    b, psi, total
+        B, Psi and (I - B)^-1, each (n, m, m).
+    k
+        Coefficients of the design, (n, m, D).
+    design_mean, design_covariance
+        Of the design in the data, (D,) and (D, D).
+    covariance
+        Cov(v), the contribution of the covariates included, (n, m, m).
+    """
+
+    level: str
+    names: tuple[str, ...]
+    design: tuple[str, ...]
+    b: FloatArray
+    psi: FloatArray
+    k: FloatArray
+    total: FloatArray
+    design_mean: FloatArray
+    design_covariance: FloatArray
+    covariance: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """Variances of all variables, (n, m)."""
+        diagonal: FloatArray = np.einsum("nii->ni", self.covariance)
+        return diagonal
+
+    @property
+    def mean(self) -> FloatArray:
+        """Means of all variables with covariates at their means, (n, m)."""
+        mean: FloatArray = self.total @ (self.k @ self.design_mean)[..., None]
+        return mean[..., 0]
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Covariates that some coefficient of this level belongs to."""
+        used = (self.k != 0).any(axis=(0, 1))
+        return tuple(v for v, u in zip(self.design[1:], used[1:], strict=True) if u)
+
+    def index(self, names: tuple[str, ...]) -> list[int]:
+        """Positions of variables."""
+        return [self.names.index(name) for name in names]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levels:
+    """Both levels of a model; ``between`` is None in single-level models."""
+
+    blueprint: Blueprint
+    within: Level
+    between: Level | None
+
+    @property
+    def both(self) -> tuple[Level, ...]:
+        """The levels there are."""
+        return (self.within,) if self.between is None else (self.within, self.between)
+
+
+def levels_at(
+    blueprint: Blueprint,
+    theta: FloatArray,
+    *,
+    x: FloatArray | None = None,
+    effects: Mapping[str, FloatArray] | None = None,
+    cluster: int | None = None,
+) -> Levels:
+    """Compute the matrices of both levels at given parameters.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    theta
+        Extended table values, (n, n_theta).
+    x
+        Sampled parameters they come from, (n, n_free); needed with sampled effects only.
+    effects
+        Random coefficients by name, each (n,), of the cluster that the level within stands for.
+        None: those of the average cluster.
+    cluster
+        Position of the cluster whose covariates give the design of the level within; None: all
+        rows.
+
+    Returns
+    -------
+    Levels
+    """
+    templates, observed = blueprint.templates, blueprint.observed
+    design_w, design_b = _designs(blueprint)
+    values, between = _shared_values(blueprint, theta), None
+    if templates.between is not None and observed.two_level:
+        moments = _design_moments(design_b, observed.w_names, observed.w)
+        between = _level("between", templates.between, design_b, values, moments)
+    rows = observed.informative  # the others may miss their covariates
+    if cluster is not None:
+        rows = rows & (observed.cluster == cluster)
+    moments = _design_moments(design_w, observed.x_names, observed.x[rows])
+    slopes = None
+    if isinstance(templates, ClusterTemplates) and between is not None:
+        u = average_effects(between) if effects is None else effects
+        slopes = _slopes(templates, u, len(theta))
+        if templates.effects.rows:
+            values = _cluster_values(blueprint, x, u)
+    within = _level("within", templates.within, design_w, values, moments, slopes)
+    return Levels(blueprint, within, between)
+
+
+def average_effects(between: Level) -> dict[str, FloatArray]:
+    """Return the population means of all variables of level between, each (n,)."""
+    return dict(zip(between.names, between.mean.T, strict=True))
+
+
+def between_parts(levels: Levels) -> FloatArray:
+    """Covariance matrix of the between parts of the split variables, covariates at their means.
+
+    A random slope on x makes the differences between clusters depend on x: they are a_j + s_j x.
+    Here x is at its mean over all rows.
+
+    Returns
+    -------
+    (n, n_split, n_split) array
+        In the order of ``observed.split_names``.
+    """
+    within, between, templates = levels.within, levels.between, levels.blueprint.templates
+    assert between is not None
+    observed = levels.blueprint.observed
+    split = observed.split_names
+    loadings = np.zeros((len(within.b), len(split), len(between.names)))
+    loadings[:, np.arange(len(split)), between.index(split)] = 1.0
+    if isinstance(templates, ClusterTemplates):
+        effects, position = templates.effects, within.index(split)
+        uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
+        for effect, variable, column in uses:
+            if variable >= 0:  # the others are the random intercepts themselves
+                at_mean = observed.x[observed.informative, column - 1].mean()
+                u = between.names.index(effects.linear[effect])
+                loadings[:, :, u] += within.total[:, position, variable] * at_mean
+    result: FloatArray = loadings @ between.covariance @ loadings.transpose(0, 2, 1)
+    return result
+
+
+def _designs(blueprint: Blueprint) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    templates = blueprint.templates
+    if isinstance(templates, ClusterTemplates):
+        return ("1", *templates.x_names), ("1", *templates.w_names)
+    return templates.design, templates.design
+
+
+def _design_moments(
+    design: tuple[str, ...], names: tuple[str, ...], data: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and covariance (divisor: number of rows) of the design; zero for what is not used."""
+    mean, covariance = np.zeros(len(design)), np.zeros((len(design), len(design)))
+    mean[0] = 1.0
+    if names:
+        at = [design.index(name) for name in names]
+        centred = data - data.mean(axis=0)
+        mean[at] = data.mean(axis=0)
+        covariance[np.ix_(at, at)] = centred.T @ centred / len(data)
+    return mean, covariance
+
+
+def _shared_values(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
+    """Value vectors that the cells point into, (n, n_values); NaN for rows of single clusters."""
+    templates = blueprint.templates
+    own = len(templates.effects.rows) if isinstance(templates, ClusterTemplates) else 0
+    constants = np.broadcast_to(templates.constants, (len(theta), len(templates.constants)))
+    return np.concatenate([theta, np.full((len(theta), own), np.nan), constants], axis=1)
+
+
+def _cluster_values(
+    blueprint: Blueprint, x: FloatArray | None, u: Mapping[str, FloatArray]
+) -> FloatArray:
+    """Value vectors of a cluster with sampled effects."""
+    templates, evaluator = blueprint.templates, blueprint.evaluator
+    assert isinstance(templates, ClusterTemplates)
+    assert isinstance(evaluator, ClusterEvaluator)
+    assert x is not None, "sampled effects need the sampled parameters"
+    ints, floats = evaluator.program.ints, evaluator.program.floats
+    points = np.ascontiguousarray(blueprint.extend_sampled(x))
+    b = np.ascontiguousarray(np.stack([u[v] for v in templates.effects.sampled], axis=-1))
+    own = np.zeros(points.shape[1] + len(templates.effects.rows))
+    result = []
+    for point, effects in zip(points, b, strict=True):
+        values = common_values(point, ints, floats)
+        own[: len(point)] = point
+        cluster_values(effects, ints, floats, own, values)
+        result.append(values)
+    return np.stack(result)
+
+
+def _slopes(templates: ClusterTemplates, u: Mapping[str, FloatArray], n: int) -> FloatArray:
+    """Coefficients of random slopes on covariates, (n, m, D); the template leaves them out."""
+    effects, level = templates.effects, templates.within
+    slopes = np.zeros((n, len(level.names), 1 + len(templates.x_names)))
+    uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
+    for effect, variable, column in uses:
+        if variable >= 0:
+            slopes[:, variable, column] += u[effects.linear[effect]]
+    return slopes
+
+
+def _level(
+    name: str,
+    template: LevelTemplate,
+    design: tuple[str, ...],
+    values: FloatArray,
+    moments: tuple[FloatArray, FloatArray],
+    slopes: FloatArray | None = None,
+) -> Level:
+    m = len(template.names)
+    b = _matrix(template.b, values, m, m)
+    psi = _matrix(template.psi, values, m, m)
+    lower = np.tril(psi, -1)
+    psi = psi + lower.transpose(0, 2, 1)
+    k = _matrix(template.k, values, m, len(design))
+    k = k if slopes is None else k + slopes
+    total = np.linalg.inv(np.eye(m) - b)
+    source = psi + k @ moments[1] @ k.transpose(0, 2, 1)
+    return Level(
+        level=name,
+        names=template.names,
+        design=design,
+        b=b,
+        psi=psi,
+        k=k,
+        total=total,
+        design_mean=moments[0],
+        design_covariance=moments[1],
+        covariance=total @ source @ total.transpose(0, 2, 1),
+    )
+
+
+def _matrix(cells: Cells, values: FloatArray, rows: int, columns: int) -> FloatArray:
+    matrix = np.zeros((len(values), rows, columns))
+    matrix[:, cells.row, cells.column] = values[:, cells.source]
+    return matrix

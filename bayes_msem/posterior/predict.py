@@ -1,0 +1,196 @@
+"""Predictions of outcomes, for clusters of the data and for new ones.
+
+Given a posterior draw and a cluster's effects (a, b), the outcomes of a row have the mean that
+posterior.within gives, and the covariance matrix Sigma_j. Effects of known clusters are those of
+``fit.cluster_draws``; a new cluster draws its own from the level-2 model given its covariates,
+
+    u = (a, z, b) ~ N(C_b (1, w), Omega) .
+
+Cluster-level outcomes z are predicted given (a, b) and w. Predictions condition on covariates and
+clusters alone: outcomes measured in new rows, also those that predict other outcomes, are not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.posterior.rows import Clusters, Rows
+from bayes_msem.posterior.scores import Effects, known_effects
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
+from bayes_msem.posterior.tables import EstimateTable
+from bayes_msem.posterior.within import WithinModel, roots, row_blocks
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+PredictionKind = Literal["mean", "outcome"]
+
+_WHAT = {"mean": "Expected outcomes", "outcome": "Predicted outcomes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be predicted: kind, kind of clusters, and the seed of all random numbers."""
+
+    kind: PredictionKind
+    clusters: Clusters
+    random_seed: int
+
+
+def check_kind(kind: str) -> None:
+    """Raise if the kind of prediction asked for does not exist."""
+    if kind not in get_args(PredictionKind):
+        raise SpecificationError(
+            f"kind='{kind}' is unknown; use 'mean' or 'outcome'"
+            f"{nearest(str(kind), get_args(PredictionKind))}"
+        )
+
+
+def prediction_table(
+    blueprint: Blueprint,
+    posterior: xr.Dataset,
+    cluster_draws: xr.Dataset | None,
+    rows: Rows,
+    request: Request,
+    *,
+    ci: float,
+    ci_kind: IntervalKind,
+) -> EstimateTable:
+    """Summarise predictions of every outcome of every row.
+
+    Parameters
+    ----------
+    blueprint, posterior
+        The model and the draws of its parameters.
+    cluster_draws
+        Draws of the effects of known clusters; None for new clusters and single-level models.
+    rows
+        The rows.
+    request
+        What is to be predicted.
+    ci, ci_kind
+        Mass and kind of the interval.
+
+    Returns
+    -------
+    EstimateTable
+        Columns outcome, cluster (two-level models), mean, sd, lower and upper; index: labels of
+        the rows.
+    """
+    names = blueprint.templates.outcomes
+    shape = (len(rows.design), len(names))
+    mean, sd, lower, upper = (np.empty(shape) for _ in range(4))
+    size = posterior.sizes["chain"], posterior.sizes["draw"]
+    for at, draws in _blocks(blueprint, posterior, cluster_draws, rows, request):
+        mean[at], sd[at] = draws.mean(axis=0), draws.std(axis=0, ddof=1)
+        bounds = interval(draws.reshape(*size, -1), ci, ci_kind)
+        lower[at], upper[at] = (bound.reshape(len(at), -1) for bound in bounds)
+    clusters = None if rows.cluster is None else rows.cluster_ids.take(rows.cluster)
+    parts = []
+    for i, name in enumerate(names):
+        columns = {"outcome": np.full(len(mean), name, dtype=object)}
+        columns |= {} if clusters is None else {"cluster": clusters.array}
+        columns |= {"mean": mean[:, i], "sd": sd[:, i], "lower": lower[:, i], "upper": upper[:, i]}
+        parts.append(pd.DataFrame(columns, index=rows.row_index))
+    result = EstimateTable(pd.concat(parts))
+    where = "" if clusters is None else f" in {request.clusters} clusters"
+    result.attrs["caption"] = (
+        f"{_WHAT[request.kind]}{where}: posterior mean, SD and {100 * ci:g}% "
+        f"{INTERVAL_NAMES[ci_kind]}."
+    )
+    result.attrs.update(ci=ci, ci_kind=ci_kind)
+    return result
+
+
+def prediction_draws(
+    blueprint: Blueprint,
+    posterior: xr.Dataset,
+    cluster_draws: xr.Dataset | None,
+    rows: Rows,
+    request: Request,
+) -> xr.DataArray:
+    """Draws (chain, draw, obs_id, outcome); arguments as in :func:`prediction_table`."""
+    names = blueprint.templates.outcomes
+    size = posterior.sizes["chain"], posterior.sizes["draw"]
+    result = np.empty((size[0] * size[1], len(rows.design), len(names)))
+    for at, draws in _blocks(blueprint, posterior, cluster_draws, rows, request):
+        result[:, at] = draws
+    return xr.DataArray(
+        result.reshape(*size, *result.shape[1:]),
+        dims=("chain", "draw", "obs_id", "outcome"),
+        coords={
+            "chain": posterior["chain"],
+            "draw": posterior["draw"],
+            "obs_id": np.arange(len(rows.design)),
+            "outcome": list(names),
+        },
+        name="prediction",
+    )
+
+
+def _blocks(
+    blueprint: Blueprint,
+    posterior: xr.Dataset,
+    cluster_draws: xr.Dataset | None,
+    rows: Rows,
+    request: Request,
+) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Draws (S, n, P) of some rows at a time."""
+    model = WithinModel(blueprint, posterior)
+    rng = np.random.default_rng(request.random_seed)
+    if rows.cluster is not None and request.clusters == "new":
+        effects = _new_effects(model, rows.cluster_design, rng)
+    else:
+        effects = known_effects(model, cluster_draws)
+    z = _cluster_outcomes(model, effects, rows, request, rng)
+    per_row = model.n_draws * (len(model.level.names) + len(blueprint.templates.outcomes))
+    current, within = -1, None
+    for cluster, at in row_blocks(rows.cluster, len(rows.design), per_row):
+        if within is None or cluster != current:
+            current, within = cluster, model.cluster(*effects.of(cluster))
+        y = within.outcome_means(rows.design[at])
+        if request.kind == "outcome":
+            root = roots(within.outcome_covariances())
+            y += np.einsum("spq,snq->snp", root, rng.standard_normal(y.shape))
+        repeated = np.broadcast_to(z[:, None, cluster], (*y.shape[:2], z.shape[-1]))
+        yield at, np.concatenate([y, repeated], axis=-1)
+
+
+def _new_effects(model: WithinModel, design: FloatArray, rng: np.random.Generator) -> Effects:
+    """Effects of clusters of which only the covariates are known."""
+    mean = np.einsum("jd,sdu->sju", design, model.c_b)
+    u = mean + np.einsum("suv,sjv->sju", roots(model.omega), rng.standard_normal(mean.shape))
+    assert model.effects is not None
+    n_a, n_b = len(model.effects.linear), len(model.effects.sampled)
+    return Effects(u[..., :n_a], u[..., u.shape[-1] - n_b :])
+
+
+def _cluster_outcomes(
+    model: WithinModel, effects: Effects, rows: Rows, request: Request, rng: np.random.Generator
+) -> FloatArray:
+    """Cluster-level outcomes given the effects, (S, J, q)."""
+    n_a, n_b = effects.linear.shape[-1], effects.sampled.shape[-1]
+    n_u = model.omega.shape[-1]
+    q = n_u - n_a - n_b
+    if q <= 0:
+        return np.empty((*effects.linear.shape[:2], 0))
+    z, given = np.arange(n_a, n_a + q), np.r_[:n_a, n_u - n_b : n_u]
+    mean = np.einsum("jd,sdu->sju", rows.cluster_design, model.c_b)
+    known = np.concatenate([effects.linear, effects.sampled], axis=-1)
+    cross = model.omega[:, z][:, :, given]
+    # variances of zero make the matrix singular, but the effects then lie in its range
+    inverse = np.linalg.pinv(model.omega[:, given][:, :, given], rcond=1e-10, hermitian=True)
+    slope = cross @ inverse
+    result: FloatArray = mean[..., z] + np.einsum("szg,sjg->sjz", slope, known - mean[..., given])
+    if request.kind == "outcome":
+        rest = model.omega[:, z][:, :, z] - slope @ cross.transpose(0, 2, 1)
+        result += np.einsum("szy,sjy->sjz", roots(rest), rng.standard_normal(result.shape))
+    return result

@@ -1,0 +1,81 @@
+"""What a saved fit holds besides its draws: data, coordinates of effects, options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_msem.build.blueprint import Blueprint, with_information
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.posterior.labels import from_plain, pack_labels, to_plain, unpack_labels
+from bayes_msem.spec.priors import Prior
+
+
+def data_record(observed: ObservedData) -> xr.Dataset:
+    """Store the columns that the model reads, with the identifiers of clusters and rows."""
+    columns = dict(zip(observed.y_names, observed.y.T, strict=True))
+    columns |= dict(zip(observed.x_names, observed.x.T, strict=True))
+    record = xr.Dataset()
+    if observed.cluster is not None:
+        columns |= dict(zip(observed.z_names, observed.z[observed.cluster].T, strict=True))
+        columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
+        values, about = pack_labels(observed.cluster_ids)
+        record["cluster_label"] = xr.Variable(("cluster",), values, {"labels": about})
+        record["cluster_of_row"] = (("row",), np.asarray(observed.cluster))
+    values, about = pack_labels(observed.row_index)
+    record["row_label"] = xr.Variable(("row",), values, {"labels": about})
+    record["values"] = (("row", "column"), np.column_stack(list(columns.values())))
+    return record.assign_coords(column=np.array(list(columns), dtype=object))
+
+
+def data_frame(record: xr.Dataset, cluster: str | None) -> pd.DataFrame:
+    """Reverse of :func:`data_record`: a frame from which the same model follows."""
+    index = unpack_labels(record["row_label"].to_numpy(), record["row_label"].attrs["labels"])
+    names = [str(name) for name in record["column"].to_numpy()]
+    frame = pd.DataFrame(record["values"].to_numpy(), index=index, columns=names)
+    if cluster is not None:
+        stored = record["cluster_label"]
+        ids = unpack_labels(stored.to_numpy(), stored.attrs["labels"])
+        frame[cluster] = ids.take(record["cluster_of_row"].to_numpy()).array
+    return frame
+
+
+def effects_record(blueprint: Blueprint) -> xr.Dataset:
+    """Store the coordinates in which effects were sampled; empty if none were."""
+    evaluator = blueprint.evaluator
+    if not isinstance(evaluator, ClusterEvaluator) or not evaluator.n_sampled:
+        return xr.Dataset()
+    record = xr.Dataset(
+        {
+            "information": (("cluster", "effect_row", "effect_column"), evaluator.information),
+            "linear": (("cluster", "effect_row"), evaluator.linear),
+        }
+    )
+    if blueprint.pilot is not None:
+        record["pilot"] = (("parameter",), blueprint.pilot)
+    return record
+
+
+def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint:
+    """Reverse of :func:`effects_record`, on a blueprint without a pilot."""
+    if "information" not in record:
+        return blueprint
+    arrays = (record[name].to_numpy() for name in ("information", "linear", "pilot"))
+    return with_information(blueprint, *map(np.ascontiguousarray, arrays))
+
+
+def plain_priors(priors: Mapping[Any, str | Prior] | None) -> list[list[Any]] | None:
+    """Priors given by the user as JSON-able values."""
+    if priors is None:
+        return None
+    return [[to_plain(key), str(prior)] for key, prior in priors.items()]
+
+
+def read_priors(plain: list[list[Any]] | None) -> dict[Any, str] | None:
+    """Reverse of :func:`plain_priors`."""
+    return None if plain is None else {from_plain(key): prior for key, prior in plain}

@@ -1,0 +1,168 @@
+"""The rows that scores and predictions are about: those of the data, or new ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_msem.data import columns
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.errors import DataError, SpecificationError, nearest
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Clusters = Literal["known", "new"]
+
+_MOST = 5  # identifiers named in a message
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows, and the clusters they belong to.
+
+    Attributes
+    ----------
+    y
+        Outcomes (N, p), NaN where unknown.
+    design
+        (1, x), (N, D).
+    cluster
+        Code of each row's cluster; None in single-level models.
+    cluster_ids
+        What the codes stand for.
+    cluster_design
+        (1, w) of every cluster, (J, 1 + kw).
+    row_index
+        Labels of the rows.
+    """
+
+    y: FloatArray
+    design: FloatArray
+    cluster: IntArray | None
+    cluster_ids: pd.Index[Any]
+    cluster_design: FloatArray
+    row_index: pd.Index[Any]
+
+
+def data_rows(observed: ObservedData) -> Rows:
+    """Return the rows of the data."""
+    return Rows(
+        y=observed.y,
+        design=np.column_stack([np.ones(observed.n_rows), observed.x]),
+        cluster=observed.cluster,
+        cluster_ids=observed.cluster_ids,
+        cluster_design=observed.cluster_design,
+        row_index=observed.row_index,
+    )
+
+
+def new_rows(
+    frame: pd.DataFrame,
+    observed: ObservedData,
+    *,
+    clusters: Clusters = "known",
+    outcomes: bool = False,
+) -> Rows:
+    """Read new rows.
+
+    Parameters
+    ----------
+    frame
+        With the covariates, and the cluster column if the clusters are known.
+    observed
+        The data that the model was fitted to.
+    clusters
+        "known": clusters of the data. "new": others, whatever their identifiers; without a cluster
+        column every row is a cluster of its own.
+    outcomes
+        Whether the outcomes are needed; values may be missing.
+
+    Raises
+    ------
+    DataError
+        Columns or values are missing, or clusters are unknown; the message names them.
+    """
+    columns.check_frame(frame)
+    is_new = clusters == "new" and observed.cluster is not None
+    needed = observed.x_names + (observed.w_names if is_new else ())
+    _check_present(frame, needed, "covariates")
+    if outcomes:
+        _check_present(frame, observed.y_names, "outcomes")
+    read = needed + (observed.y_names if outcomes else ())
+    columns.check_columns(frame, read)
+    values = {name: columns.numeric_column(frame[name], name) for name in read}
+    for name in needed:
+        if np.isnan(values[name]).any():
+            raise DataError(
+                f"newdata has no value of the covariate '{name}' in "
+                f"{columns.positions(np.isnan(values[name]))}; fill it in or drop these rows"
+            )
+    n = len(frame)
+    y = np.full((n, len(observed.y_names)), np.nan)
+    if outcomes:
+        y = np.column_stack([values[name] for name in observed.y_names])
+    design = np.column_stack([np.ones(n), *(values[name] for name in observed.x_names)])
+    codes, ids, cluster_design = _clusters(frame, observed, values, is_new)
+    return Rows(y, design, codes, ids, cluster_design, frame.index.copy())
+
+
+def check_clusters(clusters: str) -> None:
+    """Raise if the kind of clusters asked for does not exist."""
+    if clusters not in get_args(Clusters):
+        raise SpecificationError(
+            f"clusters='{clusters}' is unknown; use 'known' or 'new'"
+            f"{nearest(str(clusters), get_args(Clusters))}"
+        )
+
+
+def _check_present(frame: pd.DataFrame, names: tuple[str, ...], what: str) -> None:
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"newdata lacks the {what} {columns.listed(missing)}; add these columns "
+            f"(it has {columns.listed(list(frame.columns)[:_MOST])}"
+            f"{', ...' if len(frame.columns) > _MOST else ''})"
+        )
+
+
+def _clusters(
+    frame: pd.DataFrame, observed: ObservedData, values: dict[str, FloatArray], is_new: bool
+) -> tuple[IntArray | None, pd.Index[Any], FloatArray]:
+    """Codes, identifiers and designs of the clusters."""
+    name = observed.cluster_name
+    if observed.cluster is None or name is None:
+        return None, observed.cluster_ids, observed.cluster_design
+    if is_new and name not in frame.columns:
+        codes, ids = np.arange(len(frame)), pd.Index(frame.index)
+    elif name not in frame.columns:
+        raise DataError(
+            f"newdata lacks the cluster column '{name}'; add it, or use clusters='new' for rows "
+            "of clusters that are not in the data"
+        )
+    else:
+        codes, ids = columns.code_clusters(frame[name], name)
+    if not is_new:
+        place = observed.cluster_ids.get_indexer(ids)
+        if (place < 0).any():
+            unknown, known = list(ids[place < 0]), list(observed.cluster_ids[:3])
+            more = f" and {len(unknown) - _MOST} more" if len(unknown) > _MOST else ""
+            raise DataError(
+                f"newdata has clusters that are not in the data: "
+                f"{columns.listed(unknown[:_MOST])}{more}; use clusters='new' for those, or "
+                f"correct them (the data have {columns.listed(known)}, ...)"
+            )
+        return place[codes].astype(np.int64), observed.cluster_ids, observed.cluster_design
+    first = np.unique(codes, return_index=True)[1]
+    for w in observed.w_names:
+        varies = values[w] != values[w][first][codes]
+        if varies.any():
+            raise DataError(
+                f"'{w}' is a cluster-level covariate but varies within the new cluster "
+                f"{columns.listed([ids[codes[varies.argmax()]]])}; give it one value per cluster"
+            )
+    w_values = [values[w][first] for w in observed.w_names]
+    return codes.astype(np.int64), ids, np.column_stack([np.ones(len(ids)), *w_values])

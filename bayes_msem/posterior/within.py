@@ -1,0 +1,205 @@
+r"""Level 1 of one cluster, given its effects: all posterior draws at once.
+
+Given parameters and the effects (a_j, b_j) of a cluster, its rows are independent, with
+d_i = (1, x_i) and
+
+    v_i = (I - B_j)^-1 (K_j(a_j) d_i + z_i) ,  z_i ~ N(0, Psi_j) ,  y_i = s_j + F v_i
+
+where K_j(a_j) holds random slopes on covariates and s_j the random intercepts. So (v_i, y_i) is
+normal, and what is said about some of it given the rest follows from
+
+    E[v | y] = m + Phi F_o' (F_o Phi F_o')^-1 (y_o - s_o - F_o m) ,  Phi = (I-B)^-1 Psi (I-B)^-T
+
+with o the observed entries of y. Single-level models are one cluster without effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.likelihood.cluster_values import cluster_values
+from bayes_msem.likelihood.clusters import between_moments
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.recover import cluster_view
+from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.templates import LevelTemplate
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_MAX_VALUES = 4_000_000  # draws x rows x variables that are held at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WithinDraws:
+    """The level-1 model of one cluster in every draw.
+
+    Attributes
+    ----------
+    coefficients
+        Mean of the variables v on d = (1, x), (S, m, D).
+    covariance
+        Phi, (S, m, m).
+    shift
+        Random intercepts that are added to the outcomes, (S, p).
+    selection
+        F, (p, m).
+    """
+
+    coefficients: FloatArray
+    covariance: FloatArray
+    shift: FloatArray
+    selection: FloatArray
+
+    def outcome_means(self, design: FloatArray) -> FloatArray:
+        """Means of the outcomes (S, n, p) of rows with design (n, D)."""
+        means: FloatArray = np.einsum(
+            "smd,nd,pm->snp", self.coefficients, design, self.selection, optimize=True
+        )
+        return means + self.shift[:, None, :]
+
+    def outcome_covariances(self) -> FloatArray:
+        """Return Sigma_j, (S, p, p)."""
+        result: FloatArray = self.selection @ self.covariance @ self.selection.T
+        return result
+
+    def given_outcomes(
+        self, wanted: IntArray, y: FloatArray, design: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Mean (S, n, k) and covariance (S, k, k) of variables given rows that miss the same.
+
+        Parameters
+        ----------
+        wanted
+            Positions of the variables among v, (k,).
+        y
+            Outcomes (n, p); missing ones are NaN, in the same columns of all rows.
+        design
+            (n, D).
+        """
+        seen = ~np.isnan(y[0])
+        f = self.selection[seen]
+        cross = self.covariance[:, wanted] @ f.T
+        sigma = f @ self.covariance @ f.T
+        gain = np.linalg.solve(sigma, cross.transpose(0, 2, 1)).transpose(0, 2, 1)
+        rest = self.covariance[:, wanted][:, :, wanted] - gain @ cross.transpose(0, 2, 1)
+        residual = (y - self.outcome_means(design))[..., seen]
+        mean = np.einsum("skd,nd->snk", self.coefficients[:, wanted], design)
+        return mean + np.einsum("skp,snp->snk", gain, residual), rest
+
+
+class WithinModel:
+    """The level-1 model of a blueprint at all posterior draws.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    posterior
+        Posterior draws of its parameters, S in all.
+    """
+
+    def __init__(self, blueprint: Blueprint, posterior: xr.Dataset) -> None:
+        self.view = cluster_view(blueprint) if blueprint.table.two_level else blueprint
+        x = sampled_parameters(blueprint, posterior)
+        self.points = np.ascontiguousarray(self.view.extend_sampled(x.reshape(-1, x.shape[-1])))
+        self.level: LevelTemplate = self.view.templates.within
+        self.n_design = 1 + blueprint.observed.x.shape[1]
+        p, templates = blueprint.observed.y.shape[1], self.view.templates
+        self.selection = np.zeros((p, len(self.level.names)))
+        self.selection[self.level.observed_position, self.level.observed_variable] = 1.0
+        self.effects = templates.effects if isinstance(templates, ClusterTemplates) else None
+        self.omega = self.c_b = np.empty((len(x), 0, 0))
+        if self.effects is None:
+            theta = self.view.theta(x.reshape(-1, x.shape[-1]))
+            constants = np.tile(templates.constants, (len(theta), 1))
+            self.values = np.concatenate([theta, constants], axis=1)
+        else:
+            self._level_two()
+        self.varies = self.effects is not None and len(self.effects.rows) > 0
+        self.shared = None if self.varies else self._matrices(self.values)
+
+    def _level_two(self) -> None:
+        evaluator = self.view.evaluator
+        assert isinstance(evaluator, ClusterEvaluator)
+        program = evaluator.program
+        found = [between_moments(point, program.ints, program.floats) for point in self.points]
+        self.values, self.omega, self.c_b = (np.stack([f[i] for f in found]) for i in range(3))
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws S."""
+        return len(self.points)
+
+    def cluster(self, a: FloatArray, b: FloatArray) -> WithinDraws:
+        """Level 1 of a cluster with linear effects a (S, n_a) and sampled effects b (S, n_b)."""
+        matrices = self.shared or self._matrices(self._cluster_values(b))
+        total, covariance, k = matrices
+        shift, p = np.zeros((self.n_draws, len(self.selection))), len(self.selection)
+        if self.effects is not None and len(self.effects.use_effect):
+            k = k.copy()
+            uses = (self.effects.use_effect, self.effects.use_variable, self.effects.use_column)
+            for effect, variable, column in zip(*uses, strict=True):
+                if variable >= 0:
+                    k[:, variable, column] += a[:, effect]
+                else:
+                    assert -1 - variable < p
+                    shift[:, -1 - variable] += a[:, effect]
+        return WithinDraws(total @ k, covariance, shift, self.selection)
+
+    def _cluster_values(self, b: FloatArray) -> FloatArray:
+        evaluator = self.view.evaluator
+        assert isinstance(evaluator, ClusterEvaluator)
+        assert self.effects is not None
+        ints, floats = evaluator.program.ints, evaluator.program.floats
+        values, n = self.values.copy(), self.points.shape[1]
+        x_j, b = np.empty(n + len(self.effects.rows)), np.ascontiguousarray(b)
+        for s, point in enumerate(self.points):
+            x_j[:n] = point
+            cluster_values(b[s], ints, floats, x_j, values[s])
+        return values
+
+    def _matrices(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(I - B)^-1, Phi and K of every draw."""
+        level, m = self.level, len(self.level.names)
+        inner, psi = np.tile(np.eye(m), (len(values), 1, 1)), np.zeros((len(values), m, m))
+        k = np.zeros((len(values), m, self.n_design))
+        inner[:, level.b.row, level.b.column] -= values[:, level.b.source]
+        psi[:, level.psi.row, level.psi.column] = values[:, level.psi.source]
+        psi[:, level.psi.column, level.psi.row] = values[:, level.psi.source]
+        for row, column, source in zip(level.k.row, level.k.column, level.k.source, strict=True):
+            k[:, row, column] += values[:, source]
+        total = np.linalg.inv(inner)
+        return total, total @ psi @ total.transpose(0, 2, 1), k
+
+
+def row_blocks(
+    cluster: IntArray | None, n_rows: int, per_row: int
+) -> Iterator[tuple[int, IntArray]]:
+    """Clusters with their rows, few enough at a time that ``per_row`` numbers each fit.
+
+    Yields
+    ------
+    tuple of (int, array)
+        Code of the cluster (0 in single-level models) and positions of rows.
+    """
+    codes = np.zeros(n_rows, dtype=np.int64) if cluster is None else cluster
+    order = np.argsort(codes, kind="stable")
+    step = max(1, _MAX_VALUES // max(per_row, 1))
+    for rows in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        for first in range(0, len(rows), step):
+            yield int(codes[rows[0]]), rows[first : first + step]
+
+
+def roots(covariances: FloatArray) -> FloatArray:
+    """Matrices A with A A' = covariance, for a stack of semidefinite ones."""
+    values, vectors = np.linalg.eigh((covariances + covariances.swapaxes(-1, -2)) / 2)
+    result: FloatArray = vectors * np.sqrt(np.clip(values, 0.0, None))[..., None, :]
+    return result

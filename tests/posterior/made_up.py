@@ -1,0 +1,76 @@
+"""Fits whose draws are made up: nothing is sampled, so no model graph is compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+import bayes_msem as bm
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.pymc_model import COORDINATES
+from bayes_msem.posterior.datatree import complete_tree
+from bayes_msem.spec.printing import to_syntax
+from bayes_msem.structure.effects import ClusterTemplates
+from tests.random.models import informed, sampled_values
+
+
+def random_posterior(blueprint: Blueprint, chains: int, draws: int, seed: int) -> xr.Dataset:
+    """Admissible sampled parameters, and standard normal coordinates of effects."""
+    x = np.array([sampled_values(blueprint, seed + i) for i in range(chains * draws)])
+    return posterior_of(blueprint, x.reshape(chains, draws, -1), seed)
+
+
+def posterior_of(blueprint: Blueprint, x: NDArray[np.float64], seed: int) -> xr.Dataset:
+    """Sampled parameters x (chain, draw, n), and standard normal coordinates of effects."""
+    chains, draws = x.shape[:2]
+    variables, first = {}, 0
+    for group in blueprint.parameters.groups:
+        n = len(group.free)
+        variables[group.name] = (
+            ("chain", "draw", f"{group.name}_row"),
+            x[..., first : first + n],
+        )
+        first += n
+    if blueprint.n_sampled:
+        rng = np.random.default_rng(seed)
+        shape = (chains, draws, blueprint.observed.n_clusters, blueprint.n_sampled)
+        dims = ("chain", "draw", "cluster_id", "sampled_effect")
+        variables[COORDINATES] = (dims, rng.standard_normal(shape))
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    dataset = xr.Dataset(variables, coords=coords)
+    if blueprint.n_sampled:
+        assert isinstance(blueprint.templates, ClusterTemplates)
+        dataset = dataset.assign_coords(
+            cluster_id=[str(c) for c in blueprint.observed.cluster_ids],
+            sampled_effect=list(blueprint.templates.effects.sampled),
+        )
+    return dataset
+
+
+def synthetic_fit(
+    model: bm.Model,
+    *,
+    chains: int = 2,
+    draws: int = 50,
+    seed: int = 3,
+    posterior: xr.Dataset | None = None,
+) -> bm.Fit:
+    """Fit with made-up draws; coordinates of sampled effects are made up too."""
+    blueprint = model.unpiloted_blueprint()
+    if blueprint.n_sampled:
+        blueprint = informed(blueprint, seed)
+    model.blueprint = blueprint
+    if posterior is None:
+        posterior = random_posterior(blueprint, chains, draws, seed)
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros(shape, dtype=bool))})
+    tree = xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+    record: dict[str, str | int] = {
+        "bayes_msem_version": bm.__version__,
+        "spec": model.spec,
+        "syntax": to_syntax(model.table),
+        "random_seed": 11,
+        "sampler": "none",
+    }
+    return bm.Fit(model, complete_tree(tree, blueprint, record))
