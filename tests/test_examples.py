@@ -74,6 +74,16 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
         ["mediation_indirect.png", "mediation_forest.png"],
         ["indirect := a*b 0.372", "product := mean_a*mean_b 0.300", "indirect 0 20 "],
     ),
+    "mediation_112": (
+        None,
+        ["mediation_112_forest.png"],
+        ["indirect := a*b 4.800", "total := a*b + c 6.800", "The same from observed team means"],
+    ),
+    "missing_data": (
+        None,
+        ["missing_forest.png"],
+        ["turnover ~ climate -4.000", "turnover 12.1", "se complete"],
+    ),
     "random_covariance": (
         25,
         ["covariance_correlations.png", "covariance_forest.png"],

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from bayes_msem.datasets import simulate_team_performance, simulate_wellbeing
 from bayes_msem.datasets.simulate_school_climate import TRUE_VALUES
 from bayes_msem.errors import DataError, nearest
 
@@ -122,6 +123,40 @@ _CATALOGUE = {
             },
             true_values=TRUE_VALUES,
         ),
+        Dataset(
+            name="wellbeing",
+            title="Simulated: wellbeing of employees in 60 teams; values missing at both levels",
+            cluster="team",
+            source="Simulated by bayes_msem.datasets.simulate_wellbeing (seed 20251107).",
+            licence="MIT, as the package",
+            columns={
+                "team": "team, 60 identifiers, one team with a single employee",
+                "energy": "wellbeing indicator: having energy (complete)",
+                "focus": "wellbeing indicator: being able to focus",
+                "calm": "wellbeing indicator: feeling calm",
+                "joy": "wellbeing indicator: enjoying work",
+                "trust": "wellbeing indicator: trusting colleagues",
+                "ease": "wellbeing indicator: feeling at ease",
+                "workload": "workload of the employee, standardised (complete)",
+                "coaching": "1 = the team has a coach (cluster-level covariate, complete)",
+                "turnover": "turnover of the team, per cent a year (cluster-level outcome)",
+            },
+            true_values=simulate_wellbeing.TRUE_VALUES,
+        ),
+        Dataset(
+            name="team_performance",
+            title="Simulated: autonomy and engagement of members, performance of 90 teams",
+            cluster="team",
+            source="Simulated by bayes_msem.datasets.simulate_team_performance (seed 20251112).",
+            licence="MIT, as the package",
+            columns={
+                "team": "team, 90 identifiers",
+                "autonomy": "autonomy that a member reports (varies at both levels)",
+                "engagement": "engagement of a member (varies at both levels)",
+                "performance": "rated performance of the team (cluster-level outcome)",
+            },
+            true_values=simulate_team_performance.TRUE_VALUES,
+        ),
     )
 }
 
@@ -132,7 +167,7 @@ def list_datasets() -> tuple[str, ...]:
     Examples
     --------
     >>> list_datasets()
-    ('hsb', 'lq2002', 'school_climate')
+    ('hsb', 'lq2002', 'school_climate', 'wellbeing', 'team_performance')
     """
     return tuple(_CATALOGUE)
 
@@ -174,7 +209,7 @@ def load_dataset(name: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per observation, complete; ``attrs`` holds its name, title, cluster column,
+        One row per observation; ``attrs`` holds its name, title, cluster column,
         source and licence. A fresh copy at each call.
 
     Raises

@@ -17,28 +17,39 @@ from bayes_msem.datasets.simulate_school_climate import (
     simulate_school_climate,
     write_csv_gz,
 )
+from bayes_msem.datasets.simulate_team_performance import simulate_team_performance
+from bayes_msem.datasets.simulate_wellbeing import simulate_wellbeing
 from bayes_msem.errors import DataError
 from bayes_msem.spec.table import ParameterTable
+from tests.oracle import oracle_from_values
 
 _ROOT = importlib.resources.files("bayes_msem.datasets")
 
 
 def test_all_datasets_are_listed():
-    assert list_datasets() == ("hsb", "lq2002", "school_climate")
+    assert list_datasets() == (
+        "hsb", "lq2002", "school_climate", "wellbeing", "team_performance",
+    )  # fmt: skip
     shipped = {f.name.removesuffix(".csv.gz") for f in _ROOT.iterdir() if f.name.endswith(".gz")}
     assert shipped == set(list_datasets())
 
 
 @pytest.mark.parametrize(
     ("name", "rows", "clusters", "smallest", "largest"),
-    [("hsb", 7185, 160, 14, 67), ("lq2002", 2042, 49, 10, 99), ("school_climate", 507, 30, 1, 30)],
+    [
+        ("hsb", 7185, 160, 14, 67),
+        ("lq2002", 2042, 49, 10, 99),
+        ("school_climate", 507, 30, 1, 30),
+        ("wellbeing", 522, 60, 1, 14),
+        ("team_performance", 716, 90, 3, 12),
+    ],
 )
 def test_shape_and_provenance(name, rows, clusters, smallest, largest):
     frame, dataset = load_dataset(name), describe_dataset(name)
     sizes = frame[dataset.cluster].value_counts()
     assert (len(frame), len(sizes)) == (rows, clusters)
     assert (sizes.min(), sizes.max()) == (smallest, largest)
-    assert not frame.isna().any(axis=None)
+    assert frame.isna().any(axis=None) == (name == "wellbeing")
     assert list(dataset.columns) == list(frame.columns)
     for key in ("name", "title", "cluster", "source", "licence"):
         assert frame.attrs[key] == getattr(dataset, key) != ""
@@ -76,8 +87,16 @@ def test_unknown_name_lists_all_and_suggests_one():
             describe_dataset(name)
 
 
-def test_school_climate_can_be_simulated_again():
-    again, shipped = simulate_school_climate(), load_dataset("school_climate")
+@pytest.mark.parametrize(
+    ("name", "simulate"),
+    [
+        ("school_climate", simulate_school_climate),
+        ("wellbeing", simulate_wellbeing),
+        ("team_performance", simulate_team_performance),
+    ],
+)
+def test_simulated_data_can_be_simulated_again(name, simulate):
+    again, shipped = simulate(), load_dataset(name)
     # One unit of the last decimal: square roots may round differently on other machines.
     pd.testing.assert_frame_equal(again, shipped, rtol=0, atol=1.1e-3)
 
@@ -151,3 +170,46 @@ def test_school_climate_serves_every_role():
     assert observed.z.shape == observed.w.shape == (30, 1)
     (note,) = advice(observed)
     assert "Clusters with a single row: 1 of 30" in note
+
+
+def test_wellbeing_lacks_what_its_description_says():
+    frame = load_dataset("wellbeing")
+    whole = simulate_wellbeing(complete=True)
+    assert not whole.isna().any(axis=None)
+    assert frame.notna()[["energy", "workload", "coaching"]].all(axis=None)
+    assert frame["ease"].groupby(frame["team"]).count()[["T11", "T21"]].sum() == 0
+    assert frame.groupby("team")["turnover"].count().eq(0).sum() == 6
+    assert len(frame.dropna()) == 253
+    items = list(INDICATORS_OF["wellbeing"])
+    pd.testing.assert_frame_equal(frame[items].fillna(whole[items]), whole[items], atol=1.1e-3)
+    low = frame["energy"] < frame["energy"].median()
+    assert frame["joy"].isna()[low].mean() > 2 * frame["joy"].isna()[~low].mean()
+
+
+INDICATORS_OF = {
+    "wellbeing": ("energy", "focus", "calm", "joy", "trust", "ease"),
+    "team_performance": ("autonomy", "engagement"),
+}
+
+
+@pytest.mark.parametrize("name", INDICATORS_OF)
+def test_true_values_are_those_of_the_simulation(name):
+    """Given the true values, -2 log density beyond its constants is chi-square.
+
+    The squared Mahalanobis distances of all clusters of a large sample sum to the number of values
+    within four standard errors (2 %). The numbers have one source, so what this can find is a term
+    that the simulation lacks or has too much.
+    """
+    simulate = {
+        "wellbeing": lambda: simulate_wellbeing(seed=3, n_teams=1500, complete=True),
+        "team_performance": lambda: simulate_team_performance(seed=3, n_teams=1500),
+    }[name]
+    frame = simulate()
+    oracle = oracle_from_values(describe_dataset(name).true_values, frame, "team")
+    total = count = 0.0
+    for units in oracle.clusters().values():
+        found = oracle.stacked(units)
+        residual = found.values - found.mean
+        total += residual @ np.linalg.solve(found.covariance, residual)
+        count += len(residual)
+    assert abs(total - count) < 4 * np.sqrt(2 * count)
