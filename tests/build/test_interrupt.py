@@ -66,7 +66,11 @@ def test_interrupt_during_tuning() -> None:
 
 @pytest.mark.filterwarnings("ignore::bayes_msem.ConvergenceWarning")
 def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The signal arrives a while after the start of a run that would take very long."""
+    """The signal arrives a while after the start of a run that would take very long.
+
+    The handler is set first: a shell may start the tests with interrupts ignored.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"x": rng.normal(size=50)})
     frame["y"] = 0.5 * frame["x"] + rng.normal(size=50)
@@ -74,7 +78,7 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     sample = nutpie.sample
 
     def interrupted(*arguments: object, **options: object) -> xr.DataTree:
-        timer = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
+        timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         try:
             return sample(*arguments, **options)
@@ -82,7 +86,12 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
             timer.cancel()
 
     monkeypatch.setattr(nutpie, "sample", interrupted)
-    with pytest.warns(bm.InterruptedWarning, match="of 5000000 draws each are kept"):
-        fit = model.fit(draws=5_000_000, tune=200, chains=2, random_seed=1, progress=False)
+    try:
+        with pytest.warns(bm.InterruptedWarning, match="of 5000000 draws each are kept"):
+            fit = model.fit(draws=5_000_000, tune=200, chains=2, random_seed=1, progress=False)
+    except KeyboardInterrupt:  # would end the whole test run
+        pytest.fail("the interrupt came before the first draw")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert 0 < fit.datatree["posterior"].sizes["draw"] < 5_000_000
     assert np.isfinite(fit.summary()["mean"]).all()
