@@ -36,7 +36,7 @@ from bayes_msem.spec.table import RowKey
 # What keeps the page small. Whatever is shortened says so on the page.
 _TABLE_ROWS = 200  # of any table
 _CLUSTERS_LISTED = 10  # per effect, in the table of cluster effects
-_FOREST_ROWS, _PRIOR_ROWS, _TRACE_ROWS = 60, 24, 16
+_FOREST_ROWS, _PRIOR_ROWS, _TRACE_ROWS = 60, 24, 12
 _CLUSTERS_DRAWN = 80
 _DIAGRAM_SIZE = 400_000  # characters of SVG
 
