@@ -63,7 +63,7 @@ def describe_model(
     kind = "Two-level" if table.two_level else "Single-level"
     parts = [
         f"{kind} Bayesian structural equation model",
-        "\n".join([_describe_data(observed), *(_wrapped(line) for line in missing)]),
+        "\n".join([describe_data(observed), *(_wrapped(line) for line in missing)]),
         _describe_roles(table),
         _describe_parameters(parameters),
         "\n".join(_wrapped(line) for line in plan.splitlines()),
@@ -72,7 +72,8 @@ def describe_model(
     return "\n\n".join(parts)
 
 
-def _describe_data(observed: ObservedData) -> str:
+def describe_data(observed: ObservedData) -> str:
+    """Count rows and clusters in one line."""
     if observed.cluster is None:
         return f"Data: {observed.n_rows} rows"
     sizes = observed.sizes
@@ -83,17 +84,29 @@ def _describe_data(observed: ObservedData) -> str:
     )
 
 
-def _describe_roles(table: ParameterTable) -> str:
+def roles_in_words(table: ParameterTable) -> dict[str, list[str]]:
+    """Map the meaning of each role to the variables that have it."""
     names = _ROLES if table.two_level else _ROLES | _SINGLE_LEVEL
-    members: dict[Role, list[str]] = {}
+    members: dict[str, list[str]] = {}
     for (_, variable), role in table.roles.items():
-        found = members.setdefault(role, [])
+        found = members.setdefault(names[role], [])
         if variable not in found:
             found.append(variable)
-    lines = ["Variables:"]
-    for role, variables in members.items():
-        lines.append(_wrapped(f"  {names[role]}: {', '.join(variables)}"))
-    return "\n".join(lines)
+    return members
+
+
+def _describe_roles(table: ParameterTable) -> str:
+    lines = [f"  {role}: {', '.join(names)}" for role, names in roles_in_words(table).items()]
+    return "\n".join(["Variables:", *map(_wrapped, lines)])
+
+
+def scales_of_priors(parameters: pd.DataFrame) -> str:
+    """Explain the marks such as [sd] behind priors; empty if there are none."""
+    used = [s for s in _SCALES if parameters["prior"].str.endswith(f"[{s}]").any()]
+    if not used:
+        return ""
+    meanings = ", ".join(f"[{s}] on {_SCALES[s]}" for s in used)
+    return f"Scale of priors: {meanings}, all others on the parameter itself."
 
 
 def _describe_parameters(parameters: pd.DataFrame) -> str:
@@ -106,10 +119,8 @@ def _describe_parameters(parameters: pd.DataFrame) -> str:
     )
     if parameters["random"].any():
         head += " 'random' is the name given in rv(); its mean and variance are rows of that name."
-    used = [s for s in _SCALES if parameters["prior"].str.endswith(f"[{s}]").any()]
-    if used:
-        meanings = ", ".join(f"[{s}] on {_SCALES[s]}" for s in used)
-        head += f" Scale of priors: {meanings}, all others on the parameter itself."
+    scales = scales_of_priors(parameters)
+    head += f" {scales}" if scales else ""
     return f"{_wrapped(head)}\n{textwrap.indent(grouped_text(shown), '  ')}"
 
 
