@@ -17,6 +17,7 @@ import xarray as xr
 import bayes_msem as bm
 from bayes_msem.posterior.labels import pack_labels, unpack_labels
 from tests.likelihood.cases import SINGLE_LEVEL_CASES, TWO_LEVEL_CASES, make_frame
+from tests.missing.frames import holes
 from tests.posterior.made_up import synthetic_fit
 from tests.random.models import case, make_data
 
@@ -64,6 +65,26 @@ def test_round_trip(kind: str, suffix: str, tmp_path: Path) -> None:
     fit.save(path)
     assert_same(bm.load(path), fit)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]  # no drafts stay behind
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("kind", ["two-level", "sampled"])
+def test_scores_and_predictions_after_a_round_trip(
+    kind: str, complete: bool, tmp_path: Path
+) -> None:
+    """Also where outcomes of both levels are missing."""
+    fit = synthetic_fit(build(kind, make_data() if complete else holes()))
+    fit.save(tmp_path / "fit.nc")
+    loaded = bm.load(tmp_path / "fit.nc")
+    assert_same(loaded, fit)
+    for level in ("within", "between") if kind == "two-level" else ("within",):
+        expected = fit.scores(level)
+        assert expected["sd"].min() > 0
+        pd.testing.assert_frame_equal(loaded.scores(level), expected)
+    for outcome_or_mean in ("mean", "outcome"):
+        pd.testing.assert_frame_equal(
+            loaded.predict(kind=outcome_or_mean), fit.predict(kind=outcome_or_mean)
+        )
 
 
 @pytest.mark.filterwarnings("ignore::bayes_msem.ConvergenceWarning")
