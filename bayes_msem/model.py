@@ -131,7 +131,6 @@ class Model:
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
         self._std_lv = std_lv
-        self._missing = missing
         self._centring = centring
         self._options: dict[str, Any] = {
             "spec": spec,
@@ -365,7 +364,7 @@ class Model:
             "syntax": to_syntax(self._table),
             "cluster": self._observed.cluster_name or "",
             "std_lv": int(self._std_lv),
-            "missing": self._missing,
+            "missing": self._options["missing"],
             "random_seed": seed,
             "sampler": sampler,
         }

@@ -101,8 +101,8 @@ def population_mean(
     for first in range(0, n, step):
         part = slice(first, min(first + step, n))
         mean = np.einsum("jd,nde->nje", design, coefficients[part][:, :, index])
-        roots = _roots(covariances[part][:, index][:, :, index])
-        points = mean[:, :, None, :] + np.einsum("nef,kf->nke", roots, nodes)[:, None]
+        root = roots(covariances[part][:, index][:, :, index])
+        points = mean[:, :, None, :] + np.einsum("nef,kf->nke", root, nodes)[:, None]
         environment = {name: value[part][:, None, None] for name, value in labels.items()}
         environment |= {name: points[..., i] for i, name in enumerate(used)}
         values = np.broadcast_to(evaluate(expression, environment), points.shape[:-1])
@@ -119,7 +119,8 @@ def _grid(dimension: int) -> tuple[FloatArray, FloatArray]:
     return points, joint
 
 
-def _roots(covariances: FloatArray) -> FloatArray:
-    values, vectors = np.linalg.eigh(covariances)
-    roots: FloatArray = vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :]
-    return roots
+def roots(covariances: FloatArray) -> FloatArray:
+    """Matrices A with A A' = covariance, for a stack of semidefinite ones."""
+    values, vectors = np.linalg.eigh((covariances + covariances.swapaxes(-1, -2)) / 2)
+    result: FloatArray = vectors * np.sqrt(np.clip(values, 0.0, None))[..., None, :]
+    return result

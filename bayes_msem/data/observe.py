@@ -31,7 +31,7 @@ from bayes_msem.data import missing as missing_values
 if TYPE_CHECKING:
     from bayes_msem.spec.table import ParameterTable
 
-__all__ = ["ObservedData", "observe"]
+__all__ = ["Missing", "ObservedData", "columns_of", "observe"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -121,6 +121,16 @@ class ObservedData:
     def two_level(self) -> bool:
         """Whether rows are grouped in clusters."""
         return self.cluster is not None
+
+
+def columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> dict[str, FloatArray]:
+    """Columns of the data with outcomes y (N, p) and z (J, q), in the order y, x, z, w."""
+    columns = dict(zip(observed.y_names, y.T, strict=True))
+    columns |= dict(zip(observed.x_names, observed.x.T, strict=True))
+    if observed.cluster is not None:
+        columns |= dict(zip(observed.z_names, z[observed.cluster].T, strict=True))
+        columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
+    return columns
 
 
 def observe(

@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.data.observe import columns_of
 from bayes_msem.errors import SpecificationError
 from bayes_msem.likelihood.cluster_draws import cluster_structures
 from bayes_msem.likelihood.cluster_program import USE_COLUMN, USE_EFFECT
@@ -112,9 +113,5 @@ def _frame(blueprint: Blueprint, y: FloatArray, z: FloatArray) -> pd.DataFrame:
     columns: dict[str, object] = {}
     if observed.cluster is not None and observed.cluster_name is not None:
         columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
-    columns |= dict(zip(observed.y_names, y.T, strict=True))
-    columns |= dict(zip(observed.x_names, observed.x.T, strict=True))
-    if observed.cluster is not None:
-        columns |= dict(zip(observed.z_names, z[observed.cluster].T, strict=True))
-        columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
+    columns |= columns_of(observed, y, z)
     return pd.DataFrame(columns, index=observed.row_index)

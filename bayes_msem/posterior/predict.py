@@ -17,17 +17,17 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.population import roots
 from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.posterior.rows import Clusters, Rows
+from bayes_msem.posterior.rows import Clusters, Rows, by_row
 from bayes_msem.posterior.scores import Effects, known_effects
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
 from bayes_msem.posterior.tables import EstimateTable
-from bayes_msem.posterior.within import WithinModel, roots, row_blocks
+from bayes_msem.posterior.within import WithinModel
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -93,15 +93,9 @@ def prediction_table(
         mean[at], sd[at] = draws.mean(axis=0), draws.std(axis=0, ddof=1)
         bounds = interval(draws.reshape(*size, -1), ci, ci_kind)
         lower[at], upper[at] = (bound.reshape(len(at), -1) for bound in bounds)
-    clusters = None if rows.cluster is None else rows.cluster_ids.take(rows.cluster)
-    parts = []
-    for i, name in enumerate(names):
-        columns = {"outcome": np.full(len(mean), name, dtype=object)}
-        columns |= {} if clusters is None else {"cluster": clusters.array}
-        columns |= {"mean": mean[:, i], "sd": sd[:, i], "lower": lower[:, i], "upper": upper[:, i]}
-        parts.append(pd.DataFrame(columns, index=rows.row_index))
-    result = EstimateTable(pd.concat(parts))
-    where = "" if clusters is None else f" in {request.clusters} clusters"
+    frame = by_row(rows, "outcome", names, mean=mean, sd=sd, lower=lower, upper=upper)
+    result = EstimateTable(frame)
+    where = "" if rows.cluster is None else f" in {request.clusters} clusters"
     result.attrs["caption"] = (
         f"{_WHAT[request.kind]}{where}: posterior mean, SD and {100 * ci:g}% "
         f"{INTERVAL_NAMES[ci_kind]}."
@@ -152,10 +146,7 @@ def _blocks(
         effects = known_effects(model, cluster_draws)
     z = _cluster_outcomes(model, effects, rows, request, rng)
     per_row = model.n_draws * (len(model.level.names) + len(blueprint.templates.outcomes))
-    current, within = -1, None
-    for cluster, at in row_blocks(rows.cluster, len(rows.design), per_row):
-        if within is None or cluster != current:
-            current, within = cluster, model.cluster(*effects.of(cluster))
+    for cluster, within, at in model.blocks(effects.of, rows.cluster, len(rows.design), per_row):
         y = within.outcome_means(rows.design[at])
         if request.kind == "outcome":
             root = roots(within.outcome_covariances())

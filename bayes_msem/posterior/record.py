@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_msem.build.blueprint import Blueprint, with_information
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observe import ObservedData, columns_of
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.labels import from_plain, pack_labels, to_plain, unpack_labels
 from bayes_msem.spec.priors import Prior
@@ -18,12 +18,9 @@ from bayes_msem.spec.priors import Prior
 
 def data_record(observed: ObservedData) -> xr.Dataset:
     """Store the columns that the model reads, with the identifiers of clusters and rows."""
-    columns = dict(zip(observed.y_names, observed.y.T, strict=True))
-    columns |= dict(zip(observed.x_names, observed.x.T, strict=True))
+    columns = columns_of(observed, observed.y, observed.z)
     record = xr.Dataset()
     if observed.cluster is not None:
-        columns |= dict(zip(observed.z_names, observed.z[observed.cluster].T, strict=True))
-        columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
         values, about = pack_labels(observed.cluster_ids)
         record["cluster_label"] = xr.Variable(("cluster",), values, {"labels": about})
         record["cluster_of_row"] = (("row",), np.asarray(observed.cluster))

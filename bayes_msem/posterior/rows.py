@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -58,6 +59,18 @@ def data_rows(observed: ObservedData) -> Rows:
         cluster_design=observed.cluster_design,
         row_index=observed.row_index,
     )
+
+
+def by_row(rows: Rows, what: str, names: Sequence[str], **values: FloatArray) -> pd.DataFrame:
+    """Stack values (N, k) of k variables: columns ``what``, cluster, and one per value."""
+    clusters = None if rows.cluster is None else rows.cluster_ids.take(rows.cluster)
+    parts = []
+    for i, name in enumerate(names):
+        columns: dict[str, Any] = {what: np.full(len(rows.design), name, dtype=object)}
+        columns |= {} if clusters is None else {"cluster": clusters.array}
+        columns |= {key: value[:, i] for key, value in values.items()}
+        parts.append(pd.DataFrame(columns, index=rows.row_index))
+    return pd.concat(parts)
 
 
 def new_rows(

@@ -21,10 +21,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.posterior.rows import Rows
+from bayes_msem.build.population import roots
+from bayes_msem.posterior.rows import Rows, by_row
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
 from bayes_msem.posterior.tables import EstimateTable
-from bayes_msem.posterior.within import WithinDraws, WithinModel, roots, row_blocks
+from bayes_msem.posterior.within import WithinDraws, WithinModel
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -108,14 +109,8 @@ def within_scores(
         flat = block.draws.reshape(*size, -1)
         bounds = interval(flat, ci, ci_kind)
         lower[at], upper[at] = (bound.reshape(len(at), -1) for bound in bounds)
-    clusters = None if rows.cluster is None else rows.cluster_ids.take(rows.cluster)
-    parts = []
-    for i, name in enumerate(names):
-        columns = {"factor": np.full(len(mean), name, dtype=object)}
-        columns |= {} if clusters is None else {"cluster": clusters.array}
-        columns |= {"mean": mean[:, i], "sd": sd[:, i], "lower": lower[:, i], "upper": upper[:, i]}
-        parts.append(pd.DataFrame(columns, index=rows.row_index))
-    return _table(pd.concat(parts), "row", ci, ci_kind)
+    frame = by_row(rows, "factor", names, mean=mean, sd=sd, lower=lower, upper=upper)
+    return _table(frame, "row", ci, ci_kind)
 
 
 def within_score_draws(
@@ -183,10 +178,7 @@ def _blocks(
     wanted = np.array([model.level.names.index(name) for name in names])
     rng = np.random.default_rng(random_seed)
     per_row = model.n_draws * len(model.level.names)
-    current, within = -1, None
-    for cluster, at in row_blocks(rows.cluster, len(rows.design), per_row):
-        if within is None or cluster != current:
-            current, within = cluster, model.cluster(*effects.of(cluster))
+    for _, within, at in model.blocks(effects.of, rows.cluster, len(rows.design), per_row):
         for same in _same_pattern(rows.y, at):
             yield _block(within, wanted, rows, same, rng)
 

@@ -15,7 +15,7 @@ with o the observed entries of y. Single-level models are one cluster without ef
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,6 +154,27 @@ class WithinModel:
                     shift[:, -1 - variable] += a[:, effect]
         return WithinDraws(total @ k, covariance, shift, self.selection)
 
+    def blocks(
+        self,
+        effects_of: Callable[[int], tuple[FloatArray, FloatArray]],
+        cluster: IntArray | None,
+        n_rows: int,
+        per_row: int,
+    ) -> Iterator[tuple[int, WithinDraws, IntArray]]:
+        """Go through rows cluster by cluster, some at a time (see :func:`row_blocks`).
+
+        Yields
+        ------
+        tuple of (int, WithinDraws, array)
+            Code of the cluster, its level-1 model at the effects that ``effects_of`` gives, and
+            positions of rows.
+        """
+        current, within = -1, None
+        for code, rows in row_blocks(cluster, n_rows, per_row):
+            if within is None or code != current:
+                current, within = code, self.cluster(*effects_of(code))
+            yield code, within, rows
+
     def _cluster_values(self, b: FloatArray) -> FloatArray:
         evaluator = self.view.evaluator
         assert isinstance(evaluator, ClusterEvaluator)
@@ -196,10 +217,3 @@ def row_blocks(
     for rows in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
         for first in range(0, len(rows), step):
             yield int(codes[rows[0]]), rows[first : first + step]
-
-
-def roots(covariances: FloatArray) -> FloatArray:
-    """Matrices A with A A' = covariance, for a stack of semidefinite ones."""
-    values, vectors = np.linalg.eigh((covariances + covariances.swapaxes(-1, -2)) / 2)
-    result: FloatArray = vectors * np.sqrt(np.clip(values, 0.0, None))[..., None, :]
-    return result
