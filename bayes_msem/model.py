@@ -18,14 +18,14 @@ from bayes_msem.build.conditional import likelihood_given_effects, simulate_outc
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
 from bayes_msem.build.pilot import Centring, with_pilot
 from bayes_msem.build.prior_predictive import draw_prior_predictive
-from bayes_msem.build.pymc_model import build_pymc_model
+from bayes_msem.build.pymc_model import build_pymc_model, with_outcomes
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
 from bayes_msem.data.columns import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing import MissingReport, missing_report
-from bayes_msem.data.observe import Missing, observe
+from bayes_msem.data.observe import Missing, ObservedData, frame_of, observe
 from bayes_msem.data.scales import scales
 from bayes_msem.display import describe_model
 from bayes_msem.errors import (
@@ -190,6 +190,36 @@ class Model:
         """Structure, priors and data, assembled for the likelihood."""
         return with_pilot(self.unpiloted_blueprint(), self._centring)
 
+    def on(self, observed: ObservedData) -> Model:
+        """Return the same model, with the same priors, on other data.
+
+        Scales of default priors are those of the original data, so a refit without some rows or
+        clusters answers the same question.
+
+        Parameters
+        ----------
+        observed
+            Data of the same roles, for example some of the clusters.
+
+        Returns
+        -------
+        Model
+        """
+        kept = {
+            name: value
+            for name, value in vars(self).items()
+            if not isinstance(getattr(type(self), name, None), cached_property)
+        }
+        other = object.__new__(type(self))
+        vars(other).update(kept)
+        other._observed = observed
+        return other
+
+    @property
+    def observed(self) -> ObservedData:
+        """The data as the likelihood reads them (:class:`bayes_msem.data.observe.ObservedData`)."""
+        return self._observed
+
     def unpiloted_blueprint(self) -> Blueprint:
         """Return the blueprint with non-centred coordinates of sampled effects."""
         return build_blueprint(self._table, self._priors, self._observed)
@@ -273,15 +303,8 @@ class Model:
         """
         theta, observed = theta_from_values(self.blueprint, values), self._observed
         rng = np.random.default_rng(_seed(random_seed))
-        outcomes = simulate_outcomes(self.blueprint, theta, rng)
-        columns: dict[str, Any] = {}
-        if observed.cluster is not None and observed.cluster_name is not None:
-            columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
-        columns |= dict(zip(self.blueprint.templates.outcomes, outcomes.T, strict=True))
-        columns |= dict(zip(observed.x_names, observed.x.T, strict=True))
-        if observed.cluster is not None:
-            columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
-        return pd.DataFrame(columns, index=observed.row_index)
+        drawn = with_outcomes(observed, simulate_outcomes(self.blueprint, theta, rng))
+        return frame_of(drawn, drawn.y, drawn.z)
 
     def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> xr.DataTree:
         """Draw parameters from the prior and data from the model.

@@ -31,7 +31,7 @@ from bayes_msem.data import missing as missing_values
 if TYPE_CHECKING:
     from bayes_msem.spec.table import ParameterTable
 
-__all__ = ["Missing", "ObservedData", "columns_of", "observe"]
+__all__ = ["Missing", "ObservedData", "columns_of", "frame_of", "observe"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -131,6 +131,28 @@ def columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> dict[str
         columns |= dict(zip(observed.z_names, z[observed.cluster].T, strict=True))
         columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
     return columns
+
+
+def frame_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> pd.DataFrame:
+    """Frame with the clusters, covariates and row index of the data, and outcomes y and z.
+
+    Parameters
+    ----------
+    observed
+        The data.
+    y, z
+        Outcomes of both levels, (N, p) and (J, q).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns cluster, y, x, z, w.
+    """
+    columns: dict[str, object] = {}
+    if observed.cluster is not None and observed.cluster_name is not None:
+        columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
+    columns |= columns_of(observed, y, z)
+    return pd.DataFrame(columns, index=observed.row_index)
 
 
 def observe(

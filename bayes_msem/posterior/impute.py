@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.data.observe import columns_of
+from bayes_msem.data.observe import frame_of
 from bayes_msem.errors import SpecificationError
 from bayes_msem.likelihood.cluster_draws import cluster_structures
 from bayes_msem.likelihood.cluster_program import USE_COLUMN, USE_EFFECT
@@ -69,14 +69,32 @@ def impute(
     coordinates = coordinates_of_effects(blueprint, posterior, len(points))
     rng = np.random.default_rng(random_seed)
     return [
-        _frame(blueprint, *_complete(blueprint, points[i], coordinates[i], rng)) for i in chosen
+        frame_of(observed, *complete_outcomes(blueprint, points[i], coordinates[i], rng))
+        for i in chosen
     ]
 
 
-def _complete(
+def complete_outcomes(
     blueprint: Blueprint, point: FloatArray, t: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Draw what is missing in y and z; return both completed."""
+    """Draw what is missing in y and z at one posterior draw; return both completed.
+
+    Parameters
+    ----------
+    blueprint
+        A model with a cluster evaluator.
+    point
+        Extended sampled parameters, (n_theta,).
+    t
+        Coordinates of sampled effects, (J, n_b).
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    tuple of arrays
+        y (N, p) and z (J, q). Rows that miss a covariate stay missing.
+    """
     observed, evaluator, templates = blueprint.observed, blueprint.evaluator, blueprint.templates
     assert isinstance(evaluator, ClusterEvaluator)
     assert isinstance(templates, ClusterTemplates)
@@ -106,12 +124,3 @@ def _complete(
     else:
         fill_missing(y, mean, sigma[0], rng)
     return y, u[:, n_a:first]
-
-
-def _frame(blueprint: Blueprint, y: FloatArray, z: FloatArray) -> pd.DataFrame:
-    observed = blueprint.observed
-    columns: dict[str, object] = {}
-    if observed.cluster is not None and observed.cluster_name is not None:
-        columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
-    columns |= columns_of(observed, y, z)
-    return pd.DataFrame(columns, index=observed.row_index)

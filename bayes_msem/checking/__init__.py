@@ -1,0 +1,1 @@
+"""Does the model describe the data: simulation, predictive checks, fit indices, LOO, priors."""
