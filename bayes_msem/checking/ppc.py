@@ -1,0 +1,267 @@
+"""Posterior predictive checks: discrepancies of the data next to those of replicates.
+
+For every draw theta a data set y_rep is drawn from the model, and a discrepancy T is computed for
+both: the posterior predictive p-value is P(T(y_rep, theta) >= T(y, theta)), over the posterior
+(Gelman, Meng & Stern 1996). Missing outcomes are drawn with every theta, so that completed data are
+compared with complete replicates (Gelman et al. 2005).
+
+References
+----------
+Gelman, A., Meng, X.-L., & Stern, H. (1996). Posterior predictive assessment of model fitness via
+realized discrepancies. Statistica Sinica, 6, 733-807.
+
+Gelman, A., Van Mechelen, I., Verbeke, G., Heitjan, D. F., & Meulders, M. (2005). Multiple
+imputation for model checking. Biometrics, 61, 74-85.
+https://doi.org/10.1111/j.0006-341X.2005.031010.x
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.pymc_model import observed_matrix
+from bayes_msem.checking import level_fit
+from bayes_msem.checking.deviance import deviance_statistic
+from bayes_msem.checking.replicate import Pair, Replicates
+from bayes_msem.checking.sample import Sample
+from bayes_msem.checking.statistics import Statistic, chosen_statistics
+from bayes_msem.checking.structure import Structure
+from bayes_msem.data.columns import plural
+
+FloatArray = NDArray[np.float64]
+
+_KEEP_BYTES = 64 * 2**20  # of replicated outcomes that are kept for plots
+_KEEP_MOST = 100
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictiveCheck:
+    """Discrepancies of observed and replicated data.
+
+    Attributes
+    ----------
+    statistics
+        What was computed: columns level, statistic, variable, title, two_sided.
+    observed, replicated
+        The discrepancies, (chain, draw, n). Those of the data alone are the same in all draws
+        unless values are missing.
+    clusters
+        Per cluster: rows n, and for both levels the posterior mean of its distance from the model
+        and the probability that a replicate is farther away. Empty for single-level models.
+    kind
+        "new" or "same" clusters.
+    notes
+        What could not be computed and why, rows that were left out, and the like.
+    kept
+        Some of the replicates, (chain, draw, row, outcome).
+    data
+        The data they replicate, (row, outcome), NaN where missing.
+    """
+
+    statistics: pd.DataFrame
+    observed: FloatArray
+    replicated: FloatArray
+    clusters: pd.DataFrame
+    kind: str
+    notes: tuple[str, ...]
+    kept: xr.DataArray
+    data: xr.DataArray
+
+    @property
+    def draws(self) -> int:
+        """Number of replicates."""
+        return int(np.prod(self.observed.shape[:2]))
+
+    @property
+    def datatree(self) -> xr.DataTree:
+        """For ArviZ: groups posterior_predictive and observed_data (y), and the discrepancies."""
+        names = [
+            " ".join(filter(None, key))
+            for key in self.statistics[["level", "statistic", "variable"]].itertuples(
+                index=False, name=None
+            )
+        ]
+        dims = ("chain", "draw", "discrepancy")
+        pair = {"observed": (dims, self.observed), "replicated": (dims, self.replicated)}
+        return xr.DataTree.from_dict(
+            {
+                "posterior_predictive": xr.Dataset({"y": self.kept}),
+                "observed_data": xr.Dataset({"y": self.data}),
+                "discrepancies": xr.Dataset(pair, coords={"discrepancy": names}),
+            }
+        )
+
+    def __repr__(self) -> str:
+        """Return what was done and where to look."""
+        lines = [
+            f"Posterior predictive check: {plural(self.draws, 'replicate')} of the data, "
+            f"{self.kind} clusters, {plural(len(self.statistics), 'number')} compared in each",
+            *(f"  {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+def predictive_check(replicates: Replicates, statistics: Any, keep: int | None) -> PredictiveCheck:
+    """Go through the draws and compare.
+
+    Parameters
+    ----------
+    replicates
+        Pairs of data sets.
+    statistics
+        See :func:`bayes_msem.checking.statistics.chosen_statistics`.
+    keep
+        Number of replicates to keep; None: at most 100, and 64 MB.
+    """
+    run = _Run(replicates, statistics, keep)
+    for pair in replicates:
+        run.add(pair)
+    return run.result()
+
+
+class _Run:
+    """Collects what a check keeps, pair by pair."""
+
+    def __init__(self, replicates: Replicates, statistics: Any, keep: int | None) -> None:
+        self.replicates, self.asked = replicates, statistics
+        self.chosen: list[Statistic] = []
+        self.notes: list[str] = []
+        self.rows: list[dict[str, Any]] = []
+        self.observed: list[FloatArray] = []
+        self.replicated: list[FloatArray] = []
+        self.kept: list[FloatArray] = []
+        design = replicates.design
+        n = int(np.prod(replicates.shape))
+        if keep is None:
+            bytes_each = design.n_rows * observed_matrix(design.observed).shape[1] * 8
+            keep = min(_KEEP_MOST, max(1, int(_KEEP_BYTES / bytes_each)))
+        self.keep = set(np.linspace(0, n - 1, min(keep, n)).round().astype(int).tolist())
+        self.distances = _Distances(design.n_clusters) if design.two_level else None
+
+    def add(self, pair: Pair) -> None:
+        """Compute everything for one pair."""
+        if not self.observed:
+            self._choose(pair)
+        first = [s.compute(pair.observed, pair.observed_structure) for s in self.chosen]
+        if not self.observed:
+            self._label(pair)
+        if len(self.observed) in self.keep:
+            self.kept.append(observed_matrix(pair.replicate.data))
+        second = [s.compute(pair.replicate, pair.replicate_structure) for s in self.chosen]
+        self.observed.append(np.concatenate(first) if first else np.empty(0))
+        self.replicated.append(np.concatenate(second) if second else np.empty(0))
+        if self.distances is not None:
+            self.distances.add(pair)
+
+    def _choose(self, pair: Pair) -> None:
+        extra = [deviance_statistic(self.replicates.blueprint, pair.observed)]
+        for statistic in chosen_statistics(self.asked, extra):
+            obstacle = statistic.obstacle(pair.observed_structure)
+            if obstacle is None:
+                self.chosen.append(statistic)
+            elif self.asked is not None or statistic.name == "chi_square":
+                where = f" {statistic.level}" if statistic.level else ""
+                self.notes.append(f"{statistic.name}{where}: not computed, {obstacle}")
+        if self.distances is not None:
+            self.distances.start(pair)
+
+    def _label(self, pair: Pair) -> None:
+        for s in self.chosen:
+            self.rows += [
+                {"level": s.level, "statistic": s.name, "variable": label, "title": s.title,
+                 "two_sided": s.two_sided}
+                for label in s.labels(pair.observed.design)
+            ]  # fmt: skip
+
+    def result(self) -> PredictiveCheck:
+        design, shape = self.replicates.design, self.replicates.shape
+        names = self.replicates.blueprint.templates.outcomes
+        columns = ["level", "statistic", "variable", "title", "two_sided"]
+        coords = {"row": design.rows, "outcome": list(names)}
+        rows = np.argsort(design.rows)
+        kept = np.stack(self.kept) if self.kept else np.empty((0, design.n_rows, len(names)))
+        return PredictiveCheck(
+            statistics=pd.DataFrame(self.rows, columns=columns),
+            observed=np.stack(self.observed).reshape(*shape, -1),
+            replicated=np.stack(self.replicated).reshape(*shape, -1),
+            clusters=self.distances.table(design) if self.distances else pd.DataFrame(),
+            kind=self.replicates.clusters,
+            notes=(*self._left_out(), *self.notes),
+            kept=xr.DataArray(
+                kept[None], dims=("chain", "draw", "row", "outcome"), coords=coords
+            ).isel(row=rows),
+            data=xr.DataArray(
+                observed_matrix(design.observed), dims=("row", "outcome"), coords=coords
+            ).isel(row=rows),
+        )
+
+    def _left_out(self) -> list[str]:
+        design, data = self.replicates.design, self.replicates.view.observed
+        lines = []
+        if data.n_rows > design.n_rows:
+            lines.append(
+                f"{plural(data.n_rows - design.n_rows, 'row')} without any observed outcome left "
+                "out"
+            )
+        if data.incomplete:
+            lines.append("missing outcomes are drawn from the model in every draw")
+        left = data.n_clusters - len(design.complete_clusters)
+        if design.two_level and left:
+            lines.append(
+                f"{plural(left, 'cluster')} whose rows do not identify all random effects left "
+                "out of chi_square and distances at level between"
+            )
+        return lines
+
+
+class _Distances:
+    """How far every cluster is from the model, at both levels."""
+
+    def __init__(self, n_clusters: int) -> None:
+        self.within, self.between = np.zeros((2, n_clusters)), np.full((2, n_clusters), np.nan)
+        self.count, self.has_between = 0, False
+
+    def start(self, pair: Pair) -> None:
+        try:
+            self._between(pair.observed, pair.observed_structure)
+        except np.linalg.LinAlgError:
+            return
+        self.has_between = bool(pair.observed_structure.omega.size)
+        if self.has_between:
+            self.between[:, pair.observed.design.complete_clusters] = 0.0
+
+    def _between(self, sample: Sample, structure: Structure) -> FloatArray:
+        return level_fit.between_distances(sample, structure)
+
+    def add(self, pair: Pair) -> None:
+        self.count += 1
+        within = level_fit.within_distances(pair.observed, pair.observed_structure)
+        other = level_fit.within_distances(pair.replicate, pair.replicate_structure)
+        self.within += np.stack([within, other >= within])
+        if self.has_between:
+            used = pair.observed.design.complete_clusters
+            between = self._between(pair.observed, pair.observed_structure)
+            other = self._between(pair.replicate, pair.replicate_structure)
+            self.between[:, used] += np.stack([between, other >= between])
+
+    def table(self, design: Any) -> pd.DataFrame:
+        own = design.sizes == 1  # nothing is left of such clusters at level within
+        within = np.where(own, np.nan, self.within / self.count)
+        between = self.between / self.count
+        frame = pd.DataFrame(
+            {
+                "n": design.sizes.astype(int),
+                "distance_within": within[0],
+                "ppp_within": within[1],
+                "distance_between": between[0],
+                "ppp_between": between[1],
+            },
+            index=pd.Index(design.observed.cluster_ids, name=design.observed.cluster_name),
+        )
+        return frame

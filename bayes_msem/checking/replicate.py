@@ -1,0 +1,163 @@
+"""Observed and replicated data, one posterior draw at a time.
+
+Nothing is kept: a draw's data sets are made, looked at and dropped, so the memory needed is that of
+two data sets, however many draws there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.rows import row_values
+from bayes_msem.checking.design import Design, check_design
+from bayes_msem.checking.sample import Sample
+from bayes_msem.checking.structure import (
+    Structure,
+    draw_level_two,
+    draw_outcomes_given,
+    structure_at,
+)
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.impute import complete_outcomes
+from bayes_msem.posterior.recover import cluster_view, coordinates_of_effects, one_draw
+from bayes_msem.structure.effects import ClusterTemplates
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Clusters = Literal["new", "same"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """What one draw gives: the observed data and a replicate, each with its structure."""
+
+    observed: Sample
+    observed_structure: Structure
+    replicate: Sample
+    replicate_structure: Structure
+
+
+class Replicates:
+    """Pairs of observed and replicated data sets, one per chosen posterior draw.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    posterior
+        Its posterior draws.
+    draws
+        How many of them to use, in all chains together; they are evenly spaced in every chain.
+    clusters
+        "new": level-2 quantities of a replicate are drawn from the model; "same": from their
+        posterior.
+    random_seed
+        Seed.
+
+    Raises
+    ------
+    SpecificationError
+        ``clusters`` or ``draws`` is out of range.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        posterior: xr.Dataset,
+        *,
+        draws: int,
+        clusters: Clusters,
+        random_seed: int,
+    ) -> None:
+        _check_clusters(clusters)
+        x = sampled_parameters(blueprint, posterior)
+        self.blueprint, self.clusters = blueprint, clusters
+        self.chosen = spaced(x.shape[1], x.shape[0], draws)
+        self.shape = (x.shape[0], len(self.chosen))
+        self.view = cluster_view(blueprint)
+        self.design: Design = check_design(self.view)
+        if clusters == "same" and not self.design.two_level:
+            raise SpecificationError(
+                "clusters='same' needs a two-level model; a single-level model has no clusters"
+            )
+        part = np.ascontiguousarray(x[:, self.chosen].reshape(-1, x.shape[-1]))
+        self.points = np.ascontiguousarray(self.view.extend_sampled(part))
+        theta = blueprint.theta(part)
+        self.values = row_values(blueprint, theta, part)
+        chosen = posterior.isel(draw=self.chosen)
+        self.coordinates = coordinates_of_effects(self.view, chosen, len(part))
+        self.rng = np.random.default_rng(random_seed)
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Yield the pairs, chain by chain."""
+        fixed = None if self.view.observed.incomplete else self._observed(0)
+        for i in range(len(self.points)):
+            observed = self._observed(i) if fixed is None else fixed
+            yield self._pair(i, observed)
+
+    def _observed(self, i: int) -> Sample:
+        """Return the data; what is missing is drawn given all that is observed."""
+        data = self.view.observed
+        y, z = data.y, data.z
+        if data.incomplete:
+            y, z = complete_outcomes(self.view, self.points[i], self.coordinates[i], self.rng)
+        design = self.design
+        return Sample(design, y[design.rows] - design.center, z[design.clusters])
+
+    def _pair(self, i: int, observed: Sample) -> Pair:
+        design, view, point = self.design, self.view, self.points[i]
+        evaluator, templates = view.evaluator, view.templates
+        assert isinstance(evaluator, ClusterEvaluator)
+        assert isinstance(templates, ClusterTemplates)
+        values = {key: float(value[i]) for key, value in self.values.items()}
+        b = np.empty((design.n_clusters, 0))
+        if view.n_sampled:
+            b = evaluator.effects(point, self.coordinates[i])[design.clusters]
+        structure = structure_at(view, design, point, b, values)
+        own, z, u = structure, observed.z, np.empty((design.n_clusters, 0))
+        if self.clusters == "same":
+            level_two = view.observed.cluster_design
+            u, *_ = one_draw(view, level_two, point, self.coordinates[i], self.rng)
+            u = u[design.clusters]
+        elif design.two_level:
+            u = draw_level_two(structure, self.rng)
+            z = u[:, len(templates.effects.linear) : templates.first_sampled]
+            if not design.shared:
+                own = structure_at(view, design, point, u[:, templates.first_sampled :], values)
+        y = draw_outcomes_given(own, u, self.rng)
+        return Pair(observed, structure, Sample(design, y, z), own)
+
+
+def spaced(n_draws: int, n_chains: int, wanted: int) -> IntArray:
+    """Positions of evenly spaced draws, the same in every chain.
+
+    Raises
+    ------
+    SpecificationError
+        More draws are asked for than there are.
+    """
+    total = n_draws * n_chains
+    if not 1 <= wanted <= total:
+        raise SpecificationError(
+            f"draws={wanted} replicates cannot be made from {total} posterior draws; use a number "
+            f"from 1 to {total}"
+        )
+    each = -(-wanted // n_chains)
+    return np.linspace(0, n_draws - 1, each).round().astype(np.int64)
+
+
+def _check_clusters(clusters: str) -> None:
+    if clusters not in get_args(Clusters):
+        raise SpecificationError(
+            f"clusters='{clusters}' is unknown; use 'new' or 'same'"
+            f"{nearest(str(clusters), get_args(Clusters))}"
+        )

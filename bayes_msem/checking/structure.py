@@ -1,0 +1,179 @@
+"""The model at one posterior draw: its matrices, new data from it, and what they should look like.
+
+Given the level-2 vectors u_j = (a_j, z_j, b_j) the rows of a cluster are independent,
+
+    y_ij ~ N( C_j d_ij + sum_q a_jq l_jq d_ij[col_q] , Sigma_j ) ,
+
+and replicates of the data are drawn in that order: u_j for new clusters from N(mu_j, Omega), for
+the clusters of the data from their posterior, then y_ij.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.checking.design import Design
+from bayes_msem.likelihood.cluster_draws import cluster_structures, root_of
+from bayes_msem.likelihood.clusters import between_moments
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.spec.table import RowKey
+
+FloatArray = NDArray[np.float64]
+
+_CHUNK = 100_000  # rows whose own matrices are held at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """The matrices of one draw.
+
+    Attributes
+    ----------
+    design
+        Rows and clusters.
+    point
+        Extended sampled parameters, (n_theta,).
+    sigma, c, effect
+        Sigma (G, p, p), coefficients (G, D, p) for outcomes centred at ``design.center``, and
+        vectors l_q (G, uses, p), with G = 1 if all clusters share them, else J.
+    omega, mean
+        Covariance matrix (n_u, n_u) and means (J, n_u) of u = (a, z, b).
+    b
+        Sampled effects, (J, n_b).
+    values
+        Value of every row of the parameter table.
+    """
+
+    design: Design
+    point: FloatArray
+    sigma: FloatArray
+    c: FloatArray
+    effect: FloatArray
+    omega: FloatArray
+    mean: FloatArray
+    b: FloatArray
+    values: Mapping[RowKey, float]
+
+    @cached_property
+    def whitener(self) -> FloatArray:
+        """Inverse Cholesky factors of Sigma, (G, p, p)."""
+        inverse: FloatArray = np.linalg.inv(np.linalg.cholesky(self.sigma))
+        return inverse
+
+    @cached_property
+    def precision(self) -> FloatArray:
+        """Inverses of Sigma, (G, p, p)."""
+        inverse: FloatArray = np.swapaxes(self.whitener, 1, 2) @ self.whitener
+        return inverse
+
+    @cached_property
+    def information(self) -> FloatArray:
+        """What the rows of each complete cluster say about its linear effects, H_j (J', n_a, n_a).
+
+        The least-squares estimate of the effects from the cluster's rows alone has covariance
+        matrix H_j^-1.
+        """
+        effects = self.design.templates.effects
+        place = np.searchsorted(self.design.columns, effects.use_column)
+        dd = self.design.design_products[self.design.complete_clusters]
+        scale = dd[:, place[:, None], effects.use_column[None, :]]
+        weight = self.effect @ self.precision @ np.swapaxes(self.effect, 1, 2)
+        if not self.design.shared:
+            weight = weight[self.design.complete_clusters]
+        return gather_effects(gather_effects(scale * weight, self.design, 1), self.design, 2)
+
+    @cached_property
+    def error(self) -> FloatArray:
+        """Covariance matrices H_j^-1 of the clusters' own estimates, (J', n_a, n_a)."""
+        inverse: FloatArray = np.linalg.inv(self.information)
+        return inverse
+
+    @cached_property
+    def level_two_whitener(self) -> FloatArray:
+        """Inverse Cholesky factors of the covariance of (estimates of a, z, b), (J', n_u, n_u)."""
+        n_a = len(self.design.templates.effects.linear)
+        total = np.repeat(self.omega[None], len(self.design.complete_clusters), axis=0)
+        total[:, :n_a, :n_a] += self.error
+        inverse: FloatArray = np.linalg.inv(np.linalg.cholesky(total))
+        return inverse
+
+
+def gather_effects(values: FloatArray, design: Design, axis: int) -> FloatArray:
+    """Sum what belongs to the uses of a linear effect, along an axis."""
+    effects = design.templates.effects
+    uses = np.zeros((len(effects.use_effect), len(effects.linear)))
+    uses[np.arange(len(uses)), effects.use_effect] = 1.0
+    result: FloatArray = np.moveaxis(np.moveaxis(values, axis, -1) @ uses, -1, axis)
+    return result
+
+
+def structure_at(
+    view: Blueprint,
+    design: Design,
+    point: FloatArray,
+    b: FloatArray,
+    values: Mapping[RowKey, float],
+) -> Structure:
+    """Compute the matrices of one draw.
+
+    Parameters
+    ----------
+    view
+        The model in the form that goes through the clusters one by one.
+    design
+        Of the check.
+    point
+        Extended sampled parameters, (n_theta,).
+    b
+        Sampled effects of the design's clusters, (J, n_b).
+    values
+        Value of every row of the parameter table.
+    """
+    evaluator = view.evaluator
+    assert isinstance(evaluator, ClusterEvaluator)
+    ints, floats = evaluator.program.ints, evaluator.program.floats
+    own = np.empty((1, 0)) if design.shared else np.ascontiguousarray(b)
+    sigma, c, effect = cluster_structures(point, own, ints, floats)
+    c[:, 0] -= design.center
+    omega, mean = np.empty((0, 0)), np.empty((design.n_clusters, 0))
+    if design.two_level:
+        _, omega, c_b, *_ = between_moments(point, ints, floats)
+        mean = design.observed.cluster_design @ c_b
+    return Structure(design, point, sigma, c, effect, omega, mean, b, values)
+
+
+def draw_level_two(structure: Structure, rng: np.random.Generator) -> FloatArray:
+    """Draw u (J, n_u) of new clusters with the cluster-level covariates of the design."""
+    mean = structure.mean
+    drawn: FloatArray = mean + rng.standard_normal(mean.shape) @ root_of(structure.omega).T
+    return drawn
+
+
+def draw_outcomes_given(
+    structure: Structure, u: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Draw y (N, p), centred, given u (J, n_u)."""
+    design, effects = structure.design, structure.design.templates.effects
+    roots = np.linalg.cholesky(structure.sigma)
+    y = rng.standard_normal((design.n_rows, structure.sigma.shape[1]))
+    if design.shared:
+        y = y @ roots[0].T + design.d @ structure.c[0]
+    else:
+        for start in range(0, len(y), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            own = design.codes[rows]
+            noise = np.einsum("npq,nq->np", roots[own], y[rows])
+            y[rows] = noise + np.einsum("nd,ndp->np", design.d[rows], structure.c[own])
+    for q, (e, column) in enumerate(zip(effects.use_effect, effects.use_column, strict=True)):
+        amount = u[design.codes, e] * design.d[:, column]
+        vectors = structure.effect[:, q]
+        for i in np.flatnonzero(vectors.any(axis=0)):
+            own = vectors[0, i] if design.shared else vectors[design.codes, i]
+            y[:, i] += amount * own
+    return y

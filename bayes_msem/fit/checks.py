@@ -1,0 +1,121 @@
+"""Checks of the fit against replicated data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayes_msem.checking.p_values import p_values
+from bayes_msem.checking.ppc import PredictiveCheck, predictive_check
+from bayes_msem.checking.replicate import Clusters, Replicates
+from bayes_msem.errors import SpecificationError
+from bayes_msem.fit.core import FitCore
+from bayes_msem.posterior.tables import EstimateTable
+
+
+class Checks(FitCore):
+    """The part of :class:`bayes_msem.Fit` that compares data with replicates."""
+
+    def ppc(
+        self,
+        statistics: Any = None,
+        *,
+        clusters: Clusters = "new",
+        draws: int | None = None,
+        keep: int | None = None,
+        random_seed: int | None = None,
+    ) -> PredictiveCheck:
+        """Posterior predictive check: replicate the data and compare.
+
+        For every draw a whole data set is drawn, level by level, for the cluster sizes and
+        covariates of the data. Nothing but what is compared is kept, so memory does not grow with
+        the number of draws.
+
+        Parameters
+        ----------
+        statistics
+            What to compare: None for all built-in discrepancies; names (chi_square, deviance,
+            srmr, icc, cluster_mean_sd, cluster_mean_skewness, cluster_mean_kurtosis,
+            outlying_cluster, skewness, kurtosis, slope_variance, variance_spread,
+            covariance_spread, outlying_within); functions; or a mapping from names to functions. A
+            function takes a data frame like the data, or that and a mapping {row key: value} with
+            the parameters of the draw, and returns a number, a Series or a dict of numbers.
+        clusters
+            "new": the random effects of a replicate are drawn from their distribution, so that
+            both levels are checked. "same": they are drawn from their posterior in the clusters of
+            the data; says how new rows of the same clusters would look, and hardly checks the
+            level between.
+        draws
+            Number of replicates, evenly spaced over all chains; None: 1,000, or all if there are
+            fewer.
+        keep
+            Number of replicated data sets to keep for plots; None: up to 100, and 64 MB.
+        random_seed
+            Seed; None: that of the fit.
+
+        Returns
+        -------
+        PredictiveCheck
+            ``ppp()`` of the fit tabulates it; ``datatree`` has groups posterior_predictive and
+            observed_data for ArviZ; ``clusters`` the distances of every cluster.
+
+        Raises
+        ------
+        SpecificationError
+            An unknown statistic or kind of clusters, too many draws, or a function that does not
+            return numbers.
+
+        References
+        ----------
+        Gelman, A., Meng, X.-L., & Stern, H. (1996). Posterior predictive assessment of model
+        fitness via realized discrepancies. Statistica Sinica, 6, 733-807.
+        """
+        posterior = self.datatree["posterior"].to_dataset()
+        total = posterior.sizes["chain"] * posterior.sizes["draw"]
+        if keep is not None and keep < 0:
+            raise SpecificationError(f"keep={keep} replicates cannot be kept; use 0 or more")
+        replicates = Replicates(
+            self.model.blueprint,
+            posterior,
+            draws=min(1000, total) if draws is None else draws,
+            clusters=clusters,
+            random_seed=self._seed_of_replicates(random_seed),
+        )
+        return predictive_check(replicates, statistics, keep)
+
+    def ppp(
+        self,
+        statistics: Any = None,
+        *,
+        clusters: Clusters = "new",
+        draws: int | None = None,
+        random_seed: int | None = None,
+    ) -> EstimateTable:
+        """Posterior predictive p-values, per level and overall.
+
+        Parameters
+        ----------
+        statistics, clusters, draws, random_seed
+            As in :meth:`ppc`.
+
+        Returns
+        -------
+        EstimateTable
+            One row per number compared: level ("": both), statistic, variable, its posterior mean
+            for the data (observed) and the replicates (replicated), the central 95% of the
+            replicates (lower, upper), ppp, its Monte-Carlo error (mcse), and a flag for extreme
+            values. The first rows are those of the whole model.
+        """
+        return p_values(
+            self.ppc(statistics, clusters=clusters, draws=draws, keep=0, random_seed=random_seed)
+        )
+
+    def _seed_of_replicates(self, random_seed: int | None) -> int:
+        if random_seed is None:
+            return int(self.datatree.attrs["random_seed"])
+        if isinstance(random_seed, bool) or not isinstance(random_seed, (int, np.integer)):
+            raise SpecificationError(f"random_seed must be an integer or None, got {random_seed!r}")
+        if random_seed < 0:
+            raise SpecificationError(f"random_seed={random_seed} is negative; use 0 or more")
+        return int(random_seed)
