@@ -114,29 +114,55 @@ def chi_square_between(sample: Sample, structure: Structure) -> float:
 
 def srmr_within(sample: Sample, structure: Structure) -> float:
     """Root mean square of standardised residual covariances of the level within."""
-    before, _ = within_moments(sample, structure)
-    root = np.linalg.inv(structure.whitener[0])
-    return _root_mean_square(root @ before @ root.T, structure.sigma[0])
+    return _root_mean_square(_standardised(*_covariances_within(sample, structure)))
 
 
 def srmr_between(sample: Sample, structure: Structure) -> float:
     """Root mean square of standardised residual covariances of random intercepts and z."""
+    return _root_mean_square(_standardised(*_covariances_between(sample, structure)))
+
+
+def residual_correlations_within(sample: Sample, structure: Structure) -> FloatArray:
+    """Standardised residual covariances of all pairs of outcomes."""
+    residual = _standardised(*_covariances_within(sample, structure))
+    return residual[np.tril_indices(len(residual), -1)]
+
+
+def residual_correlations_between(sample: Sample, structure: Structure) -> FloatArray:
+    """Standardised residual covariances of all pairs of random intercepts and z."""
+    residual = _standardised(*_covariances_between(sample, structure))
+    return residual[np.tril_indices(len(residual), -1)]
+
+
+def _covariances_within(sample: Sample, structure: Structure) -> tuple[FloatArray, FloatArray]:
+    """Covariance matrix of the residuals of the level within, and what the draw implies."""
+    before, _ = within_moments(sample, structure)
+    root = np.linalg.cholesky(structure.sigma[0])
+    return root @ before @ root.T, structure.sigma[0]
+
+
+def _covariances_between(sample: Sample, structure: Structure) -> tuple[FloatArray, FloatArray]:
+    """Moment estimate of the covariances of random intercepts and z, and what the draw implies."""
     design, effects = sample.design, sample.design.templates.effects
     n_a = len(effects.linear)
     v = level_two_residuals(sample, structure)[:, : n_a + sample.z.shape[1]]
     found = v.T @ v / len(v)
     found[:n_a, :n_a] -= structure.error.mean(axis=0)
-    names = design.observed.split_names
-    keep = [i for i in range(len(found)) if i >= n_a or effects.linear[i] in names]
-    chosen = np.ix_(keep, keep)
-    return _root_mean_square(found[chosen], structure.omega[chosen])
+    intercepts = [effects.linear.index(name) for name in design.observed.split_names]
+    chosen = np.ix_(*[[*intercepts, *range(n_a, len(found))]] * 2)
+    return found[chosen], structure.omega[chosen]
 
 
-def _root_mean_square(found: FloatArray, implied: FloatArray) -> float:
-    """Root mean square over variances and covariances, in implied SDs."""
+def _standardised(found: FloatArray, implied: FloatArray) -> FloatArray:
+    """Residual covariances in implied SDs: moment estimates may have negative variances."""
     sd = np.sqrt(np.diag(implied))
-    residual = (found - implied) / np.outer(sd, sd)
-    return float(np.sqrt((residual[np.tril_indices(len(sd))] ** 2).mean()))
+    residual: FloatArray = (found - implied) / np.outer(sd, sd)
+    return residual
+
+
+def _root_mean_square(residual: FloatArray) -> float:
+    """Root mean square over variances and covariances."""
+    return float(np.sqrt((residual[np.tril_indices(len(residual))] ** 2).mean()))
 
 
 def _divergence(before: FloatArray, after: FloatArray) -> float:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from bayes_msem.build.pymc_model import observed_matrix
 from bayes_msem.checking import level_fit
 from bayes_msem.checking.deviance import deviance_statistic
+from bayes_msem.checking.refit import refit_statistics
 from bayes_msem.checking.replicate import Pair, Replicates
 from bayes_msem.checking.sample import Sample
 from bayes_msem.checking.statistics import Statistic, chosen_statistics
@@ -160,7 +161,11 @@ class _Run:
             self.distances.add(pair)
 
     def _choose(self, pair: Pair) -> None:
-        extra = [deviance_statistic(self.replicates.blueprint, pair.observed)]
+        blueprint, view = self.replicates.blueprint, self.replicates.view
+        extra = [
+            *refit_statistics(blueprint, view, pair.observed),
+            deviance_statistic(blueprint, pair.observed),
+        ]
         for statistic in chosen_statistics(self.asked, extra):
             obstacle = statistic.obstacle(pair.observed_structure)
             if obstacle is None:

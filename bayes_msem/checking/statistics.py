@@ -22,6 +22,7 @@ Compute = Callable[[Sample, Structure], FloatArray]
 Labels = Callable[[Design], Sequence[str]]
 
 _ONE: tuple[str, ...] = ("",)
+_LEVELS = ("", "within", "between")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Statistic:
         Whether small values are as odd as large ones. Distances are not: small is good.
     obstacle
         Why it cannot be computed on a design at a draw; None if it can.
+    on_request
+        Whether it is computed only if asked for by name: its table is long.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Statistic:
     labels: Labels
     two_sided: bool
     obstacle: Callable[[Structure], str | None] = lambda structure: None
+    on_request: bool = False
 
 
 def _scalar(function: Callable[[Sample, Structure], float]) -> Compute:
@@ -76,6 +80,10 @@ def _between_names(design: Design) -> Sequence[str]:
 def _slope_names(design: Design) -> Sequence[str]:
     names = design.observed
     return [f"{y} ~ {names.x_names[i]}" for i in design.x_moving for y in names.y_names]
+
+
+def _pairs(names: Sequence[str]) -> list[str]:
+    return [f"{names[i]} ~~ {names[k]}" for i in range(len(names)) for k in range(i)]
 
 
 def _single_level(structure: Structure) -> str | None:
@@ -205,6 +213,12 @@ BUILT_IN: tuple[Statistic, ...] = (
     Statistic("cluster_mean_kurtosis", "excess kurtosis of cluster means", "between",
               _of_data(lambda s: spread.kurtosis(s.between_means)), _between_names, True,
               _single_level),
+    Statistic("residual_correlation", "residual correlation", "within",
+              level_fit.residual_correlations_within,
+              lambda d: _pairs(d.observed.y_names), True, _srmr_obstacle, on_request=True),
+    Statistic("residual_correlation", "residual correlation", "between",
+              level_fit.residual_correlations_between,
+              lambda d: _pairs(_between_names(d)), True, _srmr_between_obstacle, on_request=True),
     Statistic("outlying_cluster", "most distant cluster", "between",
               _scalar(_largest_distance), _one, False, _distance_obstacle),
 )  # fmt: skip
@@ -226,9 +240,9 @@ def chosen_statistics(statistics: Any, extra: Sequence[Statistic]) -> list[Stati
     SpecificationError
         An unknown name.
     """
-    known = [BUILT_IN[0], *extra, *BUILT_IN[1:]]
+    known = sorted([*extra, *BUILT_IN], key=lambda s: _LEVELS.index(s.level))
     if statistics is None:
-        return known
+        return [s for s in known if not s.on_request]
     if isinstance(statistics, str) or callable(statistics):
         statistics = [statistics]
     if isinstance(statistics, Mapping):
