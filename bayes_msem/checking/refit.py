@@ -53,7 +53,8 @@ class Refit:
         self.bounds = support(self.blueprint)
         self.center, _, self.converged, hessian = unconstrained_mode(self.blueprint, jacobian=True)
         values, vectors = np.linalg.eigh(-hessian)
-        self.root = vectors / np.sqrt(np.maximum(values, 1e-6 * values.max()))
+        spread = np.maximum(values, 1e-6 * float(values.max()))
+        self.root: FloatArray = vectors / np.sqrt(spread)
         self._known: list[tuple[Sample, Structure]] = []
 
     def structure(self, sample: Sample, near: Structure) -> Structure:

@@ -1,4 +1,4 @@
-"""Two-level data in plain NumPy, with misfit planted on request."""
+"""Two-level data in plain NumPy, with misfit planted on request (ppp_study.py and tests)."""
 
 from __future__ import annotations
 
