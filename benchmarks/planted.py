@@ -58,7 +58,7 @@ def planted(
 
 
 def residuals(rng: np.random.Generator, n: int, correlation: float) -> np.ndarray:
-    """Standard normal columns; the first two are correlated."""
+    """Draw standard normal columns; the first two are correlated."""
     e = rng.standard_normal((n, 4))
     e[:, 1] = correlation * e[:, 0] + np.sqrt(1 - correlation**2) * e[:, 1]
     return e

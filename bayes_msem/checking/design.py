@@ -163,6 +163,22 @@ class Design:
         return self.sums(self.d[:, self.columns, None] * self.d[:, None, :])
 
     @cached_property
+    def effect_design_products(self) -> FloatArray:
+        """Sums of d_c d_c' for the columns c with random effects, (J, C, C)."""
+        return self.design_products[:, :, self.columns]
+
+    @cached_property
+    def kinds(self) -> tuple[IntArray, IntArray]:
+        """Complete clusters that differ in ``effect_design_products``, and the kind of each.
+
+        Where only intercepts vary, clusters of one size are of one kind.
+        """
+        products = self.effect_design_products[self.complete_clusters]
+        flat = products.reshape(len(products), len(self.columns) ** 2)
+        _, first, kind = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+        return first, kind.reshape(-1)
+
+    @cached_property
     def level_two_inverse(self) -> FloatArray:
         """Pseudo-inverse of the cross products of (1, w) over complete clusters."""
         w = self.observed.cluster_design[self.complete_clusters]

@@ -14,8 +14,8 @@ of the pooled within-cluster covariance matrix S.
 Level between. The rows of a cluster give a least-squares estimate of its linear effects,
 a_j + error with covariance H_j^-1 (Sigma as in the draw); where only intercepts vary these are the
 cluster means, H_j^-1 = Sigma / n_j. Under the model v_j = (estimate, z_j, b_j) - mu_j has
-covariance Omega + H_j^-1. With e_j its whitened form, M over clusters, and M* after a regression
-on (1, w),
+covariance Omega + H_j^-1. With e_j its whitened form (see checking.structure), M over clusters,
+and M* after a regression on (1, w),
 
     chi2_B = J [ tr M - log|M*| - n_u ] .
 
@@ -137,7 +137,7 @@ def residual_correlations_between(sample: Sample, structure: Structure) -> Float
 def _covariances_within(sample: Sample, structure: Structure) -> tuple[FloatArray, FloatArray]:
     """Covariance matrix of the residuals of the level within, and what the draw implies."""
     before, _ = within_moments(sample, structure)
-    root = np.linalg.cholesky(structure.sigma[0])
+    root = np.linalg.inv(structure.whitener[0])
     return root @ before @ root.T, structure.sigma[0]
 
 

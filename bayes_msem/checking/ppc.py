@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from bayes_msem.build.pymc_model import observed_matrix
 from bayes_msem.checking import level_fit
 from bayes_msem.checking.deviance import deviance_statistic
-from bayes_msem.checking.refit import refit_statistics
+from bayes_msem.checking.refit import Refit, refit_statistics
 from bayes_msem.checking.replicate import Pair, Replicates
 from bayes_msem.checking.sample import Sample
 from bayes_msem.checking.statistics import Statistic, chosen_statistics
@@ -143,6 +143,7 @@ class _Run:
             bytes_each = design.n_rows * observed_matrix(design.observed).shape[1] * 8
             keep = min(_KEEP_MOST, max(1, int(_KEEP_BYTES / bytes_each)))
         self.keep = set(np.linspace(0, n - 1, min(keep, n)).round().astype(int).tolist())
+        self.refit: Refit | None = None
         self.distances = _Distances(design.n_clusters) if design.two_level else None
 
     def add(self, pair: Pair) -> None:
@@ -160,11 +161,16 @@ class _Run:
         if self.distances is not None:
             self.distances.add(pair)
 
+    def _refit(self, sample: Sample) -> Refit:
+        """Return what finds modes; it is built when the first statistic needs it."""
+        if self.refit is None:
+            self.refit = Refit(self.replicates.blueprint, self.replicates.view, sample)
+        return self.refit
+
     def _choose(self, pair: Pair) -> None:
-        blueprint, view = self.replicates.blueprint, self.replicates.view
         extra = [
-            *refit_statistics(blueprint, view, pair.observed),
-            deviance_statistic(blueprint, pair.observed),
+            *refit_statistics(self._refit),
+            deviance_statistic(self.replicates.blueprint, pair.observed),
         ]
         for statistic in chosen_statistics(self.asked, extra):
             obstacle = statistic.obstacle(pair.observed_structure)
@@ -216,6 +222,11 @@ class _Run:
             )
         if data.incomplete:
             lines.append("missing outcomes are drawn from the model in every draw")
+        if self.refit is not None and self.refit.failures:
+            lines.append(
+                f"chi_square_refit: the mode of {plural(self.refit.failures, 'data set')} was not "
+                "found to full precision"
+            )
         left = data.n_clusters - len(design.complete_clusters)
         if design.two_level and left:
             lines.append(

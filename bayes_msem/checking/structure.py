@@ -62,9 +62,8 @@ class Structure:
 
     @cached_property
     def whitener(self) -> FloatArray:
-        """Inverse Cholesky factors of Sigma, (G, p, p)."""
-        inverse: FloatArray = np.linalg.inv(np.linalg.cholesky(self.sigma))
-        return inverse
+        """Inverse roots of Sigma, (G, p, p)."""
+        return inverse_roots(self.sigma)
 
     @cached_property
     def precision(self) -> FloatArray:
@@ -77,31 +76,61 @@ class Structure:
         """What the rows of each complete cluster say about its linear effects, H_j (J', n_a, n_a).
 
         The least-squares estimate of the effects from the cluster's rows alone has covariance
-        matrix H_j^-1.
+        matrix H_j^-1. Where clusters share Sigma, one matrix for each of ``design.kinds``.
         """
-        effects = self.design.templates.effects
-        place = np.searchsorted(self.design.columns, effects.use_column)
-        dd = self.design.design_products[self.design.complete_clusters]
-        scale = dd[:, place[:, None], effects.use_column[None, :]]
+        effects, design = self.design.templates.effects, self.design
+        place = np.searchsorted(design.columns, effects.use_column)
         weight = self.effect @ self.precision @ np.swapaxes(self.effect, 1, 2)
-        if not self.design.shared:
-            weight = weight[self.design.complete_clusters]
-        return gather_effects(gather_effects(scale * weight, self.design, 1), self.design, 2)
+        dd = design.effect_design_products[design.complete_clusters]
+        if design.shared:
+            dd = dd[design.kinds[0]]
+        else:
+            weight = weight[design.complete_clusters]
+        scale = dd[:, place[:, None], place[None, :]]
+        return gather_effects(gather_effects(scale * weight, design, 1), design, 2)
 
     @cached_property
     def error(self) -> FloatArray:
         """Covariance matrices H_j^-1 of the clusters' own estimates, (J', n_a, n_a)."""
-        inverse: FloatArray = np.linalg.inv(self.information)
-        return inverse
+        return self._per_cluster(np.linalg.inv(self.information))
 
     @cached_property
     def level_two_whitener(self) -> FloatArray:
-        """Inverse Cholesky factors of the covariance of (estimates of a, z, b), (J', n_u, n_u)."""
+        """Inverse roots of the covariance matrices of (estimates of a, z, b), (J', n_u, n_u)."""
         n_a = len(self.design.templates.effects.linear)
-        total = np.repeat(self.omega[None], len(self.design.complete_clusters), axis=0)
-        total[:, :n_a, :n_a] += self.error
-        inverse: FloatArray = np.linalg.inv(np.linalg.cholesky(total))
-        return inverse
+        error = np.linalg.inv(self.information)
+        total = np.repeat(self.omega[None], len(error), axis=0)
+        total[:, :n_a, :n_a] += error
+        return self._per_cluster(inverse_roots(total))
+
+    def _per_cluster(self, stack: FloatArray) -> FloatArray:
+        """Repeat what was computed once per kind of cluster."""
+        return stack[self.design.kinds[1]] if self.design.shared else stack
+
+
+def inverse_roots(covariances: FloatArray) -> FloatArray:
+    """Return W with W S W' = I for every S of a stack (n, k, k): S = sd R sd, W = R^-1/2 sd^-1.
+
+    Among all whitening matrices this one depends neither on the order of the variables nor on
+    their units (ZCA-cor; Kessy, Lewin & Strimmer 2018,
+    https://doi.org/10.1080/00031305.2016.1277159).
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Some matrix is not positive definite.
+    """
+    variances = np.einsum("nkk->nk", covariances)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sd = np.sqrt(variances)
+        correlations = covariances / (sd[:, :, None] * sd[:, None, :])
+    if not np.isfinite(correlations).all():
+        raise np.linalg.LinAlgError("a variance is not positive")
+    values, vectors = np.linalg.eigh(correlations)
+    if not (values > 1e-14).all():
+        raise np.linalg.LinAlgError("a covariance matrix is not positive definite")
+    roots: FloatArray = (vectors / np.sqrt(values)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    return roots / sd[:, None, :]
 
 
 def gather_effects(values: FloatArray, design: Design, axis: int) -> FloatArray:
