@@ -105,7 +105,8 @@ class Structure:
 
     def _per_cluster(self, stack: FloatArray) -> FloatArray:
         """Repeat what was computed once per kind of cluster."""
-        return stack[self.design.kinds[1]] if self.design.shared else stack
+        repeated: FloatArray = stack[self.design.kinds[1]] if self.design.shared else stack
+        return repeated
 
 
 def inverse_roots(covariances: FloatArray) -> FloatArray:
@@ -129,8 +130,9 @@ def inverse_roots(covariances: FloatArray) -> FloatArray:
     values, vectors = np.linalg.eigh(correlations)
     if not (values > 1e-14).all():
         raise np.linalg.LinAlgError("a covariance matrix is not positive definite")
-    roots: FloatArray = (vectors / np.sqrt(values)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
-    return roots / sd[:, None, :]
+    symmetric = (vectors / np.sqrt(values)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    roots: FloatArray = symmetric / sd[:, None, :]
+    return roots
 
 
 def gather_effects(values: FloatArray, design: Design, axis: int) -> FloatArray:
