@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 import bayes_msem as bm
-from bayes_msem.checking.refit import Refit
+from bayes_msem.checking.at_mode import Refit
 from bayes_msem.checking.replicate import Replicates
 from bayes_msem.checking.statistics import BUILT_IN
 from benchmarks.planted import MODEL, planted
