@@ -75,8 +75,8 @@ class Refit:
             objective,
             np.zeros(len(self.center)),
             jac=True,
-            method="BFGS",
-            options={"gtol": _GRADIENT},
+            method="L-BFGS-B",
+            options={"gtol": _GRADIENT, "ftol": 1e-14},
         )
         v, gradient = (np.asarray(a, dtype=np.float64) for a in (found.x, found.jac))
         self.failures += not np.abs(gradient).max() < _TOLERATED

@@ -1,0 +1,81 @@
+"""All checks at once, with a verdict in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayes_msem.checking.p_values import p_values
+from bayes_msem.checking.verdict import (
+    Verdict,
+    cluster_findings,
+    data_findings,
+    fit_findings,
+    near_zero_findings,
+    prediction_findings,
+    prior_findings,
+    sampling_findings,
+)
+from bayes_msem.fit.accuracy import Accuracy
+from bayes_msem.fit.checks import Checks
+from bayes_msem.fit.sensitivity import Sensitivity
+
+if TYPE_CHECKING:
+    from bayes_msem.checking.verdict import Finding
+
+
+class Verdicts(Checks, Accuracy, Sensitivity):
+    """The part of :class:`bayes_msem.Fit` that judges."""
+
+    def check(
+        self,
+        *,
+        draws: int | None = None,
+        loo: bool = True,
+        priors: bool = True,
+        random_seed: int | None = None,
+    ) -> Verdict:
+        """Run all checks and say in plain words what they found and what to do next.
+
+        Convergence, posterior predictive p-values per level, unusual clusters, Pareto k of
+        leave-one-cluster-out (leave-one-row-out with one level), sensitivity to priors, few
+        clusters, and variances that the data do not tell from zero.
+
+        Parameters
+        ----------
+        draws
+            Replicates of the posterior predictive check; None: 1,000, or all draws if there are
+            fewer.
+        loo, priors
+            Whether to compute LOO and prior sensitivity.
+        random_seed
+            Seed of the replicates; None: that of the fit.
+
+        Returns
+        -------
+        Verdict
+            Prints as a short report; ``findings`` and ``to_frame()`` have the parts, ``ppp``,
+            ``loo`` and ``prior_sensitivity`` the results behind them.
+        """
+        findings: list[Finding] = sampling_findings(self.convergence)
+        check = self.ppc(draws=draws, keep=0, random_seed=random_seed)
+        table = p_values(check)
+        findings += fit_findings(pd.DataFrame(table)) + cluster_findings(check.clusters)
+        accuracy = sensitivity = None
+        if loo:
+            accuracy = self.loo()
+            findings += prediction_findings(
+                accuracy.high_k, accuracy.elpd_data.n_data_points, accuracy.unit
+            )
+        if priors:
+            sensitivity = self.prior_sensitivity()
+            findings += prior_findings(sensitivity.advice)
+        findings += data_findings(self.model.notes)
+        between = [
+            (row, self.draws[row.key])
+            for row in self.model.table.rows
+            if row.level == "between" and row.kind == "variance" and row.free
+        ]
+        findings += near_zero_findings(between)
+        return Verdict(tuple(findings), table, accuracy, sensitivity)
