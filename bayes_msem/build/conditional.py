@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_msem.build.admissible import check_admissible
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.inverse import sampled_from_table
+from bayes_msem.build.simulate import Simulated, simulate_data
+from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes, root_of
-from bayes_msem.likelihood.clusters import between_moments, cluster_value_and_gradient
+from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
@@ -74,15 +75,49 @@ def simulate_outcomes(
         Extended table values, (n_theta,).
     rng
         Source of randomness.
+
+    Returns
+    -------
+    (N, P) array
+        y, then z repeated for every row of its cluster.
     """
-    x = np.ascontiguousarray(blueprint.extend_sampled(sampled_from_table(blueprint, theta)))
-    evaluator, templates = blueprint.evaluator, blueprint.templates
-    if not isinstance(evaluator, ClusterEvaluator):
-        return draw_outcomes(theta, evaluator.program, blueprint.observed, rng)
-    assert isinstance(templates, ClusterTemplates)
-    program, observed = evaluator.program, blueprint.observed
-    first = templates.first_sampled
-    _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
-    b = (observed.cluster_design @ c_b)[:, first:]
-    b = b + rng.standard_normal(b.shape) @ root_of(omega[first:, first:]).T
-    return draw_cluster_outcomes(x, np.ascontiguousarray(b), program, observed, rng)
+    simulated = simulate_from_table(blueprint, theta, blueprint.observed, rng)
+    return simulated.outcomes(blueprint.observed)
+
+
+def simulate_from_table(
+    blueprint: Blueprint, theta: FloatArray, design: ObservedData, rng: np.random.Generator
+) -> Simulated:
+    """Simulate one data set at values that a user gave.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    theta
+        Extended table values, (n_theta,).
+    design
+        Clusters and covariates.
+    rng
+        Source of randomness.
+
+    Raises
+    ------
+    SpecificationError
+        The values lie outside the parameter space.
+    """
+    check_admissible(blueprint, theta)
+    needed = ~np.isnan(design.x).any(axis=1)
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            simulated = simulate_data(blueprint, theta, design, rng, natural=True)
+        finite = bool(np.isfinite(simulated.y[needed]).all() & np.isfinite(simulated.z).all())
+    except np.linalg.LinAlgError:
+        finite = False
+    if not finite:
+        raise SpecificationError(
+            "the values given imply outcomes that are not finite: variables that predict each "
+            "other in a circle whose coefficients cancel, or random standard deviations that are "
+            "too large (their intercepts and variances are on the log scale)"
+        )
+    return simulated

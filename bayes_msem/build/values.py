@@ -26,9 +26,10 @@ def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
     blueprint
         The model.
     values
-        Mapping {(level, lhs, op, rhs): value} or data frame with these columns and ``value``.
-        Every free row must be there. Fixed and defined rows may be given; fixed ones must then
-        have their value, defined ones are computed from the others and not read.
+        Mapping {(level, lhs, op, rhs): value} or data frame with these columns and ``value`` (or,
+        like ``fit.summary()``, ``mean``). Every free row must be there. Fixed and defined rows may
+        be given; fixed ones must then have their value, defined ones are computed from the others
+        and not read.
 
     Returns
     -------
@@ -73,7 +74,8 @@ def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
 def read_values(table: ParameterTable, values: Values) -> dict[RowKey, float]:
     """Normalise user keys to rows of the table (lavaan's spellings are understood)."""
     if isinstance(values, pd.DataFrame):
-        needed = ["level", "lhs", "op", "rhs", "value"]
+        column = "mean" if "value" not in values.columns and "mean" in values.columns else "value"
+        needed = ["level", "lhs", "op", "rhs", column]
         absent = [c for c in needed if c not in values.columns]
         if absent:
             raise SpecificationError(
