@@ -223,7 +223,9 @@ def design_from_frame(
         return design
     codes, ids = columns.code_clusters(frame[observed.cluster_name], observed.cluster_name)
     of_clusters = {
-        n: checks.cluster_values(n, values[n], codes, ids)
+        n: np.full(len(ids), np.nan)
+        if np.isnan(values[n]).all()
+        else checks.cluster_values(n, values[n], codes, ids)
         for n in (*observed.z_names, *observed.w_names)
     }
     w = _matrix(of_clusters, observed.w_names, ids)
