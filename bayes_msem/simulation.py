@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,32 @@ class Simulation:
     def blueprint(self) -> Blueprint:
         """Structure, priors and data; a model provides it."""
         raise NotImplementedError
+
+    @overload
+    def simulate(
+        self,
+        values: Values,
+        *,
+        random_seed: int | None = None,
+        clusters: int | None = None,
+        sizes: int | Sequence[int] | None = None,
+        data: Any = None,
+        missing: bool = False,
+        return_effects: Literal[False] = False,
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def simulate(
+        self,
+        values: Values,
+        *,
+        random_seed: int | None = None,
+        clusters: int | None = None,
+        sizes: int | Sequence[int] | None = None,
+        data: Any = None,
+        missing: bool = False,
+        return_effects: Literal[True],
+    ) -> tuple[pd.DataFrame, pd.DataFrame]: ...
 
     def simulate(
         self,

@@ -46,7 +46,9 @@ def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
     missing = []
     for row in blueprint.table.rows:
         if not row.free:
-            if row.key in given and np.isfinite(row.value) and given[row.key] != row.value:
+            value = given.get(row.key, row.value)
+            # a mean over draws of a constant is that constant up to rounding
+            if np.isfinite(row.value) and not np.isclose(value, row.value, rtol=1e-9, atol=0.0):
                 raise SpecificationError(
                     f"{_text(row.key)} is fixed at {row.value:g} in this model, "
                     f"but the value {given[row.key]:g} was given; leave the row out"

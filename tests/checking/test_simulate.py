@@ -536,7 +536,7 @@ def test_zero_variance_of_sampled_effects() -> None:
 
 
 def test_a_mode_and_a_summary_are_values() -> None:
-    this = two_level("", "y1 ~ slope*x1", "y1 ~ w1", "twice := 2 * slope")
+    this = two_level("", "y1 ~ slope*x1 + 0.3*x2", "y1 ~ w1", "twice := 2 * slope")
     model = make_model(this, make_data(sizes=(6,) * 30, seed=8))
     mode = model.mode()
     fit = synthetic_fit(model, draws=20)
