@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,11 @@ from bayes_msem.errors import SpecificationError
 class Simulation:
     """Simulation of data from given table values."""
 
-    @cached_property
-    def blueprint(self) -> Blueprint:
-        """Structure, priors and data; a model provides it."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        @cached_property
+        def blueprint(self) -> Blueprint:
+            """Structure, priors and data."""
 
     @overload
     def simulate(
@@ -38,6 +39,7 @@ class Simulation:
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
         missing: bool = False,
+        effects: pd.DataFrame | None = None,
         return_effects: Literal[False] = False,
     ) -> pd.DataFrame: ...
 
@@ -51,6 +53,7 @@ class Simulation:
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
         missing: bool = False,
+        effects: pd.DataFrame | None = None,
         return_effects: Literal[True],
     ) -> tuple[pd.DataFrame, pd.DataFrame]: ...
 
@@ -63,6 +66,7 @@ class Simulation:
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
         missing: bool = False,
+        effects: pd.DataFrame | None = None,
         return_effects: bool = False,
     ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
         """Simulate data from given values of the parameters.
@@ -97,6 +101,11 @@ class Simulation:
             clusters that were resampled; in ``data``, where it has columns of outcomes. False:
             all outcomes are simulated (but for rows of the data that miss a covariate, which new
             clusters do not draw).
+        effects
+            Effects of the clusters, so that new rows come from clusters that are known: what
+            ``return_effects`` returns, with one row per cluster (index: identifiers) and one column
+            per random intercept and random coefficient. Cluster-level outcomes are simulated given
+            them. None: effects are drawn.
         return_effects
             Also return the effects of the clusters.
 
@@ -131,14 +140,15 @@ class Simulation:
         (1000, 50)
         """
         blueprint = self.blueprint
-        if return_effects and not blueprint.table.two_level:
+        if not blueprint.table.two_level and (return_effects or effects is not None):
+            argument = "return_effects=True was" if return_effects else "effects were"
             raise SpecificationError(
-                "return_effects=True was given, but a single-level model has no cluster effects"
+                f"{argument} given, but a single-level model has no cluster effects"
             )
         theta = theta_from_values(blueprint, values)
         rng = np.random.default_rng(seed_of(random_seed))
         design = _design(blueprint.observed, clusters, sizes, data, rng, missing=missing)
-        simulated = simulate_from_table(blueprint, theta, design, rng)
+        simulated = simulate_from_table(blueprint, theta, design, rng, effects)
         y, z = simulated.y, simulated.z
         if missing:
             y, z = (

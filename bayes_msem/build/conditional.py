@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.admissible import check_admissible
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.effect_values import effect_values
 from bayes_msem.build.inverse import sampled_from_table
+from bayes_msem.build.level_two import given_effects
 from bayes_msem.build.simulate import Simulated, simulate_data
 from bayes_msem.data.observe import ObservedData
-from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.errors import SpecificationError
 from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.structure.effects import ClusterTemplates
@@ -44,16 +46,7 @@ def likelihood_given_effects(
             "this model has no sampled effects (everything is integrated out); leave effects out"
         )
     assert isinstance(templates, ClusterTemplates)
-    ids = blueprint.observed.cluster_ids
-    for wanted, given, what in (
-        (templates.effects.sampled, effects.columns, "column for the effect"),
-        (ids, effects.index, "row for the cluster"),
-    ):
-        absent = [v for v in wanted if v not in given]
-        if absent:
-            hint = nearest(str(absent[0]), [str(v) for v in given])
-            raise SpecificationError(f"effects has no {what} {absent[0]!r}{hint}")
-    b = effects.loc[list(ids), list(templates.effects.sampled)].to_numpy(dtype=np.float64)
+    b = effect_values(effects, blueprint.observed.cluster_ids, templates.effects.sampled)
     x = blueprint.extend_sampled(sampled_from_table(blueprint, theta))
     program = evaluator.program
     value, _, _ = cluster_value_and_gradient(
@@ -86,7 +79,11 @@ def simulate_outcomes(
 
 
 def simulate_from_table(
-    blueprint: Blueprint, theta: FloatArray, design: ObservedData, rng: np.random.Generator
+    blueprint: Blueprint,
+    theta: FloatArray,
+    design: ObservedData,
+    rng: np.random.Generator,
+    effects: pd.DataFrame | None = None,
 ) -> Simulated:
     """Simulate one data set at values that a user gave.
 
@@ -100,17 +97,22 @@ def simulate_from_table(
         Clusters and covariates.
     rng
         Source of randomness.
+    effects
+        Effects of the clusters (see build.level_two.given_effects); None: they are drawn.
 
     Raises
     ------
     SpecificationError
-        The values lie outside the parameter space.
+        The values lie outside the parameter space, or effects are missing.
     """
     check_admissible(blueprint, theta)
     needed = ~np.isnan(design.x).any(axis=1)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            simulated = simulate_data(blueprint, theta, design, rng, natural=True)
+            known = None
+            if effects is not None:
+                known = given_effects(blueprint, theta, effects, design, rng)
+            simulated = simulate_data(blueprint, theta, design, rng, natural=True, level_two=known)
         finite = bool(np.isfinite(simulated.y[needed]).all() & np.isfinite(simulated.z).all())
     except np.linalg.LinAlgError:
         finite = False

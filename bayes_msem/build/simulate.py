@@ -71,6 +71,7 @@ def simulate_data(
     *,
     natural: bool = False,
     sampled: FloatArray | None = None,
+    level_two: FloatArray | None = None,
 ) -> Simulated:
     """Simulate one data set.
 
@@ -89,6 +90,8 @@ def simulate_data(
         What the point is.
     sampled
         Sampled effects of the clusters, (J, n_b), where they are known; None: they are drawn.
+    level_two
+        Deviations at level 2 where all are known, as in :class:`Simulated`; None: they are drawn.
 
     Returns
     -------
@@ -104,10 +107,11 @@ def simulate_data(
     if isinstance(evaluator, ClusterEvaluator):
         program, point = _program_and_point(blueprint, evaluator, point, natural=natural)
         assert isinstance(blueprint.templates, ClusterTemplates)
-        return _draw_clusters(point, program, blueprint.templates, design, rng, sampled)
+        templates = blueprint.templates
+        return _draw_clusters(point, program, templates, design, rng, sampled, level_two)
     if not natural:
         point = blueprint.theta(point[None, : blueprint.parameters.n])[0]
-    return _draw_intercepts(point, blueprint, design, rng)
+    return _draw_intercepts(point, blueprint, design, rng, level_two)
 
 
 def draw_rows(
@@ -153,7 +157,11 @@ def _program_and_point(
 
 
 def _draw_intercepts(
-    theta: FloatArray, blueprint: Blueprint, design: ObservedData, rng: np.random.Generator
+    theta: FloatArray,
+    blueprint: Blueprint,
+    design: ObservedData,
+    rng: np.random.Generator,
+    deviations: FloatArray | None,
 ) -> Simulated:
     """Simulate a model without random coefficients other than intercepts."""
     assert isinstance(blueprint.templates, Templates)
@@ -166,7 +174,8 @@ def _draw_intercepts(
         y += design.x @ c[:p, 1 : 1 + n_x].T
     if design.cluster is None:
         return Simulated(y, np.empty((0, 0)), np.empty((0, 0)))
-    deviations = rng.standard_normal((design.n_clusters, len(c))) @ root_of(implied.Sigma_b).T
+    if deviations is None:
+        deviations = rng.standard_normal((design.n_clusters, len(c))) @ root_of(implied.Sigma_b).T
     between = design.w @ c[:, 1 + n_x :].T + deviations
     y += between[:, :p][design.cluster]
     return Simulated(y, c[p:, 0] + between[:, p:], deviations)
@@ -178,25 +187,40 @@ def _draw_clusters(
     templates: ClusterTemplates,
     design: ObservedData,
     rng: np.random.Generator,
-    known: FloatArray | None,
+    sampled: FloatArray | None,
+    deviations: FloatArray | None,
 ) -> Simulated:
-    """Simulate a model with random coefficients: sampled effects, the rest of level 2, rows."""
+    """Simulate a model with random coefficients: level 2, then rows."""
     _, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
     n_a, first = len(templates.effects.linear), templates.first_sampled
-    mean, deviations = design.cluster_design @ c_b, np.empty((design.n_clusters, len(omega)))
+    mean = design.cluster_design @ c_b
+    if deviations is None:
+        known = None if sampled is None else sampled - mean[:, first:]
+        deviations = _draw_level_two(omega, first, design.n_clusters, rng, known)
+    u = mean + deviations
+    y = _draw_rows(point, u, program, templates, design, rng)
+    return Simulated(y, u[:, n_a:first].copy(), deviations)
+
+
+def _draw_level_two(
+    omega: FloatArray,
+    first: int,
+    n_clusters: int,
+    rng: np.random.Generator,
+    known: FloatArray | None,
+) -> FloatArray:
+    """Draw deviations (J, n_u): sampled effects, from ``first`` on, then the rest given those."""
+    deviations = np.empty((n_clusters, len(omega)))
     sampled, rest = deviations[:, first:], deviations[:, :first]
     if known is None:
-        sampled[:] = rng.standard_normal(sampled.shape) @ root_of(omega[first:, first:]).T
-    else:
-        sampled[:] = known - mean[:, first:]
+        known = rng.standard_normal(sampled.shape) @ root_of(omega[first:, first:]).T
+    sampled[:] = known
     slope = np.empty((first, 0))
     if sampled.shape[1]:
         slope = omega[:first, first:] @ np.linalg.pinv(omega[first:, first:], hermitian=True)
     conditional = omega[:first, :first] - slope @ omega[first:, :first]
     rest[:] = sampled @ slope.T + rng.standard_normal(rest.shape) @ root_of(conditional).T
-    u = mean + deviations
-    y = _draw_rows(point, u, program, templates, design, rng)
-    return Simulated(y, u[:, n_a:first].copy(), deviations)
+    return deviations
 
 
 def _draw_rows(

@@ -18,6 +18,13 @@ from bayes_msem.build.values import theta_from_values
 from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes
 from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.posterior.recover import cluster_view
+from tests.checking.simulated import (
+    CLUSTERS,
+    cluster_of_three,
+    joint_moments,
+    tiled,
+    z_values,
+)
 from tests.likelihood.cases import (
     Case,
     free_values,
@@ -26,6 +33,7 @@ from tests.likelihood.cases import (
     two_level,
 )
 from tests.missing.frames import holes
+from tests.oracle import modelled, oracle_from_values, table_rows
 from tests.posterior.made_up import synthetic_fit
 from tests.random.models import (
     SAMPLED_CASES,
@@ -594,3 +602,90 @@ def test_maximum_likelihood_recovers_the_values(name: str) -> None:
     assert np.abs(z).max() < 4.5
     # chi-squared with len(z) degrees of freedom, if estimates were independent
     assert 0.2 < np.mean(z**2) < 2.5
+
+
+# Known clusters --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "this",
+    [
+        FULL,
+        case("slope predicts z"),
+        case("one name, factor and indicator"),
+        SAMPLED_CASES[-1],
+        two_level("", "y1 ~ x1", "y1 ~~ 0*y1\ny1 ~ w1\nz1 ~ w1"),
+    ],
+    ids=["intercepts", "z", "slopes", "everything", "no variance"],
+)
+def test_new_rows_of_known_clusters(this: Case) -> None:
+    """Effects go in as they came out; with them, only rows and cluster-level outcomes vary."""
+    model, values = model_and_values(this)
+    _, effects = model.simulate(values, sizes=[3, 4, 5], random_seed=1, return_effects=True)
+    one, again = model.simulate(
+        values, sizes=[9, 9, 9], random_seed=2, effects=effects, return_effects=True
+    )
+    factors = list(model.table.variables("between", "between factor"))
+    kept = effects.columns.difference(factors)
+    pd.testing.assert_frame_equal(again[kept], effects[kept])
+    swapped = effects.iloc[::-1]
+    pd.testing.assert_frame_equal(
+        model.simulate(values, sizes=[9, 9, 9], random_seed=2, effects=swapped), one
+    )
+
+
+@pytest.mark.parametrize("incomplete", [False, True])
+def test_rows_and_z_given_effects_have_their_moments(incomplete: bool) -> None:
+    """20,000 times one cluster, whose effects are given: the oracle's stacked moments given them.
+
+    Standard errors as in tests.checking.simulated; z values below 4.5 for some 100 of them.
+    """
+    frame = make_data()
+    this = two_level("", "y1 ~ x1\ny2 ~ y1", "y1 + y2 ~ w1\nz1 ~ y1 + w2\nz2 ~ y2\nz1 ~~ z2")
+    model = make_model(this, holes(seed=7) if incomplete else frame)
+    values = random_values(this, model, 57)
+    units = cluster_of_three(frame)
+    given = np.array([0.7, -1.2])
+    effects = pd.DataFrame({"y1": given[0], "y2": given[1]}, index=range(CLUSTERS))
+    data = model.simulate(
+        free_values(model, values), data=tiled(frame, units), effects=effects, random_seed=58
+    )
+    oracle = oracle_from_values(values, frame, "group")
+    u = modelled([r for r in table_rows(values) if r.level == "between"])
+    known = [u.index("y1"), u.index("y2")]
+    mean, covariance = joint_moments(oracle, units, known)
+    n = len(mean) - 2
+    slope = covariance[:n, n:] @ np.linalg.inv(covariance[n:, n:])
+    y = data[list(oracle.within.observed)].to_numpy().reshape(CLUSTERS, -1)
+    z = data[list(oracle.between.outcomes)].to_numpy()[::3]
+    means, covariances = z_values(
+        np.hstack([y, z]),
+        mean[:n] + slope @ (given - mean[n:]),
+        covariance[:n, :n] - slope @ covariance[n:, :n],
+    )
+    assert np.abs(means).max() < 4.5
+    assert 0.3 < np.abs(covariances).max() < 4.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e: {"y1": 1.0}, "effects must be a data frame.*got dict"),
+        (lambda e: e.rename(columns={"y1": "yy1"}), "no column for the effect 'y1'; did you mean"),
+        (lambda e: e.iloc[1:], "no row for the cluster 1"),
+        (lambda e: pd.concat([e, e]), "more than one row for the cluster 1"),
+        (lambda e: e.assign(y2=np.nan), "the effect 'y2' of cluster 1 is nan; give a number"),
+        (lambda e: e.assign(y2="a"), "values that are no numbers"),
+    ],
+)
+def test_effects_are_checked(change: Any, message: str) -> None:
+    model, values = model_and_values()
+    effects = model.simulate(values, clusters=4, random_seed=1, return_effects=True)[1]
+    with pytest.raises(bm.SpecificationError, match=message):
+        model.simulate(values, clusters=4, effects=change(effects))
+
+
+def test_single_level_models_have_no_effects() -> None:
+    model, values = model_and_values(SINGLE)
+    with pytest.raises(bm.SpecificationError, match="effects were given, but a single-level"):
+        model.simulate(values, effects=pd.DataFrame())

@@ -2,7 +2,7 @@
 
 One cluster of the test data, with its covariates, is simulated 20,000 times (as 20,000 clusters
 of one data frame). Standard errors over n draws of normal variables: sqrt(s_ii / n) of a mean and
-sqrt((s_ii s_jj + s_ij^2) / n) of a covariance, 1% of a variance. Some 40,000 of them are compared
+sqrt((s_ii s_jj + s_ij^2) / n) of a covariance, 1% of a variance. Some 60,000 of them are compared
 in all, so z values up to 5.2 may happen (two-sided probability 2e-7); an error of 6% in a variance
 gives 6.
 """
@@ -10,12 +10,21 @@ gives 6.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import bayes_msem as bm
+from tests.checking.simulated import (
+    CLUSTERS,
+    LIMIT,
+    check_moments,
+    cluster_of_three,
+    joint_moments,
+    tiled,
+    z_values,
+)
 from tests.likelihood.cases import CASES, Case, free_values, make_model, random_values
-from tests.oracle import Oracle, modelled, oracle_from_values, table_rows
+from tests.missing.frames import holes
+from tests.oracle import modelled, oracle_from_values, table_rows
 from tests.random.conditional import conditional
 from tests.random.level_two import cluster
 from tests.random.models import (
@@ -29,65 +38,20 @@ from tests.random.models import (
 
 Array = np.ndarray
 
-CLUSTERS = 20_000
-LIMIT = 5.2
 MIXED = [c for c in CASES if c.cluster] + list(LINEAR_CASES)
 SINGLE = [c for c in CASES if c.cluster is None]
 
 
-def tiled(frame: pd.DataFrame, units: Array, n: int = CLUSTERS) -> pd.DataFrame:
-    """Repeat the rows of one cluster as n clusters."""
-    many = frame.iloc[np.tile(units, n)].reset_index(drop=True)
-    return many.assign(group=np.repeat(np.arange(n), len(units)))
-
-
-def z_values(sample: Array, mean: Array, covariance: Array) -> tuple[Array, Array]:
-    """z values of all means and covariances; what has no variance must be exact."""
-    n, variance = len(sample), np.diag(covariance).clip(0.0)
-    fixed = variance < 1e-20
-    np.testing.assert_allclose(
-        sample[:, fixed], np.broadcast_to(mean[fixed], (n, fixed.sum())), atol=1e-9
-    )
-    sample, mean, variance = sample[:, ~fixed], mean[~fixed], variance[~fixed]
-    covariance = covariance[np.ix_(~fixed, ~fixed)]
-    errors = np.sqrt((np.outer(variance, variance) + covariance**2) / n)
-    return (
-        (sample.mean(axis=0) - mean) / np.sqrt(variance / n),
-        (np.cov(sample.T).reshape(errors.shape) - covariance) / errors,
-    )
-
-
-def check_moments(sample: Array, mean: Array, covariance: Array) -> None:
-    means, covariances = z_values(sample, mean, covariance)
-    assert np.abs(means).max() < LIMIT
-    assert np.abs(covariances).max() < LIMIT
-    if len(covariances) > 3:  # of outcomes that were not random they would be far too small
-        assert np.abs(covariances).max() > 0.3
-
-
-def cluster_of_three(frame: pd.DataFrame) -> Array:
-    groups = frame["group"].to_numpy()
-    return next(np.flatnonzero(groups == g) for g in pd.unique(groups) if (groups == g).sum() == 3)
-
-
-def joint_moments(oracle: Oracle, units: Array, effects: list[int]) -> tuple[Array, Array]:
-    """Mean and covariance of (y_1, ..., y_n, z, u[effects]) of a cluster."""
-    stacked = oracle.stacked(units)
-    mean_u, covariance_u = oracle.effect_moments(units)
-    x = oracle.data["x"][units]
-    design = np.vstack([oracle.design(x_i) for x_i in x] + [oracle.between.F_z])
-    cross = design @ covariance_u[:, effects]
-    covariance = np.block(
-        [[stacked.covariance, cross], [cross.T, covariance_u[np.ix_(effects, effects)]]]
-    )
-    return np.concatenate([stacked.mean, mean_u[effects]]), covariance
-
-
+@pytest.mark.parametrize("incomplete", [False, True], ids=["complete", "incomplete"])
 @pytest.mark.parametrize("case", MIXED, ids=str)
-def test_outcomes_and_effects_have_their_joint_moments(case: Case) -> None:
-    """Everything integrated out: rows, cluster-level outcomes, intercepts, slopes and factors."""
+def test_outcomes_and_effects_have_their_joint_moments(case: Case, incomplete: bool) -> None:
+    """Everything integrated out: rows, cluster-level outcomes, intercepts, slopes and factors.
+
+    Models with incomplete data go through the clusters one by one, with another evaluator.
+    """
     frame = make_data()
-    model = make_model(case, frame)
+    model = make_model(case, holes(seed=7) if incomplete else frame)
+    assert model.observed.incomplete == incomplete
     values = table_values(case, model, seed=41)
     units = cluster_of_three(frame)
     data, effects = model.simulate(
@@ -105,10 +69,11 @@ def test_outcomes_and_effects_have_their_joint_moments(case: Case) -> None:
     check_moments(np.hstack([y, z[:, 0], effects.to_numpy()]), mean, covariance)
 
 
+@pytest.mark.parametrize("incomplete", [False, True], ids=["complete", "incomplete"])
 @pytest.mark.parametrize("case", SINGLE, ids=str)
-def test_outcomes_of_single_level_models(case: Case) -> None:
+def test_outcomes_of_single_level_models(case: Case, incomplete: bool) -> None:
     frame = make_data()
-    model = make_model(case, frame)
+    model = make_model(case, holes(seed=7) if incomplete else frame)
     values = random_values(case, model, seed=43)
     data = model.simulate(
         free_values(model, values), data=tiled(frame, np.array([4])), random_seed=44
