@@ -8,24 +8,24 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any, get_args
 
-import numpy as np
 import pandas as pd
 import pymc as pm
 import xarray as xr
 
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
-from bayes_msem.build.conditional import likelihood_given_effects, simulate_outcomes
+from bayes_msem.build.conditional import likelihood_given_effects
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
 from bayes_msem.build.pilot import Centring, with_pilot
 from bayes_msem.build.prior_predictive import draw_prior_predictive
-from bayes_msem.build.pymc_model import build_pymc_model, with_outcomes
+from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
+from bayes_msem.build.seeds import seed_of
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
 from bayes_msem.data.columns import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing import MissingReport, missing_report
-from bayes_msem.data.observe import Missing, ObservedData, frame_of, observe
+from bayes_msem.data.observe import Missing, ObservedData, observe
 from bayes_msem.data.scales import scales
 from bayes_msem.display import describe_model
 from bayes_msem.errors import (
@@ -41,6 +41,7 @@ from bayes_msem.likelihood.plan import Plan, make_plan
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.record import plain_priors
+from bayes_msem.simulation import Simulation
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
@@ -50,7 +51,7 @@ from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
 
 
-class Model:
+class Model(Simulation):
     """A Bayesian (multilevel) structural equation model.
 
     Parameters
@@ -286,26 +287,6 @@ class Model:
         """
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
 
-    def simulate(self, values: Values, *, random_seed: int | None = None) -> pd.DataFrame:
-        """Simulate outcomes for the clusters and covariates of the data.
-
-        Parameters
-        ----------
-        values
-            As in :meth:`log_likelihood`.
-        random_seed
-            Seed; None draws a new one.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Cluster identifiers, simulated outcomes and the covariates of the data.
-        """
-        theta, observed = theta_from_values(self.blueprint, values), self._observed
-        rng = np.random.default_rng(_seed(random_seed))
-        drawn = with_outcomes(observed, simulate_outcomes(self.blueprint, theta, rng))
-        return frame_of(drawn, drawn.y, drawn.z)
-
     def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> xr.DataTree:
         """Draw parameters from the prior and data from the model.
 
@@ -321,7 +302,7 @@ class Model:
         xarray.DataTree
             Groups prior, prior_predictive and observed_data.
         """
-        return draw_prior_predictive(self.pymc_model, draws, _seed(random_seed))
+        return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 
     def fit(
         self,
@@ -368,7 +349,7 @@ class Model:
         ConvergenceWarning
             Divergences, R-hat above 1.01 or few effective draws, with advice.
         """
-        seed = _seed(random_seed)
+        seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,
             self.pymc_model,
@@ -433,11 +414,3 @@ def _check_options(missing: str, centring: str) -> None:
             f"missing='{missing}' is unknown; use {' or '.join(get_args(Missing))}"
             f"{nearest(str(missing), get_args(Missing))}"
         )
-
-
-def _seed(random_seed: int | None) -> int:
-    if random_seed is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(random_seed, bool) or not isinstance(random_seed, (int, np.integer)):
-        raise SpecificationError(f"random_seed must be an integer, got {random_seed!r}")
-    return int(random_seed)

@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_msem.build.admissible import check_admissible
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.effect_values import effect_values
 from bayes_msem.build.inverse import sampled_from_table
-from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes, root_of
-from bayes_msem.likelihood.clusters import between_moments, cluster_value_and_gradient
+from bayes_msem.build.level_two import given_effects
+from bayes_msem.build.simulate import Simulated, simulate_data
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.errors import SpecificationError
+from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
@@ -43,16 +46,7 @@ def likelihood_given_effects(
             "this model has no sampled effects (everything is integrated out); leave effects out"
         )
     assert isinstance(templates, ClusterTemplates)
-    ids = blueprint.observed.cluster_ids
-    for wanted, given, what in (
-        (templates.effects.sampled, effects.columns, "column for the effect"),
-        (ids, effects.index, "row for the cluster"),
-    ):
-        absent = [v for v in wanted if v not in given]
-        if absent:
-            hint = nearest(str(absent[0]), [str(v) for v in given])
-            raise SpecificationError(f"effects has no {what} {absent[0]!r}{hint}")
-    b = effects.loc[list(ids), list(templates.effects.sampled)].to_numpy(dtype=np.float64)
+    b = effect_values(effects, blueprint.observed.cluster_ids, templates.effects.sampled)
     x = blueprint.extend_sampled(sampled_from_table(blueprint, theta))
     program = evaluator.program
     value, _, _ = cluster_value_and_gradient(
@@ -74,15 +68,58 @@ def simulate_outcomes(
         Extended table values, (n_theta,).
     rng
         Source of randomness.
+
+    Returns
+    -------
+    (N, P) array
+        y, then z repeated for every row of its cluster.
     """
-    x = np.ascontiguousarray(blueprint.extend_sampled(sampled_from_table(blueprint, theta)))
-    evaluator, templates = blueprint.evaluator, blueprint.templates
-    if not isinstance(evaluator, ClusterEvaluator):
-        return draw_outcomes(theta, evaluator.program, blueprint.observed, rng)
-    assert isinstance(templates, ClusterTemplates)
-    program, observed = evaluator.program, blueprint.observed
-    first = templates.first_sampled
-    _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
-    b = (observed.cluster_design @ c_b)[:, first:]
-    b = b + rng.standard_normal(b.shape) @ root_of(omega[first:, first:]).T
-    return draw_cluster_outcomes(x, np.ascontiguousarray(b), program, observed, rng)
+    simulated = simulate_from_table(blueprint, theta, blueprint.observed, rng)
+    return simulated.outcomes(blueprint.observed)
+
+
+def simulate_from_table(
+    blueprint: Blueprint,
+    theta: FloatArray,
+    design: ObservedData,
+    rng: np.random.Generator,
+    effects: pd.DataFrame | None = None,
+) -> Simulated:
+    """Simulate one data set at values that a user gave.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    theta
+        Extended table values, (n_theta,).
+    design
+        Clusters and covariates.
+    rng
+        Source of randomness.
+    effects
+        Effects of the clusters (see build.level_two.given_effects); None: they are drawn.
+
+    Raises
+    ------
+    SpecificationError
+        The values lie outside the parameter space, or effects are missing.
+    """
+    check_admissible(blueprint, theta)
+    needed = ~np.isnan(design.x).any(axis=1)
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            known = None
+            if effects is not None:
+                known = given_effects(blueprint, theta, effects, design, rng)
+            simulated = simulate_data(blueprint, theta, design, rng, natural=True, level_two=known)
+        finite = bool(np.isfinite(simulated.y[needed]).all() & np.isfinite(simulated.z).all())
+    except np.linalg.LinAlgError:
+        finite = False
+    if not finite:
+        raise SpecificationError(
+            "the values given imply outcomes that are not finite: variables that predict each "
+            "other in a circle whose coefficients cancel, or random standard deviations that are "
+            "too large (their intercepts and variances are on the log scale)"
+        )
+    return simulated

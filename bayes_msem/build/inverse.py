@@ -64,9 +64,14 @@ def _partial_correlations(
         if row.random:
             value = float(np.tanh(_intercept(blueprint, row.random, theta)))
         else:
-            value = float(blueprint.row_value(row.key, theta)) / (sd[a] * sd[b])
+            value = float(blueprint.row_value(row.key, theta))
+            if value:  # a variance of zero leaves no other covariance than zero
+                with np.errstate(divide="ignore"):
+                    value = float(np.divide(value, sd[a] * sd[b]))
         correlation[place[a], place[b]] = correlation[place[b], place[a]] = value
     try:
+        if not np.isfinite(correlation).all():
+            raise np.linalg.LinAlgError
         root = np.linalg.cholesky(correlation)
     except np.linalg.LinAlgError:
         raise SpecificationError(

@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint, likelihood_statistics
 from bayes_msem.build.density import no_coordinates
+from bayes_msem.build.simulate import simulate_data
 from bayes_msem.data.moments import moments
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.likelihood.centring import coordinates_of
-from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.likelihood.marginal import pack_moments
 from bayes_msem.likelihood.ops import (
     ClusterLogLikelihood,
@@ -191,14 +190,13 @@ def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
     n = blueprint.parameters.n
 
     def outcomes(x: FloatArray, t: FloatArray, rng: np.random.Generator) -> FloatArray:
-        theta = blueprint.theta(x[None, :n])[0]
-        if np.isnan(theta).any():
+        if np.isnan(blueprint.theta(x[None, :n])).any():
             # outside the prior: covariances of a direct block are not positive definite
             return np.full(observed_matrix(observed).shape, np.nan)
-        if isinstance(evaluator, ClusterEvaluator):
-            b = evaluator.effects(x, t) if blueprint.n_sampled else t
-            return draw_cluster_outcomes(x, b, evaluator.program, observed, rng)
-        return draw_outcomes(theta, evaluator.program, observed, rng)
+        sampled = None
+        if isinstance(evaluator, ClusterEvaluator) and blueprint.n_sampled:
+            sampled = evaluator.effects(x, t)
+        return simulate_data(blueprint, x, observed, rng, sampled=sampled).outcomes(observed)
 
     def random(
         x: FloatArray, *rest: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None

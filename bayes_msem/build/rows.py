@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,3 +73,39 @@ def _moments(
         return level_two_moments(blueprint, theta.reshape(-1, theta.shape[-1]), natural=True)
     extended = np.ascontiguousarray(blueprint.extend_sampled(x.reshape(-1, x.shape[-1])))
     return level_two_moments(blueprint, extended)
+
+
+def defined_effects(
+    blueprint: Blueprint, theta: FloatArray, effects: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """Values of definitions that differ between clusters.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    theta
+        Extended table values, (..., n_theta).
+    effects
+        Random coefficients by name, of a shape that broadcasts with theta's leading one.
+
+    Returns
+    -------
+    dict
+        Name -> array of the shape of the effects.
+    """
+    varying = cluster_definitions(blueprint)
+    if not varying:
+        return {}
+    environment = {
+        row.label: blueprint.row_value(row.key, theta) for row in blueprint.table.rows if row.label
+    }
+    environment |= {name: effects[name] for name in effect_positions(blueprint)}
+    for definition in blueprint.table.definitions:
+        if definition.name not in varying:
+            environment[definition.name] = evaluate(definition.expression, environment)
+    shape = next(iter(effects.values())).shape
+    return {
+        name: np.broadcast_to(evaluate(expression, environment), shape)
+        for name, expression in varying.items()
+    }

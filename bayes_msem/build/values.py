@@ -26,9 +26,10 @@ def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
     blueprint
         The model.
     values
-        Mapping {(level, lhs, op, rhs): value} or data frame with these columns and ``value``.
-        Every free row must be there. Fixed and defined rows may be given; fixed ones must then
-        have their value, defined ones are computed from the others and not read.
+        Mapping {(level, lhs, op, rhs): value} or data frame with these columns and ``value`` (or,
+        like ``fit.summary()``, ``mean``). Every free row must be there. Fixed and defined rows may
+        be given; fixed ones must then have their value, defined ones are computed from the others
+        and not read.
 
     Returns
     -------
@@ -45,7 +46,9 @@ def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
     missing = []
     for row in blueprint.table.rows:
         if not row.free:
-            if row.key in given and np.isfinite(row.value) and given[row.key] != row.value:
+            value = given.get(row.key, row.value)
+            # a mean over draws of a constant is that constant up to rounding
+            if np.isfinite(row.value) and not np.isclose(value, row.value, rtol=1e-9, atol=0.0):
                 raise SpecificationError(
                     f"{_text(row.key)} is fixed at {row.value:g} in this model, "
                     f"but the value {given[row.key]:g} was given; leave the row out"
@@ -73,7 +76,8 @@ def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
 def read_values(table: ParameterTable, values: Values) -> dict[RowKey, float]:
     """Normalise user keys to rows of the table (lavaan's spellings are understood)."""
     if isinstance(values, pd.DataFrame):
-        needed = ["level", "lhs", "op", "rhs", "value"]
+        column = "mean" if "value" not in values.columns and "mean" in values.columns else "value"
+        needed = ["level", "lhs", "op", "rhs", column]
         absent = [c for c in needed if c not in values.columns]
         if absent:
             raise SpecificationError(

@@ -18,14 +18,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
-from bayes_msem.build.population import effect_positions
+from bayes_msem.build.level_two import draw_factors, level_moments
 from bayes_msem.build.pymc_model import COORDINATES
-from bayes_msem.build.rows import cluster_definitions
+from bayes_msem.build.rows import defined_effects
 from bayes_msem.likelihood.cluster_draws import linear_effects
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
-from bayes_msem.spec.expressions import evaluate
 from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
@@ -82,7 +81,9 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     every = templates.level_two
     keep = [i for i, name in enumerate(every) if name not in templates.z_names]
     stacked, names = np.stack(effects), [every[i] for i in keep]
-    values, defined = stacked[..., keep], _definitions(view, stacked, points)
+    theta = view.theta(points[:, : view.parameters.n])
+    named = {name: stacked[..., i] for i, name in enumerate(every)}
+    values, defined = stacked[..., keep], defined_effects(view, theta[:, None], named)
     if defined:
         values = np.concatenate([values, np.stack(list(defined.values()), axis=-1)], axis=-1)
     result = xr.Dataset(
@@ -150,7 +151,11 @@ def one_draw(
     values, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
     mean = design @ c_b
     fill_missing(u, mean, omega, rng)
-    factors = _factors(view, design, values, omega, c_b, u, rng)
+    level, factors = view.templates.between, np.empty((len(design), 0))
+    names = view.table.variables("between", "between factor")
+    if names:
+        moments = level_moments(level, values, design.shape[1])
+        factors = draw_factors(level, names, moments, design, u - mean, rng)
     return u, mean, omega, factors
 
 
@@ -180,58 +185,3 @@ def fill_missing(
         deviation = (values[np.ix_(rows, seen)] - mean[np.ix_(rows, seen)]) @ slope.T
         noise = rng.standard_normal((len(rows), len(gone))) @ root.T
         values[np.ix_(rows, gone)] = mean[np.ix_(rows, gone)] + deviation + noise
-
-
-def _factors(
-    view: Blueprint,
-    design: FloatArray,
-    values: FloatArray,
-    omega: FloatArray,
-    c_b: FloatArray,
-    u: FloatArray,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Level-2 factors from their conditional normal distribution given u."""
-    assert isinstance(view.templates, ClusterTemplates)
-    level = view.templates.between
-    wanted = [level.names.index(v) for v in view.table.variables("between", "between factor")]
-    if not wanted:
-        return np.empty((len(design), 0))
-    m = len(level.names)
-    effects, psi = np.eye(m), np.zeros((m, m))
-    effects[level.b.row, level.b.column] -= values[level.b.source]
-    psi[level.psi.row, level.psi.column] = values[level.psi.source]
-    psi[level.psi.column, level.psi.row] = values[level.psi.source]
-    mean = np.zeros((m, design.shape[1]))
-    np.add.at(mean, (level.k.row, level.k.column), values[level.k.source])
-    total = np.linalg.inv(effects)
-    mean, covariance = (total @ mean)[wanted], total @ psi @ total.T
-    selected = np.zeros((m, u.shape[1]))
-    selected[level.observed_variable, level.observed_position] = 1.0
-    cross = covariance[wanted] @ selected
-    # residual variances of zero make Omega singular, but u then lies in its range
-    slope = cross @ np.linalg.pinv(omega, rcond=1e-10, hermitian=True)
-    rest = covariance[np.ix_(wanted, wanted)] - slope @ cross.T
-    spread, vectors = np.linalg.eigh((rest + rest.T) / 2)
-    root = vectors * np.sqrt(np.clip(spread, 0.0, None))
-    expected: FloatArray = design @ mean.T + (u - design @ c_b) @ slope.T
-    return expected + rng.standard_normal((len(design), len(wanted))) @ root.T
-
-
-def _definitions(view: Blueprint, u: FloatArray, points: FloatArray) -> dict[str, FloatArray]:
-    """Cluster-specific definitions, each (n_draws, J)."""
-    varying = cluster_definitions(view)
-    if not varying:
-        return {}
-    theta = view.theta(points[:, : view.parameters.n])
-    environment = {
-        row.label: view.row_value(row.key, theta)[:, None] for row in view.table.rows if row.label
-    }
-    environment |= {name: u[:, :, i] for name, i in effect_positions(view).items()}
-    constant = [d for d in view.table.definitions if d.name not in varying]
-    for definition in constant:
-        environment[definition.name] = evaluate(definition.expression, environment)
-    return {
-        name: np.broadcast_to(evaluate(expression, environment), u.shape[:2])
-        for name, expression in varying.items()
-    }

@@ -1,0 +1,265 @@
+"""Designs: who belongs to which cluster and with which covariates, before there are outcomes.
+
+A design is an :class:`ObservedData` whose outcomes y and z are 0 where a value would be observed
+and NaN where it would be missing, so that a simulation can keep the pattern. Three kinds:
+
+- that of the data themselves (no function needed);
+- new clusters, resampled from the data: whole clusters, or rows of a drawn cluster with
+  replacement, so that the covariates of a row, and those of its cluster, stay together;
+- that of a data frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_msem.data import checks, columns
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.errors import DataError, SpecificationError
+
+__all__ = ["NewSample", "design_from_frame", "new_sample", "resampled_design"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewSample:
+    """How much is to be sampled.
+
+    Attributes
+    ----------
+    clusters
+        Number of clusters; 0 in single-level models.
+    sizes
+        Rows of every cluster, (clusters,), or of the one sample in single-level models, (1,);
+        None: those of the clusters drawn.
+    """
+
+    clusters: int
+    sizes: IntArray | None
+
+
+def new_sample(
+    observed: ObservedData, clusters: int | None, sizes: int | Sequence[int] | None
+) -> NewSample:
+    """Check the numbers of clusters and rows that a user asks for.
+
+    Parameters
+    ----------
+    observed
+        The data.
+    clusters
+        Number of clusters; None: as many as there are sizes or, without, as the data have.
+    sizes
+        Rows per cluster: one number, or one for every cluster. In single-level models: number of
+        rows.
+
+    Raises
+    ------
+    SpecificationError
+        A number that is not a positive integer, numbers that contradict each other, or clusters
+        in a single-level model.
+    """
+    if not observed.two_level:
+        if clusters is not None:
+            raise SpecificationError(
+                f"clusters={clusters!r} was given, but the model has a single level; use "
+                "sizes=<number of rows>"
+            )
+        return NewSample(0, np.array([_count(sizes, "sizes", "a number of rows, such as 200")]))
+    if clusters is not None:
+        clusters = _count(clusters, "clusters", "a number of clusters, such as 50")
+    if sizes is None or isinstance(sizes, (bool, int, np.integer, float, str)):
+        count = observed.n_clusters if clusters is None else clusters
+        if sizes is None:
+            return NewSample(count, None)
+        size = _count(sizes, "sizes", "rows per cluster, such as 20 or [10, 20, 30]")
+        return NewSample(count, np.full(count, size))
+    every = _counts(sizes)
+    if clusters is not None and clusters != len(every):
+        raise SpecificationError(
+            f"clusters={clusters}, but sizes has {len(every)} numbers; give one size for every "
+            "cluster, one number for all of them, or leave clusters out"
+        )
+    return NewSample(len(every), every)
+
+
+def _counts(sizes: Any) -> IntArray:
+    try:
+        given = list(sizes)
+    except TypeError:
+        given = []
+    if not given:
+        raise SpecificationError(
+            f"sizes must be rows per cluster, such as 20 or [10, 20, 30], got {sizes!r}"
+        )
+    return np.array([_count(n, f"sizes[{i}]", "a number of rows") for i, n in enumerate(given)])
+
+
+def _count(value: Any, name: str, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise SpecificationError(f"{name} must be {what}, at least 1, got {value!r}")
+    return int(value)
+
+
+def resampled_design(
+    observed: ObservedData, sample: NewSample, rng: np.random.Generator, *, incomplete: bool
+) -> ObservedData:
+    """Make a design of new clusters from those of the data, drawn with replacement.
+
+    Parameters
+    ----------
+    observed
+        The data.
+    sample
+        Numbers of clusters and rows.
+    rng
+        Source of randomness.
+    incomplete
+        Whether rows that miss covariates (and so all outcomes) can be drawn too.
+
+    Returns
+    -------
+    ObservedData
+        Clusters 1 to J; new rows 0 to N - 1, sorted by cluster. Without sizes, a new cluster has
+        all rows of the one it comes from; with sizes, rows drawn from it with replacement.
+    """
+    usable = np.ones(observed.n_rows, bool) if incomplete else ~np.isnan(observed.x).any(axis=1)
+    pool = np.flatnonzero(usable)
+    if observed.cluster is None:
+        assert sample.sizes is not None
+        return _take(observed, pool[rng.integers(len(pool), size=int(sample.sizes[0]))], None)
+    pool = pool[np.argsort(observed.cluster[pool], kind="stable")]
+    available = np.bincount(observed.cluster[pool], minlength=observed.n_clusters)
+    first = np.cumsum(available) - available
+    drawn = rng.choice(np.flatnonzero(available), size=sample.clusters)
+    sizes = available[drawn] if sample.sizes is None else sample.sizes
+    of_row = np.repeat(np.arange(sample.clusters), sizes)
+    if sample.sizes is None:
+        within = np.arange(len(of_row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    else:
+        within = rng.integers(available[drawn][of_row])
+    return _take(observed, pool[first[drawn][of_row] + within], drawn, of_row, sizes)
+
+
+def _take(
+    observed: ObservedData,
+    rows: IntArray,
+    clusters: IntArray | None,
+    of_row: IntArray | None = None,
+    sizes: IntArray | None = None,
+) -> ObservedData:
+    """Put together rows and clusters of the data under new names."""
+    new = replace(
+        observed,
+        y=frozen(pattern(observed.y[rows])),
+        x=frozen(observed.x[rows]),
+        row_index=pd.RangeIndex(len(rows)),
+        dropped=0,
+    )
+    if clusters is None or of_row is None or sizes is None:
+        return new
+    return replace(
+        new,
+        z=frozen(pattern(observed.z[clusters])),
+        w=frozen(observed.w[clusters]),
+        cluster=frozen(of_row),
+        cluster_ids=pd.RangeIndex(1, len(clusters) + 1, name=observed.cluster_name),
+        sizes=frozen(sizes),
+    )
+
+
+def design_from_frame(
+    frame: pd.DataFrame, observed: ObservedData, *, missing: bool
+) -> ObservedData:
+    """Take clusters and covariates from a data frame.
+
+    Parameters
+    ----------
+    frame
+        With the cluster column and the covariates; never modified.
+    observed
+        The data of the model, which say what is needed.
+    missing
+        Whether outcomes that are missing in the frame shall be missing; columns of outcomes that
+        the frame lacks count as complete.
+
+    Raises
+    ------
+    DataError
+        Columns or values are missing, a cluster-level covariate varies inside a cluster, or the
+        pattern is wanted and the frame has no outcomes.
+    """
+    columns.check_frame(frame)
+    columns.check_cluster_argument(frame, observed.cluster_name, two_level=observed.two_level)
+    outcomes = (*observed.y_names, *observed.z_names)
+    present = [name for name in outcomes if missing and name in frame.columns]
+    if missing and not present:
+        raise DataError(
+            "missing=True keeps the pattern of missing values of data, but data has no column of "
+            f"outcomes ({columns.listed(outcomes)}); add some, or leave missing out"
+        )
+    needed = (*observed.x_names, *observed.w_names)
+    columns.check_columns(frame, (*needed, *present))
+    values = {n: columns.numeric_column(frame[n], n) for n in (*needed, *present)}
+    values |= {name: np.zeros(len(frame)) for name in outcomes if name not in present}
+    y, x = _matrix(values, observed.y_names, frame), _matrix(values, observed.x_names, frame)
+    _check_present(x, ~np.isnan(y).all(axis=1), observed.x_names)
+    design = replace(
+        observed,
+        y=frozen(pattern(y)),
+        x=frozen(x),
+        row_index=frame.index.copy(),
+        dropped=0,
+    )
+    if observed.cluster_name is None:
+        return design
+    codes, ids = columns.code_clusters(frame[observed.cluster_name], observed.cluster_name)
+    of_clusters = {
+        n: np.full(len(ids), np.nan)
+        if np.isnan(values[n]).all()
+        else checks.cluster_values(n, values[n], codes, ids)
+        for n in (*observed.z_names, *observed.w_names)
+    }
+    w = _matrix(of_clusters, observed.w_names, ids)
+    _check_present(w[codes], np.ones(len(frame), bool), observed.w_names)
+    return replace(
+        design,
+        z=frozen(pattern(_matrix(of_clusters, observed.z_names, ids))),
+        w=frozen(w),
+        cluster=frozen(codes),
+        cluster_ids=ids,
+        sizes=frozen(np.bincount(codes)),
+    )
+
+
+def _check_present(values: FloatArray, needed: NDArray[np.bool_], names: tuple[str, ...]) -> None:
+    for name, column in zip(names, values.T, strict=True):
+        gone = np.isnan(column) & needed
+        if gone.any():
+            raise DataError(
+                f"covariate '{name}' is missing in {columns.positions(gone)}, and outcomes cannot "
+                "be simulated without it; fill it in, or drop these rows"
+            )
+
+
+def _matrix(values: dict[str, FloatArray], names: tuple[str, ...], rows: Any) -> FloatArray:
+    return np.column_stack([np.empty((len(rows), 0)), *(values[name] for name in names)])
+
+
+def pattern(values: FloatArray) -> FloatArray:
+    """Return 0 where a value is observed, and NaN where it is missing."""
+    return np.where(np.isnan(values), np.nan, 0.0)
+
+
+def frozen[T: np.generic](array: NDArray[T]) -> NDArray[T]:
+    """Make an array read-only, as those of :class:`ObservedData` are."""
+    array.setflags(write=False)
+    return array

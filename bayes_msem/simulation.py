@@ -1,0 +1,185 @@
+"""The part of :class:`bayes_msem.Model` that simulates data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import pandas as pd
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.conditional import simulate_from_table
+from bayes_msem.build.level_two import true_effects
+from bayes_msem.build.seeds import seed_of
+from bayes_msem.build.values import Values, theta_from_values
+from bayes_msem.data.design import design_from_frame, new_sample, resampled_design
+from bayes_msem.data.frames import to_pandas_frame
+from bayes_msem.data.observe import ObservedData, frame_of
+from bayes_msem.errors import SpecificationError
+
+
+class Simulation:
+    """Simulation of data from given table values."""
+
+    if TYPE_CHECKING:
+
+        @cached_property
+        def blueprint(self) -> Blueprint:
+            """Structure, priors and data."""
+
+    @overload
+    def simulate(
+        self,
+        values: Values,
+        *,
+        random_seed: int | None = None,
+        clusters: int | None = None,
+        sizes: int | Sequence[int] | None = None,
+        data: Any = None,
+        missing: bool = False,
+        effects: pd.DataFrame | None = None,
+        return_effects: Literal[False] = False,
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def simulate(
+        self,
+        values: Values,
+        *,
+        random_seed: int | None = None,
+        clusters: int | None = None,
+        sizes: int | Sequence[int] | None = None,
+        data: Any = None,
+        missing: bool = False,
+        effects: pd.DataFrame | None = None,
+        return_effects: Literal[True],
+    ) -> tuple[pd.DataFrame, pd.DataFrame]: ...
+
+    def simulate(
+        self,
+        values: Values,
+        *,
+        random_seed: int | None = None,
+        clusters: int | None = None,
+        sizes: int | Sequence[int] | None = None,
+        data: Any = None,
+        missing: bool = False,
+        effects: pd.DataFrame | None = None,
+        return_effects: bool = False,
+    ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
+        """Simulate data from given values of the parameters.
+
+        Every cluster draws its random intercepts and coefficients from their level-2 distribution
+        given its covariates, and every row its outcomes from the cluster's model. Covariates are
+        conditioned on, so they are not simulated but taken: from the data of the model (default),
+        resampled from them (``clusters``, ``sizes``), or from another data frame (``data``).
+
+        Parameters
+        ----------
+        values
+            Mapping {(level, lhs, op, rhs): value}, such as the result of :meth:`mode`, or data
+            frame with these columns and ``value`` (or ``mean``, such as ``fit.summary()``), for
+            all free rows. Covariance matrices may be singular.
+        random_seed
+            Seed; None draws a new one. It settles resampling too.
+        clusters
+            Number of new clusters; None: as many as ``sizes`` has or, without, as the data have.
+            They are labelled 1, 2, and so on. Without ``sizes``, each takes size, covariates and
+            cluster-level covariates of a cluster of the data drawn with replacement.
+        sizes
+            Rows of every new cluster: one number, or one for each. Each cluster then takes its
+            cluster-level covariates from a cluster drawn from the data, and its rows take theirs,
+            together, from rows drawn from that cluster; both with replacement. In single-level
+            models: number of rows, drawn from those of the data.
+        data
+            Data frame (of any library) with the cluster column and the covariates of the rows to
+            simulate. Not together with ``clusters`` or ``sizes``.
+        missing
+            Remove what is missing where the covariates come from: in the data; in the rows and
+            clusters that were resampled; in ``data``, where it has columns of outcomes. False:
+            all outcomes are simulated (but for rows of the data that miss a covariate, which new
+            clusters do not draw).
+        effects
+            Effects of the clusters, so that new rows come from clusters that are known: what
+            ``return_effects`` returns, with one row per cluster (index: identifiers) and one column
+            per random intercept and random coefficient. Cluster-level outcomes are simulated given
+            them. None: effects are drawn.
+        return_effects
+            Also return the effects of the clusters.
+
+        Returns
+        -------
+        pandas.DataFrame, or a tuple of two
+            Cluster identifiers, simulated outcomes and covariates; the frame is data for the same
+            model. With ``return_effects`` also the truth that ``fit.cluster_effects()`` estimates:
+            one row per cluster (index: identifiers), one column per random intercept, random
+            coefficient (total coefficients; log SDs and Fisher-z correlations), definition that
+            uses some, and level-2 factor. Asking for it does not change the data.
+
+        Raises
+        ------
+        SpecificationError
+            Values outside the parameter space (negative variances, covariance matrices that are
+            not positive definite), or arguments that contradict each other or the model.
+        DataError
+            ``data`` lacks columns or values.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model('''
+        ...     level: within
+        ...         mach ~ cses
+        ...     level: between
+        ...         mach ~ sector
+        ... ''', data=bm.load_dataset("hsb"), cluster="school")
+        >>> plan = model.simulate(model.mode(), clusters=50, sizes=20, random_seed=1)
+        >>> len(plan), plan["school"].nunique()
+        (1000, 50)
+        """
+        blueprint = self.blueprint
+        if not blueprint.table.two_level and (return_effects or effects is not None):
+            argument = "return_effects=True was" if return_effects else "effects were"
+            raise SpecificationError(
+                f"{argument} given, but a single-level model has no cluster effects"
+            )
+        theta = theta_from_values(blueprint, values)
+        rng = np.random.default_rng(seed_of(random_seed))
+        design = _design(blueprint.observed, clusters, sizes, data, rng, missing=missing)
+        simulated = simulate_from_table(blueprint, theta, design, rng, effects)
+        y, z = simulated.y, simulated.z
+        if missing:
+            y, z = (
+                np.where(np.isnan(seen), np.nan, v) for v, seen in ((y, design.y), (z, design.z))
+            )
+        frame = frame_of(design, y, z)
+        if not return_effects:
+            return frame
+        return frame, true_effects(blueprint, theta, simulated, design, rng)
+
+
+def _design(
+    observed: ObservedData,
+    clusters: int | None,
+    sizes: int | Sequence[int] | None,
+    data: Any,
+    rng: np.random.Generator,
+    *,
+    missing: bool,
+) -> ObservedData:
+    """Clusters and covariates that the arguments ask for."""
+    if not isinstance(missing, (bool, np.bool_)):
+        raise SpecificationError(f"missing must be True or False, got {missing!r}")
+    if data is not None:
+        if clusters is not None or sizes is not None:
+            raise SpecificationError(
+                "data says which clusters and rows there are; leave clusters and sizes out, or "
+                "leave data out"
+            )
+        return design_from_frame(to_pandas_frame(data), observed, missing=bool(missing))
+    if clusters is None and sizes is None:
+        return observed
+    sample = new_sample(observed, clusters, sizes)
+    return resampled_design(observed, sample, rng, incomplete=bool(missing))
