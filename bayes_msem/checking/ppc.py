@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.pymc_model import observed_matrix
 from bayes_msem.checking import level_fit
-from bayes_msem.checking.deviance import deviance_statistic
 from bayes_msem.checking.at_mode import Refit, refit_statistics
+from bayes_msem.checking.deviance import deviance_statistic
 from bayes_msem.checking.replicate import Pair, Replicates
 from bayes_msem.checking.sample import Sample
 from bayes_msem.checking.statistics import Statistic, chosen_statistics

@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.rows import row_values
+from bayes_msem.build.simulate import draw_rows, simulate_data
 from bayes_msem.checking.design import Design, check_design
 from bayes_msem.checking.sample import Sample
-from bayes_msem.checking.structure import (
-    Structure,
-    draw_level_two,
-    draw_outcomes_given,
-    structure_at,
-)
+from bayes_msem.checking.structure import Structure, structure_at
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
@@ -123,18 +119,17 @@ class Replicates:
         if view.n_sampled:
             b = evaluator.effects(point, self.coordinates[i])[design.clusters]
         structure = structure_at(view, design, point, b, values)
-        own, z, u = structure, observed.z, np.empty((design.n_clusters, 0))
         if self.clusters == "same":
             level_two = view.observed.cluster_design
             u, *_ = one_draw(view, level_two, point, self.coordinates[i], self.rng)
-            u = u[design.clusters]
-        elif design.two_level:
-            u = draw_level_two(structure, self.rng)
-            z = u[:, len(templates.effects.linear) : templates.first_sampled]
-            if not design.shared:
-                own = structure_at(view, design, point, u[:, templates.first_sampled :], values)
-        y = draw_outcomes_given(own, u, self.rng)
-        return Pair(observed, structure, Sample(design, y, z), own)
+            y = draw_rows(view, point, u[design.clusters], design.observed, self.rng)
+            replicate = Sample(design, y - design.center, observed.z)
+            return Pair(observed, structure, replicate, structure)
+        drawn, own = simulate_data(view, point, design.observed, self.rng), structure
+        if not design.shared:
+            u = structure.mean + drawn.level_two
+            own = structure_at(view, design, point, u[:, templates.first_sampled :], values)
+        return Pair(observed, structure, Sample(design, drawn.y - design.center, drawn.z), own)
 
 
 def spaced(n_draws: int, n_chains: int, wanted: int) -> IntArray:

@@ -1,11 +1,8 @@
-"""The model at one posterior draw: its matrices, new data from it, and what they should look like.
+"""The matrices of the model at one posterior draw.
 
-Given the level-2 vectors u_j = (a_j, z_j, b_j) the rows of a cluster are independent,
+Given the level-2 vectors u_j = (a_j, z_j, b_j) ~ N(mu_j, Omega), rows are independent,
 
-    y_ij ~ N( C_j d_ij + sum_q a_jq l_jq d_ij[col_q] , Sigma_j ) ,
-
-and replicates of the data are drawn in that order: u_j for new clusters from N(mu_j, Omega), for
-the clusters of the data from their posterior, then y_ij.
+    y_ij ~ N( C_j d_ij + sum_q a_jq l_jq d_ij[col_q] , Sigma_j ) .
 """
 
 from __future__ import annotations
@@ -19,14 +16,12 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.checking.design import Design
-from bayes_msem.likelihood.cluster_draws import cluster_structures, root_of
+from bayes_msem.likelihood.cluster_draws import cluster_structures
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.spec.table import RowKey
 
 FloatArray = NDArray[np.float64]
-
-_CHUNK = 100_000  # rows whose own matrices are held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,34 +172,3 @@ def structure_at(
         _, omega, c_b, *_ = between_moments(point, ints, floats)
         mean = design.observed.cluster_design @ c_b
     return Structure(design, point, sigma, c, effect, omega, mean, b, values)
-
-
-def draw_level_two(structure: Structure, rng: np.random.Generator) -> FloatArray:
-    """Draw u (J, n_u) of new clusters with the cluster-level covariates of the design."""
-    mean = structure.mean
-    drawn: FloatArray = mean + rng.standard_normal(mean.shape) @ root_of(structure.omega).T
-    return drawn
-
-
-def draw_outcomes_given(
-    structure: Structure, u: FloatArray, rng: np.random.Generator
-) -> FloatArray:
-    """Draw y (N, p), centred, given u (J, n_u)."""
-    design, effects = structure.design, structure.design.templates.effects
-    roots = np.linalg.cholesky(structure.sigma)
-    y = rng.standard_normal((design.n_rows, structure.sigma.shape[1]))
-    if design.shared:
-        y = y @ roots[0].T + design.d @ structure.c[0]
-    else:
-        for start in range(0, len(y), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            own = design.codes[rows]
-            noise = np.einsum("npq,nq->np", roots[own], y[rows])
-            y[rows] = noise + np.einsum("nd,ndp->np", design.d[rows], structure.c[own])
-    for q, (e, column) in enumerate(zip(effects.use_effect, effects.use_column, strict=True)):
-        amount = u[design.codes, e] * design.d[:, column]
-        vectors = structure.effect[:, q]
-        for i in np.flatnonzero(vectors.any(axis=0)):
-            own = vectors[0, i] if design.shared else vectors[design.codes, i]
-            y[:, i] += amount * own
-    return y

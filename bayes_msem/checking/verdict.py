@@ -144,7 +144,9 @@ class Verdict:
     def to_frame(self) -> pd.DataFrame:
         """Return the findings as a data frame: topic, state, message, advice."""
         columns = ["topic", "state", "message", "advice"]
-        return pd.DataFrame([[getattr(f, c) for c in columns] for f in self.findings], None, columns)
+        return pd.DataFrame(
+            [[getattr(f, c) for c in columns] for f in self.findings], None, columns
+        )
 
     def __repr__(self) -> str:
         """Return the verdict as text."""

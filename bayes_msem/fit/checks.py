@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from bayes_msem.build.seeds import seed_of
 from bayes_msem.checking.p_values import p_values
 from bayes_msem.checking.ppc import PredictiveCheck, predictive_check
 from bayes_msem.checking.replicate import Clusters, Replicates
@@ -112,10 +111,6 @@ class Checks(FitCore):
         )
 
     def _seed_of_replicates(self, random_seed: int | None) -> int:
-        if random_seed is None:
-            return int(self.datatree.attrs["random_seed"])
-        if isinstance(random_seed, bool) or not isinstance(random_seed, (int, np.integer)):
-            raise SpecificationError(f"random_seed must be an integer or None, got {random_seed!r}")
-        if random_seed < 0:
-            raise SpecificationError(f"random_seed={random_seed} is negative; use 0 or more")
-        return int(random_seed)
+        return (
+            int(self.datatree.attrs["random_seed"]) if random_seed is None else seed_of(random_seed)
+        )

@@ -158,7 +158,7 @@ def test_functions_of_users(right: bm.Fit) -> None:
         ({"clusters": "old"}, "clusters='old' is unknown"),
         ({"draws": 0}, "draws=0 replicates"),
         ({"draws": 10**6}, "use a number from 1 to 200"),
-        ({"random_seed": -1}, "random_seed=-1 is negative"),
+        ({"random_seed": -1}, "random_seed must be an integer of at least 0"),
         ({"random_seed": 0.5}, "random_seed must be an integer"),
         ({"keep": -1}, "keep=-1"),
         ({"statistics": {"text": lambda frame: "much"}}, "'text' returned str"),
