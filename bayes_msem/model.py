@@ -41,6 +41,7 @@ from bayes_msem.likelihood.plan import Plan, make_plan
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.record import plain_priors
+from bayes_msem.prior_checks import PriorChecks
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
@@ -50,7 +51,7 @@ from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
 
 
-class Model:
+class Model(PriorChecks):
     """A Bayesian (multilevel) structural equation model.
 
     Parameters
