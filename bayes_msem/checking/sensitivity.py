@@ -64,6 +64,7 @@ __all__ = [
     "log_likelihood_draws",
     "log_prior_draws",
     "prior_sensitivity",
+    "sensitive_rows",
     "sensitivity_tree",
 ]
 
