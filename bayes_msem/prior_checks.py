@@ -48,8 +48,8 @@ class PriorChecks:
         PriorImplied
             ``table`` with columns quantity, level, variable, median, lower, upper, data, p and
             verdict; ``lines`` that say in words where prior and data conflict (p below 0.05),
-            where the prior is wider than the data, and where it is vague to absurdity. Print it
-            to see both.
+            where the prior is wider than the data, where it has most of its mass at an edge (an ICC
+            of 0 or 1), and where it is vague to absurdity. Print it to see both.
 
         Examples
         --------

@@ -271,7 +271,7 @@ def _vague(key: QuantityKey, values: FloatArray, spreads: Mapping[str, float]) -
         below, above = float((values < low).mean()), float((values > high).mean())
         if np.ptp(values) > 0 and below + above > _PILED:
             return [
-                f"Vague to absurdity: the prior has {subject} below {low:g} with probability "
+                f"At the edge: the prior has {subject} below {low:g} with probability "
                 f"{below:.2f} and above {high:g} with {above:.2f}."
             ]
         return []

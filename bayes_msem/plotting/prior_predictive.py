@@ -29,6 +29,7 @@ _DENSITY, _RIDGE, _TITLE, _LEGEND = 1.75, 0.24, 0.75, 0.4  # inches: heights
 _WIDTH = 2.5
 _REPLICATES = 50  # drawn of every variable
 _MOST = 12  # ridges in a panel
+_FEW = 3  # ridges that need no more room than a density
 _WIDEST = 3.0  # most that replicated data may add on each side, in ranges of the data
 _BINS = 30
 _LIMITS = {"icc": (0.0, 1.0), "r2": (0.0, 1.0), "correlation": (-1.0, 1.0)}
@@ -63,23 +64,10 @@ def prior_predictive(
     """
     names = _chosen(implied, variables)
     panels = _quantity_panels(implied, names)
-    columns = min(_PER_ROW, max(len(names), len(panels)))
-    top, bottom = -(-len(names) // columns), -(-len(panels) // columns)
-    heights = [_DENSITY] * top
-    for i in range(bottom):
-        most = max(len(rows) for *_, rows in panels[i * columns : (i + 1) * columns])
-        heights.append(_TITLE + _RIDGE * most)
-    size = (max(_WIDTH * columns, 4.2), sum(heights) + _LEGEND)
-    figure = NotebookFigure(figsize=figsize or size, dpi=100)
-    share = _LEGEND / figure.get_figheight()
-    layout = ConstrainedLayoutEngine(rect=(0, share, 1, 1 - share), w_pad=0.09, h_pad=0.06)
-    figure.set_layout_engine(layout)
-    grid = figure.add_gridspec(top + bottom, columns, height_ratios=heights)
-    for i, name in enumerate(names):
-        ax = figure.add_subplot(grid[i // columns, i % columns])
+    figure, axes = _grid(len(names), [len(rows) for *_, rows in panels], figsize)
+    for ax, name in zip(axes, names, strict=False):
         _densities(ax, name, implied.replicated[name], implied.observed[name])
-    for i, (quantity, level, rows) in enumerate(panels):
-        ax = figure.add_subplot(grid[top + i // columns, i % columns])
+    for ax, (quantity, level, rows) in zip(axes[len(names) :], panels, strict=True):
         _ridges(ax, quantity, level, rows, implied)
     handles = [
         Line2D([], [], color=_DATA, linewidth=1.6, label="data"),
@@ -88,6 +76,30 @@ def prior_predictive(
     ]
     bottom_legend(figure, handles)
     return figure
+
+
+def _grid(
+    densities: int, ridges: Sequence[int], figsize: tuple[float, float] | None
+) -> tuple[NotebookFigure, list[Axes]]:
+    """Make panels for densities, then for ridges (numbers of them), and room for a legend."""
+    if max(ridges, default=0) <= _FEW:  # no more room than a density: one sequence of panels
+        places = densities + len(ridges)
+        columns = 3 if places in (5, 6, 9) else min(_PER_ROW, places)
+        cells = list(range(places))
+        heights = [_DENSITY] * -(-places // columns)
+    else:
+        columns = min(_PER_ROW, max(densities, len(ridges)))
+        top = -(-densities // columns)
+        cells = [*range(densities), *(top * columns + i for i in range(len(ridges)))]
+        lines = [ridges[i : i + columns] for i in range(0, len(ridges), columns)]
+        heights = [_DENSITY] * top + [_TITLE + _RIDGE * max(line) for line in lines]
+    size = (max(_WIDTH * columns, 4.2), sum(heights) + _LEGEND)
+    figure = NotebookFigure(figsize=figsize or size, dpi=100)
+    share = _LEGEND / figure.get_figheight()
+    layout = ConstrainedLayoutEngine(rect=(0, share, 1, 1 - share), w_pad=0.09, h_pad=0.06)
+    figure.set_layout_engine(layout)
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    return figure, [figure.add_subplot(grid[i // columns, i % columns]) for i in cells]
 
 
 def _chosen(implied: PriorImplied, variables: Sequence[str] | str | None) -> list[str]:
@@ -134,11 +146,11 @@ def _densities(ax: Axes, name: str, replicated: FloatArray, observed: FloatArray
     ends = np.quantile(replicated, [0.05, 0.95])
     left = max(min(low - 0.1 * width, ends[0]), low - _WIDEST * width)
     right = min(max(high + 0.1 * width, ends[1]), high + _WIDEST * width)
-    points, height, _ = array_stats.kde(observed)
+    points, height, _ = array_stats.kde(observed, bound_correction=False, extend=True)
     tallest = float(height.max())
     for values in replicated[:_REPLICATES]:
         if np.ptp(values) > 0:
-            x, density, _ = array_stats.kde(values)
+            x, density, _ = array_stats.kde(values, bound_correction=False, extend=True)
             ax.plot(x, density, color=REFERENCE, linewidth=0.5, alpha=0.4, gid="replicated")
     ax.plot(points, height, color=_DATA, linewidth=1.6, gid="data")
     ax.set_xlim(left, right)
