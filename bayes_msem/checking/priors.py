@@ -65,6 +65,7 @@ _PILED = 0.5  # prior mass at an edge that is called absurd
 _EDGES = {"icc": (0.01, 0.99), "r2": (0.01, 0.99), "correlation": (-0.95, 0.95)}
 _WIDE_SD, _WIDE_MEAN = 10.0, 20.0  # in SDs of the data: median SD, middle half of the mean
 _POINTS = 400  # order statistics kept of every replicated variable
+_HUGE = 1e150  # whose square is a number
 _MOST_LINES = 6  # per kind of remark
 
 
@@ -146,11 +147,12 @@ def prior_implied(blueprint: Blueprint, *, draws: int, ci: float, random_seed: i
     data = estimated_quantities(observed, estimator(observed.y, observed.z))
     parts: list[dict[QuantityKey, FloatArray]] = []
     shapes: dict[str, list[FloatArray]] = {v: [] for v in _columns(observed)}
-    for outcomes in replicate(blueprint, x, rng):
-        new = with_outcomes(observed, outcomes)
-        parts.append(estimated_quantities(observed, estimator(new.y, new.z)))
-        for name, values in _columns(observed, new.y, new.z).items():
-            shapes[name].append(_order_statistics(values))
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd priors are what this is for
+        for outcomes in replicate(blueprint, x, rng):
+            new = with_outcomes(observed, np.clip(np.nan_to_num(outcomes), -_HUGE, _HUGE))
+            parts.append(estimated_quantities(observed, estimator(new.y, new.z)))
+            for name, values in _columns(observed, new.y, new.z).items():
+                shapes[name].append(_order_statistics(values))
     statistics = {key: np.concatenate([part[key] for part in parts]) for key in data}
     table = _table(implied, data, statistics, ci)
     return PriorImplied(
@@ -164,11 +166,11 @@ def prior_implied(blueprint: Blueprint, *, draws: int, ci: float, random_seed: i
 
 def tail_probability(replicated: FloatArray, value: float) -> float:
     """Two-sided tail probability of a value among replicated ones; NaN if it does not exist."""
-    finite = replicated[np.isfinite(replicated)]
-    if not np.isfinite(value) or not len(finite):
+    known = replicated[~np.isnan(replicated)]
+    if not np.isfinite(value) or not len(known):
         return float("nan")
-    fewer = min(int((finite <= value).sum()), int((finite >= value).sum()))
-    return min(1.0, 2 * (fewer + 1) / (len(finite) + 1))
+    fewer = min(int((known <= value).sum()), int((known >= value).sum()))
+    return min(1.0, 2 * (fewer + 1) / (len(known) + 1))
 
 
 def _columns(

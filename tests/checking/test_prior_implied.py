@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -230,6 +232,19 @@ def test_vagueness_to_absurdity_is_said() -> None:
         "Vague to absurdity: the middle half" in line
         for line in wide.prior_implied(random_seed=14).lines
     )
+
+
+def test_priors_beyond_what_numbers_hold() -> None:
+    """exp() of a log SD of 1,000 is infinite: said, not raised."""
+    this = case("residual SD")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.MsemWarning)
+        priors = {"v1 ~ 1": "normal(0, 1000)"}
+        model = bm.Model(this.text, data=make_data(), cluster="group", priors=priors)
+    implied = model.prior_implied(draws=50, random_seed=1)
+    assert any(line.startswith("At the edge") for line in implied.lines)
+    assert np.isfinite(implied.replicated["y1"]).all()
+    model.plot_prior_predictive(50, random_seed=1).canvas.draw()
 
 
 def test_a_negative_icc_of_few_clusters_is_no_conflict() -> None:
