@@ -41,6 +41,7 @@ from bayes_msem.likelihood.plan import Plan, make_plan
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.record import plain_priors
+from bayes_msem.prior_checks import PriorChecks
 from bayes_msem.simulation import Simulation
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
@@ -51,7 +52,7 @@ from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
 
 
-class Model(Simulation):
+class Model(PriorChecks, Simulation):
     """A Bayesian (multilevel) structural equation model.
 
     Parameters
@@ -215,6 +216,11 @@ class Model(Simulation):
         vars(other).update(kept)
         other._observed = observed
         return other
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about data of this size: few clusters, few rows. Warned of when built."""
+        return self._notes
 
     @property
     def observed(self) -> ObservedData:

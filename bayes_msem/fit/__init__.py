@@ -13,12 +13,24 @@ from bayes_msem.fit.files import Files
 from bayes_msem.fit.imputation import Imputation
 from bayes_msem.fit.prediction import Prediction
 from bayes_msem.fit.report import Report
+from bayes_msem.fit.sensitivity import Sensitivity
 from bayes_msem.fit.solutions import Solutions
 
 __all__ = ["Fit"]
 
 
-class Fit(Report, Estimates, Solutions, Clusters, Prediction, Imputation, Checks, Figures, Files):
+class Fit(
+    Report,
+    Estimates,
+    Solutions,
+    Clusters,
+    Prediction,
+    Imputation,
+    Checks,
+    Sensitivity,
+    Figures,
+    Files,
+):
     """Result of :meth:`bayes_msem.Model.fit`.
 
     Attributes

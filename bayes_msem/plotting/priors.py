@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from arviz_stats.base import array_stats
@@ -14,11 +13,11 @@ from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
-from bayes_msem.spec.covariance import covariance_blocks
+from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
-__all__ = ["marginal_prior", "on_prior_scale", "prior_posterior"]
+__all__ = ["prior_posterior"]
 
 FloatArray = NDArray[np.float64]
 
@@ -105,35 +104,6 @@ def _range(values: FloatArray, prior: Prior | None) -> tuple[float, float]:
     start, end = (float(q) for q in prior.quantile([tail, 1 - tail]))
     low, high = min(low - pad, max(start, low - most)), max(high + pad, min(end, high + most))
     return max(low, prior.limits[0]), min(high, prior.limits[1])
-
-
-def on_prior_scale(row: Row, prior: Prior, draws: Mapping[RowKey, FloatArray]) -> FloatArray:
-    """Draws of a row as the SD or the correlation, if that is what its prior is on."""
-    values = draws[row.key]
-    if prior.scale == "sd":
-        return np.sqrt(values)
-    if prior.scale == "cor":
-        variances = [draws[row.level, v, "~~", v] for v in (row.lhs, row.rhs)]
-        return np.asarray(values / np.sqrt(variances[0] * variances[1]))
-    return values
-
-
-def marginal_prior(table: ParameterTable, row: Row, prior: Prior) -> Prior | None:
-    """Prior of the row alone; None where it has no simple form.
-
-    In a block of k variables that all covary, det(R)^(eta - 1) leaves every correlation r with
-    (r + 1) / 2 ~ Beta(a, a), a = eta + (k - 2) / 2 (Lewandowski, Kurowicka & Joe, 2009).
-    """
-    if prior.family != "lkj":
-        return prior
-    for block in covariance_blocks(table, row.level):
-        if row.lhs in block.variables and row.rhs in block.variables:
-            if len(block.variables) == 2:
-                return prior
-            if block.pattern != "complete":
-                return None
-            return replace(prior, arguments=(prior.arguments[0] + (len(block.variables) - 2) / 2,))
-    return prior
 
 
 def _scale_name(row: Row, prior: Prior) -> str:

@@ -29,7 +29,14 @@ from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.templates import Cells, LevelTemplate
 
-__all__ = ["Level", "Levels", "average_effects", "between_parts", "levels_at"]
+__all__ = [
+    "Level",
+    "Levels",
+    "average_effects",
+    "between_loadings",
+    "between_parts",
+    "levels_at",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -167,6 +174,19 @@ def between_parts(levels: Levels) -> FloatArray:
     (n, n_split, n_split) array
         In the order of ``observed.split_names``.
     """
+    assert levels.between is not None
+    loadings = between_loadings(levels)
+    result: FloatArray = loadings @ levels.between.covariance @ loadings.transpose(0, 2, 1)
+    return result
+
+
+def between_loadings(levels: Levels) -> FloatArray:
+    """Coefficients of the between parts on the variables of level between (see above).
+
+    Returns
+    -------
+    (n, n_split, m_between) array
+    """
     within, between, templates = levels.within, levels.between, levels.blueprint.templates
     assert between is not None
     observed = levels.blueprint.observed
@@ -181,8 +201,7 @@ def between_parts(levels: Levels) -> FloatArray:
                 at_mean = observed.x[observed.informative, column - 1].mean()
                 u = between.names.index(effects.linear[effect])
                 loadings[:, :, u] += within.total[:, position, variable] * at_mean
-    result: FloatArray = loadings @ between.covariance @ loadings.transpose(0, 2, 1)
-    return result
+    return loadings
 
 
 def _designs(blueprint: Blueprint) -> tuple[tuple[str, ...], tuple[str, ...]]:

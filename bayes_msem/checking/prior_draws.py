@@ -1,0 +1,111 @@
+"""Parameters from the prior, and data from the model at them, in NumPy.
+
+The same distribution as :meth:`bayes_msem.Model.prior_predictive` draws from, without compiling
+anything, and one data set at a time, so that memory does not grow with the number of draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.errors import NotSupportedError
+from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes, root_of
+from bayes_msem.likelihood.clusters import between_moments
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.likelihood.generate import draw_outcomes
+from bayes_msem.spec.prior_families import FAMILIES
+from bayes_msem.structure.effects import ClusterTemplates
+
+__all__ = ["draw_prior", "replicate"]
+
+FloatArray = NDArray[np.float64]
+
+_MAX_ROUNDS = 50
+
+
+def draw_prior(blueprint: Blueprint, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Draw sampled parameters from the prior.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    draws
+        Number of draws.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    (draws, n_free) array
+        Covariances that are parameters themselves have priors truncated to positive definite
+        matrices: draws outside are drawn again.
+
+    Raises
+    ------
+    NotSupportedError
+        Hardly any draw has positive definite covariances.
+    """
+    kept: list[FloatArray] = []
+    found = 0
+    for _ in range(_MAX_ROUNDS):
+        columns = []
+        for group in blueprint.parameters.groups:
+            shape = (draws, len(group.free))
+            values = FAMILIES[group.family].sample(rng, list(group.arguments), shape)
+            # partial correlations r are sampled as (r + 1) / 2
+            columns.append((values + 1.0) / 2.0 if group.family == "beta" else values)
+        x = np.concatenate(columns, axis=1)
+        good = x[np.isfinite(blueprint.theta(x)).all(axis=1)][: draws - found]
+        found += len(good)
+        kept.append(good)
+        if found == draws:
+            return np.concatenate(kept)
+    raise NotSupportedError(
+        f"only {found} of {draws * _MAX_ROUNDS} draws of the prior have positive definite "
+        "covariances; give the covariances that are parameters themselves ([cov] in the "
+        "parameter table) tighter priors"
+    )
+
+
+def replicate(
+    blueprint: Blueprint, x: FloatArray, rng: np.random.Generator
+) -> Iterator[FloatArray]:
+    """Draw one data set for every draw of the parameters, for the clusters and covariates seen.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    x
+        Sampled parameters, (n, n_free).
+    rng
+        Source of randomness.
+
+    Yields
+    ------
+    (N, P) array
+        Outcomes y, then z repeated for every row of its cluster.
+    """
+    evaluator, templates, observed = blueprint.evaluator, blueprint.templates, blueprint.observed
+    theta = blueprint.theta(x)
+    points = np.ascontiguousarray(blueprint.extend_sampled(x))
+    for point, values in zip(points, theta, strict=True):
+        if not isinstance(evaluator, ClusterEvaluator):
+            yield draw_outcomes(values, evaluator.program, observed, rng)
+            continue
+        assert isinstance(templates, ClusterTemplates)
+        b = np.zeros((observed.n_clusters, 0))
+        if evaluator.n_sampled:
+            first = templates.first_sampled
+            program = evaluator.program
+            _, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
+            b = (observed.cluster_design @ c_b)[:, first:]
+            b = b + rng.standard_normal(b.shape) @ root_of(omega[first:, first:]).T
+        yield draw_cluster_outcomes(
+            point, np.ascontiguousarray(b), evaluator.program, observed, rng
+        )

@@ -1,0 +1,46 @@
+"""Single rows on the scale that their prior is on: draws, and the marginal prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.spec.covariance import covariance_blocks
+from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
+
+__all__ = ["marginal_prior", "on_prior_scale"]
+
+FloatArray = NDArray[np.float64]
+
+
+def on_prior_scale(row: Row, prior: Prior, draws: Mapping[RowKey, FloatArray]) -> FloatArray:
+    """Draws of a row as the SD or the correlation, if that is what its prior is on."""
+    values = draws[row.key]
+    if prior.scale == "sd":
+        return np.sqrt(values)
+    if prior.scale == "cor":
+        variances = [draws[row.level, v, "~~", v] for v in (row.lhs, row.rhs)]
+        return np.asarray(values / np.sqrt(variances[0] * variances[1]))
+    return values
+
+
+def marginal_prior(table: ParameterTable, row: Row, prior: Prior) -> Prior | None:
+    """Prior of the row alone; None where it has no simple form.
+
+    In a block of k variables that all covary, det(R)^(eta - 1) leaves every correlation r with
+    (r + 1) / 2 ~ Beta(a, a), a = eta + (k - 2) / 2 (Lewandowski, Kurowicka & Joe, 2009).
+    """
+    if prior.family != "lkj":
+        return prior
+    for block in covariance_blocks(table, row.level):
+        if row.lhs in block.variables and row.rhs in block.variables:
+            if len(block.variables) == 2:
+                return prior
+            if block.pattern != "complete":
+                return None
+            return replace(prior, arguments=(prior.arguments[0] + (len(block.variables) - 2) / 2,))
+    return prior
