@@ -10,6 +10,7 @@ from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
 from bayes_msem.fit.files import Files
 from bayes_msem.fit.imputation import Imputation
+from bayes_msem.fit.indices import Indices
 from bayes_msem.fit.prediction import Prediction
 from bayes_msem.fit.report import Report
 from bayes_msem.fit.solutions import Solutions
@@ -17,7 +18,7 @@ from bayes_msem.fit.solutions import Solutions
 __all__ = ["Fit"]
 
 
-class Fit(Report, Estimates, Solutions, Clusters, Prediction, Imputation, Figures, Files):
+class Fit(Report, Estimates, Solutions, Clusters, Prediction, Imputation, Indices, Figures, Files):
     """Result of :meth:`bayes_msem.Model.fit`.
 
     Attributes
