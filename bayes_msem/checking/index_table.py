@@ -89,9 +89,13 @@ def index_table(
 
 
 def _ingredients(level: str, c: Comparison) -> str:
-    where = "" if level == "overall" else f"Level {level}: "
-    null = "" if np.isnan(c.p_d_null) else f" ({c.p_d_null:.1f} of the null model)"
-    return f"{where}N = {c.n}, p* = {c.n_moments} moments, pD = {c.p_d:.1f}{null}."
+    null = "" if np.isnan(c.p_d_null) else f", of the null model {c.p_d_null:.1f}"
+    if level == "overall":
+        return f"N = {c.n}, p* = {c.n_moments} moments, pD = {c.p_d:.1f}{null}."
+    return (
+        f"Level {level}: N = {c.n}, p* = {c.n_moments}; pD with the other level saturated "
+        f"{c.p_d:.1f}, with both {c.p_d_saturated:.1f}{null}."
+    )
 
 
 def _variable(index: str, level: str) -> str:

@@ -5,24 +5,33 @@ parameters of the saturated model, pD the effective number of parameters of the 
 of independent units and p the number of observed variables, draw i has
 
     D_i      = 2 [l_sat - l(theta_i)]             discrepancy
-    lambda_i = max(0, D_i - p*)                   noncentrality: D_i - p* = (D_i - pD) - (p* - pD)
+    lambda_i = max(0, D_i - E)                    noncentrality, E = p*
+    df       = pD_sat - pD                        expected complexity left, pD_sat = p*
 
-    RMSEA    = sqrt(lambda_i / ((p* - pD) N))
+    RMSEA    = sqrt(lambda_i / (df N))
     Gamma    = p / (p + 2 lambda_i / N)
-    adjusted = 1 - p* / (p* - pD) (1 - Gamma)
+    adjusted = 1 - p* / df (1 - Gamma)
     Mc       = exp(-lambda_i / (2 N))
 
 and with the same quantities of a null model (subscript 0), whose draws are paired with those of the
 model,
 
+    chi_i    = D_i - E + df                       = D_i - pD
     CFI      = 1 - lambda_i / lambda_0i
-    TLI      = (t_0i - t_i) / (t_0i - 1),   t_i = (D_i - pD) / (p* - pD)
-    NFI      = 1 - (D_i - pD) / (D_0i - pD_0)
+    TLI      = (chi_0i / df_0 - chi_i / df) / (chi_0i / df_0 - 1)
+    NFI      = 1 - chi_i / chi_0i
 
-Why D_i - p*: if the model holds, the deviance at the posterior mean has about p* - pD more than the
+Why E = p*: if the model holds, the deviance at the posterior mean has about p* - pD more than the
 saturated model's, and a draw lies pD above that; so p* is what a draw of a true model is expected
-to have. lambda is truncated at 0, so no index is better than perfect (TLI and NFI may be: they do
-not use lambda).
+to have. lambda is truncated at 0, so no index is better than perfect, except TLI and NFI, which do
+not use it.
+
+One level, the other saturated (Ryu & West, 2009). A saturated level has a prior and a posterior
+too. Within clusters it follows the data, and E = pD_sat = p*. Between few clusters it does not: its
+draws lie further from the maximum than its number of parameters, and fewer of them are effective.
+That is neither misfit nor complexity of level within. So for level within, E is the posterior mean
+of D under the model that is saturated at both levels, and pD_sat its effective number of
+parameters; with many clusters both are p*.
 
 SRMR of one level: with S and Sigma_i the covariance matrices of the level under the saturated model
 and at the draw, of all observed variables of the level, covariates included,
@@ -34,6 +43,10 @@ References
 Garnier-Villarreal, M., & Jorgensen, T. D. (2020). Adapting fit indices for Bayesian structural
 equation modeling: Comparison to maximum likelihood. Psychological Methods, 25(1), 46-70.
 https://doi.org/10.1037/met0000224
+
+Ryu, E., & West, S. G. (2009). Level-specific evaluation of model fit in multilevel structural
+equation modeling. Structural Equation Modeling, 16(4), 583-601.
+https://doi.org/10.1080/10705510902751259
 """
 
 from __future__ import annotations
@@ -60,6 +73,7 @@ __all__ = [
     "incremental_indices",
     "n_units",
     "paired",
+    "srmr",
     "srmr_draws",
 ]
 
@@ -88,7 +102,7 @@ class Discrepancy:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What the indices of one level are computed with.
+    """What the indices of the model, or of one of its levels, are computed with.
 
     Attributes
     ----------
@@ -97,11 +111,13 @@ class Comparison:
     n_variables
         Observed variables p, covariates included.
     n_moments
-        Parameters of the saturated model p*.
-    n_moments_here
-        Those of the level in question; p* for the whole model.
+        Parameters of the saturated model p*, those of the level for an index of one level.
     p_d
         Effective parameters of the model.
+    expected
+        E, the discrepancy that draws of a true model have on average: p*, except at level within.
+    p_d_saturated
+        Effective parameters of the saturated model: p*, except at level within.
     p_d_null
         Effective parameters of the null model; NaN without one.
     """
@@ -109,14 +125,20 @@ class Comparison:
     n: int
     n_variables: int
     n_moments: int
-    n_moments_here: int
     p_d: float
+    expected: float
+    p_d_saturated: float
     p_d_null: float = float("nan")
 
     @property
     def df(self) -> float:
-        """Expected complexity that is left: p* - pD."""
-        return self.n_moments - self.p_d
+        """Expected complexity that the model leaves, pD_sat - pD."""
+        return self.p_d_saturated - self.p_d
+
+    @property
+    def df_null(self) -> float:
+        """Expected complexity that the null model leaves."""
+        return self.p_d_saturated - self.p_d_null
 
     @property
     def restricts(self) -> bool:
@@ -175,7 +197,7 @@ def absolute_indices(draws: FloatArray, comparison: Comparison) -> dict[str, Flo
     draws
         Discrepancies D of the model.
     comparison
-        N, p, p* and pD.
+        The other ingredients.
 
     Returns
     -------
@@ -183,12 +205,12 @@ def absolute_indices(draws: FloatArray, comparison: Comparison) -> dict[str, Flo
         Name -> array like ``draws``.
     """
     c = comparison
-    noncentrality = np.maximum(draws - c.n_moments, 0.0)
+    noncentrality = np.maximum(draws - c.expected, 0.0)
     gamma = c.n_variables / (c.n_variables + 2.0 * noncentrality / c.n)
     return {
         "RMSEA": np.sqrt(noncentrality / (c.df * c.n)),
         "Gamma-hat": gamma,
-        "adjusted Gamma-hat": 1.0 - c.n_moments_here / c.df * (1.0 - gamma),
+        "adjusted Gamma-hat": 1.0 - c.n_moments / c.df * (1.0 - gamma),
         "Mc": np.exp(-noncentrality / (2.0 * c.n)),
     }
 
@@ -203,7 +225,7 @@ def incremental_indices(
     draws, null_draws
         Discrepancies D of the model and of the null model, of one shape.
     comparison
-        p*, pD and pD of the null model.
+        The other ingredients, those of the null model among them.
 
     Returns
     -------
@@ -212,11 +234,11 @@ def incremental_indices(
         some draw, for then there is nothing to divide by.
     """
     c = comparison
-    noncentrality = np.maximum(draws - c.n_moments, 0.0)
-    null_noncentrality = null_draws - c.n_moments
-    chisq, null_chisq = draws - c.p_d, null_draws - c.p_d_null
-    null_ratio = null_chisq / (c.n_moments - c.p_d_null)
-    if (null_noncentrality <= 0).any() or (null_ratio <= 1).any():
+    noncentrality = np.maximum(draws - c.expected, 0.0)
+    null_noncentrality = null_draws - c.expected
+    chisq, null_chisq = draws - c.expected + c.df, null_noncentrality + c.df_null
+    null_ratio = null_chisq / c.df_null
+    if (null_noncentrality <= 0).any():
         return {}
     return {
         "CFI": 1.0 - noncentrality / null_noncentrality,
@@ -238,28 +260,32 @@ def paired(draws: FloatArray, shape: tuple[int, ...]) -> FloatArray:
 
 def srmr_draws(
     blueprint: Blueprint, posterior: xr.Dataset, saturated: Saturated, level: LevelName
-) -> FloatArray | None:
-    """SRMR of one level at every draw, (chain, draw).
+) -> tuple[FloatArray, float] | None:
+    """SRMR of one level at every draw, (chain, draw), and at the posterior mean.
 
     Returns
     -------
-    array or None
+    tuple or None
         None if a variable has no variance at this level under the saturated model: there is
         nothing to standardise by.
     """
     h1 = _joint_covariance(saturated.blueprint, saturated.theta[None, :], level)[0]
-    variances = np.diag(h1)
-    if (variances <= _NO_VARIANCE * _total_variances(saturated, level)).any():
+    if (np.diag(h1) <= _NO_VARIANCE * _total_variances(saturated, level)).any():
         return None
-    sd, lower = np.sqrt(variances), np.tril_indices(len(h1))
     x = sampled_parameters(blueprint, posterior)
-    theta = blueprint.theta(x.reshape(-1, x.shape[-1]))
-    result = []
-    for first in range(0, len(theta), _CHUNK):
-        implied = _joint_covariance(blueprint, theta[first : first + _CHUNK], level)
-        residual = (h1 - implied) / np.outer(sd, sd)
-        result.append(np.sqrt((residual[:, lower[0], lower[1]] ** 2).mean(axis=1)))
-    return np.concatenate(result).reshape(x.shape[:2])
+    points = np.concatenate([x.reshape(-1, x.shape[-1]), x.mean(axis=(0, 1))[None, :]])
+    theta = blueprint.theta(points)
+    parts = [theta[i : i + _CHUNK] for i in range(0, len(theta), _CHUNK)]
+    found = np.concatenate([srmr(h1, _joint_covariance(blueprint, t, level)) for t in parts])
+    return found[:-1].reshape(x.shape[:2]), float(found[-1])
+
+
+def srmr(h1: FloatArray, implied: FloatArray) -> FloatArray:
+    """SRMR of implied covariance matrices (n, k, k) against those of the saturated model (k, k)."""
+    sd, lower = np.sqrt(np.diag(h1)), np.tril_indices(len(h1))
+    residual = (h1 - implied) / np.outer(sd, sd)
+    result: FloatArray = np.sqrt((residual[:, lower[0], lower[1]] ** 2).mean(axis=1))
+    return result
 
 
 def _joint_covariance(blueprint: Blueprint, theta: FloatArray, name: LevelName) -> FloatArray:

@@ -74,7 +74,8 @@ class Indices(FitCore):
             Mass and kind ("eti" or "hdi") of the interval.
         levels
             Also evaluate each level of a two-level model by itself, with the other level saturated
-            (Ryu & West, 2009). Samples one model per level (and a null model per level).
+            (Ryu & West, 2009). Samples the saturated
+            model, one model per level, and a null model per level; a matter of minutes.
         incremental
             CFI, TLI and NFI, which need the posterior of a null model without covariances and
             regressions: it is sampled on the first call, with as many draws as this fit, and kept.
@@ -160,6 +161,7 @@ class _Evaluation:
         self.indices: dict[tuple[str, str], FloatArray] = {}
         self.discrepancies: dict[str, FloatArray] = {}
         self.details: dict[str, Comparison] = {}
+        self.srmr_at_mean: dict[str, float] = {}
         self.notes: list[str] = []
 
     def overall(self, incremental: bool, baseline: Fit | None) -> None:
@@ -169,7 +171,7 @@ class _Evaluation:
         names = {*observed.y_names, *observed.z_names, *observed.x_names, *observed.w_names}
         p_star = self.saturated.n_parameters()
         found, p_d = self._discrepancy(self.fit)
-        comparison = Comparison(n_rows, len(names), p_star, p_star, p_d)
+        comparison = Comparison(n_rows, len(names), p_star, p_d, p_star, p_star)
         if not comparison.restricts:
             raise NotSupportedError(
                 f"the model has {p_d:.1f} effective parameters for {p_star} means, slopes and "
@@ -196,7 +198,13 @@ class _Evaluation:
             self._partial(level, structured_level(table, level)), f"model with level {level} only"
         )
         found, p_d = self._discrepancy(part)
-        comparison = Comparison(n, n_variables, self.saturated.n_parameters(), here, p_d)
+        expected: float = self.saturated.n_parameters()
+        p_d_saturated = expected
+        if level == "within":  # the saturated level is the one with few units
+            text = model_text(observed, "saturated", "saturated")
+            full, p_d_saturated = self._discrepancy(self._refit(text, "saturated model"))
+            expected = float(full.draws.mean())
+        comparison = Comparison(n, n_variables, here, p_d, expected, p_d_saturated)
         if not comparison.restricts:
             self.notes.append(f"Level {level} restricts (almost) nothing: no indices.")
             return
@@ -211,14 +219,17 @@ class _Evaluation:
         for level in _LEVELS if model.table.two_level else _LEVELS[:1]:
             if not level_outcomes(model.observed, level):
                 continue
-            draws = srmr_draws(model.blueprint, posterior, self.saturated, level)
-            if draws is None:
+            found = srmr_draws(model.blueprint, posterior, self.saturated, level)
+            if found is None:
                 self.notes.append(
                     f"No SRMR {level}: a variable has no variance at this level under the "
                     "saturated model."
                 )
-            else:
-                self.indices["SRMR", level] = draws
+                continue
+            self.indices["SRMR", level], self.srmr_at_mean[level] = found
+        at_mean = ", ".join(f"{value:.3f} {level}" for level, value in self.srmr_at_mean.items())
+        if at_mean:
+            self.notes.append(f"SRMR at the posterior means of the parameters: {at_mean}.")
 
     def _add(
         self, level: str, found: Discrepancy, comparison: Comparison, null: Fit | None
