@@ -13,7 +13,7 @@ from bayes_msem.checking.indices import Comparison
 from bayes_msem.posterior.summary import IntervalKind, derived_table
 from bayes_msem.posterior.tables import EstimateTable
 
-__all__ = ["IndexTable", "index_table"]
+__all__ = ["IndexTable", "index_table", "variable_name"]
 
 FloatArray = NDArray[np.float64]
 Key = tuple[str, str]  # index, level
@@ -77,7 +77,7 @@ def index_table(
     table = derived_table(keys, values, ci=ci, ci_kind=ci_kind, caption=caption)
     result = IndexTable(table)
     result.attrs.update(table.attrs)
-    variables = {_variable(*key): draws for key, draws in indices.items()} | dict(discrepancies)
+    variables = {variable_name(*key): draws for key, draws in indices.items()} | dict(discrepancies)
     n_chains, n_draws = values.shape[:2]
     result.draws = xr.Dataset(
         {name: (("chain", "draw"), draws) for name, draws in variables.items()},
@@ -98,6 +98,7 @@ def _ingredients(level: str, c: Comparison) -> str:
     )
 
 
-def _variable(index: str, level: str) -> str:
+def variable_name(index: str, level: str) -> str:
+    """Name of a row in the data set of draws."""
     name = index.lower().replace("-", "_").replace(" ", "_")
     return name if level == "overall" else f"{name}_{level}"

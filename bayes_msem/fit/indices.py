@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bayes_msem.checking.index_table import IndexTable, index_table
@@ -37,6 +38,7 @@ from bayes_msem.checking.saturated import (
 )
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 from bayes_msem.fit.core import FitCore
+from bayes_msem.plotting.indices import index_histograms
 from bayes_msem.posterior.summary import IntervalKind, check_interval
 
 if TYPE_CHECKING:
@@ -140,6 +142,44 @@ class Indices(FitCore):
             ci=ci,
             ci_kind=ci_kind,
         )
+
+    def plot_indices(
+        self,
+        ci: float = 0.95,
+        *,
+        ci_kind: IntervalKind = "eti",
+        levels: bool = False,
+        incremental: bool = True,
+        baseline: Fit | None = None,
+        pd: EffectiveParameters = "dic",
+        progress: bool = True,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Posterior distributions of the fit indices, one panel per index and level.
+
+        Parameters
+        ----------
+        ci, ci_kind, levels, incremental, baseline, pd, progress
+            As in :meth:`indices`.
+        figsize
+            Width and height in inches; None: what the panels need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Draws that fit as well as the saturated model stand in one
+            column at the perfect value. No cut-offs are drawn: they are no tests.
+        """
+        table = self.indices(
+            ci,
+            ci_kind=ci_kind,
+            levels=levels,
+            incremental=incremental,
+            baseline=baseline,
+            pd=pd,
+            progress=progress,
+        )
+        return index_histograms(table, figsize=figsize)
 
     @cached_property
     def _saturated(self) -> Saturated:
