@@ -71,6 +71,7 @@ __all__ = [
     "dic_parameters",
     "discrepancies",
     "incremental_indices",
+    "joint_covariance",
     "n_units",
     "paired",
     "srmr",
@@ -269,14 +270,14 @@ def srmr_draws(
         None if a variable has no variance at this level under the saturated model: there is
         nothing to standardise by.
     """
-    h1 = _joint_covariance(saturated.blueprint, saturated.theta[None, :], level)[0]
+    h1 = joint_covariance(saturated.blueprint, saturated.theta[None, :], level)[0]
     if (np.diag(h1) <= _NO_VARIANCE * _total_variances(saturated, level)).any():
         return None
     x = sampled_parameters(blueprint, posterior)
     points = np.concatenate([x.reshape(-1, x.shape[-1]), x.mean(axis=(0, 1))[None, :]])
     theta = blueprint.theta(points)
     parts = [theta[i : i + _CHUNK] for i in range(0, len(theta), _CHUNK)]
-    found = np.concatenate([srmr(h1, _joint_covariance(blueprint, t, level)) for t in parts])
+    found = np.concatenate([srmr(h1, joint_covariance(blueprint, t, level)) for t in parts])
     return found[:-1].reshape(x.shape[:2]), float(found[-1])
 
 
@@ -288,7 +289,7 @@ def srmr(h1: FloatArray, implied: FloatArray) -> FloatArray:
     return result
 
 
-def _joint_covariance(blueprint: Blueprint, theta: FloatArray, name: LevelName) -> FloatArray:
+def joint_covariance(blueprint: Blueprint, theta: FloatArray, name: LevelName) -> FloatArray:
     """Covariances of outcomes and covariates of a level, (n, k, k); the same order for all models.
 
     Names are sorted: models of the same data list their variables in different orders.
@@ -319,7 +320,7 @@ def _with_covariates(
 
 
 def _total_variances(saturated: Saturated, level: LevelName) -> FloatArray:
-    """Variances of the variables of :func:`_joint_covariance` over all rows."""
+    """Variances of the variables of :func:`joint_covariance` over all rows."""
     observed = saturated.blueprint.observed
     columns = columns_of(observed, observed.y, observed.z)
     covariates = observed.x_names if level == "within" else observed.w_names

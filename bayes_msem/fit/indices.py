@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 import zlib
 from dataclasses import replace
 from functools import cached_property
@@ -36,7 +37,7 @@ from bayes_msem.checking.saturated import (
     model_text,
     structured_level,
 )
-from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
+from bayes_msem.errors import ConvergenceWarning, NotSupportedError, SpecificationError, nearest
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.indices import index_histograms
 from bayes_msem.posterior.summary import IntervalKind, check_interval
@@ -312,18 +313,28 @@ class _Evaluation:
 
 def _sample(fit: FitCore, text: str, what: str, progress: bool) -> Fit:
     """Sample another model of the same data, with as many draws and a seed of its own."""
-    _logger.info("sampling the %s for the fit indices", what)
+    _logger.info("sampling for the fit indices: %s", what)
     model = build_on(type(fit.model), fit.model.observed, text)
     sizes = fit.datatree["posterior"].sizes
     seed = np.random.SeedSequence(
         [int(fit.datatree.attrs["random_seed"]), zlib.crc32(text.encode())]
     )
-    result: Fit = model.fit(
-        draws=sizes["draw"],
-        chains=sizes["chain"],
-        random_seed=int(seed.generate_state(1)[0]),
-        progress=progress,
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        result: Fit = model.fit(
+            draws=sizes["draw"],
+            chains=sizes["chain"],
+            random_seed=int(seed.generate_state(1)[0]),
+            progress=progress,
+        )
+    for warning in caught:  # say which of several models it was
+        if issubclass(warning.category, ConvergenceWarning):
+            message = f"{what} (sampled for the fit indices): {warning.message}"
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
     return result
 
 
