@@ -81,7 +81,10 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 _CHUNK = 500  # draws whose matrices are held at once
-_LEAST_DF = 0.5  # of p* - pD; one restriction leaves about 1, Monte Carlo error included
+# Least pD_sat - pD. One restriction leaves about 1, give or take the Monte Carlo error of pD. A
+# model with as many parameters as the saturated one restricts through priors only, if at all, and
+# that error must not pass for a restriction.
+_LEAST_DF, _LEAST_DF_OF_PRIORS = 0.5, 2.0
 _NO_VARIANCE = 1e-6  # share of the total variance, below which a level has none
 
 
@@ -141,10 +144,10 @@ class Comparison:
         """Expected complexity that the null model leaves."""
         return self.p_d_saturated - self.p_d_null
 
-    @property
-    def restricts(self) -> bool:
-        """Whether the model restricts anything, so that there is something to evaluate."""
-        return self.df >= _LEAST_DF
+    def restricts(self, n_parameters: int, n_saturated: int) -> bool:
+        """Whether a model restricts anything, so that there is something to evaluate."""
+        least = _LEAST_DF if n_parameters < n_saturated else _LEAST_DF_OF_PRIORS
+        return self.df >= least
 
 
 def discrepancies(

@@ -213,7 +213,7 @@ class _Evaluation:
         p_star = self.saturated.n_parameters()
         found, p_d = self._discrepancy(self.fit)
         comparison = Comparison(n_rows, len(names), p_star, p_d, p_star, p_star)
-        if not comparison.restricts:
+        if not comparison.restricts(self.fit.model.blueprint.parameters.n, p_star):
             raise NotSupportedError(
                 f"the model has {p_d:.1f} effective parameters for {p_star} means, slopes and "
                 "(co)variances: it restricts (almost) nothing, so fit indices have no meaning. "
@@ -246,7 +246,9 @@ class _Evaluation:
             full, p_d_saturated = self._discrepancy(self._refit(text, "saturated model"))
             expected = float(full.draws.mean())
         comparison = Comparison(n, n_variables, here, p_d, expected, p_d_saturated)
-        if not comparison.restricts:
+        if not comparison.restricts(
+            part.model.blueprint.parameters.n, self.saturated.n_parameters()
+        ):
             self.notes.append(f"Level {level} restricts (almost) nothing: no indices.")
             return
         null = None
