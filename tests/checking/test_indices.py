@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -353,6 +354,24 @@ def test_null_model_is_sampled_once_by_nuts() -> None:
     assert float(table.draws["cfi"].mean()) == pytest.approx(
         LAVAAN["single-level/cfa", "cfi"], abs=0.01
     )
+
+
+def test_warnings_of_other_models_say_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many draws as the fit has, and a seed that depends on its seed and the model."""
+    calls: list[tuple[int, int, int]] = []
+
+    def fit_badly(model: bm.Model, *, draws: int, chains: int, random_seed: int, **_: object):
+        calls.append((draws, chains, random_seed))
+        warnings.warn("R-hat is up to 2", bm.ConvergenceWarning, stacklevel=2)
+        return laplace_fit(model, draws=draws, chains=chains)
+
+    monkeypatch.setattr(bm.Model, "fit", fit_badly)
+    for _ in range(2):
+        fit = laplace_fit(model_of("single-level/cfa"), draws=40, chains=3)
+        with pytest.warns(bm.ConvergenceWarning, match=r"null model \(sampled .*R-hat is up to 2"):
+            fit.indices(progress=False)
+    assert calls[0][:2] == (40, 3)
+    assert calls[0] == calls[1]
 
 
 @pytest.mark.parametrize("name", ["two-level/path", "single-level/regression"])
