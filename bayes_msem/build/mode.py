@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import log_posterior, prior_scales, starting_point, support
+from bayes_msem.build.density import (
+    log_likelihood,
+    log_posterior,
+    prior_scales,
+    starting_point,
+    support,
+)
 from bayes_msem.build.rows import row_values
 from bayes_msem.errors import ConvergenceWarning, HeywoodWarning, NotSupportedError
 from bayes_msem.spec.table import RowKey
@@ -111,9 +117,14 @@ def unconstrained_mode(
     def objective(u: FloatArray) -> tuple[float, FloatArray]:
         return log_posterior(blueprint, bounds, u, jacobian=jacobian)
 
+    return maximise(objective, start, _unconstrained_scales(blueprint))
+
+
+def _unconstrained_scales(blueprint: Blueprint) -> FloatArray:
+    """Typical size of a change: 1 for logs and logits, the spread of the prior otherwise."""
+    bounds = support(blueprint)
     constrained = np.isfinite(bounds.lower) | np.isfinite(bounds.upper)
-    scale = np.where(constrained, 1.0, prior_scales(blueprint))
-    return maximise(objective, start, scale)
+    return np.where(constrained, 1.0, prior_scales(blueprint))
 
 
 def maximum_likelihood(blueprint: Blueprint) -> Mode:
@@ -139,6 +150,30 @@ def maximum_likelihood(blueprint: Blueprint) -> Mode:
         log_posterior=float("nan"),
         converged=converged,
     )
+
+
+def admissible_maximum(blueprint: Blueprint) -> tuple[FloatArray, float, bool]:
+    """Maximise the likelihood over admissible values, starting at the posterior mode.
+
+    Covariance matrices stay positive semidefinite, as in the posterior; where the maximum without
+    bounds has a negative variance or worse, this one lies on the boundary (to within rounding).
+
+    Returns
+    -------
+    tuple
+        Sampled parameters (n_free,), log-likelihood, and whether it is a maximum.
+    """
+    _refuse_sampled(blueprint, "maximum likelihood")
+    start, _, _, _ = unconstrained_mode(blueprint, jacobian=True)
+    bounds = support(blueprint)
+
+    def objective(u: FloatArray) -> tuple[float, FloatArray]:
+        x, slope, _, _ = bounds.to_constrained(u)
+        value, gradient = log_likelihood(blueprint, x)
+        return value, gradient * slope
+
+    u, value, converged, _ = maximise(objective, start, _unconstrained_scales(blueprint))
+    return bounds.to_constrained(u)[0], value, converged
 
 
 def likelihood_at(blueprint: Blueprint, theta: FloatArray) -> float:

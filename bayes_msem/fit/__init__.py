@@ -11,6 +11,7 @@ from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
 from bayes_msem.fit.files import Files
 from bayes_msem.fit.imputation import Imputation
+from bayes_msem.fit.indices import Indices
 from bayes_msem.fit.prediction import Prediction
 from bayes_msem.fit.report import Report
 from bayes_msem.fit.sensitivity import Sensitivity
@@ -27,6 +28,7 @@ class Fit(
     Prediction,
     Imputation,
     Checks,
+    Indices,
     Sensitivity,
     Figures,
     Files,

@@ -18,10 +18,14 @@ _WIDTH, _HEIGHT, _LEGEND = 2.5, 1.75, 0.4  # inches
 
 
 def panel_grid(
-    n: int, figsize: tuple[float, float] | None, *, size: tuple[float, float] = (_WIDTH, _HEIGHT)
+    n: int,
+    figsize: tuple[float, float] | None,
+    *,
+    size: tuple[float, float] = (_WIDTH, _HEIGHT),
+    per_row: int = _PER_ROW,
 ) -> tuple[NotebookFigure, list[Axes]]:
     """Make a figure with ``n`` panels and room for a legend below them."""
-    columns = min(_PER_ROW, n)
+    columns = min(per_row, n)
     rows = -(-n // columns)
     width, height = max(size[0] * columns, 4.2), size[1] * rows + _LEGEND
     figure = NotebookFigure(figsize=figsize or (width, height), dpi=100)

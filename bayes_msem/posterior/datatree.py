@@ -35,10 +35,11 @@ def complete_tree(
     posterior = tree["posterior"].to_dataset()
     names = [group.name for group in blueprint.parameters.groups]
     names += [COORDINATES] if blueprint.n_sampled else []
+    derived = derived_variables(blueprint, posterior)
+    # Covariances that are sampled as they are stand among the derived ones of the same name.
+    sampled = [name for name in names if name not in derived]
     groups = {
-        "posterior": posterior[names].merge(
-            derived_variables(blueprint, posterior), compat="no_conflicts"
-        ),
+        "posterior": posterior[sampled].merge(derived, compat="no_conflicts", join="exact"),
         "sample_stats": tree["sample_stats"].to_dataset(),
         "observed_data": _observed_data(blueprint),
         "constant_data": _constant_data(blueprint),

@@ -16,10 +16,13 @@ FloatArray = NDArray[np.float64]
 
 def sampled_parameters(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
     """Draws of the sampled parameters x, (chain, draw, n_free)."""
-    parts = [
-        posterior[group.name].transpose("chain", "draw", ...).to_numpy()
-        for group in blueprint.parameters.groups
-    ]
+    parts = []
+    for group in blueprint.parameters.groups:
+        variable, rows = posterior[group.name], f"{group.name}_row"
+        if variable.sizes[rows] != len(group.labels):
+            # covariances that are sampled as they are share a variable with derived ones
+            variable = variable.sel({rows: list(group.labels)})
+        parts.append(variable.transpose("chain", "draw", ...).to_numpy())
     joined: FloatArray = np.concatenate(parts, axis=-1)
     return joined
 
