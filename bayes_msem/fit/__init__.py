@@ -5,6 +5,7 @@ The class is put together from parts, one module each; all of them read :class:`
 
 from __future__ import annotations
 
+from bayes_msem.fit.check_figures import CheckFigures
 from bayes_msem.fit.checks import Checks
 from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
@@ -18,7 +19,18 @@ from bayes_msem.fit.solutions import Solutions
 __all__ = ["Fit"]
 
 
-class Fit(Report, Estimates, Solutions, Clusters, Prediction, Imputation, Checks, Figures, Files):
+class Fit(
+    Report,
+    Estimates,
+    Solutions,
+    Clusters,
+    Prediction,
+    Imputation,
+    CheckFigures,
+    Checks,
+    Figures,
+    Files,
+):
     """Result of :meth:`bayes_msem.Model.fit`.
 
     Attributes
