@@ -37,6 +37,7 @@ Part = Literal["raw", "within", "between"]
 _LINES = 50  # replicates drawn; more cannot be told apart
 _RUG = 60  # most values that are also drawn one by one
 _STEPS, _PER_STEP = 12, 5  # most distinct values, and fewest of each on average, of a step function
+_HIGHEST, _SHOWN = 0.9, 0.99  # share of replicates whose peaks fit in, and of values that do
 _AXIS_NAMES: dict[Part, str] = {
     "raw": "",
     "within": "deviation from the cluster mean",
@@ -174,7 +175,8 @@ def densities(
     -------
     matplotlib.figure.Figure
         One panel per outcome, with up to 50 replicates. Data with no more than 12 distinct values
-        are drawn as a step function. Up to 60 values are also marked one by one below.
+        are drawn as a step function. Up to 60 values are also marked one by one below. Panels hold
+        99% of the replicated values and 90% of the peaks.
 
     Raises
     ------
@@ -201,23 +203,31 @@ def density(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     The bandwidth is Silverman's: smooth also for few values, and ten times as fast as ArviZ's own
     choice. The curve runs to zero beyond the outermost values.
     """
+    beyond = 2.7 * values.shape[-1] ** -0.2  # three bandwidths, in standard deviations
     grid, height, _ = array_stats.kde(
-        values, bw="silverman", bound_correction=False, extend=True, extend_fct=1.0, grid_len=256
+        values,
+        bw="silverman",
+        bound_correction=False,
+        extend=True,
+        extend_fct=beyond,
+        grid_len=256,
     )
     return np.asarray(grid), np.asarray(height)
 
 
 def _draw(ax: Axes, item: Compared, lines: IntArray) -> None:
     # without spread there is no density, and the marks below have to do
-    varying = lines[np.ptp(item.replicated[lines], axis=1) > 0]
+    varying = item.replicated[lines][np.ptp(item.replicated[lines], axis=1) > 0]
     top = 0.0
     if len(varying):
-        grid, height = density(item.replicated[varying])
+        grid, height = density(varying)
         for x, y in zip(grid, height, strict=True):
             ax.plot(x, y, color=ESTIMATE, linewidth=0.6, alpha=0.3, gid="replicate")
-        top = float(height.max())
+        top = float(np.quantile(height.max(axis=1), _HIGHEST))
     if np.ptp(item.observed) > 0:
         top = max(top, _draw_observed(ax, item.observed))
+    if len(varying):
+        _limit(ax, item.observed, varying)
     top = top or 1.0
     ax.set_ylim(0, 1.05 * top)
     if len(item.observed) <= _RUG:
@@ -225,6 +235,14 @@ def _draw(ax: Axes, item: Compared, lines: IntArray) -> None:
     ax.set_yticks([])
     tidy(ax)
     ax.locator_params(axis="x", nbins=4)
+
+
+def _limit(ax: Axes, observed: FloatArray, replicated: FloatArray) -> None:
+    """Leave out the tails of few replicates, which would make all others narrow."""
+    tail = (1 - _SHOWN) / 2
+    low, high = np.quantile(replicated, [tail, 1 - tail])
+    low, high = min(low, observed.min()), max(high, observed.max())
+    ax.set_xlim(low - 0.15 * (high - low), high + 0.15 * (high - low))
 
 
 def _draw_observed(ax: Axes, values: FloatArray) -> float:

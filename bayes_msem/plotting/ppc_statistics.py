@@ -176,7 +176,7 @@ def discrepancy_pairs(
     check
         A check.
     names, level
-        Statistics and level; None: all numbers of whole levels that depend on the parameters.
+        Statistics and level; None: all numbers of whole levels that differ between draws.
     figsize
         Width and height in inches; None: what the panels need.
 
@@ -188,7 +188,7 @@ def discrepancy_pairs(
     Raises
     ------
     SpecificationError
-        Unknown statistic or level, or no number that depends on the parameters.
+        Unknown statistic or level, or no number that differs between draws.
     """
     shown = select_numbers(check, names, None, level)
     varies = np.ptp(check.observed[..., shown], axis=(0, 1)) > 0

@@ -241,6 +241,17 @@ def test_few_distinct_values_make_steps(frame: pd.DataFrame) -> None:
     assert legend(figure) == ["observed", "50 replicates"]
 
 
+def test_one_wild_replicate_does_not_shrink_the_others(fit: bm.Fit, check: PredictiveCheck) -> None:
+    normal = panel(fit.plot_ppc(outcomes="y1", check=check), "y1")
+    kept = check.kept.copy()
+    kept[0, 0], kept[0, 1] = 1e-3 * kept[0, 0], 1e3 * kept[0, 1]
+    few = replace(check, kept=kept[:, ::-1])
+    wild = panel(fit.plot_ppc(outcomes="y1", check=few), "y1")
+    assert wild.get_ylim()[1] < 2 * normal.get_ylim()[1]
+    width = np.ptp(compare(check, fit.model.blueprint.observed)[0].observed)
+    assert 1.3 * width <= np.ptp(normal.get_xlim()) < 2 * width
+
+
 def test_replicates_without_spread(fit: bm.Fit, check: PredictiveCheck) -> None:
     same = replace(check, kept=xr.zeros_like(check.kept))
     ax = panel(fit.plot_ppc(part="between", outcomes="y1", check=same), "y1")
@@ -457,7 +468,7 @@ def test_values_of_clusters_over_their_replicates(
         (curve,) = by_id(ax, "replicates")
         x, y = curve.get_xdata(), curve.get_ydata()
         assert np.trapezoid(y, x) == pytest.approx(1, abs=0.01)
-        # a kernel smooths symmetrically, so the mean stays; its tails are cut at 1 SD
+        # a kernel smooths symmetrically, so the mean stays
         assert np.trapezoid(x * y, x) == pytest.approx(copies.mean(), abs=0.02 * copies.std())
         row = check.clusters.loc[name]
         texts = [t.get_text() for gid in ("within", "between") for t in by_id(ax, f"ppp {gid}")]
