@@ -60,7 +60,7 @@ class CheckFigures(Checks):
             For "density" and "statistics": outcomes to show; None: all.
         statistics
             For "statistics" and "scatter": what to show, as in :meth:`ppc`, or names in
-            ``check``; None: for "statistics" up to 16 numbers, those of whole levels and then the
+            ``check``; None: for "statistics" up to 20 numbers, those of whole levels and then the
             most extreme; for "scatter" all of whole levels that depend on the parameters.
         level
             For all but "density": "within", "between", or "" (both levels together); None: all.

@@ -31,7 +31,7 @@ __all__ = ["discrepancy_pairs", "select_numbers", "statistics_panels"]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_MOST = 16  # panels, unless the user chooses
+_MOST = 20  # panels, unless the user chooses
 _BINS = 30
 
 
@@ -50,7 +50,7 @@ def statistics_panels(
     check
         A check.
     names, outcomes, level
-        Statistics, outcomes they are of, and level; None: all, but no more than 16 numbers: those
+        Statistics, outcomes they are of, and level; None: all, but no more than 20 numbers: those
         of whole levels, then those with the most extreme p-values.
     figsize
         Width and height in inches; None: what the panels need.

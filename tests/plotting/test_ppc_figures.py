@@ -325,10 +325,10 @@ def test_of_many_numbers_the_most_extreme_are_drawn() -> None:
     made = made_up(rows, observed, replicated)
     figure = statistics_panels(made)
     ppp = (replicated > observed).mean(axis=(0, 1))
-    others = [k for k in np.argsort(np.minimum(ppp, 1 - ppp)) if k not in (7, 33)][:14]
+    others = [k for k in np.argsort(np.minimum(ppp, 1 - ppp)) if k not in (7, 33)][:18]
     expected = sorted([7, 33, *others])
     assert [ax.get_title(loc="left") for ax in figure.axes] == [rows[k][1] for k in expected]
-    assert figure.get_suptitle().startswith("16 of 40 numbers")
+    assert figure.get_suptitle().startswith("20 of 40 numbers")
     chosen = statistics_panels(made, names=[r[1] for r in rows])
     assert len(chosen.axes) == n
     assert chosen.get_suptitle() == ""
@@ -605,9 +605,10 @@ def test_size_and_pyplot(fit: bm.Fit, check: PredictiveCheck, kind: Any) -> None
     assert figure._repr_png_()[:4] == b"\x89PNG"  # type: ignore[attr-defined]
 
 
-def test_arviz_draws_the_check(check: PredictiveCheck) -> None:
+@pytest.mark.parametrize("kind", ["kde", "ecdf"])
+def test_arviz_draws_the_check(check: PredictiveCheck, kind: str) -> None:
     drawn = azp.plot_ppc_dist(
-        check.datatree, cols=["outcome"], num_samples=10, backend="matplotlib"
+        check.datatree, cols=["outcome"], kind=kind, num_samples=10, backend="matplotlib"
     )
     try:
         assert list(drawn.viz["plot"]["outcome"].values) == OUTCOMES
