@@ -229,13 +229,14 @@ def test_few_values_are_marked_one_by_one(
 
 
 def test_few_distinct_values_make_steps(frame: pd.DataFrame) -> None:
-    coarse = frame.assign(y1=frame["y1"].round().clip(-2, 2), y2=frame["y2"].round(1))
+    coarse = frame.assign(y1=frame["y1"].round().clip(-2, 2) / 2, y2=frame["y2"].round(1))
     fit = make_fit("f =~ y1 + y2 + y3", coarse, None)
     figure = fit.plot_ppc()
     (steps,) = by_id(panel(figure, "y1"), "observed")
     shares, edges, _ = steps.get_data()
-    assert edges == pytest.approx(np.arange(-2.5, 3))
-    assert shares == pytest.approx([(coarse["y1"] == v).mean() for v in range(-2, 3)])
+    assert edges == pytest.approx(np.arange(-2.5, 3) / 2)
+    # an area of 1: heights are shares per unit of y1, of which a step is half
+    assert shares == pytest.approx([2 * (coarse["y1"] == v / 2).mean() for v in range(-2, 3)])
     (curve,) = by_id(panel(figure, "y2"), "observed")
     assert len(curve.get_xdata()) > 100
     assert legend(figure) == ["observed", "50 replicates"]
