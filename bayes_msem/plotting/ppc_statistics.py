@@ -110,10 +110,11 @@ def select_numbers(
     if names is not None:
         known = list(dict.fromkeys(table["statistic"]))
         chosen &= table["statistic"].isin(select_names("statistic", known, names)).to_numpy()
-    variable = table["variable"].str.split(" ~ ").str[0]
     if outcomes is not None:
-        known = [v for v in dict.fromkeys(variable) if v]
-        chosen &= variable.isin(select_names("outcome", known, outcomes)).to_numpy()
+        involved = [_outcomes_of(v) for v in table["variable"]]
+        known = list(dict.fromkeys(name for some in involved for name in some))
+        wanted = set(select_names("outcome", known, outcomes))
+        chosen &= np.array([bool(wanted & set(some)) for some in involved])
     if level is not None:
         levels = list(dict.fromkeys(table["level"]))
         if level not in levels:
@@ -132,6 +133,13 @@ def select_numbers(
     shown = np.flatnonzero(chosen)
     rank = table["level"].map(order).to_numpy()[shown]
     return np.asarray(shown[np.argsort(rank, kind="stable")])
+
+
+def _outcomes_of(variable: str) -> list[str]:
+    """Outcomes that a number is of: y of "y" and of its slope "y ~ x", both of "y1 ~~ y2"."""
+    if " ~~ " in variable:
+        return variable.split(" ~~ ")
+    return [variable.split(" ~ ")[0]] if variable else []
 
 
 def _most_telling(table: EstimateTable, shown: IntArray) -> IntArray:
@@ -210,7 +218,8 @@ def discrepancy_pairs(
         ax.plot(ends, ends, color=MUTED, linewidth=0.9, gid="diagonal", zorder=1)
         ax.set(xlim=ends, ylim=ends, aspect="equal")
         _head(ax, table, int(k), left=True)
-        ax.set_xlabel("data", size=8, color=MUTED, labelpad=1)
+        variable = table["variable"].iloc[k]
+        ax.set_xlabel(f"data: {variable}" if variable else "data", size=8, color=MUTED, labelpad=1)
         ax.set_ylabel("replicate", size=8, color=MUTED, labelpad=1)
         tidy(ax)
         ax.locator_params(nbins=4)
@@ -223,9 +232,8 @@ def discrepancy_pairs(
 def _head(ax: Axes, table: EstimateTable, k: int, left: bool = False) -> None:
     """Say what a panel shows, and its p-value, in the right corner or the left one."""
     row = table.iloc[k]
-    variable = f" {row['variable']}" if left and row["variable"] else ""
     both = "both levels" if (table["level"] == "between").any() else ""
-    ax.set_title(f"{row['statistic']}{variable}", loc="left", size=9, weight="bold", pad=3)
+    ax.set_title(row["statistic"], loc="left", size=9, weight="bold", pad=3)
     ax.set_title(row["level"] or both, loc="right", size=7, color=MUTED, pad=3)
     colour, weight = (REFERENCE, "bold") if row["flag"] else (MUTED, "normal")
     text = ax.text(0.03 if left else 0.98, 0.97, f"ppp {row['ppp']:.3f}", transform=ax.transAxes,

@@ -25,7 +25,7 @@ from bayes_msem.checking.ppc import PredictiveCheck
 from bayes_msem.plotting.figures import REFERENCE
 from bayes_msem.plotting.ppc import compare
 from bayes_msem.plotting.ppc_clusters import cluster_distances, default_clusters
-from bayes_msem.plotting.ppc_statistics import statistics_panels
+from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels
 from tests.checking.laplace import laplace_fit
 
 Array = NDArray[np.float64]
@@ -344,6 +344,17 @@ def test_statistics_of_an_outcome_and_of_a_level(fit: bm.Fit, check: PredictiveC
         ("slope_variance", "y2 ~ x"),
         ("variance_spread", "y2"),
     ]
+
+
+def test_a_pair_belongs_to_both_outcomes() -> None:
+    rng = np.random.default_rng(3)
+    labels = ["y1", "y11", "y1 ~ x", "y2 ~~ y1", "y2 ~~ y11", ""]
+    rows = [("within", f"s{k}", label, True) for k, label in enumerate(labels)]
+    made = made_up(rows, rng.normal(size=(2, 20, 6)), rng.normal(size=(2, 20, 6)))
+    figure = statistics_panels(made, outcomes="y1")
+    assert [ax.get_xlabel() for ax in figure.axes] == ["y1", "y1 ~ x", "y2 ~~ y1"]
+    pairs = discrepancy_pairs(made, names=["s3", "s5"])
+    assert [ax.get_xlabel() for ax in pairs.axes] == ["data: y2 ~~ y1", "data"]
 
 
 def test_statistics_of_the_user_are_computed_and_all_drawn(single: bm.Fit) -> None:
