@@ -81,7 +81,7 @@ class PredictiveCheck:
 
     @property
     def datatree(self) -> xr.DataTree:
-        """For ArviZ: groups posterior_predictive and observed_data (y), and the discrepancies."""
+        """For ArviZ: posterior_predictive and observed_data (per outcome), and the discrepancies."""
         names = [
             " ".join(filter(None, key))
             for key in self.statistics[["level", "statistic", "variable"]].itertuples(
@@ -90,11 +90,13 @@ class PredictiveCheck:
         ]
         dims = ("chain", "draw", "discrepancy")
         pair = {"observed": (dims, self.observed), "replicated": (dims, self.replicated)}
+        chains, draws = self.observed.shape[:2]
+        coords = {"chain": np.arange(chains), "draw": np.arange(draws), "discrepancy": names}
         return xr.DataTree.from_dict(
             {
-                "posterior_predictive": xr.Dataset({"y": self.kept}),
-                "observed_data": xr.Dataset({"y": self.data}),
-                "discrepancies": xr.Dataset(pair, coords={"discrepancy": names}),
+                "posterior_predictive": self.kept.to_dataset("outcome"),
+                "observed_data": self.data.to_dataset("outcome"),
+                "discrepancies": xr.Dataset(pair, coords=coords),
             }
         )
 
@@ -197,15 +199,18 @@ class _Run:
         coords = {"row": design.rows, "outcome": list(names)}
         rows = np.argsort(design.rows)
         kept = np.stack(self.kept) if self.kept else np.empty((0, design.n_rows, len(names)))
+        full = (*shape, len(self.rows))
         return PredictiveCheck(
             statistics=pd.DataFrame(self.rows, columns=columns),
-            observed=np.stack(self.observed).reshape(*shape, -1),
-            replicated=np.stack(self.replicated).reshape(*shape, -1),
+            observed=np.stack(self.observed).reshape(full),
+            replicated=np.stack(self.replicated).reshape(full),
             clusters=self.distances.table(design) if self.distances else pd.DataFrame(),
             kind=self.replicates.clusters,
             notes=(*self._left_out(), *self.notes),
             kept=xr.DataArray(
-                kept[None], dims=("chain", "draw", "row", "outcome"), coords=coords
+                kept[None],
+                dims=("chain", "draw", "row", "outcome"),
+                coords={"chain": [0], "draw": np.arange(len(kept)), **coords},
             ).isel(row=rows),
             data=xr.DataArray(
                 observed_matrix(design.observed), dims=("row", "outcome"), coords=coords

@@ -101,6 +101,12 @@ def _no_replication(structure: Structure) -> str | None:
     return _single_level(structure)
 
 
+def _no_covariances(structure: Structure) -> str | None:
+    single = len(structure.design.observed.y_names) == 1
+    reason = "with one outcome it is variance_spread" if single else None
+    return _no_replication(structure) or reason
+
+
 def _no_slopes(structure: Structure) -> str | None:
     missing = not structure.design.x_moving
     reason = "no covariate varies inside clusters" if missing else None
@@ -195,7 +201,7 @@ BUILT_IN: tuple[Statistic, ...] = (
     Statistic("variance_spread", "differences between clusters' residual variances", "within",
               _of_data(spread.variance_spread), _outcomes, True, _no_replication),
     Statistic("covariance_spread", "differences between clusters' residual covariances", "within",
-              _of_data(spread.covariance_spread), _one, True, _no_replication),
+              _of_data(spread.covariance_spread), _one, True, _no_covariances),
     Statistic("outlying_within", "most variable cluster", "within",
               _scalar(_outlying_within), _one, False, _no_replication),
     Statistic("chi_square", "likelihood ratio against any covariances", "between",

@@ -5,6 +5,7 @@ The class is put together from parts, one module each; all of them read :class:`
 
 from __future__ import annotations
 
+from bayes_msem.fit.check_figures import CheckFigures
 from bayes_msem.fit.checks import Checks
 from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
@@ -27,6 +28,7 @@ class Fit(
     Clusters,
     Prediction,
     Imputation,
+    CheckFigures,
     Checks,
     Indices,
     Sensitivity,

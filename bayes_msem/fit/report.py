@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bayes_msem.checking.p_values import p_values
 from bayes_msem.data.checks import advice
 from bayes_msem.display import describe_data, roles_in_words, scales_of_priors
 from bayes_msem.errors import FileError, NotSupportedError, SpecificationError
+from bayes_msem.fit.check_figures import CheckFigures
 from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
@@ -38,14 +40,20 @@ _TABLE_ROWS = 200  # of any table
 _CLUSTERS_LISTED = 10  # per effect, in the table of cluster effects
 _FOREST_ROWS, _PRIOR_ROWS, _TRACE_ROWS = 60, 24, 12
 _CLUSTERS_DRAWN = 80
+_REPLICATES = 400  # of the data, for the model checks
 _DIAGRAM_SIZE = 400_000  # characters of SVG
 
 
-class Report(Estimates, Solutions, Clusters, Figures):
+class Report(Estimates, Solutions, Clusters, CheckFigures, Figures):
     """The part of :class:`bayes_msem.Fit` that reports all of it."""
 
     def report(
-        self, path: str | PathLike[str], *, title: str | None = None, overwrite: bool = False
+        self,
+        path: str | PathLike[str],
+        *,
+        title: str | None = None,
+        overwrite: bool = False,
+        checks: bool = True,
     ) -> Path:
         """Write model, data, convergence, tables and figures to one HTML file.
 
@@ -61,6 +69,9 @@ class Report(Estimates, Solutions, Clusters, Figures):
             Heading; None: one that says what kind of model it is.
         overwrite
             Replace what stands at ``path``.
+        checks
+            Whether to compare the data with 400 replicates of them (or as many as there are
+            draws). This is a second's work for small data, and grows with them.
 
         Returns
         -------
@@ -79,7 +90,7 @@ class Report(Estimates, Solutions, Clusters, Figures):
             raise FileError(f"cannot write '{target}': there is no folder '{target.parent}'")
         kind = "Two-level" if self.model.table.two_level else "Single-level"
         heading = f"{kind} Bayesian structural equation model" if title is None else title
-        text = page(heading, _header(self), list(_sections(self)))
+        text = page(heading, _header(self), list(_sections(self, checks)))
         try:
             target.write_text(text, encoding="utf-8")
         except OSError as error:
@@ -87,7 +98,7 @@ class Report(Estimates, Solutions, Clusters, Figures):
         return target
 
 
-def _sections(fit: Report) -> Iterator[PageSection]:
+def _sections(fit: Report, checks: bool) -> Iterator[PageSection]:
     two_level = fit.model.table.two_level
     yield PageSection("Convergence", _convergence(fit))
     yield PageSection("Model", _model(fit))
@@ -106,6 +117,10 @@ def _sections(fit: Report) -> Iterator[PageSection]:
     none = "a single-level model has no cluster effects."
     yield PageSection(
         "Cluster effects", _available(lambda: _effects(fit)) if two_level else absent(none)
+    )
+    omitted = "report(checks=False) was asked for."
+    yield PageSection(
+        "Model checks", _available(lambda: _checks(fit)) if checks else absent(omitted)
     )
     yield PageSection("Priors", _priors(fit))
     yield PageSection("Figure: posterior means and intervals", _available(lambda: _forest(fit)))
@@ -216,6 +231,15 @@ def _priors(fit: Report) -> str:
     table = EstimateTable(parameters.loc[parameters["prior"] != "", columns])
     head = "Rows with equal numbers under 'free' are one parameter. "
     return paragraph(head + scales_of_priors(parameters)) + _table(table)
+
+
+def _checks(fit: Report) -> str:
+    posterior = fit.datatree["posterior"]
+    total = posterior.sizes["chain"] * posterior.sizes["draw"]
+    made = fit.ppc(draws=min(_REPLICATES, total), keep=0)
+    figure = fit.plot_ppc("statistics", check=made)
+    what = "Histograms of discrepancies of replicated data, with those of the data"
+    return _table(p_values(made)) + picture(figure, what)
 
 
 # Figures ------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
-from bayes_msem.plotting.select import coordinate
+from bayes_msem.plotting.select import coordinate, select_clusters
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
 from bayes_msem.spec.table import Kind, ParameterTable, RowKey
 
@@ -111,7 +111,7 @@ def caterpillar(
     """
     check_interval(ci, ci_kind)
     values = _values(effects, effect)
-    chosen = _positions(values, clusters)
+    chosen = select_clusters(list(values["cluster_id"].to_numpy()), clusters)
     shown = values[..., chosen].to_numpy()
     mean = shown.mean(axis=(0, 1))
     order = np.argsort(mean, kind="stable") if sort else np.arange(len(mean))[::-1]
@@ -143,23 +143,6 @@ def _values(effects: xr.Dataset, effect: str) -> xr.DataArray:
         )
     variable, dimension = known[effect]
     return effects[variable].sel({dimension: effect}).transpose("chain", "draw", "cluster_id")
-
-
-def _positions(values: xr.DataArray, clusters: Sequence[Any] | None) -> NDArray[np.intp]:
-    """Positions of the chosen clusters."""
-    known = {str(name): i for i, name in enumerate(values["cluster_id"].to_numpy())}
-    if clusters is None:
-        return np.arange(len(known))
-    wanted = [str(c) for c in ([clusters] if isinstance(clusters, str) else clusters)]
-    if not wanted:
-        raise SpecificationError("clusters=[] leaves nothing to show; clusters=None shows all")
-    for name in wanted:
-        if name not in known:
-            raise SpecificationError(
-                f"clusters: there is no cluster {name!r}{nearest(name, known) or '.'} "
-                f"Identifiers look like {next(iter(known))!r}"
-            )
-    return np.array([known[name] for name in dict.fromkeys(wanted)])
 
 
 def _describe(table: ParameterTable, effect: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -23,16 +24,26 @@ def panel_grid(
     *,
     size: tuple[float, float] = (_WIDTH, _HEIGHT),
     per_row: int = _PER_ROW,
+    groups: Sequence[int] | None = None,
 ) -> tuple[NotebookFigure, list[Axes]]:
-    """Make a figure with ``n`` panels and room for a legend below them."""
-    columns = min(per_row, n)
-    rows = -(-n // columns)
+    """Make a figure with ``n`` panels and room for a legend below them.
+
+    ``groups`` says how many panels belong together; every group starts a row of its own.
+    """
+    groups = [n] if groups is None else groups
+    columns = min(per_row, max(groups))
+    before = np.cumsum([0, *(-(-g // columns) for g in groups)])
+    rows = int(before[-1])
     width, height = max(size[0] * columns, 4.2), size[1] * rows + _LEGEND
     figure = NotebookFigure(figsize=figsize or (width, height), dpi=100)
     share = _LEGEND / figure.get_figheight()
     layout = ConstrainedLayoutEngine(rect=(0, share, 1, 1 - share), w_pad=0.09, h_pad=0.06)
     figure.set_layout_engine(layout)
-    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(n)]
+    axes = [
+        figure.add_subplot(rows, columns, int(first) * columns + i + 1)
+        for first, group in zip(before, groups, strict=False)
+        for i in range(group)
+    ]
     return figure, axes
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.tables import KIND_TITLES
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
-__all__ = ["RowSelector", "coordinate", "select_rows"]
+__all__ = ["RowSelector", "coordinate", "select_clusters", "select_names", "select_rows"]
 
 RowSelector = RowKey | str
 
@@ -64,6 +68,52 @@ def select_rows(
             raise SpecificationError(_unknown(selector, chosen, level))
         found |= matches
     return tuple(r for r in chosen if r.key in found)
+
+
+def select_clusters(ids: Sequence[Any], clusters: Sequence[Any] | None) -> NDArray[np.intp]:
+    """Positions of the chosen clusters among all, in the order asked for; None: all.
+
+    Raises
+    ------
+    SpecificationError
+        Unknown cluster, or none.
+    """
+    known = {str(name): i for i, name in enumerate(ids)}
+    if clusters is None:
+        return np.arange(len(known))
+    wanted = [str(c) for c in ([clusters] if isinstance(clusters, str) else clusters)]
+    if not wanted:
+        raise SpecificationError("clusters=[] leaves nothing to show; clusters=None shows all")
+    for name in wanted:
+        if name not in known:
+            raise SpecificationError(
+                f"clusters: there is no cluster {name!r}{nearest(name, known) or '.'} "
+                f"Identifiers look like {next(iter(known))!r}"
+            )
+    return np.array([known[name] for name in dict.fromkeys(wanted)])
+
+
+def select_names(
+    what: str, known: Sequence[str], wanted: Sequence[str] | str | None
+) -> tuple[str, ...]:
+    """Names chosen among ``known``, in the order asked for; None: all.
+
+    Raises
+    ------
+    SpecificationError
+        Unknown name, or none; ``what`` is what the names are of, such as "outcome".
+    """
+    if wanted is None:
+        return tuple(known)
+    names = [wanted] if isinstance(wanted, str) else [str(name) for name in wanted]
+    if not names:
+        raise SpecificationError(f"{what}s=[] leaves nothing to show; {what}s=None shows all")
+    for name in names:
+        if name not in known:
+            raise SpecificationError(
+                f"there is no {what} {name!r} to show; use {', '.join(known)}{nearest(name, known)}"
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def _is_key(rows: object) -> bool:

@@ -188,16 +188,24 @@ def test_same_clusters_hardly_differ_in_their_means(right: bm.Fit) -> None:
 def test_kept_replicates_and_the_tree(right: bm.Fit) -> None:
     check = right.ppc("icc", draws=40, keep=10)
     tree = check.datatree
-    y = tree["posterior_predictive"]["y"]
     n = right.model.observed.n_rows
-    assert y.shape == (1, 10, n, 4)
-    assert tree["observed_data"]["y"].to_numpy() == pytest.approx(right.model.observed.y)
+    y = tree["posterior_predictive"].to_dataset().to_dataarray("outcome")
+    assert y.transpose("chain", "draw", "row", "outcome").shape == (1, 10, n, 4)
+    observed = (
+        tree["observed_data"].to_dataset().to_dataarray("outcome").transpose("row", "outcome")
+    )
+    assert observed.to_numpy() == pytest.approx(right.model.observed.y)
     assert str(tree["discrepancies"]["discrepancy"].to_numpy()[0]) == "between icc y1"
     # replicates are centred where the data are
-    spread = y.to_numpy().mean(axis=(0, 2)).std(axis=0)
-    assert np.abs(y.to_numpy().mean(axis=(0, 1, 2)) - right.model.observed.y.mean(axis=0)).max() < (
-        5 * spread.max()
-    )
+    means = y.mean(["chain", "row"])
+    distance = np.abs(means.mean("draw") - observed.mean("row"))
+    assert (distance < 5 * means.std("draw")).all()
+
+
+def test_no_statistics_are_no_numbers(right: bm.Fit) -> None:
+    check = right.ppc([], draws=4)
+    assert check.observed.shape == (2, 2, 0)
+    assert len(check.clusters) == 200
 
 
 def test_refit_finds_the_mode_of_a_replicate(right: bm.Fit) -> None:

@@ -38,6 +38,7 @@ SECTIONS = [
     "Explained variance",
     "Reliability",
     "Cluster effects",
+    "Model checks",
     "Priors",
     "Figure: posterior means and intervals",
     "Figure: prior and posterior",
@@ -134,7 +135,7 @@ def test_nothing_comes_from_outside(
     assert not {"script", "link", "iframe", "object"} & set(shown.tags)
     assert not re.search(r"@import|url\((?!#)", files[kind].read_text(encoding="utf-8"))
     pictures = [a for a in shown.addresses if a.startswith("data:")]
-    assert len(pictures) == (3 if kind == "single" else 4)
+    assert len(pictures) == (4 if kind == "single" else 5)
     for picture in pictures:
         assert base64.b64decode(picture.partition(",")[2], validate=True)[:4] == b"\x89PNG"
     assert files[kind].stat().st_size < LIMIT
@@ -175,6 +176,27 @@ def test_tables_without_sections_of_rows(fits: dict[str, bm.Fit], pages: dict[st
         assert len(rows) == len(table) + 1
         at = [rows[0].index(c) for c in ("mean", "lower", "upper")]
         assert [[r[i] for i in at] for r in rows[1:]] == numbers(table, 3)
+
+
+@pytest.mark.parametrize("kind", list(TEXTS))
+def test_model_checks_are_those_of_the_fit(
+    fits: dict[str, bm.Fit], pages: dict[str, Page], kind: str
+) -> None:
+    table, shown = fits[kind].ppp(), pages[kind]
+    head, *rows = shown.rows["Model checks"]
+    assert [[r[head.index(c)] for c in ("statistic", "variable", "ppp")] for r in rows] == [
+        [row.statistic, row.variable, f"{row.ppp:.3f}"] for row in table.itertuples()
+    ]
+    assert table.attrs["caption"] in shown.text["Model checks"]
+
+
+def test_model_checks_can_be_left_out(
+    fits: dict[str, bm.Fit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bm.Fit, "ppc", lambda *_, **__: pytest.fail("not asked for"))
+    path = fits["factors"].report(tmp_path / "short.html", checks=False)
+    text = Page(path.read_text(encoding="utf-8")).text["Model checks"]
+    assert "Not shown: report(checks=False) was asked for." in text
 
 
 def test_head_and_data(fits: dict[str, bm.Fit], pages: dict[str, Page]) -> None:
@@ -231,13 +253,13 @@ def test_shortened_parts_say_so(
     limits |= {"_TRACE_ROWS": 4, "_CLUSTERS_DRAWN": 6, "_DIAGRAM_SIZE": 10}
     for name, value in limits.items():
         monkeypatch.setattr(module, name, value)
-    shown = Page(fit.report(tmp_path / "short.html").read_text(encoding="utf-8"))
+    shown = Page(fit.report(tmp_path / "short.html", checks=False).read_text(encoding="utf-8"))
     total = len(fit.model.table.rows)
     clusters = fit.model.blueprint.observed.n_clusters
     assert f"the first 5 of {total} rows" in shown.text["Estimates"]
     assert f"the first 2 of {clusters} clusters of each effect" in shown.text["Cluster effects"]
     assert len([r for r in shown.rows["Cluster effects"] if r[0] == "y1"]) == 2
-    forest, prior = SECTIONS[12:14]
+    forest, prior = SECTIONS[13:15]
     varying = int((fit.summary()["sd"] > 0).sum())
     assert f"the first 3 of {varying} rows" in shown.text[forest]
     free = sum(bool(r.free) for r in fit.model.table.rows)
@@ -265,14 +287,14 @@ def test_files_in_the_way(fits: dict[str, bm.Fit], tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     target.write_text("mine")
     with pytest.raises(bm.FileError, match="exists; choose another path, or pass overwrite=True"):
-        fits["single"].report(target)
+        fits["single"].report(target, checks=False)
     assert target.read_text() == "mine"
-    assert fits["single"].report(target, overwrite=True) == target
+    assert fits["single"].report(target, overwrite=True, checks=False) == target
     assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     with pytest.raises(bm.FileError, match="there is no folder"):
         fits["single"].report(tmp_path / "nowhere" / "report.html")
     with pytest.raises(bm.FileError, match="cannot write"):
-        fits["single"].report(tmp_path, overwrite=True)
+        fits["single"].report(tmp_path, overwrite=True, checks=False)
 
 
 def test_anchors_and_parts_of_a_page() -> None:

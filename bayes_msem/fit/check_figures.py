@@ -1,0 +1,186 @@
+"""Figures of checks: the data beside their replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bayes_msem.build.pymc_model import observed_matrix
+from bayes_msem.checking.ppc import PredictiveCheck
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.fit.checks import Checks
+from bayes_msem.plotting.ppc import Part, densities
+from bayes_msem.plotting.ppc_clusters import cluster_distances, cluster_replicates
+from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels
+
+Kind = Literal["density", "statistics", "scatter", "clusters"]
+
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "density": ("part", "outcomes"),
+    "statistics": ("statistics", "outcomes", "level"),
+    "scatter": ("statistics", "level"),
+    "clusters": ("level",),
+}
+_OF_PARAMETERS = ("chi_square", "deviance", "srmr", "outlying_within", "outlying_cluster")
+_REPLICATES = 100  # that a figure of replicates needs
+
+
+class CheckFigures(Checks):
+    """The part of :class:`bayes_msem.Fit` that draws posterior predictive checks."""
+
+    def plot_ppc(
+        self,
+        kind: Kind = "density",
+        *,
+        part: Part | None = None,
+        outcomes: Sequence[str] | str | None = None,
+        statistics: Any = None,
+        level: str | None = None,
+        check: PredictiveCheck | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Posterior predictive check as a figure: replicated data beside those observed.
+
+        Parameters
+        ----------
+        kind
+            "density": distribution of each outcome. "statistics": histogram of each discrepancy
+            over the replicates, with that of the data. "scatter": for discrepancies that depend
+            on the parameters, those of replicates against those of the data, one point per draw;
+            the posterior predictive p-value is the share of points above the diagonal.
+            "clusters": distance of each cluster from the model, at both levels.
+        part
+            For "density": "raw" values (None), "within" (deviations from cluster means) or
+            "between" (cluster means; variables of clusters).
+        outcomes
+            For "density" and "statistics": outcomes to show; None: all.
+        statistics
+            For "statistics" and "scatter": what to show, as in :meth:`ppc`, or names in
+            ``check``; None: for "statistics" up to 20 numbers, those of whole levels and then the
+            most extreme; for "scatter" all of whole levels that depend on the parameters.
+        level
+            For all but "density": "within", "between", or "" (both levels together); None: all.
+        check
+            Result of :meth:`ppc`; None: one is made, of new clusters.
+        figsize
+            Width and height in inches; None: what the panels need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Replicates of values that are missing are not drawn. If
+            values are missing for reasons that other outcomes tell, the density of those observed
+            differs from that of replicates for these reasons, too; the statistics, which complete
+            the data, do not.
+
+        Raises
+        ------
+        SpecificationError
+            An unknown choice, an option that the kind does not have, a level or outcome that has
+            nothing to show, or a check of other data.
+        """
+        options = {"part": part, "outcomes": outcomes, "statistics": statistics, "level": level}
+        _check_options(kind, options)
+        self._check_is_ours(check)
+        if kind == "density":
+            made = check or self._replicates()
+            observed = self.model.blueprint.observed
+            return densities(made, observed, part=part or "raw", outcomes=outcomes, figsize=figsize)
+        if kind == "clusters":
+            made = check or self.ppc([], keep=0)
+            return cluster_distances(made, level=level, figsize=figsize)
+        if kind == "scatter":
+            names = _OF_PARAMETERS if statistics is None else statistics
+            made = check or self.ppc(names, keep=0)
+            chosen = statistics if check is not None else None
+            return discrepancy_pairs(made, names=chosen, level=level, figsize=figsize)
+        made = check or self.ppc(statistics, keep=0)
+        names = statistics if check is not None or statistics is None else _all_names(made)
+        return statistics_panels(made, names=names, outcomes=outcomes, level=level, figsize=figsize)
+
+    def plot_ppc_clusters(
+        self,
+        outcome: str,
+        *,
+        clusters: Sequence[Any] | None = None,
+        check: PredictiveCheck | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Values of an outcome in single clusters, over the density of their replicates.
+
+        Parameters
+        ----------
+        outcome
+            A level-1 outcome.
+        clusters
+            Identifiers of the clusters to show; None: the four most distant from the model (the
+            smaller of their p-values at the two levels is smallest) and four from the middle.
+        check
+            Result of :meth:`ppc`; None: one is made, of new clusters. With ``clusters="new"``
+            replicates show what any cluster of this size and with these covariates could look
+            like; with ``clusters="same"``, new rows of this very cluster.
+        figsize
+            Width and height in inches; None: what the panels need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Each panel has the p-values of the cluster's distances.
+
+        Raises
+        ------
+        SpecificationError
+            A single-level model, an unknown outcome or cluster, a check of other data or without
+            replicates.
+        """
+        self._check_is_ours(check)
+        if not self.model.table.two_level:
+            raise SpecificationError("a single-level model has no clusters to show")
+        made = check or self.ppc([])
+        return cluster_replicates(
+            made, self.model.blueprint.observed, outcome, clusters=clusters, figsize=figsize
+        )
+
+    def _replicates(self) -> PredictiveCheck:
+        posterior = self.datatree["posterior"]
+        total = posterior.sizes["chain"] * posterior.sizes["draw"]
+        return self.ppc([], draws=min(_REPLICATES, total))
+
+    def _check_is_ours(self, check: PredictiveCheck | None) -> None:
+        if check is None:
+            return
+        if not isinstance(check, PredictiveCheck):
+            raise SpecificationError(
+                f"check is {type(check).__name__}; pass what fit.ppc() returns, or None"
+            )
+        blueprint = self.model.blueprint
+        ours, rows = observed_matrix(blueprint.observed), check.data["row"].values
+        names = tuple(map(str, check.data["outcome"].values))
+        if (
+            names != tuple(blueprint.templates.outcomes)
+            or rows.max() >= len(ours)
+            or not np.array_equal(ours[rows], check.data.values, equal_nan=True)
+        ):
+            raise SpecificationError("check is of other data; make it with fit.ppc() of this fit")
+
+
+def _check_options(kind: str, options: dict[str, Any]) -> None:
+    if kind not in _OPTIONS:
+        raise SpecificationError(
+            f"kind='{kind}' is unknown; use {', '.join(map(repr, get_args(Kind)))}"
+            f"{nearest(str(kind), get_args(Kind))}"
+        )
+    for name, value in options.items():
+        if value is not None and name not in _OPTIONS[kind]:
+            allowed = " or ".join(repr(k) for k, names in _OPTIONS.items() if name in names)
+            raise SpecificationError(
+                f"kind='{kind}' has no option '{name}'; it belongs to kind={allowed}"
+            )
+
+
+def _all_names(check: PredictiveCheck) -> list[str]:
+    """Statistics of a check, so that all of them are drawn."""
+    return list(dict.fromkeys(check.statistics["statistic"]))

@@ -1,0 +1,293 @@
+"""Distribution of each outcome in the data and in replicates of them.
+
+Densities are computed by ArviZ; its figures are not used, because pyplot knows of them, and because
+they show one distribution per variable. A two-level outcome has three: its values, their deviations
+from cluster means, and the cluster means.
+
+Where a value is missing, the replicates of it are left out as well, so that both distributions are
+of the same cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from arviz_stats.base import array_stats
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from bayes_msem.checking.ppc import PredictiveCheck
+from bayes_msem.data.columns import plural
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
+from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
+from bayes_msem.plotting.select import select_names
+
+__all__ = ["Compared", "Part", "compare", "densities", "density", "rug"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Part = Literal["raw", "within", "between"]
+
+_LINES = 50  # replicates drawn; more cannot be told apart
+_RUG = 60  # most values that are also drawn one by one
+_STEPS, _PER_STEP = 12, 5  # most distinct values, and fewest of each on average, of a step function
+_HIGHEST, _SHOWN = 0.9, 0.99  # share of replicates whose peaks fit in, and of values that do
+_AXIS_NAMES: dict[Part, str] = {
+    "raw": "",
+    "within": "deviation from the cluster mean",
+    "between": "cluster mean",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """Values of one outcome at one level, observed and replicated.
+
+    Attributes
+    ----------
+    outcome
+        Its name.
+    observed, replicated
+        (n,) and (replicate, n): values of the same rows or clusters.
+    clusters
+        Whether they belong to clusters, not rows.
+    total
+        What n would be without missing values.
+    """
+
+    outcome: str
+    observed: FloatArray
+    replicated: FloatArray
+    clusters: bool
+    total: int
+
+
+def compare(
+    check: PredictiveCheck,
+    data: ObservedData,
+    part: Part = "raw",
+    outcomes: Sequence[str] | str | None = None,
+) -> list[Compared]:
+    """Take from a check what is observed and replicated of each outcome.
+
+    Parameters
+    ----------
+    check
+        With kept replicates.
+    data
+        The data of the model.
+    part
+        "raw": values; "within": deviations from the means of clusters, without clusters of one
+        row; "between": means of clusters. Variables of clusters have one value per cluster.
+    outcomes
+        Names; None: all.
+
+    Raises
+    ------
+    SpecificationError
+        Unknown part or outcome, no replicates, or a level that the data or an outcome lack.
+    """
+    if part not in get_args(Part):
+        allowed = ", ".join(repr(p) for p in get_args(Part))
+        hint = nearest(str(part), get_args(Part))
+        raise SpecificationError(f"part='{part}' is unknown; use {allowed}{hint}")
+    if part != "raw" and not data.two_level:
+        raise SpecificationError(
+            f"part='{part}' needs a two-level model; use part='raw' in a single-level model"
+        )
+    if not check.kept.sizes["draw"]:
+        raise SpecificationError(
+            "the check has no replicates to draw; make it with fit.ppc(keep=50)"
+        )
+    names = select_names("outcome", list(map(str, check.data["outcome"].values)), outcomes)
+    shown = [n for n in names if not _absent(n, check, data, part)]
+    for name in names:
+        if outcomes is not None and name not in shown:
+            raise SpecificationError(_absent(name, check, data, part))
+    if not shown:
+        raise SpecificationError(_absent(names[0], check, data, part))
+    rows = check.data["row"].values
+    code = np.zeros(len(rows), np.int64) if data.cluster is None else data.cluster[rows]
+    return [_compared(check, name, code, name in data.z_names, part) for name in shown]
+
+
+def _absent(name: str, check: PredictiveCheck, data: ObservedData, part: Part) -> str:
+    """Why an outcome cannot be shown; empty if it can."""
+    if name not in data.z_names:
+        return ""
+    if part == "within":
+        return f"'{name}' does not vary inside clusters; use part='between' or 'raw'"
+    if check.kind == "same":
+        return f"replicates of the same clusters keep '{name}'; check with clusters='new'"
+    return ""
+
+
+def _compared(
+    check: PredictiveCheck, name: str, code: IntArray, of_clusters: bool, part: Part
+) -> Compared:
+    observed = check.data.sel(outcome=name).values
+    replicated = check.kept.sel(outcome=name).values.reshape(-1, len(observed))
+    rows = np.argsort(code, kind="stable")
+    if of_clusters:
+        rows = rows[np.unique(code[rows], return_index=True)[1]]
+    total = len(np.unique(code)) if part == "between" else len(rows)
+    rows = rows[~np.isnan(observed[rows])]
+    observed, replicated = observed[rows], replicated[:, rows]
+    if of_clusters or part == "raw":
+        return Compared(name, observed, replicated, of_clusters, total)
+    _, first, inverse, n = np.unique(
+        code[rows], return_index=True, return_inverse=True, return_counts=True
+    )
+    means = np.add.reduceat(observed, first) / n
+    means_replicated = np.add.reduceat(replicated, first, axis=1) / n
+    if part == "between":
+        return Compared(name, means, means_replicated, True, total)
+    several = n[inverse] > 1
+    observed = (observed - means[inverse])[several]
+    replicated = (replicated - means_replicated[:, inverse])[:, several]
+    return Compared(name, observed, replicated, False, total)
+
+
+def densities(
+    check: PredictiveCheck,
+    data: ObservedData,
+    *,
+    part: Part = "raw",
+    outcomes: Sequence[str] | str | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> NotebookFigure:
+    """Draw the density of each outcome over those of its replicates.
+
+    Parameters
+    ----------
+    check, data, part, outcomes
+        As in :func:`compare`.
+    figsize
+        Width and height in inches; None: what the panels need.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel per outcome, with up to 50 replicates. Data with no more than 12 distinct values
+        are drawn as a step function. Up to 60 values are also marked one by one below. Panels hold
+        99% of the replicated values and 90% of the peaks.
+
+    Raises
+    ------
+    SpecificationError
+        As :func:`compare`.
+    """
+    shown = compare(check, data, part, outcomes)
+    figure, axes = panel_grid(len(shown), figsize)
+    for ax, item in zip(axes, shown, strict=True):
+        lines = np.linspace(0, len(item.replicated) - 1, min(_LINES, len(item.replicated)))
+        _draw(ax, item, lines.round().astype(np.int64))
+        ax.set_title(item.outcome, loc="left", size=9, weight="bold", pad=3)
+        ax.set_title(_count(item), loc="right", size=7, color=MUTED, pad=3)
+        label = "cluster-level variable" if item.outcome in data.z_names else _AXIS_NAMES[part]
+        ax.set_xlabel(label, size=8, color=MUTED, labelpad=1)
+    n = min(_LINES, int(shown[0].replicated.shape[0]))
+    bottom_legend(figure, _handles(f"{plural(n, 'replicate')}{_kind(check, data)}"))
+    return figure
+
+
+def density(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Points and heights of the density of the last axis.
+
+    The bandwidth is Silverman's: smooth also for few values, and ten times as fast as ArviZ's own
+    choice. The curve runs to zero beyond the outermost values.
+    """
+    beyond = 2.7 * values.shape[-1] ** -0.2  # three bandwidths, in standard deviations
+    grid, height, _ = array_stats.kde(
+        values,
+        bw="silverman",
+        bound_correction=False,
+        extend=True,
+        extend_fct=beyond,
+        grid_len=256,
+    )
+    return np.asarray(grid), np.asarray(height)
+
+
+def _draw(ax: Axes, item: Compared, lines: IntArray) -> None:
+    # without spread there is no density, and the marks below have to do
+    varying = item.replicated[lines][np.ptp(item.replicated[lines], axis=1) > 0]
+    top = 0.0
+    if len(varying):
+        grid, height = density(varying)
+        for x, y in zip(grid, height, strict=True):
+            ax.plot(x, y, color=ESTIMATE, linewidth=0.6, alpha=0.3, gid="replicate")
+        top = float(np.quantile(height.max(axis=1), _HIGHEST))
+    if np.ptp(item.observed) > 0:
+        top = max(top, _draw_observed(ax, item.observed))
+    if len(varying):
+        _limit(ax, item.observed, varying)
+    top = top or 1.0
+    ax.set_ylim(0, 1.05 * top)
+    if len(item.observed) <= _RUG:
+        rug(ax, item.observed, top)
+    ax.set_yticks([])
+    tidy(ax)
+    ax.locator_params(axis="x", nbins=4)
+
+
+def _limit(ax: Axes, observed: FloatArray, replicated: FloatArray) -> None:
+    """Leave out the tails of few replicates, which would make all others narrow."""
+    tail = (1 - _SHOWN) / 2
+    low, high = np.quantile(replicated, [tail, 1 - tail])
+    low, high = min(low, observed.min()), max(high, observed.max())
+    ax.set_xlim(low - 0.15 * (high - low), high + 0.15 * (high - low))
+
+
+def _draw_observed(ax: Axes, values: FloatArray) -> float:
+    """Draw the distribution of the data, in steps if there are few distinct values."""
+    style: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.8, "gid": "observed", "zorder": 3}
+    steps, n = np.unique(values, return_counts=True)
+    if len(steps) > _STEPS or len(values) < _PER_STEP * len(steps):
+        x, y = density(values)
+        ax.plot(x, y, **style)
+        return float(y.max())
+    middle = (steps[1:] + steps[:-1]) / 2
+    edges = np.array([2 * steps[0] - middle[0], *middle, 2 * steps[-1] - middle[-1]])
+    height = n / len(values) / np.diff(edges)
+    ax.stairs(height, edges, **style)
+    return float(height.max())
+
+
+def rug(ax: Axes, values: FloatArray, top: float) -> None:
+    """Mark values one by one below a density of height ``top``."""
+    ax.plot(
+        values,
+        np.full(len(values), -0.06 * top),
+        linestyle="",
+        marker="|",
+        markersize=6,
+        markeredgewidth=1.0,
+        color=REFERENCE,
+        alpha=0.7,
+        gid="rug",
+        clip_on=False,
+    )
+    ax.set_ylim(bottom=-0.13 * top)
+
+
+def _count(item: Compared) -> str:
+    n, unit = len(item.observed), "cluster" if item.clusters else "row"
+    return plural(n, unit) if n == item.total else f"{n} of {item.total} {unit}s"
+
+
+def _kind(check: PredictiveCheck, data: ObservedData) -> str:
+    return f" ({check.kind} clusters)" if data.two_level else ""
+
+
+def _handles(replicates: str) -> list[Line2D]:
+    return [
+        Line2D([], [], color=REFERENCE, linewidth=1.8, label="observed"),
+        Line2D([], [], color=ESTIMATE, linewidth=0.8, alpha=0.6, label=replicates),
+    ]
