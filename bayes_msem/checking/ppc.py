@@ -81,7 +81,7 @@ class PredictiveCheck:
 
     @property
     def datatree(self) -> xr.DataTree:
-        """For ArviZ: posterior_predictive and observed_data (per outcome), and the discrepancies."""
+        """For ArviZ: posterior_predictive and observed_data by outcome, and the discrepancies."""
         names = [
             " ".join(filter(None, key))
             for key in self.statistics[["level", "statistic", "variable"]].itertuples(
