@@ -5,6 +5,7 @@ The class is put together from parts, one module each; all of them read :class:`
 
 from __future__ import annotations
 
+from bayes_msem.fit.accuracy import Accuracy
 from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
@@ -17,7 +18,7 @@ from bayes_msem.fit.solutions import Solutions
 __all__ = ["Fit"]
 
 
-class Fit(Report, Estimates, Solutions, Clusters, Prediction, Imputation, Figures, Files):
+class Fit(Report, Estimates, Solutions, Clusters, Prediction, Imputation, Accuracy, Figures, Files):
     """Result of :meth:`bayes_msem.Model.fit`.
 
     Attributes
