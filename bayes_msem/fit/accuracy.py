@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
 
 from bayes_msem.checking import criteria
 from bayes_msem.checking.integral import ClusterIntegral
@@ -22,6 +23,7 @@ from bayes_msem.checking.loo import LooResult, psis_loo, replaced, warn_of_high_
 from bayes_msem.checking.refit import exact_terms, moment_matched
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.fit.core import FitCore
+from bayes_msem.plotting.pareto import pareto_k
 
 if TYPE_CHECKING:
     from bayes_msem.fit import Fit
@@ -53,8 +55,9 @@ class Accuracy(FitCore):
             nothing else.
         nodes
             Points of the numerical integral over those effects of a cluster that NUTS samples,
-            per draw and cluster; None: 32 for one such effect to 256 for four or more. Without
-            sampled effects everything is integrated exactly, and this is ignored.
+            per draw and cluster; None: 32 for one or two such effects, 64 for up to four, 128
+            for more. Without sampled effects everything is integrated exactly, and this is
+            ignored.
         thin
             Use every ``thin``-th draw only. Such results are returned, but not kept.
 
@@ -229,6 +232,35 @@ class Accuracy(FitCore):
             errors,
             self._integral_of("cluster") if sampled else None,
         )
+
+    def plot_pareto_k(
+        self, unit: Unit | None = None, *, figsize: tuple[float, float] | None = None
+    ) -> Figure:
+        """Pareto k of every cluster or row: where importance sampling fails.
+
+        Parameters
+        ----------
+        unit
+            "cluster" or "observation", see :meth:`log_likelihood`.
+        figsize
+            Width and height in inches; None: what the units need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Units are in the order of the data. The lines are the limit
+            for these draws, above which the term of a unit is unreliable, and 1, above which it
+            means nothing; units above the limit are named.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown unit, or "cluster" in a single-level model.
+        """
+        unit = check_unit(unit, self.model.observed)
+        self.log_likelihood(unit)
+        result = psis_loo(self.datatree, self.model.observed, unit)
+        return pareto_k(result.pareto_k, result.elpd_data.good_k, unit, figsize=figsize)
 
     def _refit(self, options: dict[str, Any]) -> Callable[[Model], Fit]:
         """Return a function that fits a model as this one was fitted."""
