@@ -11,9 +11,11 @@ Declare a two-level structure in lavaan's syntax, fit it with NUTS, and read the
 
 from importlib.metadata import version as _version
 
+from bayes_msem.checking.compare import compare
 from bayes_msem.data.describe import describe
 from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
 from bayes_msem.errors import (
+    AccuracyWarning,
     ConvergenceWarning,
     DataError,
     FileError,
@@ -36,6 +38,7 @@ from bayes_msem.spec.priors import Prior
 __version__ = _version("bayes_msem")
 
 __all__ = [
+    "AccuracyWarning",
     "ConvergenceWarning",
     "DataError",
     "FileError",
@@ -52,6 +55,7 @@ __all__ = [
     "Prior",
     "SmallSampleWarning",
     "SpecificationError",
+    "compare",
     "describe",
     "describe_dataset",
     "list_datasets",

@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AccuracyWarning",
     "ConvergenceWarning",
     "DataError",
     "FileError",
@@ -99,6 +100,10 @@ class MsemWarning(UserWarning):
 
 class ConvergenceWarning(MsemWarning):
     """Sampling or optimisation did not converge well enough."""
+
+
+class AccuracyWarning(MsemWarning):
+    """A number is less accurate than it should be, such as an elpd with high Pareto k."""
 
 
 class HeywoodWarning(MsemWarning):

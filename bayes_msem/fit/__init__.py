@@ -5,6 +5,7 @@ The class is put together from parts, one module each; all of them read :class:`
 
 from __future__ import annotations
 
+from bayes_msem.fit.accuracy import Accuracy
 from bayes_msem.fit.check_figures import CheckFigures
 from bayes_msem.fit.checks import Checks
 from bayes_msem.fit.clusters import Clusters
@@ -17,6 +18,7 @@ from bayes_msem.fit.prediction import Prediction
 from bayes_msem.fit.report import Report
 from bayes_msem.fit.sensitivity import Sensitivity
 from bayes_msem.fit.solutions import Solutions
+from bayes_msem.fit.verdict import Verdicts
 
 __all__ = ["Fit"]
 
@@ -29,7 +31,9 @@ class Fit(
     Prediction,
     Imputation,
     CheckFigures,
+    Verdicts,
     Checks,
+    Accuracy,
     Indices,
     Sensitivity,
     Figures,

@@ -1,0 +1,191 @@
+"""Comparison of models by leave-one-out cross-validation, of like with like.
+
+Differences of elpd are pairwise: each unit's term under one model minus its term under the other.
+Their standard error, sqrt(n) times the SD of these n differences, is itself uncertain: with few
+units it is too small, and where models predict nearly the same, the distribution of the difference
+is not normal (Sivula, Magnusson & Vehtari 2020, https://doi.org/10.48550/arXiv.2008.10296).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, get_args
+
+import arviz_stats as az
+import pandas as pd
+
+from bayes_msem.checking.log_likelihood import Unit, check_unit
+from bayes_msem.checking.loo import LooResult
+from bayes_msem.checking.target import Target, check_same_target, target_of
+from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.posterior.tables import EstimateTable
+
+if TYPE_CHECKING:
+    from bayes_msem.fit import Fit
+
+__all__ = ["Weights", "compare"]
+
+Weights = Literal["stacking", "BB-pseudo-BMA", "pseudo-BMA"]
+
+_SMALL = 4.0  # differences below: the models predict about equally well (Sivula et al. 2020)
+_FEW = 100  # units
+_UNITS = {"cluster": "clusters", "observation": "rows"}
+_QUESTION = {
+    "cluster": "new clusters (random effects integrated out)",
+    "observation": "new rows of known clusters",
+}
+_NAMES = {"dse": "se_diff", "p": "p_loo"}
+_COLUMNS = ["rank", "elpd", "se", "elpd_diff", "se_diff", "p_loo", "weight", "high_k"]
+
+
+def compare(
+    models: Mapping[str, Fit | LooResult],
+    unit: Unit | None = None,
+    *,
+    weights: Weights = "stacking",
+) -> EstimateTable:
+    """Compare fitted models by leave-one-out cross-validation.
+
+    Parameters
+    ----------
+    models
+        Name -> fit, or result of :meth:`bayes_msem.Fit.loo` (for example one with refits). All
+        must predict the same outcomes of the same units.
+    unit
+        "cluster": how well new clusters are predicted. "observation": how well new rows of known
+        clusters are predicted. None: "cluster" in two-level models, or that of the results given.
+    weights
+        "stacking": weights of the mixture of the models that predicts best. "BB-pseudo-BMA",
+        "pseudo-BMA": weights from each model's elpd, with and without the uncertainty of elpd.
+
+    Returns
+    -------
+    EstimateTable
+        One row per model, best first: rank, elpd and its se; elpd_diff (to the best model) and its
+        standard error se_diff; p_loo, weight, and high_k (units whose Pareto k is too high). The
+        caption says what was predicted, and how far the differences can be trusted.
+
+    Raises
+    ------
+    SpecificationError
+        The models predict different units, outcomes or data; the message names them.
+
+    Warns
+    -----
+    AccuracyWarning
+        Pareto k of some units is too high.
+
+    References
+    ----------
+    Sivula, T., Magnusson, M., & Vehtari, A. (2020). Uncertainty in Bayesian leave-one-out
+    cross-validation based model comparison. https://doi.org/10.48550/arXiv.2008.10296
+
+    Yao, Y., Vehtari, A., Simpson, D., & Gelman, A. (2018). Using stacking to average Bayesian
+    predictive distributions. Bayesian Analysis, 13, 917-1007. https://doi.org/10.1214/17-BA1091
+    """
+    _check_arguments(models, unit, weights)
+    given = [m.unit for m in models.values() if isinstance(m, LooResult)]
+    if unit is None and given:
+        unit = given[0]
+    # targets before computing anything: a refusal should not take minutes
+    targets = {name: _target(name, model, unit) for name, model in models.items()}
+    first = next(iter(targets.items()))
+    for other in list(targets.items())[1:]:
+        check_same_target(first, other)
+    shared = first[1].unit
+    results = {
+        name: model if isinstance(model, LooResult) else model.loo(shared)
+        for name, model in models.items()
+    }
+    with warnings.catch_warnings():
+        # the table has a column for high k
+        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
+        found = az.compare(
+            {name: result.elpd_data for name, result in results.items()},
+            method=weights,
+            round_to="none",
+        )
+    found = found.rename(columns=_NAMES)
+    found["high_k"] = [len(results[str(name)].high_k) for name in found.index]
+    found.index.name = "model"
+    table = EstimateTable(found[_COLUMNS].astype({"rank": int, "high_k": int}))
+    table.attrs["caption"] = _caption(table, shared, len(next(iter(results.values())).pareto_k))
+    table.attrs["unit"] = shared
+    return table
+
+
+def _check_arguments(models: Mapping[str, Fit | LooResult], unit: str | None, weights: str) -> None:
+    if not isinstance(models, Mapping) or len(models) < 2:
+        raise SpecificationError(
+            "compare() needs two models or more, by name: "
+            'bm.compare({"linear": fit_1, "quadratic": fit_2})'
+        )
+    for name, model in models.items():
+        if not isinstance(model, LooResult) and not hasattr(model, "loo"):
+            raise SpecificationError(
+                f"'{name}' is neither a fit nor a result of fit.loo(), but {type(model).__name__}"
+            )
+        if isinstance(model, LooResult) and unit not in (None, model.unit):
+            raise SpecificationError(
+                f"unit='{unit}' is asked for, but '{name}' is a result for unit='{model.unit}'; "
+                f"compute it with loo(unit='{unit}')"
+            )
+    if weights not in get_args(Weights):
+        raise SpecificationError(
+            f"weights='{weights}' is unknown; use {', '.join(get_args(Weights))}"
+            f"{nearest(str(weights), get_args(Weights))}"
+        )
+
+
+def _target(name: str, model: Fit | LooResult, unit: Unit | None) -> Target:
+    if isinstance(model, LooResult):
+        return model.target
+    observed = model.model.observed
+    return target_of(observed, check_unit(unit, observed))
+
+
+def _caption(table: pd.DataFrame, unit: Unit, n: int) -> str:
+    sentences = [f"Leave-one-out cross-validation of {n} {_UNITS[unit]}: {_QUESTION[unit]}."]
+    best, *others = table.index
+    close = [name for name in others if abs(table.loc[name, "elpd_diff"]) < _SMALL]
+    unclear = [
+        name
+        for name in others
+        if name not in close
+        and abs(table.loc[name, "elpd_diff"]) < 2.0 * table.loc[name, "se_diff"]
+    ]
+    if close:
+        sentences.append(
+            f"{_listed(close)} {_verb(close)} about as well as '{best}': the difference is less "
+            f"than {_SMALL:g}, too small to choose by."
+        )
+    if unclear:
+        sentences.append(
+            f"{_listed(unclear)} {_are(unclear)} not clearly worse than '{best}': the difference "
+            "is less than two of its standard errors."
+        )
+    if n < _FEW:
+        sentences.append(
+            f"With {n} {_UNITS[unit]} the standard errors of the differences are rough, and often "
+            "too small."
+        )
+    high = table["high_k"].to_numpy()
+    if high.any():
+        sentences.append(
+            "Where high_k is not 0, elpd may be wrong, mostly too favourable: compare results of "
+            "loo(refit='exact')."
+        )
+    return " ".join(sentences)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(", ".join(f"'{n}'" for n in names).rsplit(", ", 1))
+
+
+def _are(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _verb(names: list[str]) -> str:
+    return "predicts" if len(names) == 1 else "predict"

@@ -1,0 +1,282 @@
+"""Log-likelihoods per unit and posterior draw: what is predicted when a unit is left out.
+
+Two questions, two numbers per draw (Merkle, Furr & Rabe-Hesketh 2019):
+
+``cluster``
+    How well is a *new cluster* predicted? log p(y_j, z_j | theta): all of the cluster's outcomes at
+    both levels, with its random effects integrated out (checking.integral).
+``observation``
+    How well is a *new row of a known cluster* predicted? log p(y_ij | u_j, theta): the outcomes of
+    one row given its cluster's effects u_j, which are drawn with the parameters from their joint
+    posterior; factors of the row are integrated out. Cluster-level outcomes z are no part of it. In
+    single-level models rows are the units, and there are no effects.
+
+Missing outcomes are integrated out in both. Units without any observed outcome are left out.
+
+References
+----------
+Merkle, E. C., Furr, D., & Rabe-Hesketh, S. (2019). Bayesian comparison of latent variable models:
+conditional versus marginal likelihoods. Psychometrika, 84, 802-829.
+https://doi.org/10.1007/s11336-019-09679-0
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.checking.integral import ClusterIntegral, default_nodes, proposal_from
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.errors import AccuracyWarning, SpecificationError, nearest
+from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.recover import cluster_view, coordinates_of_effects
+from bayes_msem.posterior.rows import Rows, data_rows
+from bayes_msem.posterior.scores import known_effects
+from bayes_msem.posterior.within import WithinDraws, WithinModel
+
+__all__ = [
+    "UNIT_DIMENSION",
+    "Unit",
+    "check_unit",
+    "cluster_integral",
+    "cluster_log_likelihood",
+    "observation_log_likelihood",
+    "row_log_likelihoods",
+    "unit_labels",
+    "unit_positions",
+]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Unit = Literal["cluster", "observation"]
+
+UNIT_DIMENSION: dict[str, str] = {"cluster": "cluster_id", "observation": "obs_id"}
+LARGE_ERROR = 0.1  # root mean square over draws; biases elpd_loo by about its square
+
+
+def check_unit(unit: str | None, observed: ObservedData) -> Unit:
+    """Return the unit asked for; None: clusters in two-level models, rows in others.
+
+    Raises
+    ------
+    SpecificationError
+        Unknown unit, or "cluster" in a single-level model.
+    """
+    if unit is None:
+        return "cluster" if observed.two_level else "observation"
+    if unit not in get_args(Unit):
+        raise SpecificationError(
+            f"unit='{unit}' is unknown; use 'cluster' (a new cluster) or 'observation' (a new row "
+            f"of a known cluster){nearest(str(unit), get_args(Unit))}"
+        )
+    if unit == "cluster" and not observed.two_level:
+        raise SpecificationError(
+            "unit='cluster' needs clusters, and this is a single-level model: its rows are "
+            "independent given the parameters, so they are the units; use unit='observation'"
+        )
+    return "cluster" if unit == "cluster" else "observation"
+
+
+def unit_positions(observed: ObservedData, unit: Unit) -> IntArray:
+    """Codes of the clusters, or positions of the rows, that have any observed outcome."""
+    rows = observed.informative
+    if unit == "observation" or observed.cluster is None:
+        return np.flatnonzero(rows)
+    informative = ~np.isnan(observed.z).all(axis=1)  # False where there are no z at all
+    informative[observed.cluster[rows]] = True
+    return np.flatnonzero(informative)
+
+
+def unit_labels(observed: ObservedData, unit: Unit) -> pd.Index[Any]:
+    """Return identifiers of the clusters, or labels of the rows, that are units."""
+    every = observed.cluster_ids if unit == "cluster" else observed.row_index
+    return every.take(unit_positions(observed, unit))
+
+
+def cluster_integral(
+    blueprint: Blueprint, posterior: xr.Dataset, *, nodes: int | None, random_seed: int
+) -> ClusterIntegral:
+    """Return the function that integrates the effects of clusters, tuned to posterior draws."""
+    proposal, n_sampled = None, blueprint.n_sampled
+    if n_sampled:
+        n = posterior.sizes["chain"] * posterior.sizes["draw"]
+        proposal = proposal_from(coordinates_of_effects(blueprint, posterior, n))
+    if nodes is not None and nodes < 8:
+        raise SpecificationError(
+            f"nodes={nodes} are too few to know the error of the integral; use 8 or more"
+        )
+    return ClusterIntegral(
+        blueprint,
+        proposal,
+        nodes=default_nodes(n_sampled) if nodes is None else nodes,
+        rng=np.random.default_rng(random_seed),
+    )
+
+
+def cluster_log_likelihood(
+    blueprint: Blueprint,
+    posterior: xr.Dataset,
+    integral: ClusterIntegral,
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Log p(y_j, z_j | theta) for every draw and cluster.
+
+    Parameters
+    ----------
+    blueprint
+        A two-level model.
+    posterior
+        Posterior draws of its parameters.
+    integral
+        From :func:`cluster_integral`.
+
+    Returns
+    -------
+    tuple of xarray.DataArray
+        Values and standard errors of the integrals, both (chain, draw, cluster_id); the errors are
+        zero where everything is integrated exactly.
+
+    Warns
+    -----
+    AccuracyWarning
+        The integrals are inaccurate for some clusters.
+    """
+    points = parameter_points(blueprint, posterior)
+    keep = unit_positions(blueprint.observed, "cluster")
+    values, errors = np.empty((2, len(points), len(keep)))
+    for i, point in enumerate(points):
+        value, error = integral(point)
+        values[i], errors[i] = value[keep], error[keep]
+    labels = unit_labels(blueprint.observed, "cluster")
+    if blueprint.n_sampled:
+        _warn_of_errors(errors, labels, integral.nodes)
+    largest = float(errors.max(initial=0.0))
+    about = _about("cluster", blueprint.observed) | {
+        "largest_integration_error": largest,
+        "nodes": integral.nodes if blueprint.n_sampled else 0,
+    }
+    ids = np.array([str(label) for label in labels], dtype=object)
+    return tuple(  # type: ignore[return-value]
+        _array(array, posterior, "cluster", ids, about) for array in (values, errors)
+    )
+
+
+def parameter_points(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
+    """Return extended sampled parameters of all draws, (S, n_theta), for the cluster form."""
+    x = sampled_parameters(blueprint, posterior)
+    points = cluster_view(blueprint).extend_sampled(x.reshape(-1, x.shape[-1]))
+    return np.ascontiguousarray(points)
+
+
+def observation_log_likelihood(
+    blueprint: Blueprint, posterior: xr.Dataset, cluster_draws: xr.Dataset | None
+) -> xr.DataArray:
+    """Log p(y_ij | u_j, theta) for every draw and row with an observed outcome.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    posterior
+        Posterior draws of its parameters.
+    cluster_draws
+        Draws of the clusters' effects; None in single-level models.
+
+    Returns
+    -------
+    xarray.DataArray
+        (chain, draw, obs_id), where obs_id is the position of the row in the data.
+    """
+    observed = blueprint.observed
+    keep = unit_positions(observed, "observation")
+    values = row_log_likelihoods(blueprint, posterior, cluster_draws, keep)
+    about = _about("observation", observed)
+    return _array(values, posterior, "observation", keep, about)
+
+
+def row_log_likelihoods(
+    blueprint: Blueprint, posterior: xr.Dataset, cluster_draws: xr.Dataset | None, at: IntArray
+) -> FloatArray:
+    """Log p(y_ij | u_j, theta) of the rows at some positions, (S, n)."""
+    model = WithinModel(blueprint, posterior)
+    effects, rows = known_effects(model, cluster_draws), _some(data_rows(blueprint.observed), at)
+    values = np.empty((model.n_draws, len(at)))
+    per_row = model.n_draws * (len(model.level.names) + rows.y.shape[1])
+    for _, within, block in model.blocks(effects.of, rows.cluster, len(at), per_row):
+        patterns, kind = np.unique(~np.isnan(rows.y[block]), axis=0, return_inverse=True)
+        for k, seen in enumerate(patterns):
+            same = block[kind.ravel() == k]
+            values[:, same] = _densities(within, seen, rows.y[same], rows.design[same])
+    return values
+
+
+def _some(rows: Rows, at: IntArray) -> Rows:
+    return replace(
+        rows,
+        y=rows.y[at],
+        design=rows.design[at],
+        cluster=None if rows.cluster is None else rows.cluster[at],
+        row_index=rows.row_index.take(at),
+    )
+
+
+def _densities(
+    within: WithinDraws, seen: NDArray[np.bool_], y: FloatArray, design: FloatArray
+) -> FloatArray:
+    """Log densities (S, n) of the observed outcomes of rows that miss the same."""
+    sigma = within.outcome_covariances()[:, seen][:, :, seen]
+    chol = np.linalg.cholesky(sigma)
+    residual = (y - within.outcome_means(design))[..., seen]
+    scaled = np.linalg.solve(chol, residual.transpose(0, 2, 1))
+    log_det = 2.0 * np.log(np.einsum("skk->sk", chol)).sum(axis=1)
+    constant = seen.sum() * np.log(2.0 * np.pi)
+    result: FloatArray = -0.5 * ((scaled**2).sum(axis=1) + log_det[:, None] + constant)
+    return result
+
+
+def _about(unit: Unit, observed: ObservedData) -> dict[str, str | int | float]:
+    """Attributes that say what was computed."""
+    every = observed.n_clusters if unit == "cluster" else observed.n_rows
+    return {"unit": unit, "left_out": every - len(unit_positions(observed, unit))}
+
+
+def _array(
+    values: FloatArray,
+    posterior: xr.Dataset,
+    unit: Unit,
+    ids: NDArray[Any],
+    about: dict[str, str | int | float],
+) -> xr.DataArray:
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"], values.shape[1])
+    return xr.DataArray(
+        values.reshape(shape),
+        dims=("chain", "draw", UNIT_DIMENSION[unit]),
+        coords={
+            "chain": posterior["chain"],
+            "draw": posterior["draw"],
+            UNIT_DIMENSION[unit]: ids,
+        },
+        attrs=about,
+        name=unit,
+    )
+
+
+def _warn_of_errors(errors: FloatArray, labels: pd.Index[Any], nodes: int) -> None:
+    typical = np.sqrt((errors**2).mean(axis=0))
+    bad = np.flatnonzero(~(typical <= LARGE_ERROR))
+    if len(bad):
+        worst = bad[np.argmax(typical[bad])]
+        warnings.warn(
+            f"the log-likelihood of {len(bad)} of {len(labels)} clusters is known with a standard "
+            f"error above {LARGE_ERROR:g} only (worst: {labels[worst]!r}, {typical[worst]:.2g} in "
+            f"the root mean square over draws), because its sampled effects are integrated out "
+            f"with {nodes} nodes; use more, log_likelihood(nodes={4 * nodes})",
+            AccuracyWarning,
+            stacklevel=4,
+        )

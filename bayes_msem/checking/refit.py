@@ -1,0 +1,201 @@
+"""Leave-one-out terms that importance sampling cannot give: exact refits, and moment matching.
+
+An exact refit fits the model, with the same priors, to the data without cluster j (or without the
+outcomes of row i), and averages the density of what was left out over the new posterior draws,
+
+    elpd_j = log 1/S sum_s p(y_j, z_j | theta_s) ,   theta_s ~ p(theta | data without j) .
+
+Moment matching shifts and scales the draws of all data until they resemble those of the data
+without j, and weights them again (Paananen et al. 2021). It needs the left-out unit's likelihood to
+be a function of the parameters alone, so it serves models without sampled effects, and rows of
+single-level models; in others effects of the left-out cluster are among the draws.
+
+References
+----------
+Paananen, T., Piironen, J., Bürkner, P.-C., & Vehtari, A. (2021). Implicitly adaptive importance
+sampling. Statistics and Computing, 31, 16. https://doi.org/10.1007/s11222-020-09982-2
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import arviz_stats as az
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.density import log_posterior, support
+from bayes_msem.checking.integral import ClusterIntegral
+from bayes_msem.checking.log_likelihood import (
+    Unit,
+    parameter_points,
+    row_log_likelihoods,
+    unit_positions,
+)
+from bayes_msem.checking.loo import LooResult
+from bayes_msem.data.subsets import without_cluster, without_outcomes
+from bayes_msem.errors import NotSupportedError
+from bayes_msem.posterior.draws import sampled_parameters
+
+__all__ = ["exact_terms", "moment_matched"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def exact_terms(
+    model: Any,
+    unit: Unit,
+    positions: IntArray,
+    fit_again: Callable[[Any], Any],
+    integral: ClusterIntegral | None,
+) -> FloatArray:
+    """Terms of elpd from fits without one unit at a time.
+
+    Parameters
+    ----------
+    model
+        The :class:`bayes_msem.Model`.
+    unit
+        What is left out.
+    positions
+        Which units, by position among those that have observed outcomes.
+    fit_again
+        Fits a model to the other data.
+    integral
+        Integrates the effects of clusters; None for unit "observation".
+
+    Returns
+    -------
+    array like ``positions``
+    """
+    blueprint = model.blueprint
+    places = unit_positions(blueprint.observed, unit)[positions]
+    terms = np.empty(len(places))
+    for i, place in enumerate(places):
+        if unit == "cluster":
+            assert integral is not None
+            other = fit_again(model.on(without_cluster(blueprint.observed, int(place))))
+            one = integral.restricted(int(place))
+            points = parameter_points(blueprint, other.datatree["posterior"].to_dataset())
+            values = np.array([one(point)[0][0] for point in points])
+        else:
+            other = fit_again(model.on(without_outcomes(blueprint.observed, int(place))))
+            clusters = other.cluster_draws if blueprint.observed.two_level else None
+            posterior = other.datatree["posterior"].to_dataset()
+            at = np.array([place])
+            values = row_log_likelihoods(blueprint, posterior, clusters, at)[:, 0]
+        terms[i] = logsumexp(values) - np.log(len(values))
+    return terms
+
+
+def moment_matched(
+    blueprint: Blueprint, tree: xr.DataTree, result: LooResult, integral: ClusterIntegral | None
+) -> LooResult:
+    """Improve the terms with high Pareto k by moment matching.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    tree
+        With groups ``posterior`` and ``log_likelihood``.
+    result
+        Result of importance sampling.
+    integral
+        Evaluates clusters; None for rows of single-level models.
+
+    Returns
+    -------
+    LooResult
+        Its Pareto k are those after moment matching, in ``elpd_data``.
+
+    Raises
+    ------
+    NotSupportedError
+        What is left out depends on effects that are among the draws.
+    """
+    if blueprint.n_sampled or (result.unit == "observation" and blueprint.observed.two_level):
+        raise NotSupportedError(
+            "refit='moment_match' moves draws of parameters, but here the effects of the clusters "
+            "are among the draws; use refit='exact'"
+        )
+    bad = result.high_k.index
+    if not len(bad):
+        return result
+    posterior = tree["posterior"].to_dataset()
+    bounds = support(blueprint)
+    x = sampled_parameters(blueprint, posterior)
+    upars = xr.DataArray(
+        bounds.to_unconstrained(x),
+        dims=("chain", "draw", "parameter"),
+        coords={"chain": posterior["chain"], "draw": posterior["draw"]},
+    )
+    log_likelihood = _unit_likelihood(blueprint, result.unit, integral)
+
+    def log_density(u: xr.DataArray) -> xr.DataArray:
+        rows = u.to_numpy().reshape(-1, u.sizes["parameter"])
+        values = [log_posterior(blueprint, bounds, row, jacobian=True)[0] for row in rows]
+        return _like_draws(u, np.array(values))
+
+    def unit_density(u: xr.DataArray, i: int) -> xr.DataArray:
+        rows = u.to_numpy().reshape(-1, u.sizes["parameter"])
+        return _like_draws(u, log_likelihood(int(i), bounds.to_constrained(rows)[0]))
+
+    with warnings.catch_warnings():
+        # what could not be mended is told by the record
+        warnings.filterwarnings("ignore", message="Observation [0-9]+: Moment matching did not")
+        warnings.filterwarnings("ignore", message="After Moment Matching")
+        data = az.loo_moment_match(
+            tree,
+            result.elpd_data,
+            log_prob_upars_fn=log_density,
+            log_lik_i_upars_fn=unit_density,
+            upars=upars,
+            var_name=result.unit,
+            pointwise=True,
+        )
+    after = data.pareto_k.to_numpy()
+    changed = result.pareto_k.index[after < result.pareto_k.to_numpy()]
+    data = replace(data, warning=bool((~(after <= data.good_k)).any()))
+    return replace(result, elpd_data=data, replaced=tuple(changed), replaced_by="moment matching")
+
+
+def _like_draws(u: xr.DataArray, values: FloatArray) -> xr.DataArray:
+    one = u.isel(parameter=0, drop=True)
+    return one.copy(data=values.reshape(one.shape))
+
+
+def _unit_likelihood(
+    blueprint: Blueprint, unit: Unit, integral: ClusterIntegral | None
+) -> Callable[[int, FloatArray], FloatArray]:
+    """Return a function of a unit and sampled parameters (S, n_free): its log-likelihoods (S,)."""
+    places = unit_positions(blueprint.observed, unit)
+
+    def cluster(i: int, x: FloatArray) -> FloatArray:
+        assert integral is not None
+        one = integral.restricted(int(places[i]))
+        points = np.ascontiguousarray(one.view.extend_sampled(x))
+        return np.array([one(point)[0][0] for point in points])
+
+    def row(i: int, x: FloatArray) -> FloatArray:
+        draws = _as_posterior(blueprint, x)
+        return row_log_likelihoods(blueprint, draws, None, places[i : i + 1])[:, 0]
+
+    return cluster if unit == "cluster" else row
+
+
+def _as_posterior(blueprint: Blueprint, x: FloatArray) -> xr.Dataset:
+    """Return sampled parameters (S, n_free) as a posterior of one chain."""
+    parts, first = {}, 0
+    for group in blueprint.parameters.groups:
+        values = x[None, :, first : first + len(group.free)]
+        parts[group.name] = (("chain", "draw", f"{group.name}_row"), values)
+        first += len(group.free)
+    return xr.Dataset(parts, coords={"chain": [0], "draw": np.arange(len(x))})
