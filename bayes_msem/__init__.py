@@ -11,7 +11,7 @@ Declare a two-level structure in lavaan's syntax, fit it with NUTS, and read the
 
 from importlib.metadata import version as _version
 
-from bayes_msem.checking.compare import compare
+from bayes_msem.checking.accuracy.compare import compare
 from bayes_msem.data.describe import describe
 from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
 from bayes_msem.errors import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from bayes_msem.build.seeds import seed_of
-from bayes_msem.checking.priors import PriorImplied, prior_implied
+from bayes_msem.checking.priors.implied import PriorImplied, prior_implied
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.prior_predictive import prior_predictive
 

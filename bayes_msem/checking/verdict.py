@@ -250,7 +250,7 @@ def cluster_findings(clusters: pd.DataFrame) -> list[Finding]:
     Parameters
     ----------
     clusters
-        Of a :class:`bayes_msem.checking.ppc.PredictiveCheck`.
+        Of a :class:`bayes_msem.checking.predictive.ppc.PredictiveCheck`.
     """
     findings = []
     for level, what in (("between", "means"), ("within", "spread")):

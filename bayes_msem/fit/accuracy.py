@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayes_msem.checking import criteria
-from bayes_msem.checking.integral import ClusterIntegral
-from bayes_msem.checking.log_likelihood import (
+from bayes_msem.checking.accuracy import criteria
+from bayes_msem.checking.accuracy.integral import ClusterIntegral
+from bayes_msem.checking.accuracy.log_likelihood import (
     Unit,
     check_unit,
     cluster_integral,
@@ -19,8 +19,8 @@ from bayes_msem.checking.log_likelihood import (
     observation_log_likelihood,
     unit_labels,
 )
-from bayes_msem.checking.loo import LooResult, psis_loo, replaced, warn_of_high_k
-from bayes_msem.checking.refit import exact_terms, moment_matched
+from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, replaced, warn_of_high_k
+from bayes_msem.checking.accuracy.refit import exact_terms, moment_matched
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.pareto import pareto_k

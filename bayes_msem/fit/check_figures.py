@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bayes_msem.build.pymc_model import observed_matrix
-from bayes_msem.checking.ppc import PredictiveCheck
+from bayes_msem.checking.predictive.ppc import PredictiveCheck
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.fit.checks import Checks
 from bayes_msem.plotting.ppc import Part, densities

@@ -13,8 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bayes_msem.checking.index_table import IndexTable, index_table
-from bayes_msem.checking.indices import (
+from bayes_msem.checking.indices.indices import (
     Comparison,
     Discrepancy,
     absolute_indices,
@@ -25,7 +24,7 @@ from bayes_msem.checking.indices import (
     paired,
     srmr_draws,
 )
-from bayes_msem.checking.saturated import (
+from bayes_msem.checking.indices.saturated import (
     LevelName,
     Saturated,
     build_on,
@@ -37,6 +36,7 @@ from bayes_msem.checking.saturated import (
     model_text,
     structured_level,
 )
+from bayes_msem.checking.indices.table import IndexTable, index_table
 from bayes_msem.errors import ConvergenceWarning, NotSupportedError, SpecificationError, nearest
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.indices import index_histograms
@@ -344,4 +344,4 @@ def _effective_parameters(fit: Any, kind: EffectiveParameters, found: Discrepanc
     """Effective number of parameters pD of a fit."""
     if kind == "dic":
         return dic_parameters(found)
-    raise NotSupportedError(f"pd='{kind}' is not available yet; use pd='dic'")
+    return float(fit.loo().p_loo if kind == "loo" else fit.waic().p_waic)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bayes_msem.checking.p_values import p_values
+from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.data.checks import advice
 from bayes_msem.display import describe_data, roles_in_words, scales_of_priors
 from bayes_msem.errors import FileError, NotSupportedError, SpecificationError

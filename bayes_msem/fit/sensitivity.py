@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayes_msem.checking.overlap import prior_posterior_overlap
-from bayes_msem.checking.sensitivity import (
+from bayes_msem.checking.priors.overlap import prior_posterior_overlap
+from bayes_msem.checking.priors.sensitivity import (
     PriorSensitivity,
     prior_sensitivity,
     sensitive_rows,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayes_msem.checking.p_values import p_values
+from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.checking.verdict import (
     Verdict,
     cluster_findings,

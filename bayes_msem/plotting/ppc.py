@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from bayes_msem.checking.ppc import PredictiveCheck
+from bayes_msem.checking.predictive.ppc import PredictiveCheck
 from bayes_msem.data.columns import plural
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import SpecificationError, nearest

@@ -18,8 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from bayes_msem.checking.p_values import ALPHA
-from bayes_msem.checking.ppc import PredictiveCheck
+from bayes_msem.checking.predictive.p_values import ALPHA
+from bayes_msem.checking.predictive.ppc import PredictiveCheck
 from bayes_msem.data.columns import plural
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import SpecificationError

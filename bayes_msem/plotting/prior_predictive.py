@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bayes_msem.checking.priors import QUANTITY_NAMES, PriorImplied
+from bayes_msem.checking.priors.implied import QUANTITY_NAMES, PriorImplied
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.panels import bottom_legend, tidy

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.checking.loo import LooResult
+from bayes_msem.checking.accuracy.loo import LooResult
 from tests.checking.laplace import laplace_fit
 
 # With 400 draws k is above .62 here and there: a column of the table says where.

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 import bayes_msem as bm
 from bayes_msem.build.mode import admissible_maximum
-from bayes_msem.checking.indices import (
+from bayes_msem.checking.indices.indices import (
     Comparison,
     absolute_indices,
     incremental_indices,
     n_units,
     paired,
 )
-from bayes_msem.checking.saturated import build_on, model_text, structured_level
+from bayes_msem.checking.indices.saturated import build_on, model_text, structured_level
 from bayes_msem.fit import indices as fit_indices
 from tests.checking.laplace import laplace_fit
 from tests.oracle import Key, oracle_from_values, oracle_log_likelihood

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.checking.integral import ClusterIntegral, Proposal, proposal_from
+from bayes_msem.checking.accuracy.integral import ClusterIntegral, Proposal, proposal_from
 from bayes_msem.likelihood.cluster_terms import node_log_likelihoods
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator

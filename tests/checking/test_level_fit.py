@@ -17,10 +17,10 @@ from scipy.linalg import inv, sqrtm
 
 from bayes_msem.build.inverse import sampled_from_table
 from bayes_msem.build.values import theta_from_values
-from bayes_msem.checking import level_fit
-from bayes_msem.checking.design import check_design
-from bayes_msem.checking.sample import Sample
-from bayes_msem.checking.structure import Structure, structure_at
+from bayes_msem.checking.predictive import level_fit
+from bayes_msem.checking.predictive.design import check_design
+from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.structure import Structure, structure_at
 from bayes_msem.posterior.recover import cluster_view
 from tests.likelihood.cases import (
     SINGLE_LEVEL_CASES,

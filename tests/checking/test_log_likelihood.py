@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 
 import bayes_msem as bm
 from bayes_msem.build.blueprint import with_information
-from bayes_msem.checking.log_likelihood import unit_labels, unit_positions
+from bayes_msem.checking.accuracy.log_likelihood import unit_labels, unit_positions
 from bayes_msem.posterior.draws import sampled_parameters
 from tests.likelihood.cases import (
     SINGLE_LEVEL_CASES,

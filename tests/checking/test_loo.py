@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 import bayes_msem as bm
-from bayes_msem.checking.loo import LooResult
-from bayes_msem.checking.refit import exact_terms
+from bayes_msem.checking.accuracy.loo import LooResult
+from bayes_msem.checking.accuracy.refit import exact_terms
 from tests.checking.resampled import resampled_fit
 from tests.likelihood.cases import SINGLE_LEVEL_CASES, make_model
 from tests.oracle import oracle_from_values

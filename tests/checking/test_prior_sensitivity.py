@@ -17,7 +17,7 @@ import bayes_msem as bm
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import log_prior
 from bayes_msem.build.pymc_model import COORDINATES
-from bayes_msem.checking.sensitivity import (
+from bayes_msem.checking.priors.sensitivity import (
     CONFLICT,
     STRONG_PRIOR,
     log_likelihood_draws,

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
-from bayes_msem.checking.replicate import Pair, Replicates, spaced
+from bayes_msem.checking.predictive.replicate import Pair, Replicates, spaced
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.recover import cluster_view
 from tests.likelihood.cases import SINGLE_LEVEL_CASES, TWO_LEVEL_CASES, Case, make_model

@@ -11,8 +11,8 @@ import pytest
 import bayes_msem as bm
 from bayes_msem.build.mode import admissible_maximum
 from bayes_msem.build.values import theta_from_values
-from bayes_msem.checking import indices
-from bayes_msem.checking.saturated import (
+from bayes_msem.checking.indices import indices
+from bayes_msem.checking.indices.saturated import (
     build_on,
     check_separable,
     check_supported,
@@ -215,7 +215,7 @@ def test_maximum_that_is_not_found_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     def lost(blueprint: object) -> tuple[np.ndarray, float, bool]:
         return np.zeros(1), -1.0, False
 
-    monkeypatch.setattr("bayes_msem.checking.saturated.admissible_maximum", lost)
+    monkeypatch.setattr("bayes_msem.checking.indices.saturated.admissible_maximum", lost)
     with pytest.raises(bm.DataError, match="saturated model was not found"):
         fit_saturated(bm.Model, model_of("single-level/cfa").observed)
 

@@ -1,7 +1,7 @@
 """Leave-one-out cross-validation by Pareto-smoothed importance sampling (PSIS-LOO).
 
 The computation is ArviZ's; what is added is the record that says what was left out, and the
-replacement of terms that importance sampling cannot give (checking.refit).
+replacement of terms that importance sampling cannot give (checking.accuracy.refit).
 
 References
 ----------
@@ -24,8 +24,8 @@ from arviz_stats.utils import ELPDDataLOO
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayes_msem.checking.log_likelihood import UNIT_DIMENSION, Unit, unit_labels
-from bayes_msem.checking.target import Target, target_of
+from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit, unit_labels
+from bayes_msem.checking.accuracy.target import Target, target_of
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import AccuracyWarning
 

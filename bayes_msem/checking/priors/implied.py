@@ -36,12 +36,12 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.pymc_model import with_outcomes
-from bayes_msem.checking.implied_quantities import (
+from bayes_msem.checking.priors.draws import draw_prior, replicate
+from bayes_msem.checking.priors.quantities import (
     QuantityKey,
     estimated_quantities,
     implied_quantities,
 )
-from bayes_msem.checking.prior_draws import draw_prior, replicate
 from bayes_msem.data.components import Components
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import SpecificationError

@@ -31,14 +31,14 @@ from scipy.special import logsumexp
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import log_posterior, support
-from bayes_msem.checking.integral import ClusterIntegral
-from bayes_msem.checking.log_likelihood import (
+from bayes_msem.checking.accuracy.integral import ClusterIntegral
+from bayes_msem.checking.accuracy.log_likelihood import (
     Unit,
     parameter_points,
     row_log_likelihoods,
     unit_positions,
 )
-from bayes_msem.checking.loo import LooResult
+from bayes_msem.checking.accuracy.loo import LooResult
 from bayes_msem.data.subsets import without_cluster, without_outcomes
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.posterior.draws import sampled_parameters

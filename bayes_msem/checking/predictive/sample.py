@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.checking.design import Design
+from bayes_msem.checking.predictive.design import Design
 from bayes_msem.data.observe import ObservedData, frame_of
 
 FloatArray = NDArray[np.float64]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.checking.design import Design
+from bayes_msem.checking.predictive.design import Design
 from bayes_msem.likelihood.cluster_draws import cluster_structures
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator

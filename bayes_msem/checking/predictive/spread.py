@@ -24,8 +24,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.checking.design import Design
-from bayes_msem.checking.sample import Sample
+from bayes_msem.checking.predictive.design import Design
+from bayes_msem.checking.predictive.sample import Sample
 
 FloatArray = NDArray[np.float64]
 

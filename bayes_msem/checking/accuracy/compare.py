@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import arviz_stats as az
 import pandas as pd
 
-from bayes_msem.checking.log_likelihood import Unit, check_unit
-from bayes_msem.checking.loo import LooResult
-from bayes_msem.checking.target import Target, check_same_target, target_of
+from bayes_msem.checking.accuracy.log_likelihood import Unit, check_unit
+from bayes_msem.checking.accuracy.loo import LooResult
+from bayes_msem.checking.accuracy.target import Target, check_same_target, target_of
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.tables import EstimateTable
 

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from scipy import integrate
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.checking.prior_draws import draw_prior
+from bayes_msem.checking.priors.draws import draw_prior
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.priors import Prior

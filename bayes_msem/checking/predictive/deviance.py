@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from bayes_msem.build.blueprint import Blueprint, build_blueprint, likelihood_statistics
-from bayes_msem.checking.sample import Sample
-from bayes_msem.checking.statistics import Statistic
-from bayes_msem.checking.structure import Structure
+from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.statistics import Statistic
+from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.data.moments import moments
 from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator, MomentEvaluator

@@ -19,9 +19,9 @@ from scipy import optimize
 from bayes_msem.build.blueprint import Blueprint, build_blueprint, likelihood_statistics
 from bayes_msem.build.density import log_posterior, support
 from bayes_msem.build.mode import unconstrained_mode
-from bayes_msem.checking.sample import Sample
-from bayes_msem.checking.statistics import BUILT_IN, Compute, Statistic
-from bayes_msem.checking.structure import Structure, structure_at
+from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.statistics import BUILT_IN, Compute, Statistic
+from bayes_msem.checking.predictive.structure import Structure, structure_at
 from bayes_msem.data.moments import moments
 from bayes_msem.likelihood.evaluators import MomentEvaluator
 from bayes_msem.likelihood.marginal import pack_moments

@@ -1,4 +1,4 @@
-r"""WAIC and DIC, for those who report them; LOO (checking.loo) is the better tool.
+r"""WAIC and DIC, for those who report them; LOO (checking.accuracy.loo) is the better tool.
 
 WAIC of units i, with mean and variance over posterior draws,
 
@@ -44,9 +44,9 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import joint_log_likelihood
-from bayes_msem.checking.integral import ClusterIntegral
-from bayes_msem.checking.log_likelihood import UNIT_DIMENSION, Unit
-from bayes_msem.checking.loo import lppd
+from bayes_msem.checking.accuracy.integral import ClusterIntegral
+from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit
+from bayes_msem.checking.accuracy.loo import lppd
 from bayes_msem.posterior.draws import sampled_parameters
 
 __all__ = ["Dic", "Waic", "dic", "waic"]

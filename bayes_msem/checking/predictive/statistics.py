@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.checking import level_fit, spread
-from bayes_msem.checking.design import Design
-from bayes_msem.checking.sample import Sample
-from bayes_msem.checking.structure import Structure
+from bayes_msem.checking.predictive import level_fit, spread
+from bayes_msem.checking.predictive.design import Design
+from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.errors import SpecificationError, nearest
 
 FloatArray = NDArray[np.float64]

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.rows import row_values
 from bayes_msem.build.simulate import draw_rows, simulate_data
-from bayes_msem.checking.design import Design, check_design
-from bayes_msem.checking.sample import Sample
-from bayes_msem.checking.structure import Structure, structure_at
+from bayes_msem.checking.predictive.design import Design, check_design
+from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.structure import Structure, structure_at
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters

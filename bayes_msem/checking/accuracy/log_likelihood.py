@@ -4,7 +4,7 @@ Two questions, two numbers per draw (Merkle, Furr & Rabe-Hesketh 2019):
 
 ``cluster``
     How well is a *new cluster* predicted? log p(y_j, z_j | theta): all of the cluster's outcomes at
-    both levels, with its random effects integrated out (checking.integral).
+    both levels, with its random effects integrated out (checking.accuracy.integral).
 ``observation``
     How well is a *new row of a known cluster* predicted? log p(y_ij | u_j, theta): the outcomes of
     one row given its cluster's effects u_j, which are drawn with the parameters from their joint
@@ -32,7 +32,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.checking.integral import ClusterIntegral, default_nodes, proposal_from
+from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes, proposal_from
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import AccuracyWarning, SpecificationError, nearest
 from bayes_msem.posterior.draws import sampled_parameters

@@ -26,13 +26,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.pymc_model import observed_matrix
-from bayes_msem.checking import level_fit
-from bayes_msem.checking.at_mode import Refit, refit_statistics
-from bayes_msem.checking.deviance import deviance_statistic
-from bayes_msem.checking.replicate import Pair, Replicates
-from bayes_msem.checking.sample import Sample
-from bayes_msem.checking.statistics import Statistic, chosen_statistics
-from bayes_msem.checking.structure import Structure
+from bayes_msem.checking.predictive import level_fit
+from bayes_msem.checking.predictive.at_mode import Refit, refit_statistics
+from bayes_msem.checking.predictive.deviance import deviance_statistic
+from bayes_msem.checking.predictive.replicate import Pair, Replicates
+from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.statistics import Statistic, chosen_statistics
+from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.data.columns import plural
 
 FloatArray = NDArray[np.float64]
@@ -118,7 +118,7 @@ def predictive_check(replicates: Replicates, statistics: Any, keep: int | None) 
     replicates
         Pairs of data sets.
     statistics
-        See :func:`bayes_msem.checking.statistics.chosen_statistics`.
+        See :func:`bayes_msem.checking.predictive.statistics.chosen_statistics`.
     keep
         Number of replicates to keep; None: at most 100, and 64 MB.
     """

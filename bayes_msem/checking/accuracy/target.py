@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.checking.log_likelihood import Unit
+from bayes_msem.checking.accuracy.log_likelihood import Unit
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import SpecificationError
 

@@ -1,0 +1,1 @@
+"""Predictive accuracy: log-likelihoods, LOO, WAIC, DIC, comparison."""

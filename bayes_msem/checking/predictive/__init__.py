@@ -1,0 +1,1 @@
+"""Replicated data and how far the data are from them."""
