@@ -29,6 +29,7 @@ from bayes_msem.build.density import (
     support,
 )
 from bayes_msem.build.rows import row_values
+from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.errors import ConvergenceWarning, HeywoodWarning, NotSupportedError
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.parameters import row_label
@@ -191,6 +192,7 @@ def _refuse_sampled(blueprint: Blueprint, what: str) -> None:
         )
 
 
+@one_blas_thread
 def maximise(
     objective: Objective, start: FloatArray, scale: FloatArray
 ) -> tuple[FloatArray, float, bool, FloatArray]:

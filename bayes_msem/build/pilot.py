@@ -20,10 +20,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
-from threadpoolctl import threadpool_limits
 
 from bayes_msem.build.blueprint import Blueprint, with_information
 from bayes_msem.build.density import log_posterior, prior_scales, starting_point, support
+from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 
@@ -64,6 +64,7 @@ def with_pilot(blueprint: Blueprint, centring: Centring = "adaptive") -> Bluepri
     return with_information(blueprint, information, linear, x)
 
 
+@one_blas_thread
 def pilot_mode(blueprint: Blueprint) -> tuple[FloatArray, FloatArray]:
     """Joint mode of parameters (unconstrained scale) and coordinates of effects."""
     bounds, n = support(blueprint), blueprint.parameters.n
@@ -83,15 +84,13 @@ def pilot_mode(blueprint: Blueprint) -> tuple[FloatArray, FloatArray]:
             return 1e300, np.zeros_like(v)
         return -value, -gradient * scale * moving
 
-    # vectors this short gain nothing from BLAS threads, which would spin beside the other chains
-    with threadpool_limits(limits=1, user_api="blas"):
-        result = optimize.minimize(
-            objective,
-            start / scale,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": 500, "maxcor": 20},
-        )
+    result = optimize.minimize(
+        objective,
+        start / scale,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 500, "maxcor": 20},
+    )
     u = result.x * scale
     return bounds.to_constrained(u[:n])[0], u[n:].reshape(shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,6 +18,7 @@ from bayes_msem.checking.verdict import (
     prior_findings,
     sampling_findings,
 )
+from bayes_msem.errors import AccuracyWarning
 from bayes_msem.fit.accuracy import Accuracy
 from bayes_msem.fit.checks import Checks
 from bayes_msem.fit.sensitivity import Sensitivity
@@ -64,7 +66,9 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         findings += fit_findings(pd.DataFrame(table)) + cluster_findings(check.clusters)
         accuracy = sensitivity = None
         if loo:
-            accuracy = self.loo()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AccuracyWarning)  # a finding says the same
+                accuracy = self.loo()
             findings += prediction_findings(
                 accuracy.high_k, accuracy.elpd_data.n_data_points, accuracy.unit
             )

@@ -21,6 +21,7 @@ from bayes_msem.build.blueprint import Blueprint, build_blueprint
 from bayes_msem.build.level_two import draw_factors, level_moments
 from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.build.rows import defined_effects
+from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.likelihood.cluster_draws import linear_effects
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
@@ -40,6 +41,7 @@ def cluster_view(blueprint: Blueprint) -> Blueprint:
     )
 
 
+@one_blas_thread
 def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed: int) -> xr.Dataset:
     """Draw all cluster-level quantities.
 

@@ -1,8 +1,8 @@
 r"""How far data are from a draw of the model, level by level.
 
 Level within. Outcomes and covariates are replaced by their residuals from the cluster's own
-regression on all covariates with random effects (checking.predictive.design); m = N - (rank of it, summed
-over clusters) independent rows are left, with covariance Sigma around C x. With whitened residuals
+regression on all covariates with random effects (see design.py); m = N - (rank of it, summed over
+clusters) independent rows are left, with covariance Sigma around C x. With whitened residuals
 e = Sigma^-1/2 (y - C x), M = sum e e' / m, and M* the same after regressing e on the covariates,
 
     chi2_W = m [ tr M - log|M*| - p ]
@@ -14,8 +14,8 @@ of the pooled within-cluster covariance matrix S.
 Level between. The rows of a cluster give a least-squares estimate of its linear effects,
 a_j + error with covariance H_j^-1 (Sigma as in the draw); where only intercepts vary these are the
 cluster means, H_j^-1 = Sigma / n_j. Under the model v_j = (estimate, z_j, b_j) - mu_j has
-covariance Omega + H_j^-1. With e_j its whitened form (see checking.predictive.structure), M over clusters,
-and M* after a regression on (1, w),
+covariance Omega + H_j^-1. With e_j its whitened form (see structure.py), M over clusters, and M*
+after a regression on (1, w),
 
     chi2_B = J [ tr M - log|M*| - n_u ] .
 

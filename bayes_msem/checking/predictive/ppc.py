@@ -26,6 +26,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.pymc_model import observed_matrix
+from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.at_mode import Refit, refit_statistics
 from bayes_msem.checking.predictive.deviance import deviance_statistic
@@ -110,6 +111,7 @@ class PredictiveCheck:
         return "\n".join(lines)
 
 
+@one_blas_thread
 def predictive_check(replicates: Replicates, statistics: Any, keep: int | None) -> PredictiveCheck:
     """Go through the draws and compare.
 

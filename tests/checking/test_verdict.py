@@ -1,0 +1,154 @@
+"""The verdict: every rule by itself, then whole checks of right and wrong models."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import bayes_msem as bm
+from bayes_msem.checking.verdict import (
+    cluster_findings,
+    data_findings,
+    fit_findings,
+    near_zero_findings,
+    prediction_findings,
+    prior_findings,
+    sampling_findings,
+)
+from bayes_msem.posterior.convergence import Convergence
+from bayes_msem.spec.table import Row
+from benchmarks.planted import MODEL, planted
+from tests.checking.laplace import laplace_fit
+
+
+def ppp_table(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["level", "statistic", "variable", "ppp"])
+
+
+@pytest.mark.parametrize(
+    ("ppp", "state"), [(0.5, "fine"), (0.051, "fine"), (0.03, "look"), (0.002, "problem")]
+)
+def test_misfit_of_a_level(ppp: float, state: str) -> None:
+    table = ppp_table(
+        ("within", "chi_square_refit", "", ppp),
+        ("within", "chi_square", "", 0.5),  # not looked at where there is a refitted one
+        ("between", "chi_square_refit", "", 0.9),
+    )
+    within, between, *_ = fit_findings(table)
+    assert (within.state, between.state) == (state, "fine")
+    assert "Level within" in within.message
+    assert ("residual_correlation" in within.advice) == (state != "fine")
+
+
+def test_without_a_mode_the_likelihood_ratio_at_the_draws_is_judged() -> None:
+    first, *_ = fit_findings(ppp_table(("within", "chi_square", "", 0.001)))
+    assert first.state == "problem"
+    assert "of chi_square)" in first.message
+
+
+def test_groups_of_statistics_allow_for_their_number() -> None:
+    """Of two slopes, .012 is below .05 / 2 / 2 (two sides, two slopes); of four it is not."""
+    two = [("within", "slope_variance", f"y{i} ~ x", p) for i, p in enumerate([0.012, 0.5])]
+    four = [*two, *[("within", "slope_variance", f"y{i} ~ x", 0.5) for i in (2, 3)]]
+    (found,) = fit_findings(ppp_table(*two))
+    assert found.state == "look"
+    assert "more in these slopes than the model allows (y0 ~ x)" in found.message
+    assert "rv(" in found.advice
+    assert [f.state for f in fit_findings(ppp_table(*four))] == ["fine"]
+
+
+def test_small_values_are_told_from_large_ones() -> None:
+    table = ppp_table(*[("within", "kurtosis", name, p) for name, p in (("y1", 0), ("y2", 1))])
+    heavy, light = fit_findings(table)
+    assert "heavier tails" in heavy.message
+    assert "(y1)" in heavy.message
+    assert "lighter tails" in light.message
+    assert "(y2)" in light.message
+
+
+def test_unusual_clusters_allow_for_their_number() -> None:
+    p = np.full(100, 0.5)
+    p[3], p[7] = 0.0004, 0.004  # 0.05 / 100 lies between
+    clusters = pd.DataFrame(
+        {"ppp_within": 0.5, "ppp_between": p}, index=[f"g{i}" for i in range(100)]
+    )
+    (found,) = cluster_findings(clusters)
+    assert found.state == "look"
+    assert "1 cluster (g3)" in found.message
+    assert cluster_findings(clusters.assign(ppp_between=0.5))[0].state == "fine"
+    assert cluster_findings(pd.DataFrame()) == []
+
+
+def test_pareto_k_priors_data_and_sampling() -> None:
+    high = pd.Series([1.2, 0.9], index=[4, 9])
+    (found,) = prediction_findings(high, 30, "cluster")
+    assert (found.state, "2 of 30 clusters" in found.message) == ("look", True)
+    assert "4, 9" in found.message
+    assert prediction_findings(high[:0], 30, "cluster")[0].state == "fine"
+    assert prior_findings(())[0].state == "fine"
+    assert [f.message for f in prior_findings(("one", "two"))] == ["one", "two"]
+    (note,) = data_findings(("Only 8 clusters. Be careful. Really.",))
+    assert (note.message, note.advice) == ("Only 8 clusters.", "Be careful. Really.")
+    assert sampling_findings(Convergence(0, 1.002, 900.0, ()))[0].state == "fine"
+    (bad,) = sampling_findings(Convergence(3, 1.0, 900.0, ("3 divergences: raise it.",)))
+    assert (bad.state, bad.message, bad.advice) == ("problem", "3 divergences.", "raise it.")
+
+
+def test_variances_near_zero() -> None:
+    """A half-normal SD, which a prior alone would give, is named; one far from zero is not.
+
+    Its 5% quantile is .0627 sigma and its median .6745 sigma: a ratio of .09 (limit .2).
+    """
+    half = stats.halfnorm.ppf((np.arange(1000) + 0.5) / 1000) ** 2
+    far = stats.norm.ppf((np.arange(1000) + 0.5) / 1000, 1.0, 0.2) ** 2
+    rows = [Row("between", "y1", "~~", "y1"), Row("between", "y2", "~~", "y2")]
+    (found,) = near_zero_findings([(rows[0], half), (rows[1], far)])
+    assert "y1 ~~ y1" in found.message
+    assert "y2" not in found.message
+    assert near_zero_findings([(rows[1], far)]) == []
+
+
+def test_check_of_a_right_model() -> None:
+    fit = laplace_fit(
+        bm.Model(MODEL, data=planted(3, n_clusters=200), cluster="cluster"), draws=300
+    )
+    verdict = fit.check(draws=300)
+    assert verdict.problems == ()
+    assert {f.topic for f in verdict.findings} >= {"sampling", "fit", "clusters", "prediction"}
+    assert verdict.loo.unit == "cluster"
+    assert len(verdict.to_frame()) == len(verdict.findings)
+    assert "problem" not in verdict.summary or "No serious problem" in verdict.summary
+    assert repr(verdict).startswith(verdict.summary[:40])
+    assert "<table>" in verdict._repr_html_()
+
+
+def test_check_of_wrong_models_names_what_is_wrong_and_what_to_do() -> None:
+    data = planted(1, n_clusters=200, within=0.35, slope_sd=0.3)
+    fit = laplace_fit(bm.Model(MODEL, data=data, cluster="cluster"), draws=300)
+    verdict = fit.check(draws=300, loo=False, priors=False)
+    said = [f.message for f in verdict.problems]
+    assert any("Level within: the model does not reproduce" in m for m in said)
+    assert any("slopes" in m and "y1 ~ x" in m for m in said)
+    assert not any("Level between: the model does not" in m for m in said)
+    assert (verdict.loo, verdict.prior_sensitivity) == (None, None)
+    assert "misses something" in verdict.summary
+
+
+def test_check_of_few_clusters_says_so_and_warns_no_further() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.SmallSampleWarning)
+        model = bm.Model(MODEL, data=planted(2, n_clusters=12), cluster="cluster")
+    verdict = laplace_fit(model, draws=200).check(draws=100)
+    assert any(f.topic == "data" and "12 clusters" in f.message for f in verdict.findings)
+
+
+def test_check_with_one_level() -> None:
+    frame = planted(1, n_clusters=40)
+    fit = laplace_fit(bm.Model("f =~ y1 + y2 + y3 + y4\nf ~ x", data=frame), draws=200)
+    verdict = fit.check(draws=100)
+    assert verdict.loo.unit == "observation"
+    assert "clusters" not in {f.topic for f in verdict.findings}
