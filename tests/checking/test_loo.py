@@ -225,6 +225,9 @@ def test_sampled_effects_are_integrated_in_refits() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayes_msem.SmallSampleWarning")
+# among 12 refits, one R-hat of 1.011 is to be expected
+@pytest.mark.filterwarnings("default::bayes_msem.ConvergenceWarning")
 def test_nuts_against_exact_leave_one_cluster_out() -> None:
     """PSIS-LOO from one fit against 12 refits with NUTS."""
     frame = slopes_data(n_clusters=12, n=8, seed=5)
@@ -234,9 +237,8 @@ def test_nuts_against_exact_leave_one_cluster_out() -> None:
     with pytest.warns(bm.AccuracyWarning):
         psis = fit.loo()
     exact = fit.loo(refit="exact", threshold=-np.inf)
-    print(pd.DataFrame({"k": psis.pareto_k, "psis": psis.pointwise, "exact": exact.pointwise}))
-    print(psis, exact, sep="\n")
     good = psis.pareto_k < psis.elpd_data.good_k
     assert good.sum() >= 9
     # 4,000 draws, relative efficiency of about one half: .03; k near .7 costs some more
-    assert (psis.pointwise - exact.pointwise)[good].abs().max() < 0.15
+    assert (psis.pointwise - exact.pointwise)[good].abs().max() < 0.1
+    assert psis.pointwise["odd"] - exact.pointwise["odd"] > 1.0
