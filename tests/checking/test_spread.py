@@ -61,7 +61,8 @@ def test_intraclass_correlations_are_those_of_describe(frame: pd.DataFrame, samp
 
 def test_variance_of_slopes(residuals: pd.DataFrame, sample: Sample) -> None:
     """DerSimonian and Laird, from clusters' own slopes and their inverse-variance weights."""
-    found = spread.covariate_slopes(sample)
+    found = spread.slope_variances(sample)
+    assert len(found) == len(NAMES)
     df = len(residuals) - residuals["cluster"].nunique()
     for name, value in zip(NAMES, found, strict=True):
         noise = (residuals[name] ** 2).sum() / df
@@ -79,9 +80,18 @@ def test_variance_of_slopes(residuals: pd.DataFrame, sample: Sample) -> None:
 
 
 def test_slopes_on_outcomes_are_slopes_on_what_covariates_leave(
-    residuals: pd.DataFrame, sample: Sample
+    frame: pd.DataFrame, residuals: pd.DataFrame
 ) -> None:
-    found = spread.outcome_slopes(sample, [(1, 0)])[0]
+    text = "level: within\ny1 ~ x\ny2 ~ y1 + x\nlevel: between\ny2 ~ y1 + w"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.SmallSampleWarning)
+        model = bm.Model(text, data=frame, cluster="cluster")
+    view = cluster_view(model.blueprint)
+    design = check_design(view)
+    sample = Sample(design, view.observed.y[design.rows] - design.center, view.observed.z)
+    assert [model.observed.y_names[i] for i in design.outcome_slopes[0]] == ["y2", "y1"]
+    *on_x, found = spread.slope_variances(sample)
+    assert len(on_x) == 2
     slope = (residuals["y1"] * residuals["y2"]).sum() / (residuals["y1"] ** 2).sum()
     rest = residuals["y2"] - slope * residuals["y1"]
     df = len(residuals) - residuals["cluster"].nunique()

@@ -40,6 +40,8 @@ class Design:
         Of the model in the form that goes through the clusters one by one.
     columns
         Positions in d = (1, x) of what carries random effects; empty in single-level models.
+    outcome_slopes
+        Regressions of one outcome on another at level within, as positions (outcome, predictor).
     """
 
     observed: ObservedData
@@ -47,6 +49,7 @@ class Design:
     clusters: IntArray
     templates: ClusterTemplates
     columns: IntArray
+    outcome_slopes: tuple[tuple[int, int], ...]
 
     @property
     def n_rows(self) -> int:
@@ -227,7 +230,7 @@ def check_design(view: Blueprint) -> Design:
         raise SpecificationError("the data have no row with an observed outcome to check")
     if observed.cluster is None:
         part = _rows_of(observed, rows)
-        return Design(part, rows, np.empty(0, np.int64), templates, np.empty(0, np.int64))
+        return Design(part, rows, np.empty(0, np.int64), templates, np.empty(0, np.int64), ())
     rows = rows[np.argsort(observed.cluster[rows], kind="stable")]
     clusters, codes = np.unique(observed.cluster[rows], return_inverse=True)
     part = replace(
@@ -239,7 +242,13 @@ def check_design(view: Blueprint) -> Design:
         w=observed.w[clusters],
     )
     columns = np.unique([0, *templates.effects.use_column]).astype(np.int64)
-    return Design(part, rows, clusters, templates, columns)
+    y = {name: i for i, name in enumerate(observed.y_names)}
+    slopes = tuple(
+        (y[row.lhs], y[row.rhs])
+        for row in view.table.rows
+        if row.level == "within" and row.kind == "regression" and row.lhs in y and row.rhs in y
+    )
+    return Design(part, rows, clusters, templates, columns, slopes)
 
 
 def _rows_of(observed: ObservedData, rows: IntArray) -> ObservedData:

@@ -76,18 +76,21 @@ def slope_variance(design: Design, x: FloatArray, residuals: FloatArray) -> Floa
     return result
 
 
-def covariate_slopes(sample: Sample) -> FloatArray:
-    """Variances of slopes of all outcomes on all covariates that vary inside clusters."""
+def slope_variances(sample: Sample) -> FloatArray:
+    """Slopes of all outcomes on all covariates that vary inside clusters, then on outcomes."""
+    return np.concatenate([_covariate_slopes(sample), _outcome_slopes(sample)])
+
+
+def _covariate_slopes(sample: Sample) -> FloatArray:
     design = sample.design
     parts = [slope_variance(design, design.x_swept[:, i], sample.residuals)
              for i in design.x_moving]  # fmt: skip
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def outcome_slopes(sample: Sample, pairs: list[tuple[int, int]]) -> FloatArray:
-    """Variances of slopes of outcome on outcome, for pairs (outcome, predictor) of positions."""
+def _outcome_slopes(sample: Sample) -> FloatArray:
     variances = []
-    for outcome, predictor in pairs:
+    for outcome, predictor in sample.design.outcome_slopes:
         x, y = sample.residuals[:, predictor], sample.residuals[:, outcome]
         rest = y - x * ((x @ y) / (x @ x))
         variances.append(slope_variance(sample.design, x, rest[:, None])[0])

@@ -78,8 +78,9 @@ def _between_names(design: Design) -> Sequence[str]:
 
 
 def _slope_names(design: Design) -> Sequence[str]:
-    names = design.observed
-    return [f"{y} ~ {names.x_names[i]}" for i in design.x_moving for y in names.y_names]
+    x, y = design.observed.x_names, design.observed.y_names
+    on_covariates = [f"{name} ~ {x[i]}" for i in design.x_moving for name in y]
+    return on_covariates + [f"{y[i]} ~ {y[k]}" for i, k in design.outcome_slopes]
 
 
 def _pairs(names: Sequence[str]) -> list[str]:
@@ -108,8 +109,8 @@ def _no_covariances(structure: Structure) -> str | None:
 
 
 def _no_slopes(structure: Structure) -> str | None:
-    missing = not structure.design.x_moving
-    reason = "no covariate varies inside clusters" if missing else None
+    missing = not (structure.design.x_moving or structure.design.outcome_slopes)
+    reason = "no predictor varies inside clusters" if missing else None
     return _no_replication(structure) or reason
 
 
@@ -197,7 +198,7 @@ BUILT_IN: tuple[Statistic, ...] = (
     Statistic("kurtosis", "excess kurtosis of deviations from cluster means", "within",
               _of_data(lambda s: spread.kurtosis(s.deviations)), _outcomes, True),
     Statistic("slope_variance", "variance of clusters' slopes", "within",
-              _of_data(spread.covariate_slopes), _slope_names, True, _no_slopes),
+              _of_data(spread.slope_variances), _slope_names, True, _no_slopes),
     Statistic("variance_spread", "differences between clusters' residual variances", "within",
               _of_data(spread.variance_spread), _outcomes, True, _no_replication),
     Statistic("covariance_spread", "differences between clusters' residual covariances", "within",
