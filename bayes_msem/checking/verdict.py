@@ -215,33 +215,33 @@ def _level_finding(table: pd.DataFrame, level: str) -> Finding | None:
     if name is None:
         return None
     p = float(rows[name])
-    said = f"Level {level}: the model {{}} means and covariances (ppp {p:.3f} of {name})."
+    said = f"Level {level}: the model {{}} means and covariances (ppp {p:.3f} of {name}{{}})."
     if p >= _LOOK:
-        return Finding("fit", "fine", said.format("reproduces"))
+        return Finding("fit", "fine", said.format("reproduces", ""))
+    size = ""
+    if "srmr" in rows.index and "observed" in table:
+        found = table[(table["level"] == level) & (table["statistic"] == "srmr")]["observed"]
+        size = f", SRMR {float(found.iloc[0]):.3f}"
     advice = 'fit.ppp("residual_correlation") names the pairs that fit worst.'
     state: State = "problem" if p < _PROBLEM else "look"
-    return Finding("fit", state, said.format("does not reproduce"), advice)
+    return Finding("fit", state, said.format("does not reproduce", size), advice)
 
 
 def _group_findings(level: str, statistic: str, group: pd.DataFrame) -> list[Finding]:
     ppp, names = group["ppp"].to_numpy(dtype=np.float64), group["variable"].to_numpy()
     limit = _LOOK / 2 / len(group)
     larger, smaller, advice = _ADVICE.get(statistic, _OTHER)
-    findings = []
+    extreme, parts = np.minimum(ppp, 1 - ppp), []
     for chosen, text in ((ppp < limit, larger), (ppp > 1 - limit, smaller)):
         if chosen.any():
-            extreme = np.minimum(ppp, 1 - ppp)[chosen]
-            listed = _listed(names[chosen][np.argsort(extreme, kind="stable")].tolist())
-            findings.append(
-                Finding(
-                    "fit",
-                    "problem" if extreme.min() < _PROBLEM / 2 / len(group) else "look",
-                    f"{statistic}{f' {level}' if level else ''}: {text}"
-                    f"{f' ({listed})' if listed else ''}.",
-                    f"{advice[0].upper()}{advice[1:]}.",
-                )
-            )
-    return findings
+            listed = _listed(names[chosen][np.argsort(extreme[chosen], kind="stable")].tolist())
+            parts.append(f"{text}{f' ({listed})' if listed else ''}")
+    if not parts:
+        return []
+    state: State = "problem" if extreme.min() < _PROBLEM / 2 / len(group) else "look"
+    where = f" {level}" if level else ""
+    message = f"{statistic}{where}: {'; '.join(parts)}."
+    return [Finding("fit", state, message, f"{advice[0].upper()}{advice[1:]}.")]
 
 
 def cluster_findings(clusters: pd.DataFrame) -> list[Finding]:

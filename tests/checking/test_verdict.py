@@ -42,6 +42,12 @@ def test_misfit_of_a_level(ppp: float, state: str) -> None:
     assert (within.state, between.state) == (state, "fine")
     assert "Level within" in within.message
     assert ("residual_correlation" in within.advice) == (state != "fine")
+    assert (
+        "SRMR 0.071"
+        in fit_findings(
+            pd.concat([table, ppp_table(("within", "srmr", "", 0.4))]).assign(observed=0.0712)
+        )[0].message
+    )
 
 
 def test_without_a_mode_the_likelihood_ratio_at_the_draws_is_judged() -> None:
@@ -63,11 +69,12 @@ def test_groups_of_statistics_allow_for_their_number() -> None:
 
 def test_small_values_are_told_from_large_ones() -> None:
     table = ppp_table(*[("within", "kurtosis", name, p) for name, p in (("y1", 0), ("y2", 1))])
-    heavy, light = fit_findings(table)
-    assert "heavier tails" in heavy.message
-    assert "(y1)" in heavy.message
-    assert "lighter tails" in light.message
-    assert "(y2)" in light.message
+    (found,) = fit_findings(table)
+    heavy, light = found.message.split(";")
+    assert "heavier tails" in heavy
+    assert "(y1)" in heavy
+    assert "lighter tails" in light
+    assert "(y2)" in light
 
 
 def test_unusual_clusters_allow_for_their_number() -> None:
