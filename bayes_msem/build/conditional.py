@@ -55,29 +55,6 @@ def likelihood_given_effects(
     return float(value)
 
 
-def simulate_outcomes(
-    blueprint: Blueprint, theta: FloatArray, rng: np.random.Generator
-) -> FloatArray:
-    """Simulate outcomes (N, P) for the clusters and covariates of the data.
-
-    Parameters
-    ----------
-    blueprint
-        The model.
-    theta
-        Extended table values, (n_theta,).
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    (N, P) array
-        y, then z repeated for every row of its cluster.
-    """
-    simulated = simulate_from_table(blueprint, theta, blueprint.observed, rng)
-    return simulated.outcomes(blueprint.observed)
-
-
 def simulate_from_table(
     blueprint: Blueprint,
     theta: FloatArray,

@@ -29,7 +29,7 @@ from bayes_msem.likelihood.cluster_draws import cluster_structures, root_of
 from bayes_msem.likelihood.cluster_program import USE_COLUMN, USE_EFFECT, ClusterProgram
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.generate import implied_moments
+from bayes_msem.likelihood.implied_moments import implied_moments
 from bayes_msem.likelihood.packing import integers
 from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.templates import Templates

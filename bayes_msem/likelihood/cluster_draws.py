@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.data.observe import ObservedData
 from bayes_msem.likelihood.cluster_program import (
     SIZES,
     USE_COLUMN,
     USE_EFFECT,
     USE_VARIABLE,
     WITHIN,
-    ClusterProgram,
 )
 from bayes_msem.likelihood.cluster_statistics import unpack_statistics
 from bayes_msem.likelihood.cluster_values import cluster_values, use_vectors
@@ -137,58 +135,6 @@ def linear_effects(x, b, ints, floats, statistics, normals):
             draws[j, use_effect[q]] = value
             variances[j, use_effect[q]] = max(covariance[q, q], 0.0)
     return draws, variances
-
-
-def draw_cluster_outcomes(
-    x: FloatArray,
-    b: FloatArray,
-    program: ClusterProgram,
-    observed: ObservedData,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Draw outcomes (N, P) given sampled effects, for the covariates of ``observed``.
-
-    Parameters
-    ----------
-    x
-        Sampled parameters and constrained rows, (n_theta,).
-    b
-        Sampled effects, (J, n_b).
-    program
-        The packed structure.
-    observed
-        Supplies clusters, x and w.
-    rng
-        Source of randomness.
-    """
-    sizes = integers(program.ints, SIZES)
-    n_a, n_z, n_b = int(sizes[5]), int(sizes[7]), int(sizes[8])
-    _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
-    level_two, of_row = observed.cluster_design, observed.cluster
-    if of_row is None:  # a single-level model is one cluster without effects
-        level_two, of_row, b = (
-            np.ones((1, 1)),
-            np.zeros(observed.n_rows, np.int64),
-            np.empty((1, 0)),
-        )
-    means = level_two @ c_b
-    n_az = n_a + n_z
-    slope = (
-        omega[:n_az, n_az:] @ np.linalg.pinv(omega[n_az:, n_az:]) if n_b else np.empty((n_az, 0))
-    )
-    conditional = omega[:n_az, :n_az] - slope @ omega[n_az:, :n_az]
-    az = means[:, :n_az] + (b - means[:, n_az:]) @ slope.T
-    az = az + rng.standard_normal(az.shape) @ root_of(conditional).T
-    sigma, c, effect = cluster_structures(x, b, program.ints, program.floats)
-    roots = np.stack([root_of(s) for s in sigma])
-    use_effect = integers(program.ints, USE_EFFECT)
-    use_column = integers(program.ints, USE_COLUMN)
-    for q in range(len(use_effect)):
-        c[:, use_column[q], :] += az[:, use_effect[q], None] * effect[:, q, :]
-    design = np.column_stack([np.ones(observed.n_rows), observed.x])
-    y = np.einsum("nd,ndp->np", design, c[of_row])
-    y += np.einsum("npq,nq->np", roots[of_row], rng.standard_normal(y.shape))
-    return np.column_stack([y, az[of_row, n_a:]])
 
 
 def root_of(covariance: FloatArray) -> FloatArray:

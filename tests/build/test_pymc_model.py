@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import bayes_msem as bm
 from bayes_msem.build.density import log_likelihood, log_posterior, starting_point, support
-from bayes_msem.likelihood.generate import implied_moments
+from bayes_msem.likelihood.implied_moments import implied_moments
 from bayes_msem.spec.expressions import FUNCTIONS
 from tests.build.models import everything, quiet_model, reference_model
 from tests.likelihood.cases import make_frame

