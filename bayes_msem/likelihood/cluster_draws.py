@@ -1,4 +1,4 @@
-"""Draws in models with random coefficients: effects given the data, and new data given effects."""
+"""Effects given the data in models with random coefficients, and the matrices of every cluster."""
 
 from __future__ import annotations
 

@@ -38,11 +38,11 @@ from bayes_msem.errors import (
 )
 from bayes_msem.fit import Fit
 from bayes_msem.likelihood.plan import Plan, make_plan
+from bayes_msem.model.prior_checks import PriorChecks
+from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.record import plain_priors
-from bayes_msem.prior_checks import PriorChecks
-from bayes_msem.simulation import Simulation
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
