@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from arviz_stats.base import array_stats
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from bayes_msem.checking.predictive.ppc import PredictiveCheck
 from bayes_msem.data.columns import plural
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.plotting.densities import density, distribution
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import select_names
@@ -36,7 +36,6 @@ Part = Literal["raw", "within", "between"]
 
 _LINES = 50  # replicates drawn; more cannot be told apart
 _RUG = 60  # most values that are also drawn one by one
-_STEPS, _PER_STEP = 12, 5  # most distinct values, and fewest of each on average, of a step function
 _HIGHEST, _SHOWN = 0.9, 0.99  # share of replicates whose peaks fit in, and of values that do
 _AXIS_NAMES: dict[Part, str] = {
     "raw": "",
@@ -197,24 +196,6 @@ def densities(
     return figure
 
 
-def density(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Points and heights of the density of the last axis.
-
-    The bandwidth is Silverman's: smooth also for few values, and ten times as fast as ArviZ's own
-    choice. The curve runs to zero beyond the outermost values.
-    """
-    beyond = 2.7 * values.shape[-1] ** -0.2  # three bandwidths, in standard deviations
-    grid, height, _ = array_stats.kde(
-        values,
-        bw="silverman",
-        bound_correction=False,
-        extend=True,
-        extend_fct=beyond,
-        grid_len=256,
-    )
-    return np.asarray(grid), np.asarray(height)
-
-
 def _draw(ax: Axes, item: Compared, lines: IntArray) -> None:
     # without spread there is no density, and the marks below have to do
     varying = item.replicated[lines][np.ptp(item.replicated[lines], axis=1) > 0]
@@ -225,7 +206,12 @@ def _draw(ax: Axes, item: Compared, lines: IntArray) -> None:
             ax.plot(x, y, color=ESTIMATE, linewidth=0.6, alpha=0.3, gid="replicate")
         top = float(np.quantile(height.max(axis=1), _HIGHEST))
     if np.ptp(item.observed) > 0:
-        top = max(top, _draw_observed(ax, item.observed))
+        top = max(
+            top,
+            distribution(
+                ax, item.observed, color=REFERENCE, linewidth=1.8, gid="observed", zorder=3
+            ),
+        )
     if len(varying):
         _limit(ax, item.observed, varying)
     top = top or 1.0
@@ -243,21 +229,6 @@ def _limit(ax: Axes, observed: FloatArray, replicated: FloatArray) -> None:
     low, high = np.quantile(replicated, [tail, 1 - tail])
     low, high = min(low, observed.min()), max(high, observed.max())
     ax.set_xlim(low - 0.15 * (high - low), high + 0.15 * (high - low))
-
-
-def _draw_observed(ax: Axes, values: FloatArray) -> float:
-    """Draw the distribution of the data, in steps if there are few distinct values."""
-    style: dict[str, Any] = {"color": REFERENCE, "linewidth": 1.8, "gid": "observed", "zorder": 3}
-    steps, n = np.unique(values, return_counts=True)
-    if len(steps) > _STEPS or len(values) < _PER_STEP * len(steps):
-        x, y = density(values)
-        ax.plot(x, y, **style)
-        return float(y.max())
-    middle = (steps[1:] + steps[:-1]) / 2
-    edges = np.array([2 * steps[0] - middle[0], *middle, 2 * steps[-1] - middle[-1]])
-    height = n / len(values) / np.diff(edges)
-    ax.stairs(height, edges, **style)
-    return float(height.max())
 
 
 def rug(ax: Axes, values: FloatArray, top: float) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from arviz_stats.base import array_stats
 from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.checking.priors.implied import QUANTITY_NAMES, PriorImplied
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.plotting.densities import density, distribution
 from bayes_msem.plotting.figures import MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.panels import bottom_legend, tidy
 
@@ -146,13 +146,11 @@ def _densities(ax: Axes, name: str, replicated: FloatArray, observed: FloatArray
     ends = np.quantile(replicated, [0.05, 0.95])
     left = max(min(low - 0.1 * width, ends[0]), low - _WIDEST * width)
     right = min(max(high + 0.1 * width, ends[1]), high + _WIDEST * width)
-    points, height, _ = array_stats.kde(observed, bound_correction=False, extend=True)
-    tallest = float(height.max())
     for values in replicated[:_REPLICATES]:
         if np.ptp(values) > 0:
-            x, density, _ = array_stats.kde(values, bound_correction=False, extend=True)
-            ax.plot(x, density, color=REFERENCE, linewidth=0.5, alpha=0.4, gid="replicated")
-    ax.plot(points, height, color=_DATA, linewidth=1.6, gid="data")
+            x, height = density(values)
+            ax.plot(x, height, color=REFERENCE, linewidth=0.5, alpha=0.4, gid="replicated")
+    tallest = distribution(ax, observed, color=_DATA, linewidth=1.6, gid="data")
     ax.set_xlim(left, right)
     ax.set_ylim(0, 1.5 * tallest)
     ax.set_yticks([])
