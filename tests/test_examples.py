@@ -84,6 +84,16 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
         ["missing_forest.png"],
         ["turnover ~ climate -4.000", "turnover 12.1", "se complete"],
     ),
+    "model_checks": (
+        None,
+        ["checks_statistics.png", "checks_clusters.png", "checks_pareto_k.png"],
+        [
+            "within slope_variance mach ~ cses 0.627",
+            "icc mach 0.316",
+            "Leave-one-out cross-validation of 160 clusters",
+            "Leave-one-out cross-validation of 7185 rows",
+        ],
+    ),
     "random_covariance": (
         25,
         ["covariance_correlations.png", "covariance_forest.png"],

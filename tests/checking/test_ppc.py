@@ -202,6 +202,22 @@ def test_kept_replicates_and_the_tree(right: bm.Fit) -> None:
     assert (distance < 5 * means.std("draw")).all()
 
 
+def test_a_level_that_fits_anything_is_no_test() -> None:
+    """One outcome: any mean, slope and variance within; between likewise but for w."""
+    frame = planted(1, n_clusters=60)
+    text = "level: within; y1 ~ x; level: between; y1 ~ w"
+    fit = laplace_fit(bm.Model(text, data=frame, cluster="cluster"), draws=30)
+    check = fit.ppc(["chi_square_refit", "chi_square"], draws=60)
+    assert "chi_square_refit" not in set(check.statistics["statistic"])
+    assert set(check.statistics["level"]) == {"", "within", "between"}
+    assert sum("nothing to test" in note for note in check.notes) == 3
+    # a slope fixed at a wrong value is a test of level within
+    text = "level: within; y1 ~ 0*x; level: between; y1 ~ w"
+    fit = laplace_fit(bm.Model(text, data=frame, cluster="cluster"), draws=30)
+    table = fit.ppp("chi_square_refit", draws=60)
+    assert ppp_of(table, "within", "chi_square_refit") < 0.05
+
+
 def test_no_statistics_are_no_numbers(right: bm.Fit) -> None:
     check = right.ppc([], draws=4)
     assert check.observed.shape == (2, 2, 0)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from bayes_msem.build.pymc_model import observed_matrix
 from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.checking.predictive import level_fit
-from bayes_msem.checking.predictive.at_mode import Refit, refit_statistics
+from bayes_msem.checking.predictive.at_mode import NAME, Refit, refit_statistics
 from bayes_msem.checking.predictive.deviance import deviance_statistic
 from bayes_msem.checking.predictive.replicate import Pair, Replicates
 from bayes_msem.checking.predictive.sample import Sample
@@ -202,10 +202,14 @@ class _Run:
         rows = np.argsort(design.rows)
         kept = np.stack(self.kept) if self.kept else np.empty((0, design.n_rows, len(names)))
         full = (*shape, len(self.rows))
+        statistics = pd.DataFrame(self.rows, columns=columns)
+        observed = np.stack(self.observed).reshape(full)
+        replicated = np.stack(self.replicated).reshape(full)
+        tested = self._tested(statistics, replicated)
         return PredictiveCheck(
-            statistics=pd.DataFrame(self.rows, columns=columns),
-            observed=np.stack(self.observed).reshape(full),
-            replicated=np.stack(self.replicated).reshape(full),
+            statistics=statistics[tested].reset_index(drop=True),
+            observed=observed[..., tested],
+            replicated=replicated[..., tested],
             clusters=self.distances.table(design) if self.distances else pd.DataFrame(),
             kind=self.replicates.clusters,
             notes=(*self._left_out(), *self.notes),
@@ -218,6 +222,20 @@ class _Run:
                 observed_matrix(design.observed), dims=("row", "outcome"), coords=coords
             ).isel(row=rows),
         )
+
+    def _tested(self, statistics: pd.DataFrame, replicated: FloatArray) -> NDArray[np.bool_]:
+        """Leave out refitted statistics of levels that can fit anything, and say so.
+
+        Only rounding and priors keep these from zero. A chi-square with one degree of freedom
+        exceeds 1 in a third of all cases.
+        """
+        refitted = (statistics["statistic"] == NAME).to_numpy()
+        small = np.quantile(replicated, 0.975, axis=(0, 1)) < 1.0
+        for level in statistics["level"][refitted & small]:
+            where = f"level {level}" if level else "the model"
+            self.notes.append(f"{NAME}: {where} can fit any means and covariances, nothing to test")
+        tested: NDArray[np.bool_] = ~(refitted & small)
+        return tested
 
     def _left_out(self) -> list[str]:
         design, data = self.replicates.design, self.replicates.view.observed
