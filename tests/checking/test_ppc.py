@@ -49,7 +49,7 @@ def test_demo_twolevel_is_unremarkable(demo_fit: bm.Fit) -> None:
     for statistic in LIKELIHOOD_RATIOS:
         assert 0.2 < ppp_of(table, "", statistic) < 0.9
         for level in ("within", "between"):  # distances: a small one is no misfit
-            assert ppp_of(table, level, statistic) > 0.2
+            assert ppp_of(table, level, statistic) > 0.1  # between: .23, with an error of .02
     # four standard errors of 400 replicates, and the difference between the tests
     assert ppp_of(table, "", "chi_square_refit") == pytest.approx(0.62, abs=0.15)
 
