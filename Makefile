@@ -1,9 +1,11 @@
 # Every target sets up .venv by itself, and again only when pyproject.toml has changed.
 #   make test ARGS="tests/spec -x"      passes arguments to pytest
+#   make test JOBS=4                    runs test files in so many processes
 #   make test PYTHON=/path/to/python    names the interpreter .venv is made from
 
 PYTHON ?=
 ARGS ?=
+JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 
@@ -18,7 +20,7 @@ demo: $(VENV)/.installed-run ## fit the shipped example, print its tables, draw 
 	$(PY) examples/lq2002_demo.py
 
 test: $(VENV)/.installed-test ## run the tests (all but those marked slow)
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-slow: $(VENV)/.installed-test ## run the tests marked slow
 	$(PY) -m pytest -m slow $(ARGS)

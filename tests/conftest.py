@@ -12,6 +12,8 @@ from tests.reference_models import Reference, load_reference
 
 # Before anything imports matplotlib: no test needs a display.
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Tables are laid out for the same width everywhere, whatever terminal the tests run in.
+os.environ["COLUMNS"] = "100"
 
 # No deadline, since the first call of a numba function compiles it; no random seed, so that a run
 # can be repeated.
