@@ -101,6 +101,10 @@ class Blueprint:
         theta = np.where(self.parameters.transform == SQUARE, x**2, x)
         return np.concatenate([x, self.extend(theta)[..., self.parameters.n :]], axis=-1)
 
+    def points(self, x: FloatArray) -> FloatArray:
+        """Lay out sampled parameters (..., n_free) as the kernels read draws, (n, n_theta)."""
+        return np.ascontiguousarray(self.extend_sampled(x.reshape(-1, x.shape[-1])))
+
     def pull_back(self, theta: FloatArray, gradient: FloatArray) -> FloatArray:
         """Turn a gradient with respect to the extended theta into one of the free parameters."""
         n = self.parameters.n
@@ -209,6 +213,13 @@ def likelihood_statistics(observed: ObservedData, n_sampled: int) -> FloatArray:
     if n_sampled or (observed.two_level and not observed.incomplete):
         return pack_cluster_statistics(observed)
     return pack_pattern_statistics(observed)
+
+
+def statistics_of(blueprint: Blueprint, data: ObservedData) -> FloatArray:
+    """Pack other data of the same kind as the likelihood of a blueprint reads them."""
+    if isinstance(blueprint.evaluator, ClusterEvaluator):
+        return likelihood_statistics(data, blueprint.n_sampled)
+    return pack_moments(moments(data))
 
 
 def with_information(

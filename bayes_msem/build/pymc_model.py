@@ -19,14 +19,12 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint, likelihood_statistics
+from bayes_msem.build.blueprint import Blueprint, statistics_of
 from bayes_msem.build.density import no_coordinates
 from bayes_msem.build.simulate import simulate_data
-from bayes_msem.data.moments import moments
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.likelihood.centring import coordinates_of
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.marginal import pack_moments
 from bayes_msem.likelihood.ops import (
     ClusterLogLikelihood,
     MarginalLogLikelihood,
@@ -126,10 +124,7 @@ def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
     program, observed, evaluator = blueprint.program, blueprint.observed, blueprint.evaluator
 
     def reduce(outcomes: FloatArray) -> FloatArray:
-        data = with_outcomes(observed, outcomes)
-        if isinstance(evaluator, ClusterEvaluator):
-            return likelihood_statistics(data, blueprint.n_sampled)
-        return pack_moments(moments(data))
+        return statistics_of(blueprint, with_outcomes(observed, outcomes))
 
     def logp(value: Any, x: Any, *rest: Any) -> Any:
         statistics = SufficientStatistics(reduce)(value)

@@ -71,7 +71,7 @@ def _moments(
 ) -> tuple[FloatArray, FloatArray]:
     if x is None:
         return level_two_moments(blueprint, theta.reshape(-1, theta.shape[-1]), natural=True)
-    extended = np.ascontiguousarray(blueprint.extend_sampled(x.reshape(-1, x.shape[-1])))
+    extended = blueprint.points(x)
     return level_two_moments(blueprint, extended)
 
 

@@ -1,4 +1,4 @@
-"""Data without one of their units, and one cluster alone: what leave-one-out needs."""
+"""Some rows of the data with their clusters: without one unit, one cluster alone, any rows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.observe import ObservedData
 
-__all__ = ["only_cluster", "without_cluster", "without_outcomes"]
+__all__ = ["only_cluster", "take_rows", "without_cluster", "without_outcomes"]
 
 
 def without_cluster(observed: ObservedData, cluster: int) -> ObservedData:
     """Leave out one cluster, given by its code."""
-    return _clusters(observed, np.arange(observed.n_clusters) != cluster)
+    return take_rows(observed, np.flatnonzero(observed.cluster != cluster))
 
 
 def only_cluster(observed: ObservedData, cluster: int) -> ObservedData:
     """Keep one cluster, given by its code."""
-    return _clusters(observed, np.arange(observed.n_clusters) == cluster)
+    return take_rows(observed, np.flatnonzero(observed.cluster == cluster))
 
 
 def without_outcomes(observed: ObservedData, row: int) -> ObservedData:
@@ -30,20 +30,27 @@ def without_outcomes(observed: ObservedData, row: int) -> ObservedData:
     return replace(observed, y=_frozen(y))
 
 
-def _clusters(observed: ObservedData, keep: NDArray[np.bool_]) -> ObservedData:
-    assert observed.cluster is not None
-    rows = keep[observed.cluster]
-    codes = np.cumsum(keep) - 1  # order of first appearance stays as it is
-    return replace(
+def take_rows(observed: ObservedData, rows: NDArray[np.int64]) -> ObservedData:
+    """Keep rows, given by their positions, in this order, and the clusters they belong to.
+
+    Clusters keep their order, but are numbered anew.
+    """
+    part = replace(
         observed,
         y=_frozen(observed.y[rows]),
         x=_frozen(observed.x[rows]),
-        z=_frozen(observed.z[keep]),
-        w=_frozen(observed.w[keep]),
-        cluster=_frozen(codes[observed.cluster[rows]]),
-        cluster_ids=observed.cluster_ids[keep],
-        sizes=_frozen(observed.sizes[keep]),
         row_index=observed.row_index[rows],
+    )
+    if observed.cluster is None:
+        return part
+    kept, codes = np.unique(observed.cluster[rows], return_inverse=True)
+    return replace(
+        part,
+        z=_frozen(observed.z[kept]),
+        w=_frozen(observed.w[kept]),
+        cluster=_frozen(codes.astype(np.int64)),
+        cluster_ids=observed.cluster_ids[kept],
+        sizes=_frozen(np.bincount(codes)),
     )
 
 

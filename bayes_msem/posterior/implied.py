@@ -55,7 +55,7 @@ def implied_covariances(
     flat = x.reshape(-1, x.shape[-1])
     present = _present(blueprint, level)
     if isinstance(blueprint.evaluator, ClusterEvaluator):
-        points = np.ascontiguousarray(blueprint.extend_sampled(flat))
+        points = blueprint.points(flat)
         if level == "within":
             matrices = _within(blueprint, posterior, points, cluster)
         else:

@@ -59,7 +59,7 @@ def impute(
             "the outcomes of this model have no missing values, so there is nothing to impute"
         )
     x = sampled_parameters(blueprint, posterior)
-    points = np.ascontiguousarray(blueprint.extend_sampled(x.reshape(-1, x.shape[-1])))
+    points = blueprint.points(x)
     if not 1 <= draws <= len(points):
         raise SpecificationError(
             f"draws={draws} data sets cannot be made from {len(points)} posterior draws; "

@@ -70,7 +70,7 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     assert isinstance(evaluator, ClusterEvaluator)
     x = sampled_parameters(blueprint, posterior)
     shape = x.shape[:2]
-    points = np.ascontiguousarray(view.extend_sampled(x.reshape(-1, x.shape[-1])))
+    points = view.points(x)
     coordinates = coordinates_of_effects(view, posterior, len(points))
     rng, design = np.random.default_rng(random_seed), view.observed.cluster_design
     effects, deviations, variances, factors = [], [], [], []

@@ -109,7 +109,7 @@ class WithinModel:
     def __init__(self, blueprint: Blueprint, posterior: xr.Dataset) -> None:
         self.view = cluster_view(blueprint) if blueprint.table.two_level else blueprint
         x = sampled_parameters(blueprint, posterior)
-        self.points = np.ascontiguousarray(self.view.extend_sampled(x.reshape(-1, x.shape[-1])))
+        self.points = self.view.points(x)
         self.level: LevelTemplate = self.view.templates.within
         self.n_design = 1 + blueprint.observed.x.shape[1]
         p, templates = blueprint.observed.y.shape[1], self.view.templates

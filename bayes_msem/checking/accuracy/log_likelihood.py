@@ -169,9 +169,7 @@ def cluster_log_likelihood(
 
 def parameter_points(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
     """Return extended sampled parameters of all draws, (S, n_theta), for the cluster form."""
-    x = sampled_parameters(blueprint, posterior)
-    points = cluster_view(blueprint).extend_sampled(x.reshape(-1, x.shape[-1]))
-    return np.ascontiguousarray(points)
+    return cluster_view(blueprint).points(sampled_parameters(blueprint, posterior))
 
 
 def observation_log_likelihood(

@@ -16,15 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from bayes_msem.build.blueprint import Blueprint, build_blueprint, likelihood_statistics
+from bayes_msem.build.blueprint import Blueprint, build_blueprint, statistics_of
 from bayes_msem.build.density import log_posterior, support
 from bayes_msem.build.mode import unconstrained_mode
 from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.statistics import BUILT_IN, Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure, structure_at
-from bayes_msem.data.moments import moments
-from bayes_msem.likelihood.evaluators import MomentEvaluator
-from bayes_msem.likelihood.marginal import pack_moments
 
 FloatArray = NDArray[np.float64]
 
@@ -63,7 +60,9 @@ class Refit:
         for known, structure in self._known:
             if known is sample:
                 return structure
-        blueprint = _on(self.blueprint, sample)
+        statistics = statistics_of(self.blueprint, sample.data)
+        evaluator = replace(self.blueprint.evaluator, statistics=statistics)
+        blueprint = replace(self.blueprint, evaluator=evaluator)
 
         def objective(v: FloatArray) -> tuple[float, FloatArray]:
             value, gradient = log_posterior(
@@ -122,16 +121,3 @@ def refit_statistics(refit: Callable[[Sample], Refit]) -> list[Statistic]:
         for plain in BUILT_IN
         if plain.name == "chi_square"
     ]
-
-
-def _on(blueprint: Blueprint, sample: Sample) -> Blueprint:
-    evaluator = blueprint.evaluator
-    if isinstance(evaluator, MomentEvaluator):
-        found = moments(sample.data)
-        return replace(
-            blueprint,
-            evaluator=replace(evaluator, moments=found, statistics=pack_moments(found)),
-        )
-    return replace(
-        blueprint, evaluator=replace(evaluator, statistics=likelihood_statistics(sample.data, 0))
-    )

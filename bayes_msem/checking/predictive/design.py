@@ -9,7 +9,7 @@ checked without a word about the level between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.subsets import take_rows
 from bayes_msem.errors import SpecificationError
 from bayes_msem.structure.effects import ClusterTemplates
 
@@ -229,18 +230,10 @@ def check_design(view: Blueprint) -> Design:
     if not len(rows):
         raise SpecificationError("the data have no row with an observed outcome to check")
     if observed.cluster is None:
-        part = _rows_of(observed, rows)
+        part = take_rows(observed, rows)
         return Design(part, rows, np.empty(0, np.int64), templates, np.empty(0, np.int64), ())
     rows = rows[np.argsort(observed.cluster[rows], kind="stable")]
-    clusters, codes = np.unique(observed.cluster[rows], return_inverse=True)
-    part = replace(
-        _rows_of(observed, rows),
-        cluster=codes.astype(np.int64),
-        sizes=np.bincount(codes),
-        cluster_ids=observed.cluster_ids[clusters],
-        z=observed.z[clusters],
-        w=observed.w[clusters],
-    )
+    part, clusters = take_rows(observed, rows), np.unique(observed.cluster[rows])
     columns = np.unique([0, *templates.effects.use_column]).astype(np.int64)
     y = {name: i for i, name in enumerate(observed.y_names)}
     slopes = tuple(
@@ -249,12 +242,6 @@ def check_design(view: Blueprint) -> Design:
         if row.level == "within" and row.kind == "regression" and row.lhs in y and row.rhs in y
     )
     return Design(part, rows, clusters, templates, columns, slopes)
-
-
-def _rows_of(observed: ObservedData, rows: IntArray) -> ObservedData:
-    return replace(
-        observed, y=observed.y[rows], x=observed.x[rows], row_index=observed.row_index[rows]
-    )
 
 
 def _inverse(products: FloatArray) -> FloatArray:

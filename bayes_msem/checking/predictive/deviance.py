@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint, build_blueprint, likelihood_statistics
+from bayes_msem.build.blueprint import Blueprint, build_blueprint, statistics_of
 from bayes_msem.checking.predictive.sample import Sample
-from bayes_msem.checking.predictive.statistics import Statistic
+from bayes_msem.checking.predictive.statistics import Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure
-from bayes_msem.data.moments import moments
 from bayes_msem.likelihood.clusters import cluster_value_and_gradient
-from bayes_msem.likelihood.evaluators import ClusterEvaluator, MomentEvaluator
-from bayes_msem.likelihood.marginal import pack_moments
+
+FloatArray = NDArray[np.float64]
 
 
 def deviance_statistic(blueprint: Blueprint, sample: Sample) -> Statistic:
@@ -37,31 +36,19 @@ def deviance_statistic(blueprint: Blueprint, sample: Sample) -> Statistic:
     )
 
 
-def _deviance(
-    blueprint: Blueprint, sample: Sample
-) -> Callable[[Sample, Structure], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _deviance(blueprint: Blueprint, sample: Sample) -> Compute:
     complete = build_blueprint(blueprint.table, blueprint.priors, sample.data)
-    evaluator, n_sampled = complete.evaluator, complete.n_sampled
-    program = evaluator.program
 
-    def deviance(
-        sample: Sample, structure: Structure
-    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        if isinstance(evaluator, MomentEvaluator):
-            other = replace(evaluator, statistics=pack_moments(moments(sample.data)))
-            value, *_ = other.sampled(structure.point, structure.b)
-            return np.array([-2.0 * value])
-        assert isinstance(evaluator, ClusterEvaluator)
-        statistics = likelihood_statistics(sample.data, n_sampled)
-        if n_sampled:
-            b = np.ascontiguousarray(structure.b)
+    def deviance(sample: Sample, structure: Structure) -> FloatArray:
+        statistics = statistics_of(complete, sample.data)
+        if complete.n_sampled:
+            b, program = np.ascontiguousarray(structure.b), complete.program
             value, *_ = cluster_value_and_gradient(
                 structure.point, b, program.ints, program.floats, statistics
             )
         else:
-            value, *_ = replace(evaluator, statistics=statistics).sampled(
-                structure.point, structure.b
-            )
+            evaluator = replace(complete.evaluator, statistics=statistics)
+            value, *_ = evaluator.sampled(structure.point, structure.b)
         return np.array([-2.0 * value])
 
     return deviance

@@ -73,7 +73,7 @@ def within_distances(sample: Sample, structure: Structure) -> FloatArray:
 def level_two_residuals(sample: Sample, structure: Structure) -> FloatArray:
     """Return v_j of every complete cluster, (J', n_u)."""
     design, effects = sample.design, sample.design.templates.effects
-    used, n_a = design.complete_clusters, len(effects.linear)
+    used = design.complete_clusters
     own = slice(None) if design.shared else used
     residual = sample.effect_products[used] - design.design_products[used] @ structure.c[own]
     place = np.searchsorted(design.columns, effects.use_column)
@@ -83,7 +83,6 @@ def level_two_residuals(sample: Sample, structure: Structure) -> FloatArray:
                   residual[:, place])  # fmt: skip
     estimate = np.einsum("jab,jb->ja", structure.error, gather_effects(g, design, 1))
     v = np.column_stack([estimate, sample.z[used], structure.b[used]])
-    assert estimate.shape[1] == n_a
     result: FloatArray = v - structure.mean[used]
     return result
 

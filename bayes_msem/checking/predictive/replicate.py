@@ -86,7 +86,7 @@ class Replicates:
                 "clusters='same' needs a two-level model; a single-level model has no clusters"
             )
         part = np.ascontiguousarray(x[:, self.chosen].reshape(-1, x.shape[-1]))
-        self.points = np.ascontiguousarray(self.view.extend_sampled(part))
+        self.points = self.view.points(part)
         theta = blueprint.theta(part)
         self.values = row_values(blueprint, theta, part)
         chosen = posterior.isel(draw=self.chosen)

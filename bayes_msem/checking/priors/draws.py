@@ -88,5 +88,5 @@ def replicate(
         Outcomes y, then z repeated for every row of its cluster.
     """
     observed = blueprint.observed
-    for point in np.ascontiguousarray(blueprint.extend_sampled(x)):
+    for point in blueprint.points(x):
         yield simulate_data(blueprint, point, observed, rng).outcomes(observed)

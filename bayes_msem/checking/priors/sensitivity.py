@@ -260,19 +260,13 @@ def log_likelihood_draws(blueprint: Blueprint, posterior: xr.Dataset) -> FloatAr
     """
     evaluator = blueprint.evaluator
     x = sampled_parameters(blueprint, posterior)
-    points = np.ascontiguousarray(blueprint.extend_sampled(x.reshape(-1, x.shape[-1])))
+    points = blueprint.points(x)
     result = np.empty(len(points))
-    for i, t in enumerate(_coordinates(blueprint, posterior, len(points))):
+    for i, t in enumerate(coordinates_of_effects(blueprint, posterior, len(points))):
         value, *_ = evaluator.sampled(points[i], t)
         density, *_ = evaluator.coordinate_density(points[i], t)
         result[i] = value + density + 0.5 * float((t**2).sum())
     return result.reshape(x.shape[:2])
-
-
-def _coordinates(blueprint: Blueprint, posterior: xr.Dataset, n: int) -> FloatArray:
-    if not blueprint.n_sampled:
-        return np.zeros((n, blueprint.observed.n_clusters, 0))
-    return coordinates_of_effects(blueprint, posterior, n)
 
 
 def coordinates(row: Row, blueprint: Blueprint) -> str:
