@@ -79,7 +79,7 @@ def pilot_mode(blueprint: Blueprint) -> tuple[FloatArray, FloatArray]:
     moving[:n] = ~_noise_of_cluster_outcomes(blueprint)
 
     def objective(v: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = log_posterior(blueprint, bounds, v * scale, jacobian=True)
+        value, gradient = log_posterior(blueprint, v * scale, jacobian=True)
         if not np.isfinite(value):
             return 1e300, np.zeros_like(v)
         return -value, -gradient * scale * moving
