@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.inverse import sampled_from_table
 from bayes_msem.build.nuts_density import (
-    NO_SHEAR,
-    Shear,
+    PLAIN,
+    Geometry,
     cluster_posterior,
     moment_posterior,
     sampled_posterior,
@@ -114,6 +114,21 @@ def joint_log_likelihood(
     return value, gradient, d_t
 
 
+def information_at(blueprint: Blueprint, x: FloatArray) -> FloatArray:
+    """Find what the data say about each sampled parameter, the others given, (n_free,).
+
+    Minus the second derivatives of the log-likelihood, by central differences; without sampled
+    effects.
+    """
+    found = np.empty(len(x))
+    for i in range(len(x)):
+        step = np.zeros(len(x))
+        step[i] = 1e-4 * max(abs(x[i]), 1e-3)
+        up, down = log_likelihood(blueprint, x + step)[1], log_likelihood(blueprint, x - step)[1]
+        found[i] = (down[i] - up[i]) / (2.0 * step[i])
+    return found
+
+
 def no_coordinates(blueprint: Blueprint) -> FloatArray:
     """Coordinates of no sampled effects: an array of shape (J, n_b), all zero."""
     return np.zeros((blueprint.observed.n_clusters, blueprint.n_sampled))
@@ -141,7 +156,7 @@ def _group_density(group: Group, x: FloatArray) -> tuple[float, FloatArray]:
 
 
 def log_posterior(
-    blueprint: Blueprint, u: FloatArray, *, jacobian: bool, shear: Shear = NO_SHEAR
+    blueprint: Blueprint, u: FloatArray, *, jacobian: bool, geometry: Geometry = PLAIN
 ) -> tuple[float, FloatArray]:
     """Log posterior density at unconstrained coordinates.
 
@@ -155,8 +170,8 @@ def log_posterior(
     jacobian
         True: the density of u, which NUTS samples. False: the density of x, whose maximum is
         the posterior mode on the scale of the priors.
-    shear
-        Where ``u`` takes the intercepts (build.shear); by default where the table does.
+    geometry
+        Where ``u`` takes the intercepts (build.geometry); by default where the table does.
 
     Returns
     -------
@@ -166,7 +181,7 @@ def log_posterior(
     evaluator, gradient = blueprint.evaluator, np.empty(len(u))
     program, statistics = evaluator.program, evaluator.statistics
     u = np.ascontiguousarray(u)
-    common = (u, 1.0 if jacobian else 0.0, blueprint.prior_arrays, shear, program.ints)
+    common = (u, 1.0 if jacobian else 0.0, blueprint.prior_arrays, geometry, program.ints)
     if isinstance(evaluator, MomentEvaluator):
         value = moment_posterior(*common, program.floats, statistics, gradient)
     elif evaluator.n_sampled:

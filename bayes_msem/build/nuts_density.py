@@ -10,17 +10,14 @@ coordinates of sampled effects (likelihood.centring),
     x = lower + (upper - lower) / (1 + e^-u)  two bounds
 
 The structure, the data, the priors and the constraints arrive as arrays (build.nuts_arrays), so a
-second model, other priors or other data need no compilation. NUTS moves in v, a linear map of u
-(the shear of build.shear): intercepts at the mean of their predictors instead of at zero,
-
-    x_i = v_i - sum_k weight_ik x_k ,
-
-with unit Jacobian. One function for each of the three likelihoods; all are built from the same two
-halves, :func:`_parameters` and :func:`_pull_back`.
+second model, other priors or other data need no compilation. NUTS moves in v, which
+:class:`Geometry` maps to u; its Jacobian is part of the density. One function for each of the three
+likelihoods; all are built from the same two halves, :func:`_parameters` and :func:`_pull_back`.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +35,7 @@ from bayes_msem.likelihood.patterns import marginal_value_and_gradient
 from bayes_msem.structure.kernel import kernel
 
 __all__ = [
-    "Shear",
+    "Geometry",
     "cluster_posterior",
     "constrained",
     "moment_posterior",
@@ -46,37 +43,68 @@ __all__ = [
 ]
 
 
-class Shear(NamedTuple):
-    """Where intercepts are taken: x[to] = v[to] - weight x[source], entry by entry.
+class Geometry(NamedTuple):
+    """The map from v, in which NUTS moves, to the unconstrained parameters (build.geometry).
 
-    An entry whose source is another's target comes later.
+    Attributes
+    ----------
+    path, sd, precision, information, prior, offset, unit
+        Slopes and loadings in units that follow the variance psi = x[sd]^2 of their predictor:
+        x[path] = (prior + offset psi) / q + v[path] sqrt(unit / q), q = precision +
+        information psi.
+    to, source, mean, weight
+        Intercepts at the mean of their predictors: x[to] = v[to] - m x[source], where m is
+        v[mean], or weight if mean is negative. An entry whose source is another's target comes
+        later.
     """
 
+    path: IntArray
+    sd: IntArray
+    precision: FloatArray
+    information: FloatArray
+    prior: FloatArray
+    offset: FloatArray
+    unit: FloatArray
     to: IntArray
     source: IntArray
+    mean: IntArray
     weight: FloatArray
 
 
-NO_SHEAR = Shear(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
+_NO_INTS, _NO_FLOATS = np.empty(0, dtype=np.int64), np.empty(0)
+PLAIN = Geometry(
+    _NO_INTS,
+    _NO_INTS,
+    *(_NO_FLOATS, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS),
+    *(_NO_INTS, _NO_INTS, _NO_INTS),
+    _NO_FLOATS,
+)
 
 
 @kernel
-def constrained(v, n, priors, shear, x):
+def constrained(v, n, priors, geometry, x):
     """Fill the sampled parameters ``x`` (n,) of coordinates ``v``."""
     for i in range(n):
         x[i] = bounded(priors.bounded[i], priors.lower[i], priors.upper[i], v[i])[0]
-    for e in range(len(shear.to)):
-        x[shear.to[e]] -= shear.weight[e] * x[shear.source[e]]
+    for e in range(len(geometry.path)):
+        psi = x[geometry.sd[e]] ** 2
+        q = geometry.precision[e] + geometry.information[e] * psi
+        x[geometry.path[e]] = (geometry.prior[e] + geometry.offset[e] * psi) / q
+        x[geometry.path[e]] += v[geometry.path[e]] * math.sqrt(geometry.unit[e] / q)
+    for e in range(len(geometry.to)):
+        mean = geometry.mean[e]
+        weight = v[mean] if mean >= 0 else geometry.weight[e]
+        x[geometry.to[e]] -= weight * x[geometry.source[e]]
 
 
 @kernel
-def _parameters(v, n, priors, shear, extended, slope, bend, d_x):
+def _parameters(v, n, priors, geometry, extended, slope, bend, d_x):
     """Fill sampled parameters and constrained rows; return log prior and log Jacobian.
 
     ``slope`` is dx/du, ``bend`` the derivative of its logarithm, ``d_x`` that of the log prior.
     """
     log_prior, log_jacobian = 0.0, 0.0
-    constrained(v, n, priors, shear, extended)
+    constrained(v, n, priors, geometry, extended)
     for i in range(n):
         _, slope[i], log_slope, bend[i], log_x, log_rest = bounded(
             priors.bounded[i], priors.lower[i], priors.upper[i], v[i]
@@ -92,6 +120,9 @@ def _parameters(v, n, priors, shear, extended, slope, bend, d_x):
         )
         log_prior += value + priors.constant[i]
         log_jacobian += log_slope
+    for e in range(len(geometry.path)):
+        q = geometry.precision[e] + geometry.information[e] * extended[geometry.sd[e]] ** 2
+        log_jacobian += 0.5 * math.log(geometry.unit[e] / q)
     stack = np.empty(len(priors.code) + 1)
     for k in range(len(priors.programs)):
         extended[n + k] = evaluated(
@@ -107,7 +138,7 @@ def _parameters(v, n, priors, shear, extended, slope, bend, d_x):
 
 
 @kernel
-def _pull_back(n, priors, shear, extended, slope, bend, jacobian, d_extended, d_x, gradient):
+def _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extended, d_x, gradient):
     """Fill the first n entries of ``gradient``: that of log prior and likelihood in v."""
     for i in range(n):
         d_x[i] += d_extended[i]
@@ -124,14 +155,28 @@ def _pull_back(n, priors, shear, extended, slope, bend, jacobian, d_extended, d_
             stack,
         )
         d_x[position] += value * (2.0 * extended[position] if priors.squared[position] else 1.0)
-    for e in range(len(shear.to) - 1, -1, -1):
-        d_x[shear.source[e]] -= shear.weight[e] * d_x[shear.to[e]]
+    gradient[:n] = 0.0
+    for e in range(len(geometry.to) - 1, -1, -1):
+        mean, d_to = geometry.mean[e], d_x[geometry.to[e]]
+        weight = v[mean] if mean >= 0 else geometry.weight[e]
+        d_x[geometry.source[e]] -= weight * d_to
+        if mean >= 0:
+            gradient[mean] -= extended[geometry.source[e]] * d_to
+    for e in range(len(geometry.path)):
+        path, sd = geometry.path[e], extended[geometry.sd[e]]
+        q = geometry.precision[e] + geometry.information[e] * sd * sd
+        scale = math.sqrt(geometry.unit[e] / q)
+        center = (geometry.prior[e] + geometry.offset[e] * sd * sd) / q
+        d_q = -d_x[path] * (center + 0.5 * v[path] * scale) / q - 0.5 * jacobian / q
+        d_psi = d_x[path] * geometry.offset[e] / q + d_q * geometry.information[e]
+        d_x[geometry.sd[e]] += d_psi * 2.0 * sd
+        d_x[path] *= scale
     for i in range(n):
-        gradient[i] = d_x[i] * slope[i] + jacobian * bend[i]
+        gradient[i] += d_x[i] * slope[i] + jacobian * bend[i]
 
 
 @kernel
-def moment_posterior(v, jacobian, priors, shear, ints, floats, statistics, gradient):
+def moment_posterior(v, jacobian, priors, geometry, ints, floats, statistics, gradient):
     """Log posterior from sufficient statistics per cluster size (likelihood.marginal).
 
     Parameters
@@ -140,8 +185,8 @@ def moment_posterior(v, jacobian, priors, shear, ints, floats, statistics, gradi
         Coordinates, (n,).
     jacobian
         1.0: the density of v, which NUTS samples. 0.0: the density of x.
-    priors, shear, ints, floats, statistics
-        Priors and constraints, the shear, and the packed likelihood.
+    priors, geometry, ints, floats, statistics
+        Priors and constraints, the geometry, and the packed likelihood.
     gradient
         Filled, (n,).
 
@@ -152,14 +197,14 @@ def moment_posterior(v, jacobian, priors, shear, ints, floats, statistics, gradi
     n = len(priors.family)
     extended, d_x = np.empty(n + len(priors.programs)), np.empty(n)
     slope, bend = np.empty(n), np.empty(n)
-    prior, log_jacobian = _parameters(v, n, priors, shear, extended, slope, bend, d_x)
+    prior, log_jacobian = _parameters(v, n, priors, geometry, extended, slope, bend, d_x)
     value, d_extended = sampler_value_and_gradient(extended, ints, floats, statistics)
-    _pull_back(n, priors, shear, extended, slope, bend, jacobian, d_extended, d_x, gradient)
+    _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extended, d_x, gradient)
     return value + prior + jacobian * log_jacobian
 
 
 @kernel
-def cluster_posterior(v, jacobian, priors, shear, ints, floats, statistics, none, gradient):
+def cluster_posterior(v, jacobian, priors, geometry, ints, floats, statistics, none, gradient):
     """Log posterior by clusters or response patterns, all effects integrated out.
 
     ``none`` are the sampled effects, (J, 0); the rest as in :func:`moment_posterior`.
@@ -167,15 +212,15 @@ def cluster_posterior(v, jacobian, priors, shear, ints, floats, statistics, none
     n = len(priors.family)
     extended, d_x = np.empty(n + len(priors.programs)), np.empty(n)
     slope, bend = np.empty(n), np.empty(n)
-    prior, log_jacobian = _parameters(v, n, priors, shear, extended, slope, bend, d_x)
+    prior, log_jacobian = _parameters(v, n, priors, geometry, extended, slope, bend, d_x)
     value, d_extended, _ = marginal_value_and_gradient(extended, none, ints, floats, statistics)
-    _pull_back(n, priors, shear, extended, slope, bend, jacobian, d_extended, d_x, gradient)
+    _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extended, d_x, gradient)
     return value + prior + jacobian * log_jacobian
 
 
 @kernel
 def sampled_posterior(
-    v, jacobian, priors, shear, ints, floats, statistics, information, linear, gradient
+    v, jacobian, priors, geometry, ints, floats, statistics, information, linear, gradient
 ):
     """Log posterior of parameters and coordinates of sampled effects.
 
@@ -185,7 +230,7 @@ def sampled_posterior(
     n = len(priors.family)
     extended, d_x = np.empty(n + len(priors.programs)), np.empty(n)
     slope, bend = np.empty(n), np.empty(n)
-    prior, log_jacobian = _parameters(v, n, priors, shear, extended, slope, bend, d_x)
+    prior, log_jacobian = _parameters(v, n, priors, geometry, extended, slope, bend, d_x)
     t = v[n:].reshape(linear.shape)
     value, d_extended, d_t = sampled_value_and_gradient(
         extended, t, ints, floats, statistics, information, linear
@@ -195,7 +240,7 @@ def sampled_posterior(
     )
     for i in range(len(extended)):
         d_extended[i] += d_extended_t[i]
-    _pull_back(n, priors, shear, extended, slope, bend, jacobian, d_extended, d_x, gradient)
+    _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extended, d_x, gradient)
     for j in range(linear.shape[0]):
         for k in range(linear.shape[1]):
             gradient[n + j * linear.shape[1] + k] = d_t[j, k] + d_t_density[j, k]

@@ -2,8 +2,8 @@
 
 Compiled once for all models and cached on disk; what belongs to a model is found behind ``user``: a
 table of int64 with a row per array (address and up to three sizes), behind a row with their
-number. The arrays are those of PriorArrays and Shear, then the packed likelihood: ints, floats and
-statistics, and with clusters one by one information and linear term of likelihood.centring.
+number. The arrays are those of PriorArrays and Geometry, then the packed likelihood: ints, floats
+and statistics, and with clusters one by one information and linear term of likelihood.centring.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
 from bayes_msem.build.nuts_density import (
-    Shear,
+    Geometry,
     cluster_posterior,
     constrained,
     moment_posterior,
@@ -46,8 +46,8 @@ _NOT_FINITE = 4
 
 # Rows of the table: address, and up to three sizes.
 WIDTH = 4
-_N_PRIORS, _N_SHEAR = len(PriorArrays._fields), len(Shear._fields)
-_LIKELIHOOD = _N_PRIORS + _N_SHEAR
+_N_PRIORS, _N_GEOMETRY = len(PriorArrays._fields), len(Geometry._fields)
+_LIKELIHOOD = _N_PRIORS + _N_GEOMETRY
 
 
 @intrinsic
@@ -121,9 +121,21 @@ def _priors(table):
 
 
 @kernel
-def _shear(table):
+def _geometry(table):
     first = _N_PRIORS
-    return Shear(_ints(table, first), _ints(table, first + 1), _floats(table, first + 2))
+    return Geometry(
+        _ints(table, first),
+        _ints(table, first + 1),
+        _floats(table, first + 2),
+        _floats(table, first + 3),
+        _floats(table, first + 4),
+        _floats(table, first + 5),
+        _floats(table, first + 6),
+        _ints(table, first + 7),
+        _ints(table, first + 8),
+        _ints(table, first + 9),
+        _floats(table, first + 10),
+    )
 
 
 @kernel
@@ -146,7 +158,7 @@ def moment_logp(n, x, gradient, logp, user):
         numba.carray(x, (n,)),
         1.0,
         _priors(table),
-        _shear(table),
+        _geometry(table),
         _read_only(_ints(table, _LIKELIHOOD)),
         _read_only(_floats(table, _LIKELIHOOD + 1)),
         _read_only(_floats(table, _LIKELIHOOD + 2)),
@@ -163,7 +175,7 @@ def cluster_logp(n, x, gradient, logp, user):
         numba.carray(x, (n,)),
         1.0,
         _priors(table),
-        _shear(table),
+        _geometry(table),
         _read_only(_ints(table, _LIKELIHOOD)),
         _read_only(_floats(table, _LIKELIHOOD + 1)),
         _read_only(_floats(table, _LIKELIHOOD + 2)),
@@ -181,7 +193,7 @@ def sampled_logp(n, x, gradient, logp, user):
         numba.carray(x, (n,)),
         1.0,
         _priors(table),
-        _shear(table),
+        _geometry(table),
         _read_only(_ints(table, _LIKELIHOOD)),
         _read_only(_floats(table, _LIKELIHOOD + 1)),
         _read_only(_floats(table, _LIKELIHOOD + 2)),
@@ -198,7 +210,7 @@ def expand(n, n_out, x, out, user):
     priors = _priors(table)
     v, result = numba.carray(x, (n,)), numba.carray(out, (n_out,))
     n_parameters = len(priors.family)
-    constrained(v, n_parameters, priors, _shear(table), result)
+    constrained(v, n_parameters, priors, _geometry(table), result)
     for i in range(n_parameters, n):
         result[i] = v[i]
     return 0

@@ -20,7 +20,7 @@ from nutpie.sample import CompiledModel
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.coordinates import COORDINATES, coords_of, dimensions
-from bayes_msem.build.nuts_density import Shear
+from bayes_msem.build.nuts_density import Geometry
 from bayes_msem.build.nuts_functions import (
     EXPAND,
     LOGP,
@@ -127,7 +127,7 @@ def _flow_adapter(*args: Any, **options: Any) -> Any:
 
 
 def nuts_model(
-    blueprint: Blueprint, shear: Shear, start: Callable[[int | None], FloatArray]
+    blueprint: Blueprint, geometry: Geometry, start: Callable[[int | None], FloatArray]
 ) -> NutsModel:
     """Put together what nutpie samples.
 
@@ -135,15 +135,17 @@ def nuts_model(
     ----------
     blueprint
         The model.
-    shear
+    geometry
         Where intercepts are taken.
     start
-        From a seed to a starting point in the coordinates of the shear.
+        From a seed to a starting point in the coordinates of the geometry.
     """
     evaluator = blueprint.evaluator
     program = evaluator.program
     likelihood: tuple[NDArray[Any], ...] = (program.ints, program.floats, evaluator.statistics)
     if isinstance(evaluator, ClusterEvaluator):
         likelihood += (evaluator.information, evaluator.linear)
-    arrays = tuple(np.ascontiguousarray(a) for a in (*blueprint.prior_arrays, *shear, *likelihood))
+    arrays = tuple(
+        np.ascontiguousarray(a) for a in (*blueprint.prior_arrays, *geometry, *likelihood)
+    )
     return NutsModel(dimensions(blueprint), blueprint, arrays, start)

@@ -18,11 +18,11 @@ from nutpie.sample import CompiledModel
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.coordinates import COORDINATES
-from bayes_msem.build.density import prior_scales, support
+from bayes_msem.build.density import information_at, prior_scales, support
+from bayes_msem.build.geometry import coordinates_at, geometry_at
 from bayes_msem.build.mode import unconstrained_mode
-from bayes_msem.build.nuts_density import Shear
+from bayes_msem.build.nuts_density import Geometry
 from bayes_msem.build.nuts_model import nuts_model
-from bayes_msem.build.shear import shear_at, sheared
 from bayes_msem.errors import InterruptedWarning, NotSupportedError, SpecificationError, nearest
 
 FloatArray = NDArray[np.float64]
@@ -91,13 +91,15 @@ def draw_posterior(
             f"unknown sampler '{sampler}'; allowed are {', '.join(allowed)}"
             f"{nearest(str(sampler), allowed)}"
         )
-    center, start = _starting_points(blueprint)
+    center, information, start = _starting_points(blueprint)
     if sampler == "nutpie":
         # Parameters of a factor model are correlated, so estimating the leading directions pays;
         # with the effects of many clusters among the dimensions it costs more than it gives.
         options.setdefault("adaptation", "diag" if blueprint.n_sampled else "low_rank")
-        shear = shear_at(blueprint, center)
-        compiled: CompiledModel = nuts_model(blueprint, shear, _sheared(blueprint, shear, start))
+        geometry = geometry_at(blueprint, center, information)
+        compiled: CompiledModel = nuts_model(
+            blueprint, geometry, _moved(blueprint, geometry, start)
+        )
         if potentials:
             own = nutpie.compile_pymc_model(model())
             compiled = dataclasses.replace(own, initial_point_func=start)
@@ -180,24 +182,32 @@ def _prepare_jax(sampler: Sampler) -> None:
     import_module("bayes_msem.likelihood.jax_op")
 
 
-def _sheared(
-    blueprint: Blueprint, shear: Shear, start: Callable[[int | None], FloatArray]
+def _moved(
+    blueprint: Blueprint, geometry: Geometry, start: Callable[[int | None], FloatArray]
 ) -> Callable[[int | None], FloatArray]:
     """Return the starting points in the coordinates of NUTS."""
 
     def moved(seed: int | None) -> FloatArray:
         u = start(seed)
-        return sheared(shear, u, support(blueprint).to_constrained(u[: blueprint.parameters.n])[0])
+        x = support(blueprint).to_constrained(u[: blueprint.parameters.n])[0]
+        return coordinates_at(geometry, u, x)
 
     return moved
 
 
 def _starting_points(
     blueprint: Blueprint,
-) -> tuple[FloatArray, Callable[[int | None], FloatArray]]:
-    """Return sampled parameters at a mode, and a function from a seed to unconstrained starts."""
+) -> tuple[FloatArray, FloatArray, Callable[[int | None], FloatArray]]:
+    """Return sampled parameters at a mode, the data's information about each, and starts.
+
+    Starts are a function from a seed to unconstrained coordinates.
+    """
     if blueprint.pilot is not None:
-        return blueprint.pilot, _starts_with_effects(blueprint, blueprint.pilot)
+        return (
+            blueprint.pilot,
+            np.zeros(blueprint.parameters.n),
+            _starts_with_effects(blueprint, blueprint.pilot),
+        )
     mode, _, _, hessian = unconstrained_mode(blueprint, jacobian=True)
     values, vectors = np.linalg.eigh(-hessian)
     # flat directions get the spread of a weakly informed parameter on the unconstrained scale
@@ -208,7 +218,8 @@ def _starting_points(
         noise: FloatArray = root @ rng.standard_normal(len(mode))
         return mode + _OVERDISPERSION * noise
 
-    return support(blueprint).to_constrained(mode)[0], start
+    x = support(blueprint).to_constrained(mode)[0]
+    return x, information_at(blueprint, x), start
 
 
 def _starts_with_effects(
