@@ -114,21 +114,6 @@ def joint_log_likelihood(
     return value, gradient, d_t
 
 
-def information_at(blueprint: Blueprint, x: FloatArray) -> FloatArray:
-    """Find what the data say about each sampled parameter, the others given, (n_free,).
-
-    Minus the second derivatives of the log-likelihood, by central differences; without sampled
-    effects.
-    """
-    found = np.empty(len(x))
-    for i in range(len(x)):
-        step = np.zeros(len(x))
-        step[i] = 1e-4 * max(abs(x[i]), 1e-3)
-        up, down = log_likelihood(blueprint, x + step)[1], log_likelihood(blueprint, x - step)[1]
-        found[i] = (down[i] - up[i]) / (2.0 * step[i])
-    return found
-
-
 def no_coordinates(blueprint: Blueprint) -> FloatArray:
     """Coordinates of no sampled effects: an array of shape (J, n_b), all zero."""
     return np.zeros((blueprint.observed.n_clusters, blueprint.n_sampled))

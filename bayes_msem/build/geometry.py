@@ -1,16 +1,6 @@
-"""The geometry in which NUTS moves: slopes in units of their predictor, intercepts at its mean.
+"""The geometry in which NUTS moves: means of variables instead of intercepts.
 
-**Slopes.** Where the variance psi of a latent predictor may be near zero, the data say nothing
-about its slope, and the posterior of the slope opens from what the data allow to what the prior
-allows. What the data say about a slope grows with psi, so its precision and center are about
-
-    q(psi) = 1 / tau^2 + kappa psi ,   c(psi) = (mu / tau^2 + kappa psi x_0) / q(psi) ,
-
-with mu and tau the center and the standard deviation of the prior, x_0 the slope at a mode and
-kappa psi_0 the data's information about it there. NUTS moves along v with
-x = c(psi) + v sqrt(q(psi_0) / q(psi)). Loadings are slopes on factors.
-
-**Intercepts.** An intercept is the mean of its variable where all predictors are zero. Where zero
+An intercept is the mean of its variable where all predictors are zero. Where zero
 is far from the data (a year of 2010, a between slope on a latent mean of 50), intercept and slopes
 are nearly collinear, and chains crawl. Where a slope is large because its predictor hardly varies,
 a small step of the predictor's mean moves the outcome's mean far, and chains diverge. So NUTS moves
@@ -22,9 +12,8 @@ with x_i an intercept, x_k the slopes and loadings of its variable, and m_k the 
 predictor behind each slope: for covariates that of the data, for variables with an intercept of
 their own what v says. So v_i is the mean of the variable itself, about which the data speak.
 
-Both maps are undone, with their Jacobian, before priors and likelihood see anything: tables, priors
-and posterior are those of x, whatever the mode. The first is a case of Kleppe (2019,
-https://doi.org/10.1080/10618600.2019.1584901).
+The map has unit Jacobian, and is undone before priors and likelihood see anything: tables, priors
+and posterior are those of x. What is constant in it only decides how well chains move.
 """
 
 from __future__ import annotations
@@ -38,19 +27,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import prior_scales
+from bayes_msem.build.density import log_likelihood, prior_scales
 from bayes_msem.build.nuts_density import Geometry
-from bayes_msem.build.prior_kernels import UNBOUNDED
+from bayes_msem.build.prior_kernels import BELOW, UNBOUNDED
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.spec.expressions import names
 from bayes_msem.spec.table import ParameterTable, Row
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Means = dict[tuple[str, str], float]
 
 
-def geometry_at(blueprint: Blueprint, x: FloatArray, information: FloatArray) -> Geometry:
+def geometry_at(blueprint: Blueprint, x: FloatArray) -> Geometry:
     """Find the geometry of a model.
 
     Parameters
@@ -58,43 +46,35 @@ def geometry_at(blueprint: Blueprint, x: FloatArray, information: FloatArray) ->
     blueprint
         The model.
     x
-        Sampled parameters at a mode, (n_free,).
-    information
-        What the data say about each parameter there, the others given: minus the second
-        derivative of the log-likelihood, (n_free,).
+        Sampled parameters at a mode, (n_free,), for the means of variables without an intercept of
+        their own.
     """
-    return Geometry(*_scaling(blueprint, x, information), *_shear(blueprint, x))
+    return Geometry(_softness(blueprint, x), *_shear(blueprint, x))
 
 
-def _scaling(blueprint: Blueprint, x: FloatArray, information: FloatArray) -> tuple[Any, ...]:
-    """Slopes and loadings whose predictor has a free variance: the first part of Geometry."""
-    parameters = blueprint.parameters
-    position = parameters.position
-    variances = {
-        (row.level, row.lhs): position[row.free]
-        for row in blueprint.table.rows
-        if row.kind == "variance" and row.free
-    }
-    centers = np.array([blueprint.priors[row.free].median for row in parameters.rows])
-    precision = 1.0 / (prior_scales(blueprint) / 0.6745) ** 2
-    found: dict[int, int] = {}
-    for row in _paths(blueprint.table):
-        source = variances.get((row.level, _source(row)))
-        if not row.free or source is None or blueprint.prior_arrays.bounded[position[row.free]]:
+def _softness(blueprint: Blueprint, x: FloatArray) -> FloatArray:
+    """Find the scale on which the data cannot tell a standard deviation from zero, (n_free,).
+
+    The square root of the standard error of its variance, at most the scale of its prior.
+    """
+    soft = np.zeros(len(x))
+    scales = prior_scales(blueprint)
+    for i, row in enumerate(blueprint.parameters.rows):
+        if row.kind != "variance" or blueprint.prior_arrays.bounded[i] != BELOW:
             continue
-        found.setdefault(position[row.free], source)
-    path = np.array(list(found), dtype=np.int64)
-    sd = np.array(list(found.values()), dtype=np.int64)
-    psi, said = x[sd] ** 2, np.maximum(information[path], 0.0)
-    prior = centers[path] * precision[path]
-    unit = precision[path] + said
-    # the center is the prior's without data, and the mode at the variance of the mode
-    offset = (x[path] * unit - prior) / psi
-    return path, sd, precision[path], said / psi, prior, offset, unit
+        slopes = []
+        for variance in (1.01 * x[i] ** 2, 0.99 * x[i] ** 2):
+            at = x.copy()
+            at[i] = np.sqrt(variance)
+            slopes.append(log_likelihood(blueprint, at)[1][i] / (2.0 * at[i]))
+        information = (slopes[1] - slopes[0]) / (0.02 * x[i] ** 2)
+        error = information**-0.5 if information > 0.0 else np.inf
+        soft[i] = min(np.sqrt(error), scales[i])
+    return soft
 
 
 def _shear(blueprint: Blueprint, x: FloatArray) -> tuple[Any, ...]:
-    """Find intercepts and the means of their predictors: the second part of Geometry."""
+    """Find intercepts and the means of their predictors."""
     table, position = blueprint.table, blueprint.parameters.position
     means = _means(blueprint, x)
     intercepts = _intercepts(blueprint)
@@ -118,7 +98,8 @@ def _shear(blueprint: Blueprint, x: FloatArray) -> tuple[Any, ...]:
             for (to, source, mean), weight in entries.items()
         }
     columns = np.array(list(entries), dtype=np.int64).reshape(-1, 3)
-    return (*(np.ascontiguousarray(c) for c in columns.T), np.array(list(entries.values())))
+    parts = (np.ascontiguousarray(column) for column in columns.T)
+    return (*parts, np.array(list(entries.values()), dtype=np.float64))
 
 
 def _cyclic(entries: Iterable[tuple[int, int, int]]) -> bool:
@@ -136,6 +117,9 @@ def _cyclic(entries: Iterable[tuple[int, int, int]]) -> bool:
 def coordinates_at(geometry: Geometry, u: FloatArray, x: FloatArray) -> FloatArray:
     """Coordinates v of unconstrained coordinates u, given the parameters x there."""
     v = u.copy()
+    for i in np.flatnonzero(geometry.soft):
+        ratio = x[i] / geometry.soft[i]
+        v[i] = x[i] + geometry.soft[i] * np.log(-np.expm1(-ratio))
     latent = geometry.mean >= 0
     weight = np.where(latent, 0.0, geometry.weight)
     np.add.at(v, geometry.to, weight * x[geometry.source])
@@ -143,10 +127,6 @@ def coordinates_at(geometry: Geometry, u: FloatArray, x: FloatArray) -> FloatArr
     where = (geometry.to[latent], geometry.mean[latent])
     np.subtract.at(system, where, x[geometry.source[latent]])
     v[: len(x)] = np.linalg.solve(system, v[: len(x)])
-    psi = x[geometry.sd] ** 2
-    q = geometry.precision + geometry.information * psi
-    center = (geometry.prior + geometry.offset * psi) / q
-    v[geometry.path] = (x[geometry.path] - center) / np.sqrt(geometry.unit / q)
     return v
 
 

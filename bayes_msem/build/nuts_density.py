@@ -11,13 +11,12 @@ coordinates of sampled effects (likelihood.centring),
 
 The structure, the data, the priors and the constraints arrive as arrays (build.nuts_arrays), so a
 second model, other priors or other data need no compilation. NUTS moves in v, which
-:class:`Geometry` maps to u; its Jacobian is part of the density. One function for each of the three
-likelihoods; all are built from the same two halves, :func:`_parameters` and :func:`_pull_back`.
+:class:`Geometry` describes. One function for each of the three likelihoods; all
+are built from the same two halves, :func:`_parameters` and :func:`_pull_back`.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -48,23 +47,16 @@ class Geometry(NamedTuple):
 
     Attributes
     ----------
-    path, sd, precision, information, prior, offset, unit
-        Slopes and loadings in units that follow the variance psi = x[sd]^2 of their predictor:
-        x[path] = (prior + offset psi) / q + v[path] sqrt(unit / q), q = precision +
-        information psi.
+    soft
+        Scale at which the map of a standard deviation turns from exponential to linear, (n,); 0
+        for e^u, and empty if all are 0.
     to, source, mean, weight
         Intercepts at the mean of their predictors: x[to] = v[to] - m x[source], where m is
         v[mean], or weight if mean is negative. An entry whose source is another's target comes
         later.
     """
 
-    path: IntArray
-    sd: IntArray
-    precision: FloatArray
-    information: FloatArray
-    prior: FloatArray
-    offset: FloatArray
-    unit: FloatArray
+    soft: FloatArray
     to: IntArray
     source: IntArray
     mean: IntArray
@@ -72,25 +64,21 @@ class Geometry(NamedTuple):
 
 
 _NO_INTS, _NO_FLOATS = np.empty(0, dtype=np.int64), np.empty(0)
-PLAIN = Geometry(
-    _NO_INTS,
-    _NO_INTS,
-    *(_NO_FLOATS, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS),
-    *(_NO_INTS, _NO_INTS, _NO_INTS),
-    _NO_FLOATS,
-)
+PLAIN = Geometry(_NO_FLOATS, _NO_INTS, _NO_INTS, _NO_INTS, _NO_FLOATS)
+
+
+@kernel
+def _soft(geometry, i):
+    return geometry.soft[i] if len(geometry.soft) > 0 else 0.0
 
 
 @kernel
 def constrained(v, n, priors, geometry, x):
     """Fill the sampled parameters ``x`` (n,) of coordinates ``v``."""
     for i in range(n):
-        x[i] = bounded(priors.bounded[i], priors.lower[i], priors.upper[i], v[i])[0]
-    for e in range(len(geometry.path)):
-        psi = x[geometry.sd[e]] ** 2
-        q = geometry.precision[e] + geometry.information[e] * psi
-        x[geometry.path[e]] = (geometry.prior[e] + geometry.offset[e] * psi) / q
-        x[geometry.path[e]] += v[geometry.path[e]] * math.sqrt(geometry.unit[e] / q)
+        x[i] = bounded(
+            priors.bounded[i], priors.lower[i], priors.upper[i], _soft(geometry, i), v[i]
+        )[0]
     for e in range(len(geometry.to)):
         mean = geometry.mean[e]
         weight = v[mean] if mean >= 0 else geometry.weight[e]
@@ -107,7 +95,7 @@ def _parameters(v, n, priors, geometry, extended, slope, bend, d_x):
     constrained(v, n, priors, geometry, extended)
     for i in range(n):
         _, slope[i], log_slope, bend[i], log_x, log_rest = bounded(
-            priors.bounded[i], priors.lower[i], priors.upper[i], v[i]
+            priors.bounded[i], priors.lower[i], priors.upper[i], _soft(geometry, i), v[i]
         )
         value, d_x[i] = prior_kernel(
             priors.family[i],
@@ -120,9 +108,6 @@ def _parameters(v, n, priors, geometry, extended, slope, bend, d_x):
         )
         log_prior += value + priors.constant[i]
         log_jacobian += log_slope
-    for e in range(len(geometry.path)):
-        q = geometry.precision[e] + geometry.information[e] * extended[geometry.sd[e]] ** 2
-        log_jacobian += 0.5 * math.log(geometry.unit[e] / q)
     stack = np.empty(len(priors.code) + 1)
     for k in range(len(priors.programs)):
         extended[n + k] = evaluated(
@@ -162,15 +147,6 @@ def _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extend
         d_x[geometry.source[e]] -= weight * d_to
         if mean >= 0:
             gradient[mean] -= extended[geometry.source[e]] * d_to
-    for e in range(len(geometry.path)):
-        path, sd = geometry.path[e], extended[geometry.sd[e]]
-        q = geometry.precision[e] + geometry.information[e] * sd * sd
-        scale = math.sqrt(geometry.unit[e] / q)
-        center = (geometry.prior[e] + geometry.offset[e] * sd * sd) / q
-        d_q = -d_x[path] * (center + 0.5 * v[path] * scale) / q - 0.5 * jacobian / q
-        d_psi = d_x[path] * geometry.offset[e] / q + d_q * geometry.information[e]
-        d_x[geometry.sd[e]] += d_psi * 2.0 * sd
-        d_x[path] *= scale
     for i in range(n):
         gradient[i] += d_x[i] * slope[i] + jacobian * bend[i]
 

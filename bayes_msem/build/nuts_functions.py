@@ -124,17 +124,11 @@ def _priors(table):
 def _geometry(table):
     first = _N_PRIORS
     return Geometry(
-        _ints(table, first),
+        _floats(table, first),
         _ints(table, first + 1),
-        _floats(table, first + 2),
-        _floats(table, first + 3),
+        _ints(table, first + 2),
+        _ints(table, first + 3),
         _floats(table, first + 4),
-        _floats(table, first + 5),
-        _floats(table, first + 6),
-        _ints(table, first + 7),
-        _ints(table, first + 8),
-        _ints(table, first + 9),
-        _floats(table, first + 10),
     )
 
 

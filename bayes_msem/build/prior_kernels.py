@@ -96,8 +96,21 @@ def prior_kernel(family, a, b, c, x, log_x, log_rest):
 
 
 @kernel
-def bounded(sort, lower, upper, u):
-    """Return x, dx/du, log |dx/du|, its derivative, and log x and log(1 - x) if x is in (0, .)."""
+def bounded(sort, lower, upper, soft, u):
+    """Return x, dx/du, log |dx/du|, its derivative, and log x and log(1 - x) if x is in (0, .).
+
+    With ``soft`` above 0, x = lower + soft log(1 + e^(u / soft)) takes the place of lower + e^u.
+    """
+    if sort == BELOW and soft > 0.0:
+        z = u / soft
+        e = math.exp(-abs(z))
+        share = 1.0 / (1.0 + e) if z >= 0.0 else e / (1.0 + e)
+        rest = e / (1.0 + e) if z >= 0.0 else 1.0 / (1.0 + e)
+        x = soft * (max(z, 0.0) + math.log1p(e))
+        log_share = min(z, 0.0) - math.log1p(e)
+        # far below zero x is soft e^z, whose logarithm outlives x
+        log_x = math.log(soft) + z if z < -30.0 else math.log(x)
+        return lower + x, share, log_share, rest / soft, log_x, np.nan
     if sort == BELOW:
         e = math.exp(u)
         return lower + e, e, u, 1.0, (u if lower == 0.0 else math.log(lower + e)), np.nan

@@ -18,7 +18,7 @@ from nutpie.sample import CompiledModel
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.coordinates import COORDINATES
-from bayes_msem.build.density import information_at, prior_scales, support
+from bayes_msem.build.density import prior_scales, support
 from bayes_msem.build.geometry import coordinates_at, geometry_at
 from bayes_msem.build.mode import unconstrained_mode
 from bayes_msem.build.nuts_density import Geometry
@@ -91,12 +91,12 @@ def draw_posterior(
             f"unknown sampler '{sampler}'; allowed are {', '.join(allowed)}"
             f"{nearest(str(sampler), allowed)}"
         )
-    center, information, start = _starting_points(blueprint)
+    center, start = _starting_points(blueprint)
     if sampler == "nutpie":
         # Parameters of a factor model are correlated, so estimating the leading directions pays;
         # with the effects of many clusters among the dimensions it costs more than it gives.
         options.setdefault("adaptation", "diag" if blueprint.n_sampled else "low_rank")
-        geometry = geometry_at(blueprint, center, information)
+        geometry = geometry_at(blueprint, center)
         compiled: CompiledModel = nuts_model(
             blueprint, geometry, _moved(blueprint, geometry, start)
         )
@@ -197,17 +197,10 @@ def _moved(
 
 def _starting_points(
     blueprint: Blueprint,
-) -> tuple[FloatArray, FloatArray, Callable[[int | None], FloatArray]]:
-    """Return sampled parameters at a mode, the data's information about each, and starts.
-
-    Starts are a function from a seed to unconstrained coordinates.
-    """
+) -> tuple[FloatArray, Callable[[int | None], FloatArray]]:
+    """Return sampled parameters at a mode, and a function from a seed to unconstrained starts."""
     if blueprint.pilot is not None:
-        return (
-            blueprint.pilot,
-            np.zeros(blueprint.parameters.n),
-            _starts_with_effects(blueprint, blueprint.pilot),
-        )
+        return blueprint.pilot, _starts_with_effects(blueprint, blueprint.pilot)
     mode, _, _, hessian = unconstrained_mode(blueprint, jacobian=True)
     values, vectors = np.linalg.eigh(-hessian)
     # flat directions get the spread of a weakly informed parameter on the unconstrained scale
@@ -218,8 +211,7 @@ def _starting_points(
         noise: FloatArray = root @ rng.standard_normal(len(mode))
         return mode + _OVERDISPERSION * noise
 
-    x = support(blueprint).to_constrained(mode)[0]
-    return x, information_at(blueprint, x), start
+    return support(blueprint).to_constrained(mode)[0], start
 
 
 def _starts_with_effects(
