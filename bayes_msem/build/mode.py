@@ -116,7 +116,7 @@ def unconstrained_mode(
     start = bounds.to_unconstrained(starting_point(blueprint))
 
     def objective(u: FloatArray) -> tuple[float, FloatArray]:
-        return log_posterior(blueprint, bounds, u, jacobian=jacobian)
+        return log_posterior(blueprint, u, jacobian=jacobian)
 
     return maximise(objective, start, _unconstrained_scales(blueprint))
 

@@ -96,13 +96,12 @@ def _joint_mode(
     blueprint: Blueprint, u: FloatArray, scale: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Mode of unconstrained parameters and coordinates, from u and the coordinates' origin."""
-    bounds, n = support(blueprint), len(u)
-    shape = (blueprint.observed.n_clusters, blueprint.n_sampled)
+    n, shape = len(u), (blueprint.observed.n_clusters, blueprint.n_sampled)
     units = np.concatenate([scale, np.ones(shape[0] * shape[1])])
     start = np.concatenate([u, np.zeros(shape[0] * shape[1])]) / units
 
     def objective(v: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = log_posterior(blueprint, bounds, v * units, jacobian=True)
+        value, gradient = log_posterior(blueprint, v * units, jacobian=True)
         if not np.isfinite(value):
             return 1e300, np.zeros_like(v)
         return -value, -gradient * units

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.pymc_model import COORDINATES
+from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.rows import row_values
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.convergence import Convergence, check_convergence

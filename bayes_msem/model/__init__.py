@@ -17,7 +17,7 @@ from bayes_msem.build.conditional import likelihood_given_effects
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
 from bayes_msem.build.pilot import Centring, with_pilot
 from bayes_msem.build.prior_predictive import draw_prior_predictive
-from bayes_msem.build.pymc_model import build_pymc_model
+from bayes_msem.build.pymc_model import build_pymc_model, has_potentials
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.seeds import seed_of
 from bayes_msem.build.values import Values, theta_from_values
@@ -358,7 +358,9 @@ class Model(PriorChecks, Simulation):
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,
-            self.pymc_model,
+            lambda: self.pymc_model,
+            potentials="pymc_model" in vars(self)
+            and has_potentials(self.pymc_model, self.blueprint),
             draws=draws,
             tune=tune,
             chains=chains,

@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.population import level_two_moments
-from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.likelihood.cluster_draws import cluster_structures
 from bayes_msem.likelihood.clusters import between_moments

@@ -18,8 +18,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
+from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.level_two import draw_factors, level_moments
-from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.build.rows import defined_effects
 from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.likelihood.cluster_draws import linear_effects

@@ -15,8 +15,8 @@ from scipy.special import logsumexp
 
 import bayes_msem as bm
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.density import log_prior
-from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.checking.priors.sensitivity import (
     CONFLICT,
     STRONG_PRIOR,

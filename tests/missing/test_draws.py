@@ -260,7 +260,7 @@ def test_pymc_model_integrates_missing_values() -> None:
     ]
     bounds = support(model.blueprint)
     u = np.zeros(model.blueprint.parameters.n)
-    expected = log_posterior(model.blueprint, bounds, u, jacobian=True)[0]
+    expected = log_posterior(model.blueprint, u, jacobian=True)[0]
     point, first = {}, 0
     for group, value in zip(model.blueprint.parameters.groups, pymc_model.value_vars, strict=True):
         point[value.name] = u[first : first + len(group.free)]

@@ -131,9 +131,9 @@ def test_log_posterior(name: str, jacobian: bool) -> None:
     u = np.concatenate([u, np.random.default_rng(21).normal(size=n_coordinates)])
 
     def value(at: Array) -> float:
-        return log_posterior(blueprint, bounds, at, jacobian=jacobian)[0]
+        return log_posterior(blueprint, at, jacobian=jacobian)[0]
 
-    check(log_posterior(blueprint, bounds, u, jacobian=jacobian)[1], value, u)
+    check(log_posterior(blueprint, u, jacobian=jacobian)[1], value, u)
 
 
 @pytest.mark.parametrize("name", ["slope", "one name, two covariates", "slope of a factor"])

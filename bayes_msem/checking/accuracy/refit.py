@@ -141,7 +141,7 @@ def moment_matched(
 
     def log_density(u: xr.DataArray) -> xr.DataArray:
         rows = u.to_numpy().reshape(-1, u.sizes["parameter"])
-        values = [log_posterior(blueprint, bounds, row, jacobian=True)[0] for row in rows]
+        values = [log_posterior(blueprint, row, jacobian=True)[0] for row in rows]
         return _like_draws(u, np.array(values))
 
     def unit_density(u: xr.DataArray, i: int) -> xr.DataArray:
