@@ -12,11 +12,11 @@ from bayes_msem.build.nuts_arrays import pack_priors
 from bayes_msem.build.prior_kernels import PriorArrays
 from bayes_msem.data.moments import Moments, moments
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.likelihood.approximation import Approximation, no_approximation
 from bayes_msem.likelihood.cluster_program import ClusterProgram, build_cluster_program
 from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
 from bayes_msem.likelihood.evaluators import ClusterEvaluator, Evaluator, MomentEvaluator
 from bayes_msem.likelihood.marginal import Program, build_program, pack_moments
-from bayes_msem.likelihood.packing import frozen
 from bayes_msem.likelihood.pattern_statistics import pack_pattern_statistics
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.spec.expressions import derivative, evaluate, names
@@ -209,8 +209,7 @@ def _cluster_evaluator(
         statistics=statistics,
         cluster_statistics=by_cluster,
         # non-centred coordinates until a pilot says what each cluster's data know
-        information=frozen(np.zeros((observed.n_clusters, n_sampled, n_sampled))),
-        linear=frozen(np.zeros((observed.n_clusters, n_sampled))),
+        approximation=no_approximation(observed.n_clusters, n_sampled),
     )
 
 
@@ -228,10 +227,10 @@ def statistics_of(blueprint: Blueprint, data: ObservedData) -> FloatArray:
     return pack_moments(moments(data))
 
 
-def with_information(
-    blueprint: Blueprint, information: FloatArray, linear: FloatArray, pilot: FloatArray
+def with_approximation(
+    blueprint: Blueprint, approximation: Approximation, pilot: FloatArray | None
 ) -> Blueprint:
     """Return the same blueprint with other coordinates of the sampled effects."""
     assert isinstance(blueprint.evaluator, ClusterEvaluator)
-    evaluator = replace(blueprint.evaluator, information=frozen(information), linear=frozen(linear))
+    evaluator = replace(blueprint.evaluator, approximation=approximation)
     return replace(blueprint, evaluator=evaluator, pilot=pilot)

@@ -102,9 +102,7 @@ def joint_log_likelihood(
     evaluator = blueprint.evaluator
     t = no_coordinates(blueprint) if t is None else t
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    value, gradient, d_t = evaluator.sampled(extended, t)
-    density, d_extended, d_t_density = evaluator.coordinate_density(extended, t)
-    value, gradient, d_t = value + density, gradient + d_extended, d_t + d_t_density
+    value, gradient, d_t = evaluator.joint(extended, t)
     n = len(x)
     if blueprint.table.constraints:
         squared = blueprint.parameters.transform == SQUARE
@@ -171,7 +169,7 @@ def log_posterior(
         value = moment_posterior(*common, program.floats, statistics, gradient)
     elif evaluator.n_sampled:
         value = sampled_posterior(
-            *common, program.floats, statistics, evaluator.information, evaluator.linear, gradient
+            *common, program.floats, statistics, evaluator.approximation.packed, gradient
         )
     else:
         none = no_coordinates(blueprint)

@@ -28,7 +28,8 @@ from bayes_msem.build.prior_kernels import (
     evaluated,
     prior_kernel,
 )
-from bayes_msem.likelihood.centring import coordinate_density, sampled_value_and_gradient
+from bayes_msem.likelihood.centring import joint_value_and_gradient
+from bayes_msem.likelihood.cluster_statistics import clusters_in
 from bayes_msem.likelihood.marginal import sampler_value_and_gradient
 from bayes_msem.likelihood.patterns import marginal_value_and_gradient
 from bayes_msem.structure.kernel import kernel
@@ -196,28 +197,22 @@ def cluster_posterior(v, jacobian, priors, geometry, ints, floats, statistics, n
 
 @kernel
 def sampled_posterior(
-    v, jacobian, priors, geometry, ints, floats, statistics, information, linear, gradient
+    v, jacobian, priors, geometry, ints, floats, statistics, approximation, gradient
 ):
     """Log posterior of parameters and coordinates of sampled effects.
 
-    ``v`` holds n parameters and J n_b coordinates; ``information`` and ``linear`` are those of
-    likelihood.centring; the rest as in :func:`moment_posterior`.
+    ``v`` holds n parameters and J n_b coordinates; ``approximation`` is the packed vector of
+    likelihood.approximation; the rest as in :func:`moment_posterior`.
     """
     n = len(priors.family)
     extended, d_x = np.empty(n + len(priors.programs)), np.empty(n)
     slope, bend = np.empty(n), np.empty(n)
     prior, log_jacobian = _parameters(v, n, priors, geometry, extended, slope, bend, d_x)
-    t = v[n:].reshape(linear.shape)
-    value, d_extended, d_t = sampled_value_and_gradient(
-        extended, t, ints, floats, statistics, information, linear
+    n_clusters = clusters_in(statistics)
+    t = v[n:].reshape((n_clusters, (len(v) - n) // n_clusters))
+    value, d_extended, d_t = joint_value_and_gradient(
+        extended, t, ints, floats, statistics, approximation
     )
-    density, d_extended_t, d_t_density = coordinate_density(
-        extended, t, ints, floats, statistics, information, linear
-    )
-    for i in range(len(extended)):
-        d_extended[i] += d_extended_t[i]
     _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extended, d_x, gradient)
-    for j in range(linear.shape[0]):
-        for k in range(linear.shape[1]):
-            gradient[n + j * linear.shape[1] + k] = d_t[j, k] + d_t_density[j, k]
-    return value + density + prior + jacobian * log_jacobian
+    gradient[n:] = d_t.ravel()
+    return value + prior + jacobian * log_jacobian

@@ -3,7 +3,7 @@
 Compiled once for all models and cached on disk; what belongs to a model is found behind ``user``: a
 table of int64 with a row per array (address and up to three sizes), behind a row with their
 number. The arrays are those of PriorArrays and Geometry, then the packed likelihood: ints, floats
-and statistics, and with clusters one by one information and linear term of likelihood.centring.
+and statistics, and with clusters one by one the packed approximation of likelihood.approximation.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from bayes_msem.build.nuts_density import (
     sampled_posterior,
 )
 from bayes_msem.build.prior_kernels import PriorArrays
+from bayes_msem.likelihood.cluster_statistics import clusters_in
 from bayes_msem.structure.kernel import kernel
 
 LOGP = types.int64(
@@ -79,12 +80,6 @@ def _floats(table, i):
 @kernel
 def _floats2(table, i):
     return numba.carray(_pointer(table[i, 0]), (table[i, 1], table[i, 2]), np.float64)
-
-
-@kernel
-def _floats3(table, i):
-    shape = (table[i, 1], table[i, 2], table[i, 3])
-    return numba.carray(_pointer(table[i, 0]), shape, np.float64)
 
 
 @kernel
@@ -165,6 +160,7 @@ def cluster_logp(n, x, gradient, logp, user):
     """Density of a model whose likelihood goes by cluster or response pattern."""
     table = _table(user)
     out = numba.carray(gradient, (n,))
+    statistics = _read_only(_floats(table, _LIKELIHOOD + 2))
     value = cluster_posterior(
         numba.carray(x, (n,)),
         1.0,
@@ -172,8 +168,8 @@ def cluster_logp(n, x, gradient, logp, user):
         _geometry(table),
         _read_only(_ints(table, _LIKELIHOOD)),
         _read_only(_floats(table, _LIKELIHOOD + 1)),
-        _read_only(_floats(table, _LIKELIHOOD + 2)),
-        np.empty((table[_LIKELIHOOD + 4, 1], 0)),
+        statistics,
+        np.empty((clusters_in(statistics), 0)),
         out,
     )
     return _told(value, numba.carray(logp, (1,)), out)
@@ -191,8 +187,7 @@ def sampled_logp(n, x, gradient, logp, user):
         _read_only(_ints(table, _LIKELIHOOD)),
         _read_only(_floats(table, _LIKELIHOOD + 1)),
         _read_only(_floats(table, _LIKELIHOOD + 2)),
-        _read_only(_floats3(table, _LIKELIHOOD + 3)),
-        _read_only(_floats2(table, _LIKELIHOOD + 4)),
+        _read_only(_floats(table, _LIKELIHOOD + 3)),
         out,
     )
     return _told(value, numba.carray(logp, (1,)), out)

@@ -144,8 +144,7 @@ def nuts_model(
     program = evaluator.program
     likelihood: tuple[NDArray[Any], ...] = (program.ints, program.floats, evaluator.statistics)
     if isinstance(evaluator, ClusterEvaluator):
-        likelihood += (evaluator.information, evaluator.linear)
-    arrays = tuple(
-        np.ascontiguousarray(a) for a in (*blueprint.prior_arrays, *geometry, *likelihood)
-    )
+        likelihood += (evaluator.approximation.packed,)
+    everything = (*blueprint.prior_arrays, *geometry, *likelihood)
+    arrays = tuple(np.ascontiguousarray(array) for array in everything)
     return NutsModel(dimensions(blueprint), blueprint, arrays, start)

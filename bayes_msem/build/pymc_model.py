@@ -150,7 +150,7 @@ def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
             return node.outputs[0]
         t = rest[0] if blueprint.n_sampled else no_coordinates(blueprint)
         node = ClusterLogLikelihood("data").make_node(
-            x, t, program.ints, program.floats, statistics, evaluator.information, evaluator.linear
+            x, t, program.ints, program.floats, statistics, evaluator.approximation.packed
         )
         return node.outputs[0]
 
@@ -161,13 +161,7 @@ def _coordinates(x: Any, blueprint: Blueprint) -> Any:
     """Coordinates of the sampled effects: normal given the parameters (likelihood.centring)."""
     evaluator = blueprint.evaluator
     assert isinstance(evaluator, ClusterEvaluator)
-    constants = (
-        evaluator.program.ints,
-        evaluator.program.floats,
-        evaluator.statistics,
-        evaluator.information,
-        evaluator.linear,
-    )
+    constants, shape = evaluator.arguments, evaluator.coordinates_shape
 
     def logp(value: Any, x: Any, *_: Any) -> Any:
         return ClusterLogLikelihood("effects").make_node(x, value, *constants).outputs[0]
@@ -176,15 +170,14 @@ def _coordinates(x: Any, blueprint: Blueprint) -> Any:
         x: FloatArray, *_: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
     ) -> FloatArray:
         flat = _broadcast(x, size).reshape(-1, x.shape[-1])
-        shape = evaluator.linear.shape
         draws = [coordinates_of(row, rng.standard_normal(shape), *constants) for row in flat]
         return np.stack(draws).reshape(*_broadcast(x, size).shape[:-1], *shape)
 
     return pm.CustomDist(
         COORDINATES,
         x,
-        np.arange(evaluator.linear.shape[0]),
-        np.arange(evaluator.linear.shape[1]),
+        np.arange(shape[0]),
+        np.arange(shape[1]),
         logp=logp,
         random=random,
         signature="(k),(j),(e)->(j,e)",

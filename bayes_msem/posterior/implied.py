@@ -111,7 +111,7 @@ def _within(
     coordinates = None
     if blueprint.n_sampled and cluster is not None:
         values = posterior[COORDINATES].transpose("chain", "draw", "cluster_id", "sampled_effect")
-        coordinates = values.to_numpy().reshape(len(points), *evaluator.linear.shape)
+        coordinates = values.to_numpy().reshape(len(points), *evaluator.coordinates_shape)
     matrices = []
     for i, point in enumerate(points):
         if coordinates is None:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_msem.build.blueprint import Blueprint, with_information
+from bayes_msem.build.blueprint import Blueprint, with_approximation
 from bayes_msem.data.observe import ObservedData, columns_of
+from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.labels import from_plain, pack_labels, to_plain, unpack_labels
 from bayes_msem.spec.priors import Prior
@@ -49,8 +50,12 @@ def effects_record(blueprint: Blueprint) -> xr.Dataset:
         return xr.Dataset()
     record = xr.Dataset(
         {
-            "information": (("cluster", "effect_row", "effect_column"), evaluator.information),
-            "linear": (("cluster", "effect_row"), evaluator.linear),
+            "information": (
+                ("cluster", "effect_row", "effect_column"),
+                evaluator.approximation.information,
+            ),
+            "linear": (("cluster", "effect_row"), evaluator.approximation.linear),
+            "given": (("cluster", "cluster_variable"), evaluator.approximation.z),
         }
     )
     if blueprint.pilot is not None:
@@ -62,8 +67,12 @@ def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint
     """Reverse of :func:`effects_record`, on a blueprint without a pilot."""
     if "information" not in record:
         return blueprint
-    arrays = (record[name].to_numpy() for name in ("information", "linear", "pilot"))
-    return with_information(blueprint, *map(np.ascontiguousarray, arrays))
+    information, linear = (record[name].to_numpy() for name in ("information", "linear"))
+    # files of earlier versions condition on nothing
+    given = record["given"].to_numpy() if "given" in record else np.empty((len(linear), 0))
+    approximation = Approximation(information, linear, blueprint.n_sampled, given)
+    pilot = np.ascontiguousarray(record["pilot"].to_numpy()) if "pilot" in record else None
+    return with_approximation(blueprint, approximation, pilot)
 
 
 def plain_priors(priors: Mapping[Any, str | Prior] | None) -> list[list[Any]] | None:

@@ -111,10 +111,14 @@ def test_coordinates_are_stored_not_found_again(tmp_path: Path) -> None:
     fit.save(tmp_path / "fit.nc")
     loaded = bm.load(tmp_path / "fit.nc")
     ours, theirs = loaded.model.blueprint, fit.model.blueprint
-    np.testing.assert_array_equal(ours.evaluator.information, theirs.evaluator.information)
-    np.testing.assert_array_equal(ours.evaluator.linear, theirs.evaluator.linear)
+    np.testing.assert_array_equal(
+        ours.evaluator.approximation.information, theirs.evaluator.approximation.information
+    )
+    np.testing.assert_array_equal(
+        ours.evaluator.approximation.linear, theirs.evaluator.approximation.linear
+    )
     np.testing.assert_array_equal(ours.pilot, theirs.pilot)
-    assert np.ptp(theirs.evaluator.information) > 0
+    assert np.ptp(theirs.evaluator.approximation.information) > 0
 
 
 def test_options_are_restored(tmp_path: Path) -> None:
