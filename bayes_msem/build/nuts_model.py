@@ -91,19 +91,25 @@ class NutsModel(CompiledModel):  # type: ignore[misc]
             rows.append([array.ctypes.data, *shape])
         return np.array(rows, dtype=np.int64)
 
+    @property
+    def functions(self) -> tuple[Any, Any]:
+        """The C functions of this kind of model: density and expansion."""
+        logp = sampled_logp if self.blueprint.n_sampled else cluster_logp
+        if isinstance(self.blueprint.evaluator, MomentEvaluator):
+            logp = moment_logp
+        return _compiled(logp), _compiled(expand)
+
     def _make_model(self, init_mean: Any) -> Any:
         shapes, coords = self.shapes, self.coords
         sizes = {name: len(values) for name, values in coords.items()}
-        logp = {False: cluster_logp, True: sampled_logp}[self.blueprint.n_sampled > 0]
-        if isinstance(self.blueprint.evaluator, MomentEvaluator):
-            logp = moment_logp
+        logp, expanded = self.functions
         address = self.table.ctypes.data
         variables = _lib.PyVariable.new_variables(
             list(shapes), ["float64"] * len(shapes), list(shapes.values()), sizes, dict(self.dims)
         )
         return _lib.PyMcModel(
-            _lib.LogpFunc(_compiled(logp).address, address, self),
-            _lib.ExpandFunc(self.n_dim, self.n_dim, _compiled(expand).address, address, self),
+            _lib.LogpFunc(logp.address, address, self),
+            _lib.ExpandFunc(self.n_dim, self.n_dim, expanded.address, address, self),
             variables,
             self.n_dim,
             sizes,
