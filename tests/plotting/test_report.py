@@ -293,8 +293,9 @@ def test_files_in_the_way(fits: dict[str, bm.Fit], tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     with pytest.raises(bm.FileError, match="there is no folder"):
         fits["single"].report(tmp_path / "nowhere" / "report.html")
-    with pytest.raises(bm.FileError, match="cannot write"):
-        fits["single"].report(tmp_path, overwrite=True, checks=False)
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(bm.FileError, match=r"cannot write .* it is a folder"):
+        fits["single"].report(tmp_path / "folder.html", overwrite=True, checks=False)
 
 
 def test_anchors_and_parts_of_a_page() -> None:
