@@ -21,6 +21,7 @@ Invariants
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -180,11 +181,12 @@ def write(
             if os.path.lexists(target) and target.is_dir() == new.is_dir():
                 shutil.copymode(target, new)
             _replace(target, new, draft / _OLD)
-        _sync_folder(target.parent)
     except OSError as error:
         raise FileError(
             f"cannot write '{path}': {error.strerror or error}; nothing was changed"
         ) from error
+    with contextlib.suppress(OSError):  # it is there, and if power fails now the old one is
+        _sync_folder(target.parent)
 
 
 def recover(path: Path) -> None:
@@ -271,7 +273,9 @@ def _settle(draft: Path) -> None:
                     f"cannot put '{target}' back after a failure ({error.strerror}); it is whole, "
                     f"and lies at '{old}'"
                 ) from error
-    # while it is locked, so that nobody else begins; what stays now is left to the next writer
+    # While it is locked, so that nobody else begins; what stays now is left to the next writer.
+    # The lock, which holds the name, goes last.
+    shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(draft, ignore_errors=True)
 
 
@@ -333,10 +337,15 @@ def _replace(target: Path, new: Path, old: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk; Windows and some file systems cannot be asked to."""
-    with contextlib.suppress(OSError):
+    """Bring the names in a folder to the disk, where the system can be asked to."""
+    if sys.platform == "win32":
+        return
+    try:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:  # folders one may write to but not read, and file systems without it
+        if error.errno not in (errno.EACCES, errno.EINVAL, errno.ENOTSUP):
+            raise
