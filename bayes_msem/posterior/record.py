@@ -99,6 +99,7 @@ def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint
 
 def plain_name(name: Any) -> Any:
     """Name of a column as a JSON-able value: text and whole numbers as they are."""
+    name = name.item() if isinstance(name, np.generic) else name
     return name if name is None or type(name) in (str, int) else to_plain(name)
 
 
