@@ -99,6 +99,15 @@ def attempt(disk: Any, form: str, fault: str, number: int, target: Path) -> None
     os._exit(status)
 
 
+def next_writer(disk: Any, form: str, folder: Path) -> tuple[str, int]:
+    """Write over what was left, in a copy of the folder."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+        copy = shutil.copytree(folder, Path(place) / "copy")
+        target = copy / "fit.zarr"
+        disk.write(target, contents(form, NEWER), overwrite=True, check_folder=lambda folder: None)
+        return state(form, target), len(os.listdir(copy)) - 1
+
+
 def one(disk: Any, form: str, fault: str, number: int, before: str) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(dir=MEMORY if os.path.isdir(MEMORY) else None))
     target = folder / "fit.zarr"
@@ -112,12 +121,10 @@ def one(disk: Any, form: str, fault: str, number: int, before: str) -> dict[str,
     found["status"] = "killed" if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
     found["state"] = state(form, target)
     found["debris"] = len(os.listdir(folder)) - target.exists()
+    found["next"], found["debris_next"] = next_writer(disk, form, folder)
     disk.recover(target)  # as loading does
     found["recovered"] = state(form, target)
     found["debris_recovered"] = len(os.listdir(folder)) - target.exists()
-    disk.write(target, contents(form, NEWER), overwrite=True, check_folder=lambda folder: None)
-    found["next"] = state(form, target)
-    found["debris_next"] = len(os.listdir(folder)) - 1
     shutil.rmtree(folder)
     return found
 
