@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -58,13 +59,15 @@ def zarr_files(tree: xr.DataTree) -> dict[str, bytes]:
 
 def open_tree(path: Path) -> xr.DataTree:
     """Read a tree into memory; raises whatever the readers come across."""
-    if path.is_dir():
-        with xr.open_datatree(path, engine="zarr") as opened:
+    if not path.is_dir():
+        with h5py.File(path):
+            pass  # where this fails, h5netcdf would leave a half-made object that complains later
+    engine = "zarr" if path.is_dir() else "h5netcdf"
+    with warnings.catch_warnings():
+        # Readers have opinions on lost metadata; here the fingerprint decides.
+        warnings.simplefilter("ignore")
+        with xr.open_datatree(path, engine=engine) as opened:
             return opened.load()
-    with h5py.File(path):
-        pass  # where this fails, h5netcdf would leave a half-made object that complains later
-    with xr.open_datatree(path, engine="h5netcdf") as opened:
-        return opened.load()
 
 
 def is_intact(path: Path) -> bool:

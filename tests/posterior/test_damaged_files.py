@@ -315,7 +315,7 @@ def check_damaged(found: list[dict[str, Any]], count: int) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="limits the memory of a process")
 def test_damaged_files_give_a_fit_or_an_error(originals: Path) -> None:
-    check_damaged(damaged(originals, 60), 60)
+    check_damaged(damaged(originals, 40), 40)
 
 
 @pytest.mark.slow
