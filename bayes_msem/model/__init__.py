@@ -42,7 +42,7 @@ from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
-from bayes_msem.posterior.record import plain_priors
+from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
@@ -93,6 +93,8 @@ class Model(PriorChecks, Simulation):
         The text declares a model that makes no sense, or a prior does not fit.
     DataError
         The data do not fit the model.
+    NotSupportedError
+        Identifiers of clusters or rows, or the model text, cannot be saved with a fit.
 
     Examples
     --------
@@ -130,13 +132,14 @@ class Model(PriorChecks, Simulation):
         table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
         check_identification(table)
         self._observed = observe(data, table, cluster, missing=missing)
+        check_storable(self._observed, spec)  # now, and not after hours of sampling
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
         self._std_lv = std_lv
         self._centring = centring
         self._options: dict[str, Any] = {
             "spec": spec,
-            "cluster": cluster,
+            "cluster": plain_name(cluster),
             "priors": plain_priors(priors),
             "std_lv": bool(std_lv),
             "missing": missing,
@@ -374,7 +377,7 @@ class Model(PriorChecks, Simulation):
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,
             "syntax": to_syntax(self._table),
-            "cluster": self._observed.cluster_name or "",
+            "cluster": "" if self._observed.cluster is None else str(self._observed.cluster_name),
             "std_lv": int(self._std_lv),
             "missing": self._options["missing"],
             "random_seed": seed,

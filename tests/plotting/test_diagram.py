@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bayes_msem.errors import FileError
 from bayes_msem.plotting.diagram import draw_diagram, number
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.parser import parse
@@ -337,3 +338,11 @@ def test_the_object_shows_itself_and_is_saved(tmp_path: Path) -> None:
     assert picture._repr_svg_() == picture.svg
     assert picture.save(tmp_path / "model.svg").read_text(encoding="utf-8") == picture.svg
     assert repr(picture) == "Diagram of 6 nodes; .save('paths.svg') writes it"
+
+
+@pytest.mark.parametrize("name", ["model.png", "model.pdf", "model", "model.svgz"])
+def test_other_formats_are_refused_with_the_way_to_them(name: str, tmp_path: Path) -> None:
+    picture = draw_diagram(make_table(SLOPES))
+    with pytest.raises(FileError, match=r"use '.svg'. .*browser to print it as PDF"):
+        picture.save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
