@@ -37,8 +37,8 @@ from nutpie.compiled_pyfunc import PyFuncModel, from_pyfunc
 from scipy import stats
 
 import bayes_msem as bm
-from bayes_msem.build.density import log_posterior, support
 from bayes_msem.build.coordinates import COORDINATES
+from bayes_msem.build.density import log_posterior, support
 
 RESULTS = Path(__file__).with_name("recovery_results.csv")
 PAGE = Path(__file__).parents[1] / "docs" / "recovery.md"

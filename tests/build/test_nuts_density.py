@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-import numpy as np
 import numba
+import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor
@@ -127,7 +127,7 @@ def test_gradient_in_the_geometry(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in MODELS if n != "sampled slopes"])
 def test_change_of_variables_is_exact(name: str) -> None:
-    """Densities of v and u differ by log |det dx/dv| - sum log |dx/du|, from numerical Jacobians."""
+    """Densities of v and u differ by log |det dx/dv| - sum log |dx/du|, by differences."""
     blueprint = model(name).blueprint
     v, geometry = point(model(name), 3)
     bounds, n = support(blueprint), blueprint.parameters.n
@@ -191,7 +191,7 @@ def test_a_second_model_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("data", [1, 2])
 def test_no_divergences_where_variances_are_near_zero(data: int) -> None:
-    """Slopes on predictors that hardly vary between clusters: 10 to 30 divergences in intercepts."""
+    """Slopes on predictors that hardly vary between clusters: intercepts made 10 to 30 diverge."""
     of = quiet_model(CROSS_LAGGED, clustered(data), cluster="g")
     for seed in (1, 2):
         fit = of.fit(random_seed=seed, progress=False)

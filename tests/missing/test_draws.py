@@ -258,7 +258,6 @@ def test_pymc_model_integrates_missing_values() -> None:
     assert [v.name for v in pymc_model.free_RVs] == [
         g.name for g in model.blueprint.parameters.groups
     ]
-    bounds = support(model.blueprint)
     u = np.zeros(model.blueprint.parameters.n)
     expected = log_posterior(model.blueprint, u, jacobian=True)[0]
     point, first = {}, 0
