@@ -26,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Numba will use object mode:UserW
 
 
 def random_u(model: bm.Model, seed: int) -> Array:
+    bounds = support(model.blueprint)
     center = bounds.to_unconstrained(starting_point(model.blueprint))
     return center + 0.2 * np.random.default_rng(seed).normal(size=len(center))
 
@@ -94,6 +95,7 @@ def test_posterior_mode_maximises_pymcs_density() -> None:
     x = np.array([mode[row.key] for row in parameters.rows])
     x = np.where([row.kind == "variance" for row in parameters.rows], np.sqrt(np.abs(x)), x)
     assert not len(parameters.blocks.size)  # no correlations: x is known from the table values
+    bounds = support(model.blueprint)
     u = bounds.to_unconstrained(x)
     names = [v.name for v in model.pymc_model.value_vars]
 
