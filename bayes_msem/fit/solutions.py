@@ -19,7 +19,7 @@ from bayes_msem.posterior.paths import path_effects
 from bayes_msem.posterior.reliability import composite_reliabilities
 from bayes_msem.posterior.standardise import (
     explained_variance,
-    omitted_definitions,
+    omission_note,
     standardised_values,
 )
 from bayes_msem.posterior.summary import IntervalKind, derived_table
@@ -64,8 +64,10 @@ class Solutions(FitCore):
         -------
         EstimateTable
             Columns level, lhs, op, rhs, label, mean, sd, lower, upper, ess_bulk, ess_tail, r_hat.
-            Definitions are computed from standardised coefficients; those that use random
-            coefficients, or labels that stand on several rows, have no one value and are left out.
+            Definitions are computed from standardised coefficients. Left out, and named in the
+            caption, are those that have no one standardised value: they use random coefficients,
+            labels that stand on several rows, or labels of both levels (the SDs of the levels
+            differ, so that their difference would not compare effects).
 
         Raises
         ------
@@ -93,9 +95,8 @@ class Solutions(FitCore):
             caption += f" Cluster {cluster}: its own coefficients, variances and SDs of covariates."
         elif self._is_random:
             caption += _AVERAGE
-        omitted = omitted_definitions(table)
-        if omitted and cluster is None:
-            caption += f" Left out, having no one standardised value: {', '.join(omitted)}."
+        if cluster is None:
+            caption += omission_note(table)
         return self._table(keys, [draws[r.key] for r in rows], ci, ci_kind, caption)
 
     def icc(
