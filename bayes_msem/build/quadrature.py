@@ -27,6 +27,7 @@ subroutine package for automatic integration. Springer. https://doi.org/10.1007/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import product
@@ -170,7 +171,7 @@ def expectation(
 
 def _affordable(dimension: int, most: int, in_all: int) -> int:
     """Nodes along one coordinate of a product rule that has at most ``in_all``, but 3 or more."""
-    return max(3, min(most, int(in_all ** (1.0 / max(dimension, 1)) + 1e-9)))
+    return max(3, min(most, math.floor(math.pow(in_all, 1.0 / max(dimension, 1)) + 1e-9)))
 
 
 def _grid(nodes: int, dimension: int) -> tuple[FloatArray, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import arviz_stats as azs
@@ -24,7 +25,7 @@ INTERVAL_NAMES = {"eti": "equal-tailed interval (ETI)", "hdi": "highest-density 
 
 def summarise(
     table: ParameterTable,
-    draws: dict[RowKey, FloatArray],
+    draws: Mapping[RowKey, FloatArray],
     *,
     ci: float,
     ci_kind: IntervalKind,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import Kind, Row
 
 __all__ = ["KIND_TITLES", "EstimateTable", "grouped_text", "terminal_width"]
@@ -139,13 +140,9 @@ def _sections(frame: pd.DataFrame) -> list[Section]:
             chosen = [i for i, r in enumerate(rows) if r.level == level and r.kind == kind]
             if chosen:
                 body = _formatted(plain.iloc[chosen][used])
-                body.insert(0, "", [_coordinate(rows[i]) for i in chosen], allow_duplicates=True)
+                body.insert(0, "", [formula(rows[i]) for i in chosen], allow_duplicates=True)
                 sections.append((level, title, body))
     return sections
-
-
-def _coordinate(row: Row) -> str:
-    return f"{row.lhs} {row.op} {row.rhs}"
 
 
 def _is_empty(column: pd.Series[Any]) -> bool:
