@@ -63,7 +63,8 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns level, lhs, op, rhs, label, mean, sd, lower, upper, ess_bulk, ess_tail, r_hat.
+            Columns level, lhs, op, rhs, label, mean, median, sd, lower, upper, ess_bulk, ess_tail,
+            r_hat and note.
             Definitions are computed from standardised coefficients. Left out, and named in the
             caption, are those that have no one standardised value: they use random coefficients,
             labels that stand on several rows, or labels of both levels (the SDs of the levels
@@ -115,8 +116,8 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns icc ("ICC(1)" or "ICC(2)"), variable, mean, sd, lower, upper, ess_bulk,
-            ess_tail, r_hat.
+            Columns icc ("ICC(1)" or "ICC(2)"), variable, mean, median, sd, lower, upper,
+            ess_bulk, ess_tail, r_hat and note.
 
         Raises
         ------
@@ -155,8 +156,8 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns level, variable, mean, sd, lower, upper, ess_bulk, ess_tail, r_hat. For an
-            indicator, it is the share that its factors explain.
+            Columns level, variable, mean, median, sd, lower, upper, ess_bulk, ess_tail, r_hat and
+            note. For an indicator, it is the share that its factors explain.
 
         Raises
         ------
@@ -187,8 +188,8 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns level, variable, part ("explained", "residual", "total"), mean, sd, lower,
-            upper, ess_bulk, ess_tail, r_hat.
+            Columns level, variable, part ("explained", "residual", "total"), mean, median,
+            sd, lower, upper, ess_bulk, ess_tail, r_hat and note.
 
         Raises
         ------
@@ -216,8 +217,8 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns factor, composite ("within", "between", "cluster means", "total"), mean, sd,
-            lower, upper, ess_bulk, ess_tail, r_hat; formulas and references in
+            Columns factor, composite ("within", "between", "cluster means", "total"), mean,
+            median, sd, lower, upper, ess_bulk, ess_tail, r_hat and note; formulas and references in
             :mod:`bayes_msem.posterior.reliability`. Factors with a single indicator or with
             latent ones are left out.
 
@@ -293,9 +294,9 @@ class Solutions(FitCore):
         -------
         EstimateTable or xarray.Dataset
             Columns level, effect ("total", "direct", "indirect", "path", "contextual"), path,
-            mean, sd, lower, upper, ess_bulk, ess_tail, r_hat. With ``draws``: variable ``effect``
-            (chain, draw, row), with coordinates level, kind and path. Contextual is the total
-            effect between minus that within. With random coefficients on a path, the effect is
+            mean, median, sd, lower, upper, ess_bulk, ess_tail, r_hat and note. With ``draws``:
+            variable ``effect`` (chain, draw, row), with coordinates level, kind and path.
+            Contextual is the total effect between minus that within. With random coefficients on a path, the effect is
             the population mean over clusters: E[a b] = E[a] E[b] + cov(a, b).
 
         Raises
