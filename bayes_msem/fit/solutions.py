@@ -296,8 +296,8 @@ class Solutions(FitCore):
             Columns level, effect ("total", "direct", "indirect", "path", "contextual"), path,
             mean, median, sd, lower, upper, ess_bulk, ess_tail, r_hat and note. With ``draws``:
             variable ``effect`` (chain, draw, row), with coordinates level, kind and path.
-            Contextual is the total effect between minus that within. With random coefficients on a path, the effect is
-            the population mean over clusters: E[a b] = E[a] E[b] + cov(a, b).
+            Contextual is the total effect between minus that within. With random coefficients on
+            a path, the effect is the population mean over clusters: E[a b] = E[a] E[b] + cov(a, b).
 
         Raises
         ------
