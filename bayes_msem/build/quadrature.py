@@ -111,7 +111,7 @@ class _Problems:
 
     @property
     def dimension(self) -> int:
-        return self.mean.shape[-1]
+        return int(self.mean.shape[-1])
 
 
 def expectation(

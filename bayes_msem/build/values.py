@@ -15,7 +15,7 @@ from bayes_msem.spec.row_names import by_key, key_text
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 FloatArray = NDArray[np.float64]
-Values = Mapping[RowKey, float] | Mapping[str, float] | pd.DataFrame
+Values = Mapping[Any, float] | pd.DataFrame
 
 
 def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:

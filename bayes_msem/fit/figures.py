@@ -30,7 +30,7 @@ class Figures(FitCore):
         rows: Sequence[RowSelector] | RowSelector | None = None,
         ci: float = 0.95,
         ci_kind: IntervalKind = "eti",
-        reference: Mapping[RowKey, float] | None = None,
+        reference: Mapping[Any, float] | None = None,
         reference_label: str = "reference",
         figsize: tuple[float, float] | None = None,
     ) -> Figure:

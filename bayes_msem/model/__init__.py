@@ -254,9 +254,9 @@ class Model(PriorChecks, Simulation):
         ----------
         values
             Mapping {row: value}, rows by key (level, lhs, op, rhs), text or label, or data frame
-            with columns level, lhs, op, rhs and value, for all free rows. Variances are variances; without sampled effects
-            they may be negative, as in maximum likelihood solutions, as long as the data keep a
-            density.
+            with columns level, lhs, op, rhs and value, for all free rows. Variances are variances;
+            without sampled effects they may be negative, as in maximum likelihood solutions, as
+            long as the data keep a density.
         effects
             Values of the sampled effects: one row per cluster (index: cluster identifier), one
             column per effect (log SDs, Fisher-z correlations, loadings and slopes as they are).

@@ -67,16 +67,16 @@ def test_the_cases_are_there() -> None:
 
 @pytest.mark.parametrize("level", ["within", "between"])
 def test_variance_of_a_sum(level: str) -> None:
-    """Loadings .9, slope .4, variances .5: Var(y2) = (.9 + .4)^2 .5 + .5."""
-    text = {"within": ("f =~ y1 + 0.9*y2 + y3\ny2 ~ f", "y1 ~~ y2"), "between": ("y1 ~~ y2", "")}
-    text["between"] = ("y1 ~~ y2\ny3 ~~ y3", "f =~ y1 + 0.9*y2 + y3\ny2 ~ f")
-    blueprint = make_model(two_level("", *text[level]), make_data()).unpiloted_blueprint()
+    """Loading .5, slope .4, variances .5: Var(y2) = (.5 + .4)^2 .5 + .5 = .905."""
+    double, plain = "f =~ y1 + 0.5*y2 + y3\ny2 ~ f", "y1 ~~ y2\ny3 ~~ y3"
+    text = (double, plain) if level == "within" else (plain, double)
+    blueprint = make_model(two_level("", *text), make_data()).unpiloted_blueprint()
     theta = np.full((1, blueprint.parameters.n), 0.5)
     slope = next(r for r in blueprint.table.rows if r.key == (level, "y2", "~", "f"))
     theta[0, blueprint.parameters.position[slope.free]] = 0.4
     found = next(x for x in levels_at(blueprint, theta).both if x.level == level)
     i = found.names.index("y2")
-    assert found.covariance[0, i, i] == pytest.approx(1.3**2 * 0.5 + 0.5, rel=1e-12)
+    assert found.covariance[0, i, i] == pytest.approx(0.905, rel=1e-12)
 
 
 @pytest.mark.parametrize("this", EVERY, ids=str)
