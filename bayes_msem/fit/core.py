@@ -16,7 +16,7 @@ from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.convergence import Convergence, check_convergence
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.recover import recover_effects
-from bayes_msem.spec.table import RowKey
+from bayes_msem.spec.row_names import ByRow
 
 if TYPE_CHECKING:
     from bayes_msem.model import Model
@@ -30,8 +30,13 @@ class FitCore:
     datatree: xr.DataTree
 
     @cached_property
-    def draws(self) -> dict[RowKey, NDArray[np.float64]]:
-        """Draws of every row of the parameter table: row key -> array (chain, draw)."""
+    def draws(self) -> ByRow[NDArray[np.float64]]:
+        """Draws of every row of the parameter table: row -> array (chain, draw).
+
+        Rows are named by key, ``fit.draws["within", "fw", "=~", "y2"]``, by text,
+        ``fit.draws["within: fw =~ y2"]`` or, where one level has such a row,
+        ``fit.draws["fw =~ y2"]``, by label, or by the name of a definition.
+        """
         blueprint = self.model.blueprint
         x = sampled_parameters(blueprint, self.datatree["posterior"].to_dataset())
         theta = blueprint.theta(x.reshape(-1, x.shape[-1]))

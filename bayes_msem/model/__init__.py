@@ -45,6 +45,7 @@ from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
+from bayes_msem.spec.pairs import confounded_pairs
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.printing import table_frame, to_syntax
 from bayes_msem.spec.priors import Prior
@@ -155,6 +156,8 @@ class Model(PriorChecks, Simulation):
         for count in counting_rule(self._table):
             if not count.is_identifiable:
                 warnings.warn(str(count), IdentificationWarning, stacklevel=2)
+        for message in confounded_pairs(table):  # before default priors stand in the rows
+            warnings.warn(message, IdentificationWarning, stacklevel=2)
 
     @property
     def spec(self) -> str:
@@ -253,10 +256,10 @@ class Model(PriorChecks, Simulation):
         Parameters
         ----------
         values
-            Mapping {(level, lhs, op, rhs): value} or data frame with columns level, lhs, op,
-            rhs and value, for all free rows. Variances are variances; without sampled effects
-            they may be negative, as in maximum likelihood solutions, as long as the data keep a
-            density.
+            Mapping {row: value}, rows by key (level, lhs, op, rhs), text or label, or data frame
+            with columns level, lhs, op, rhs and value, for all free rows. Variances are variances;
+            without sampled effects they may be negative, as in maximum likelihood solutions, as
+            long as the data keep a density.
         effects
             Values of the sampled effects: one row per cluster (index: cluster identifier), one
             column per effect (log SDs, Fisher-z correlations, loadings and slopes as they are).

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
-from bayes_msem.plotting.select import coordinate, select_clusters
+from bayes_msem.plotting.select import select_clusters
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import Kind, ParameterTable, RowKey
 
 __all__ = ["caterpillar"]
@@ -150,9 +151,9 @@ def _describe(table: ParameterTable, effect: str) -> tuple[str, str]:
     for row in table.rows:
         if row.random == effect:
             sort = _SORTS[row.kind]
-            return f"{effect}: random {sort} ({coordinate(row)})", f"{sort} of the cluster"
+            return f"{effect}: random {sort} ({formula(row)})", f"{sort} of the cluster"
         if row.kind == "defined" and row.lhs == effect:
-            return coordinate(row), "value of the cluster"
+            return formula(row), "value of the cluster"
     if effect in table.variables("between", "between factor"):
         return f"{effect}: factor at level between", "score of the cluster"
     return f"{effect}: random intercept", "intercept of the cluster"

@@ -21,11 +21,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.plotting.select import RowSelector, select_rows
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
 from bayes_msem.posterior.tables import KIND_TITLES
+from bayes_msem.spec.row_names import by_key, formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = ["forest"]
@@ -81,7 +81,7 @@ def forest(
     rows: Sequence[RowSelector] | RowSelector | None = None,
     ci: float = 0.95,
     ci_kind: IntervalKind = "eti",
-    reference: Mapping[RowKey, float] | None = None,
+    reference: Mapping[Any, float] | None = None,
     reference_label: str = "reference",
     figsize: tuple[float, float] | None = None,
 ) -> NotebookFigure:
@@ -120,13 +120,13 @@ def forest(
     """
     check_interval(ci, ci_kind)
     chosen = select_rows(table, level, rows)
-    _check_reference(table, reference or {})
+    marked = by_key(table.rows, reference or {}, what="reference")
     columns: dict[str, list[_Panel]] = {}
     for lev in dict.fromkeys(r.level for r in chosen):
         for kind, title in KIND_TITLES.items():
             members = tuple(r for r in chosen if r.level == lev and r.kind == kind)
             if members:
-                panel = _panel(title, members, draws, ci, ci_kind, reference or {})
+                panel = _panel(title, members, draws, ci, ci_kind, marked)
                 columns.setdefault(lev, []).append(panel)
     levels = [x for x in columns if x]
     if "" in columns and levels:  # defined parameters go where there is room
@@ -134,18 +134,6 @@ def forest(
         columns[shortest] += columns.pop("")
     handles = _handles(columns, ci, ci_kind, reference_label)
     return _draw(columns, handles, figsize)
-
-
-def _check_reference(table: ParameterTable, reference: Mapping[RowKey, float]) -> None:
-    known = {r.key: coordinate(r) for r in table.rows}
-    for key in reference:
-        if key not in known:
-            names = [" ".join(k) for k in known]
-            text = " ".join(key) if isinstance(key, tuple) else str(key)
-            raise SpecificationError(
-                f"reference has {key!r}, which is no row of this model{nearest(text, names)} "
-                f"Keys look like {next(iter(known))}"
-            )
 
 
 def _panel(
@@ -175,7 +163,7 @@ def _draw(
 ) -> NotebookFigure:
     """Place panels in columns, one per level, and the legend below."""
     labels = {
-        lev: text_width([coordinate(r) for p in panels for r in p.rows], _SIZE) + 0.15
+        lev: text_width([formula(r) for p in panels for r in p.rows], _SIZE) + 0.15
         for lev, panels in columns.items()
     }
     width = sum(labels.values()) + _PLOT * len(columns) + _GAP * (len(columns) - 1) + 2 * _MARGIN
@@ -222,7 +210,7 @@ def _draw_panel(ax: Axes, panel: _Panel) -> None:
     ax.plot(panel.mean[fixed], at[fixed], **_FIXED, gid="fixed")
     ax.plot(panel.reference[marked], y[marked] + _BELOW, **_MARK, gid="reference")
     ax.set_title(panel.title, loc="left", size=10, color=MUTED, pad=4)
-    ax.set_yticks(y, [coordinate(r) for r in panel.rows], size=_SIZE)
+    ax.set_yticks(y, [formula(r) for r in panel.rows], size=_SIZE)
     ax.set_ylim(len(panel.rows) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=8, color=MUTED, labelcolor=MUTED)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.plotting.select import RowSelector, select_rows
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
 from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = ["prior_posterior"]
@@ -79,7 +80,7 @@ def prior_posterior(
         ax.set_xlim(low, high)
         ax.set_ylim(0, 1.08 * float(height.max()))
         ax.set_yticks([])
-        ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
+        ax.set_title(formula(row), loc="left", size=9, weight="bold", pad=3)
         if table.two_level:
             ax.set_title(row.level, loc="right", size=7, color=MUTED, pad=3)
         ax.set_xlabel(_scale_name(row, priors[row.free]), size=8, color=MUTED, labelpad=1)

@@ -17,7 +17,8 @@ from scipy import stats
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.plotting.select import RowSelector, select_rows
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 __all__ = ["rank", "rank_shares"]
@@ -77,7 +78,7 @@ def rank(
             line.set_gid(f"chain {c + 1}")
         ax.set_xlim(0, 1)
         ax.set_ylim(0, max(2.0, 1.1 * float(shares.max())))
-        ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
+        ax.set_title(formula(row), loc="left", size=9, weight="bold", pad=3)
         if table.two_level:
             ax.set_title(row.level, loc="right", size=7, color=MUTED, pad=3)
         tidy(ax)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,16 +10,12 @@ from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.tables import KIND_TITLES
+from bayes_msem.spec.row_names import formula, is_key, key_text, matching_rows, rows_of_kind
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
-__all__ = ["RowSelector", "coordinate", "select_clusters", "select_names", "select_rows"]
+__all__ = ["RowSelector", "select_clusters", "select_names", "select_rows"]
 
-RowSelector = RowKey | str
-
-
-def coordinate(row: Row) -> str:
-    """Coordinate of a row inside its level, such as ``"fw =~ y2"``."""
-    return f"{row.lhs} {row.op} {row.rhs}"
+RowSelector = RowKey | tuple[str, ...] | str
 
 
 def select_rows(
@@ -35,9 +30,10 @@ def select_rows(
     level
         "within", "between", or "" (defined parameters); None: all.
     rows
-        What to show, each a key ("within", "fw", "=~", "y2"), its text "fw =~ y2" (at every
-        level that has it) or "within: fw =~ y2", a label, the name of a defined parameter, or a
-        kind such as "variance". None: all.
+        What to show, each by any name of a row (spec.row_names): a key
+        ("within", "fw", "=~", "y2"), its text "fw =~ y2" (at every level that has it) or
+        "within: fw =~ y2", a label, the name of a defined parameter, or a kind such as "variance"
+        or ("within", "=~"). None: all.
 
     Returns
     -------
@@ -58,12 +54,17 @@ def select_rows(
     chosen = [r for r in table.rows if level is None or r.level == level]
     if rows is None:
         return tuple(chosen)
-    wanted = [rows] if isinstance(rows, str) or _is_key(rows) else list(rows)
+    one = (
+        isinstance(rows, str)
+        or is_key(rows)
+        or (isinstance(rows, tuple) and bool(rows_of_kind(chosen, rows)))
+    )
+    wanted = [rows] if one else list(rows)
     if not wanted:
         raise SpecificationError("rows=[] leaves nothing to show; rows=None shows all")
     found: set[RowKey] = set()
     for selector in wanted:
-        matches = {r.key for r in chosen if _matches(r, selector)}
+        matches = {r.key for r in matching_rows(chosen, selector) or rows_of_kind(chosen, selector)}
         if not matches:
             raise SpecificationError(_unknown(selector, chosen, level))
         found |= matches
@@ -116,36 +117,12 @@ def select_names(
     return tuple(dict.fromkeys(names))
 
 
-def _is_key(rows: object) -> bool:
-    """Whether this is one key rather than a sequence of selectors."""
-    return (
-        isinstance(rows, tuple)
-        and len(rows) == 4
-        and all(isinstance(part, str) for part in rows)
-        and rows[2] in ("=~", "~", "~~", ":=")
-    )
-
-
-def _matches(row: Row, selector: object) -> bool:
-    if not isinstance(selector, str):
-        return row.key == selector
-    return _plain(selector) in {_plain(name) for name in _names(row)}
-
-
-def _names(row: Row) -> list[str]:
-    names = [coordinate(row), f"{row.level}: {coordinate(row)}", row.kind, row.label]
-    return [n for n in [*names, row.lhs if row.kind == "defined" else ""] if n]
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\s+", "", text)
-
-
 def _unknown(selector: object, rows: Sequence[Row], level: str | None) -> str:
     where = "" if level is None else f" at level '{level}'"
-    known = dict.fromkeys(name for row in rows for name in _names(row))
+    known = [name for r in rows for name in (formula(r), key_text(r.key), r.kind, r.label) if name]
+    known += [r.lhs for r in rows if r.kind == "defined"]
     return (
-        f"no row {selector!r}{where}{nearest(str(selector), known)} Rows are named by key, such as "
-        f"{rows[0].key}, by text, such as '{coordinate(rows[0])}', by label, or by kind "
-        f"({', '.join(KIND_TITLES)})"
+        f"no row {selector!r}{where}{nearest(str(selector), dict.fromkeys(known))} Rows are named "
+        f"by key, such as {rows[0].key}, by text, such as '{formula(rows[0])}', by label, or by "
+        f"kind ({', '.join(KIND_TITLES)})"
     )

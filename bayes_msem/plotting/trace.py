@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.plotting.select import RowSelector, select_rows
 from bayes_msem.posterior.summary import diagnostics
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = ["trace"]
@@ -105,7 +106,7 @@ def _draw_density(ax: Axes, row: Row, values: FloatArray) -> None:
         if np.ptp(x) > 0:  # a chain that never moved has no density
             grid, density, _ = array_stats.kde(x)
             ax.plot(grid, density, color=_colour(chain), linewidth=1.1)
-    ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
+    ax.set_title(formula(row), loc="left", size=9, weight="bold", pad=3)
     ax.set_yticks([])
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(4))

@@ -64,6 +64,11 @@ LINEAR_CASES = (
         "b == a^2 - v",
         computed={"b": lambda at: at["a"] ** 2 - at["v"]},
     ),
+    two_level(
+        "slope, with a loading and a slope of one pair",
+        'fw =~ y1 + 0.5*y2 + y3\nfw ~ rv("s")*x1\ny2 ~ fw + rv("t")*x1',
+        "fb =~ y1 + 0.5*y2 + y3 + 0.3*s\ny2 ~ fb\ns ~ fb",
+    ),
 )
 
 # --- coefficients that cannot be integrated out --------------------------------------------------
@@ -143,6 +148,16 @@ SAMPLED_CASES = (
         f"{FACTOR_B}\nz1 ~ c*l2\ny1 ~~ v*y1",
         "c == 2 * a - v",
         computed={"c": lambda at: 2 * at["a"] - at["v"]},
+    ),
+    two_level(
+        "random loading and slope of one pair",
+        'fw =~ y1 + rv("l")*y2 + y3\ny2 ~ rv("s")*fw\ny3 ~ 0.3*fw\nfw ~ x1',
+        "fb =~ y1 + 0.5*y2 + y3\ny2 ~ fb",
+    ),
+    two_level(
+        "fixed loading, random slope",
+        'fw =~ y1 + 0.5*y2 + y3\ny2 ~ rv("s")*fw\ny1 ~~ rv("v")*y1',
+        "fb =~ y1 + y2 + y3 + z1\ns ~ fb + w1\nz1 ~ fb",
     ),
     two_level(
         "everything",
