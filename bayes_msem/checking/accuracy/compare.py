@@ -123,7 +123,7 @@ def _compared(results: Mapping[str, LooResult], weights: Weights) -> pd.DataFram
     with warnings.catch_warnings():
         # the table has a column for high k
         warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
-        found = az.compare(
+        found: pd.DataFrame = az.compare(
             {name: result.elpd_data for name, result in results.items()},
             method="pseudo-BMA" if weights == "stacking" else weights,
             round_to="none",
