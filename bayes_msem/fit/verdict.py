@@ -13,6 +13,7 @@ from bayes_msem.checking.verdict import (
     cluster_findings,
     data_findings,
     fit_findings,
+    grouped,
     near_zero_findings,
     prediction_findings,
     prior_findings,
@@ -82,4 +83,5 @@ class Verdicts(Checks, Accuracy, Sensitivity):
             if row.level == "between" and row.kind == "variance" and row.free
         ]
         findings += near_zero_findings(between)
-        return Verdict(tuple(findings), table, accuracy, sensitivity)
+        found = tuple(grouped(findings))
+        return Verdict(found, table, accuracy, sensitivity, self.convergence.grade)

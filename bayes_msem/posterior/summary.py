@@ -78,6 +78,8 @@ def estimate_columns(values: FloatArray, ci: float, ci_kind: IntervalKind) -> pd
         diagnostics; rows with a value that is not a number are NaN.
     """
     varies = np.ptp(values, axis=(0, 1)) > 0  # False for NaN: random coefficients
+    several = values.shape[0] * values.shape[1] > 1
+    sd = values.std(axis=(0, 1), ddof=1) if several else np.full(values.shape[-1], np.nan)
     mean, statistics = values.mean(axis=(0, 1)), np.full((values.shape[-1], 3), np.nan)
     lower = np.where(np.isnan(mean), np.nan, values[0, 0])
     upper = lower.copy()
@@ -87,7 +89,7 @@ def estimate_columns(values: FloatArray, ci: float, ci_kind: IntervalKind) -> pd
     return pd.DataFrame(
         {
             "mean": mean,
-            "sd": np.where(varies, values.std(axis=(0, 1), ddof=1), mean * 0.0),
+            "sd": np.where(varies | ~np.array(several), sd, mean * 0.0),
             "lower": lower,
             "upper": upper,
             "ess_bulk": statistics[:, 0],
@@ -160,13 +162,17 @@ def interval(values: FloatArray, ci: float, kind: IntervalKind) -> tuple[FloatAr
 
 
 def diagnostics(values: FloatArray) -> FloatArray:
-    """Bulk ESS, tail ESS and rank-normalised split R-hat of values (chain, draw, row)."""
+    """Bulk ESS, tail ESS and rank-normalised split R-hat of values (chain, draw, row).
+
+    NaN with fewer than four draws per chain, R-hat also of a single chain.
+    """
     data = _dataset(values)
-    parts = [
-        azs.ess(data, method="bulk"),
-        azs.ess(data, method="tail"),
-        azs.rhat(data),
-    ]
+    with np.errstate(divide="ignore", invalid="ignore"):  # chains that stand still: R-hat is inf
+        parts = [
+            azs.ess(data, method="bulk"),
+            azs.ess(data, method="tail"),
+            azs.rhat(data),
+        ]
     return np.column_stack([np.asarray(part["value"], dtype=np.float64) for part in parts])
 
 
