@@ -338,6 +338,16 @@ def prediction_findings(high_k: pd.Series[Any], n: int, unit: str) -> list[Findi
     ]
 
 
+def too_few_draws(topic: str, what: str, n: int, least: int) -> Finding:
+    """Say that a check was left out because it needs more draws."""
+    return Finding(
+        topic,
+        "look",
+        f"{what} is left out: it needs {least} draws or more, not {n}.",
+        "Sample more, such as model.fit(draws=1000).",
+    )
+
+
 def prior_findings(advice: Sequence[str]) -> list[Finding]:
     """Judge sensitivity to priors, from the advice of :meth:`bayes_msem.Fit.prior_sensitivity`."""
     if not advice:

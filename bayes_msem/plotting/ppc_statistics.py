@@ -24,6 +24,7 @@ from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import select_names
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.tables import EstimateTable
 
 __all__ = ["discrepancy_pairs", "select_numbers", "statistics_panels"]
@@ -198,6 +199,7 @@ def discrepancy_pairs(
     SpecificationError
         Unknown statistic or level, or no number that differs between draws.
     """
+    check_enough(check.observed.shape[0] * check.observed.shape[1], 2, "a scatter of draws")
     shown = select_numbers(check, names, None, level)
     varies = np.ptp(check.observed[..., shown], axis=(0, 1)) > 0
     if names is None:

@@ -13,6 +13,7 @@ from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
@@ -64,6 +65,7 @@ def prior_posterior(
         raise SpecificationError(
             "all rows chosen are constants or definitions, which have no prior"
         )
+    check_enough(draws[shown[0].key].size, 2, "a density")
     figure, axes = panel_grid(len(shown), figsize)
     for ax, row in zip(axes, shown, strict=True):
         values = on_prior_scale(row, priors[row.free], draws).ravel()

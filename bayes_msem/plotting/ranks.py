@@ -18,6 +18,7 @@ from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 __all__ = ["rank", "rank_shares"]
@@ -59,7 +60,9 @@ def rank(
     SpecificationError
         Unknown level or row, or only constants chosen.
     """
-    shown = [r for r in select_rows(table, level, rows) if np.ptp(draws[r.key]) > 0]
+    chosen = select_rows(table, level, rows)
+    check_enough(draws[chosen[0].key].size, 2, "a rank plot")
+    shown = [r for r in chosen if np.ptp(draws[r.key]) > 0]
     if not shown:
         raise SpecificationError("all rows chosen are constants, which have no ranks")
     figure, axes = panel_grid(len(shown), figsize)

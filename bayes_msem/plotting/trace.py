@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.summary import diagnostics
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
@@ -63,7 +64,9 @@ def trace(
     SpecificationError
         Unknown level or row, or only constants chosen.
     """
-    shown = [r for r in select_rows(table, level, rows) if np.ptp(draws[r.key]) > 0]
+    chosen = select_rows(table, level, rows)
+    check_enough(draws[chosen[0].key].size, 2, "a trace")
+    shown = [r for r in chosen if np.ptp(draws[r.key]) > 0]
     if not shown:
         raise SpecificationError("all rows chosen are constants, which have no trace")
     values = np.stack([draws[r.key] for r in shown], axis=-1)

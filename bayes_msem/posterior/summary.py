@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
+from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.table import ParameterTable, RowKey
 
@@ -78,8 +79,8 @@ def estimate_columns(values: FloatArray, ci: float, ci_kind: IntervalKind) -> pd
         diagnostics; rows with a value that is not a number are NaN.
     """
     varies = np.ptp(values, axis=(0, 1)) > 0  # False for NaN: random coefficients
-    several = values.shape[0] * values.shape[1] > 1
-    sd = values.std(axis=(0, 1), ddof=1) if several else np.full(values.shape[-1], np.nan)
+    sd = sd_of_draws(values, (0, 1))
+    alone = np.full(sd.shape, values.shape[0] * values.shape[1] == 1)  # which has no spread
     mean, statistics = values.mean(axis=(0, 1)), np.full((values.shape[-1], 3), np.nan)
     lower = np.where(np.isnan(mean), np.nan, values[0, 0])
     upper = lower.copy()
@@ -89,7 +90,7 @@ def estimate_columns(values: FloatArray, ci: float, ci_kind: IntervalKind) -> pd
     return pd.DataFrame(
         {
             "mean": mean,
-            "sd": np.where(varies | ~np.array(several), sd, mean * 0.0),
+            "sd": np.where(varies | alone, sd, mean * 0.0),
             "lower": lower,
             "upper": upper,
             "ess_bulk": statistics[:, 0],

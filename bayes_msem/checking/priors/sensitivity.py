@@ -49,8 +49,8 @@ from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.names import row_name
 from bayes_msem.posterior.recover import coordinates_of_effects
 from bayes_msem.posterior.tables import EstimateTable, terminal_width
@@ -60,6 +60,7 @@ from bayes_msem.structure.parameters import CORRELATION
 
 __all__ = [
     "CONFLICT",
+    "LEAST_DRAWS",
     "STRONG_PRIOR",
     "PriorSensitivity",
     "log_likelihood_draws",
@@ -74,7 +75,7 @@ FloatArray = NDArray[np.float64]
 CONFLICT, STRONG_PRIOR = "prior-data conflict", "strong prior, weak data"
 THRESHOLD = 0.05  # Kallioinen et al., section 4
 _ALPHAS = (0.99, 1.01)
-_LEAST_DRAWS = 50
+LEAST_DRAWS = 50  # of all chains
 _MOST = 6  # rows named in a line of advice
 _EXAMPLES = 3  # priors written out in it
 _KINDS = {"variance": "SD", "covariance": "correlation"}
@@ -154,8 +155,7 @@ def prior_sensitivity(
         Fewer than 50 draws.
     """
     n = posterior.sizes["chain"] * posterior.sizes["draw"]
-    if n < _LEAST_DRAWS:
-        raise SpecificationError(f"sensitivity needs {_LEAST_DRAWS} draws or more, not {n}")
+    check_enough(n, LEAST_DRAWS, "sensitivity to priors")
     rows = sensitive_rows(blueprint, draws)
     tree = sensitivity_tree(blueprint, posterior, rows, draws)
     of_prior, of_likelihood = _sense(tree, "prior"), _sense(tree, "likelihood")
