@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.plotting.select import RowSelector, coordinate, no_number, select_rows
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
 from bayes_msem.posterior.tables import KIND_TITLES
@@ -178,17 +178,10 @@ def _panel(
     marks[~varies] = np.nan  # a constant is the same in both
     mean = np.where(numbers, values.mean(axis=(0, 1)), np.nan)
     words = tuple(
-        "" if there else _no_number(row, draws[row.key])
+        "" if there else no_number(row, draws[row.key])
         for row, there in zip(rows, numbers, strict=True)
     )
     return _Panel(title, rows, mean, inner, outer, marks, words)
-
-
-def _no_number(row: Row, values: FloatArray) -> str:
-    """Say why a row has nothing to draw."""
-    if row.random:
-        return f"varies over clusters: {row.random}"
-    return f"no number in {int((~np.isfinite(values)).sum())} of {values.size} draws"
 
 
 def _varies(row: Row) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from arviz_stats.base import array_stats
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
@@ -75,11 +76,9 @@ def prior_posterior(
             grid = np.linspace(low, high, _POINTS)
             density = np.exp(prior.log_density(grid))
             ax.plot(grid, density, color=REFERENCE, linewidth=1.3, linestyle="--", gid="prior")
-        points, height, _ = array_stats.kde(values)
-        ax.plot(points, height, color=ESTIMATE, linewidth=1.5, gid="posterior")
-        ax.fill_between(points, height, color=ESTIMATE, alpha=0.2, linewidth=0)
+        top = _draw_posterior(ax, values)
         ax.set_xlim(low, high)
-        ax.set_ylim(0, 1.08 * float(height.max()))
+        ax.set_ylim(0, 1.08 * top)
         ax.set_yticks([])
         ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
         if table.two_level:
@@ -95,14 +94,25 @@ def prior_posterior(
     return figure
 
 
+def _draw_posterior(ax: Axes, values: FloatArray) -> float:
+    """Draw the density of the draws, or a line where they are all the same; return its height."""
+    if not np.ptp(values) > 0:
+        ax.axvline(float(values[0]), color=ESTIMATE, linewidth=1.5, gid="posterior")
+        return 1.0
+    points, height, _ = array_stats.kde(values)
+    ax.plot(points, height, color=ESTIMATE, linewidth=1.5, gid="posterior")
+    ax.fill_between(points, height, color=ESTIMATE, alpha=0.2, linewidth=0)
+    return float(height.max())
+
+
 def _range(values: FloatArray, prior: Prior | None) -> tuple[float, float]:
     """Return the ends: the posterior, and as much of the prior as leaves it readable."""
     tail = (1 - _POSTERIOR_MASS) / 2
     low, high = (float(q) for q in np.quantile(values, [tail, 1 - tail]))
-    pad = 0.15 * (high - low)
+    pad = 0.15 * (high - low) or 0.1 * max(abs(low), 1e-6)  # chains that stand still
     if prior is None:
         return low - pad, high + pad
-    tail, most = (1 - _PRIOR_MASS) / 2, _WIDEST * (high - low)
+    tail, most = (1 - _PRIOR_MASS) / 2, max(_WIDEST * (high - low), pad)
     start, end = (float(q) for q in prior.quantile([tail, 1 - tail]))
     low, high = min(low - pad, max(start, low - most)), max(high + pad, min(end, high + most))
     return max(low, prior.limits[0]), min(high, prior.limits[1])

@@ -14,11 +14,9 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import stats
 
-from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
-from bayes_msem.posterior.enough import check_enough
+from bayes_msem.plotting.select import RowSelector, coordinate, select_rows, varying_rows
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 __all__ = ["rank", "rank_shares"]
@@ -60,11 +58,7 @@ def rank(
     SpecificationError
         Unknown level or row, or only constants chosen.
     """
-    chosen = select_rows(table, level, rows)
-    check_enough(draws[chosen[0].key].size, 2, "a rank plot")
-    shown = [r for r in chosen if np.ptp(draws[r.key]) > 0]
-    if not shown:
-        raise SpecificationError("all rows chosen are constants, which have no ranks")
+    shown, note = varying_rows(select_rows(table, level, rows), draws, "rank")
     figure, axes = panel_grid(len(shown), figsize)
     for ax, row in zip(axes, shown, strict=True):
         shares = rank_shares(draws[row.key])
@@ -88,6 +82,8 @@ def rank(
         first, _, last = ax.get_xticklabels()
         first.set_horizontalalignment("left")
         last.set_horizontalalignment("right")
+    if note:
+        figure.suptitle(note, x=0.01, ha="left", size=7, color=MUTED)
     n_chains = len(draws[shown[0].key])
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=CHAIN_COLOURS[c % len(CHAIN_COLOURS)], label=f"chain {c + 1}")
