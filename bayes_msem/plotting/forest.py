@@ -222,14 +222,15 @@ def _draw(
             _draw_panel(axes(x, top + _TITLE, panel.body), panel)
             top += panel.height
         x += _PLOT + _GAP
-    figure.legend(
-        handles=list(handles),
-        loc="lower center",
-        ncols=per_row,
-        frameon=False,
-        fontsize=_SIZE,
-        bbox_to_anchor=(0.5, 0.05 / height),
-    )
+    if handles:  # there are none where no row has a number
+        figure.legend(
+            handles=list(handles),
+            loc="lower center",
+            ncols=per_row,
+            frameon=False,
+            fontsize=_SIZE,
+            bbox_to_anchor=(0.5, 0.05 / height),
+        )
     return figure
 
 

@@ -103,9 +103,13 @@ def trace(
 
 def _draw_density(ax: Axes, row: Row, values: FloatArray) -> None:
     for chain, x in enumerate(values):
-        if np.ptp(x) > 0:  # a chain that never moved has no density
+        style: dict[str, Any] = {"color": _colour(chain), "linewidth": 1.1}
+        gid = f"density {chain + 1}"
+        if np.ptp(x) > 0:
             grid, density, _ = array_stats.kde(x)
-            ax.plot(grid, density, color=_colour(chain), linewidth=1.1, gid=f"density {chain + 1}")
+            ax.plot(grid, density, gid=gid, **style)
+        else:  # a chain that never moved has no density
+            ax.axvline(x[0], linestyle="--", gid=gid, **style)
     ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
     ax.set_yticks([])
     ax.set_ylim(bottom=0)
