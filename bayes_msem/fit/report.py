@@ -32,6 +32,7 @@ from bayes_msem.plotting.report_page import (
     scrolling,
     vector,
 )
+from bayes_msem.posterior.convergence import R_HAT_LIMIT, told_apart
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.printing import to_syntax
 from bayes_msem.spec.table import RowKey
@@ -157,12 +158,16 @@ def _convergence(fit: Report) -> str:
     found = fit.convergence
     verdict = "The sampler had problems:" if found.problems else "No sign of trouble."
     numbers = {
+        "Grade": found.grade,
         "Divergent transitions": found.divergences,
-        "Largest R-hat": f"{found.max_r_hat:.3f}",
+        "Largest R-hat": told_apart(found.max_r_hat, R_HAT_LIMIT, 3),
         "Smallest effective sample size": f"{found.min_ess:.0f}",
     }
+    numbers = {name: "none" if value == "nan" else value for name, value in numbers.items()}
     problems = bullets(found.problems, "problem") if found.problems else ""
-    return f"{facts(numbers)}{paragraph(verdict)}{problems}"
+    advice = paragraph(found.advice) if found.advice else ""
+    notes = bullets(found.notes) if found.notes else ""
+    return f"{facts(numbers)}{paragraph(verdict)}{problems}{advice}{notes}"
 
 
 def _model(fit: Report) -> str:

@@ -388,8 +388,8 @@ class Model(PriorChecks, Simulation):
         }
         fit = Fit(self, complete_tree(tree, self.blueprint, record))
         if fit.convergence.problems:
-            problems = "\n".join(f"- {p}" for p in fit.convergence.problems)
-            warnings.warn(f"sampling had problems:\n{problems}", ConvergenceWarning, stacklevel=2)
+            message = f"sampling had problems: {fit.convergence}"
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
         return fit
 
     def diagram(self) -> Diagram:

@@ -14,10 +14,9 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import stats
 
-from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
-from bayes_msem.plotting.select import RowSelector, select_rows
+from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
 from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, RowKey
 
@@ -60,9 +59,7 @@ def rank(
     SpecificationError
         Unknown level or row, or only constants chosen.
     """
-    shown = [r for r in select_rows(table, level, rows) if np.ptp(draws[r.key]) > 0]
-    if not shown:
-        raise SpecificationError("all rows chosen are constants, which have no ranks")
+    shown, note = varying_rows(select_rows(table, level, rows), draws, "rank")
     figure, axes = panel_grid(len(shown), figsize)
     for ax, row in zip(axes, shown, strict=True):
         shares = rank_shares(draws[row.key])
@@ -86,6 +83,8 @@ def rank(
         first, _, last = ax.get_xticklabels()
         first.set_horizontalalignment("left")
         last.set_horizontalalignment("right")
+    if note:
+        figure.suptitle(note, x=0.01, ha="left", size=7, color=MUTED)
     n_chains = len(draws[shown[0].key])
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=CHAIN_COLOURS[c % len(CHAIN_COLOURS)], label=f"chain {c + 1}")

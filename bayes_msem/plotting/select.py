@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.tables import KIND_TITLES
 from bayes_msem.spec.row_names import formula, is_key, key_text, matching_rows, rows_of_kind
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
-__all__ = ["RowSelector", "select_clusters", "select_names", "select_rows"]
+__all__ = [
+    "RowSelector",
+    "no_number",
+    "select_clusters",
+    "select_names",
+    "select_rows",
+    "varying_rows",
+]
 
+FloatArray = NDArray[np.float64]
 RowSelector = RowKey | tuple[str, ...] | str
 
 
@@ -69,6 +78,50 @@ def select_rows(
             raise SpecificationError(_unknown(selector, chosen, level))
         found |= matches
     return tuple(r for r in chosen if r.key in found)
+
+
+def varying_rows(
+    rows: Sequence[Row], draws: Mapping[RowKey, FloatArray], what: str
+) -> tuple[tuple[Row, ...], str]:
+    """Those of some rows whose draws are numbers and differ.
+
+    Parameters
+    ----------
+    rows, draws
+        Rows to choose from, and row key -> draws (chain, draw).
+    what
+        What is to be drawn of them, such as "trace".
+
+    Returns
+    -------
+    tuple
+        The rows, and a note on others that are left out, constants and random coefficients apart;
+        empty if there are none.
+
+    Raises
+    ------
+    SpecificationError
+        A single draw, or no such row; the message says why.
+    """
+    check_enough(draws[rows[0].key].size, 2, f"a {what} plot")
+    numbers = {row.key: bool(np.isfinite(draws[row.key]).all()) for row in rows}
+    shown = tuple(r for r in rows if numbers[r.key] and np.ptp(draws[r.key]) > 0)
+    if not shown:
+        absent = [r for r in rows if not numbers[r.key]]
+        if not absent:
+            raise SpecificationError(f"all rows chosen are constants, which have no {what}")
+        listed = "; ".join(f"'{formula(r)}' {no_number(r, draws[r.key])}" for r in absent)
+        raise SpecificationError(f"no row chosen has a {what}: {listed}")
+    broken = [r for r in rows if not numbers[r.key] and not r.random]
+    left_out = "; ".join(f"{formula(r)}: {no_number(r, draws[r.key])}" for r in broken)
+    return shown, f"left out: {left_out}" if left_out else ""
+
+
+def no_number(row: Row, values: FloatArray) -> str:
+    """Say why a row whose draws are not all numbers cannot be drawn."""
+    if row.random:
+        return f"varies over clusters: {row.random}"
+    return f"is no number in {int((~np.isfinite(values)).sum())} of {values.size} draws"
 
 
 def select_clusters(ids: Sequence[Any], clusters: Sequence[Any] | None) -> NDArray[np.intp]:

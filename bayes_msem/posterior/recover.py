@@ -26,6 +26,7 @@ from bayes_msem.likelihood.cluster_draws import linear_effects
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.matrices import level_matrices
 
@@ -101,7 +102,7 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
             ),
             "deviation_variance": (
                 ("cluster_id", "integrated_or_sampled"),
-                np.stack(deviations)[..., keep].var(axis=0, ddof=1),
+                sd_of_draws(np.stack(deviations)[..., keep], 0) ** 2,
             ),
         },
         coords={

@@ -23,6 +23,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
+from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.table import ParameterTable, RowKey
 
@@ -97,6 +98,8 @@ def estimate_columns(values: FloatArray, ci: float, ci_kind: IntervalKind) -> pd
         ""). Constants have sd 0 and no diagnostics; rows with a value that is not a number are NaN.
     """
     varies = np.ptp(values, axis=(0, 1)) > 0  # False for NaN: random coefficients
+    sd = sd_of_draws(values, (0, 1))
+    alone = np.full(sd.shape, values.shape[0] * values.shape[1] == 1)  # which has no spread
     mean, statistics = values.mean(axis=(0, 1)), np.full((values.shape[-1], 3), np.nan)
     lower = np.where(np.isnan(mean), np.nan, values[0, 0])
     upper, median, skewed = lower.copy(), lower.copy(), np.zeros(len(mean), dtype=bool)
@@ -109,7 +112,7 @@ def estimate_columns(values: FloatArray, ci: float, ci_kind: IntervalKind) -> pd
         {
             "mean": mean,
             "median": median,
-            "sd": np.where(varies, values.std(axis=(0, 1), ddof=1), mean * 0.0),
+            "sd": np.where(varies | alone, sd, mean * 0.0),
             "lower": lower,
             "upper": upper,
             "ess_bulk": statistics[:, 0],
@@ -189,13 +192,17 @@ def interval(values: FloatArray, ci: float, kind: IntervalKind) -> tuple[FloatAr
 
 
 def diagnostics(values: FloatArray) -> FloatArray:
-    """Bulk ESS, tail ESS and rank-normalised split R-hat of values (chain, draw, row)."""
+    """Bulk ESS, tail ESS and rank-normalised split R-hat of values (chain, draw, row).
+
+    NaN with fewer than four draws per chain, R-hat also of a single chain.
+    """
     data = _dataset(values)
-    parts = [
-        azs.ess(data, method="bulk"),
-        azs.ess(data, method="tail"),
-        azs.rhat(data),
-    ]
+    with np.errstate(divide="ignore", invalid="ignore"):  # chains that stand still: R-hat is inf
+        parts = [
+            azs.ess(data, method="bulk"),
+            azs.ess(data, method="tail"),
+            azs.rhat(data),
+        ]
     return np.column_stack([np.asarray(part["value"], dtype=np.float64) for part in parts])
 
 

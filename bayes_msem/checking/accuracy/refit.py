@@ -152,6 +152,8 @@ def moment_matched(
         # what could not be mended is told by the record
         warnings.filterwarnings("ignore", message="Observation [0-9]+: Moment matching did not")
         warnings.filterwarnings("ignore", message="After Moment Matching")
+        # k that is no number is not "above" the threshold for ArviZ
+        warnings.filterwarnings("ignore", message="No Pareto k values exceed the threshold")
         data = az.loo_moment_match(
             tree,
             result.elpd_data,
