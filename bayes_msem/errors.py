@@ -8,10 +8,13 @@ and how to mend it.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 __all__ = [
+    "INSIDE",
     "AccuracyWarning",
+    "ArgumentError",
     "ConvergenceWarning",
     "DataError",
     "FileError",
@@ -27,6 +30,9 @@ __all__ = [
     "SpecificationError",
     "nearest",
 ]
+
+INSIDE = (os.path.join(os.path.dirname(__file__), ""),)
+"""For ``warnings.warn(..., skip_file_prefixes=INSIDE)``: a warning names the user's own line."""
 
 
 class MsemError(Exception):
@@ -78,8 +84,12 @@ class ModelSyntaxError(MsemError):
         return message + (f"\n{self.suggestion}" if self.suggestion else "")
 
 
+class ArgumentError(MsemError, TypeError):
+    """A call with a word that the function does not know, or without one that it needs."""
+
+
 class SpecificationError(MsemError):
-    """The model text can be read, but the model it declares makes no sense."""
+    """The model text, or the value of an argument, can be read but makes no sense."""
 
 
 class DataError(MsemError):
