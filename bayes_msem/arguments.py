@@ -34,14 +34,19 @@ __all__ = [
     "Check",
     "IntervalKind",
     "anything",
+    "array",
     "checked",
+    "checked_class",
     "choice",
     "figure_size",
     "flag",
+    "floats",
     "integer",
+    "mapping",
     "names",
     "number",
     "probability",
+    "seed",
     "several",
     "shown",
     "text",
@@ -75,7 +80,7 @@ def checked[**P, R](**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R
     ...     return draws
     >>> sample(0)
     Traceback (most recent call last):
-    bayes_msem.errors.SpecificationError: draws must be an integer of at least 1, got 0
+    bayes_msem.errors.SpecificationError: draws must be an integer, at least 1, got 0
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -102,6 +107,16 @@ def checked[**P, R](**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R
             outer.__code__, inner.__globals__, inner.__name__, None, outer.__closure__
         )
         return cast("Callable[P, R]", functools.update_wrapper(wrapper, function))
+
+    return decorate
+
+
+def checked_class[C: type](**checks: Check) -> Callable[[C], C]:
+    """Check the arguments of a class, such as a dataclass, whose constructor is not written out."""
+
+    def decorate(cls: C) -> C:
+        cls.__init__ = checked(**checks)(cls.__init__)  # type: ignore[misc]
+        return cls
 
     return decorate
 
@@ -173,23 +188,20 @@ def anything(name: str, value: Any) -> Any:
     return value
 
 
-def integer(least: int, most: int | None = None, *, example: int | None = None) -> Check:
-    """Integers (Python's or NumPy's, no booleans) from ``least`` to ``most``.
+def integer(least: int, most: int | None = None, *, what: str = "an integer") -> Check:
+    """Integers (Python's or NumPy's, no booleans) from ``least`` to ``most``; ``what`` they are.
 
     Examples
     --------
     >>> integer(1)("thin", 2)
     2
     """
-    allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
-    hint = "" if example is None else f", such as {example}"
+    allowed = f"at least {least}" if most is None else f"from {least} to {most}"
 
     def check(name: str, value: Any) -> int:
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not whole or value < least or (most is not None and value > most):
-            raise SpecificationError(
-                f"{name} must be an integer {allowed}{hint}, got {shown(value)}"
-            )
+            raise SpecificationError(f"{name} must be {what}, {allowed}, got {shown(value)}")
         return int(value)
 
     return check
@@ -200,7 +212,7 @@ def seed(name: str, value: Any) -> int:
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or not 0 <= value <= LARGEST_SEED:
         raise SpecificationError(
-            f"{name} must be an integer of at least 0 and below 2**63, or None, got {shown(value)}"
+            f"{name} must be an integer of at least 0, and below 2**63, or None, got {shown(value)}"
         )
     return int(value)
 
@@ -232,10 +244,16 @@ def number(
 
 def probability(name: str, value: Any) -> float:
     """Check a number between 0 and 1, both left out."""
-    return cast("float", _PROBABILITY(name, value))
+    try:
+        return cast("float", _BETWEEN(name, value))
+    except SpecificationError:
+        raise SpecificationError(
+            f"{name}={shown(value)} is not a probability; use a number between 0 and 1, such as "
+            "0.95"
+        ) from None
 
 
-_PROBABILITY = number("a probability between 0 and 1, such as 0.95", 0.0, 1.0, strict=True)
+_BETWEEN = number("between 0 and 1", 0.0, 1.0, strict=True)
 
 
 def flag(name: str, value: Any) -> bool:
@@ -300,6 +318,34 @@ def several(name: str, value: Any) -> Any:
         except TypeError:  # such as an array without dimensions
             pass
     raise SpecificationError(f"{name} must be a list, got {shown(value)}")
+
+
+def mapping(name: str, value: Any) -> Any:
+    """Check a dict, or another mapping."""
+    if not isinstance(value, Mapping):
+        raise SpecificationError(f"{name} must be a dict, got {shown(value)}")
+    return value
+
+
+def floats(name: str, value: Any) -> tuple[float, ...]:
+    """Check a sequence of numbers, and return them as a tuple."""
+    one = number("numbers, such as (0.8, 1.25)")
+    listed = () if isinstance(value, (str, set, frozenset)) else several(name, value)
+    if not len(listed):
+        one(name, value if isinstance(value, str) else None)
+    return tuple(one(name, x) for x in listed)
+
+
+def array(name: str, value: Any) -> Any:
+    """Check one number or an array of numbers, and return an array of float64."""
+    try:
+        result = np.asarray(value)
+        real = result.dtype.kind in "iuf" or (result.dtype.kind == "O" and result.size > 0)
+        if real:
+            return result.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise SpecificationError(f"{name} must be a number or an array of numbers, got {shown(value)}")
 
 
 def figure_size(name: str, value: Any) -> tuple[float, float]:

@@ -9,19 +9,32 @@ from coming back as they are read here.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 import nutpie
 import pymc as pm
 
-from bayes_msem.arguments import Check, choice, flag, integer, number, probability, shown, text
+from bayes_msem.arguments import (
+    MOST_CHAINS,
+    MOST_DRAWS,
+    Check,
+    choice,
+    flag,
+    integer,
+    mapping,
+    number,
+    probability,
+    seed,
+    shown,
+    text,
+)
 from bayes_msem.build.sample import Sampler
 from bayes_msem.errors import ArgumentError, SpecificationError
 from bayes_msem.foreign_words import unknown_word
 
-__all__ = ["check_sampler_options"]
+__all__ = ["FIT_ARGUMENTS", "check_fit_options", "check_sampler_options"]
 
 _PASSED = {  # to the samplers, by the package
     *("compiled_model", "model", "draws", "tune", "chains", "cores", "seed", "random_seed"),
@@ -43,7 +56,7 @@ _DEEPEST = 20  # 2**20 steps for one draw
 
 
 def _mapping(name: str, value: Any) -> Any:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+    if not all(isinstance(key, str) for key in mapping(name, value)):
         raise SpecificationError(f"{name} must be a dict of options, got {shown(value)}")
     return dict(value)
 
@@ -60,13 +73,26 @@ def _store(name: str, value: Any) -> Any:
     return value
 
 
+FIT_ARGUMENTS: dict[str, Check] = {
+    "draws": integer(1, MOST_DRAWS, what="an integer, such as 1000"),
+    "tune": integer(
+        1, MOST_DRAWS, what="an integer, such as 1000"
+    ),  # without, there are no step sizes and scales
+    "chains": integer(1, MOST_CHAINS, what="an integer, such as 4"),
+    "random_seed": seed,
+    "progress": flag,
+    "cores": integer(1, what="an integer, such as 4"),
+    "sampler": choice(Sampler),
+}
+"""Checks of what :meth:`bayes_msem.Model.fit` takes besides options of the sampler."""
+
 _POSITIVE = number("a positive number", 0.0, strict=True)
 _VALUES: dict[str, Check] = {
     "target_accept": probability,
-    "maxdepth": integer(1, _DEEPEST, example=10),
+    "maxdepth": integer(1, _DEEPEST, what="an integer, such as 10"),
     "mindepth": integer(0, _DEEPEST),
-    "max_treedepth": integer(1, _DEEPEST, example=10),
-    "early_max_treedepth": integer(1, _DEEPEST, example=8),
+    "max_treedepth": integer(1, _DEEPEST, what="an integer, such as 10"),
+    "early_max_treedepth": integer(1, _DEEPEST, what="an integer, such as 8"),
     "adaptation": choice(("diag", "draw_diag", "low_rank", "flow")),
     "max_energy_error": _POSITIVE,
     "initial_step": _POSITIVE,
@@ -77,7 +103,7 @@ _VALUES: dict[str, Check] = {
     **dict.fromkeys(("store_divergences", "store_gradient", "store_mass_matrix"), flag),
     **dict.fromkeys(("store_unconstrained", "quiet", "keep_warning_stat", "check_turning"), flag),
     **dict.fromkeys(("progress_template", "progress_style", "backend", "init"), text),
-    "progress_rate": integer(1, 10**6, example=100),
+    "progress_rate": integer(1, 10**6, what="an integer, such as 100"),
     "jitter_max_retries": integer(0, 10**6),
     "n_init": integer(1, 10**9),
     **dict.fromkeys(("nuts", "compile_kwargs"), _mapping),
@@ -86,9 +112,18 @@ _VALUES: dict[str, Check] = {
 }  # fmt: skip
 
 
-def check_sampler_options(
-    sampler: Sampler, options: Mapping[str, Any], *, arguments: Collection[str] = ()
-) -> dict[str, Any]:
+def check_fit_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what is passed on to :meth:`bayes_msem.Model.fit`, before there is a model to fit."""
+    own = {name: value for name, value in options.items() if name in FIT_ARGUMENTS}
+    given = {
+        name: FIT_ARGUMENTS[name](name, value) if value is not None else value
+        for name, value in own.items()
+    }
+    rest = {name: value for name, value in options.items() if name not in own}
+    return given | check_sampler_options(given.get("sampler") or "nutpie", rest)
+
+
+def check_sampler_options(sampler: Sampler, options: Mapping[str, Any]) -> dict[str, Any]:
     """Check the options that :meth:`bayes_msem.Model.fit` passes on to a sampler.
 
     Parameters
@@ -97,8 +132,6 @@ def check_sampler_options(
         Name of the sampler.
     options
         What the user gave.
-    arguments
-        What ``fit`` takes besides, for suggestions.
 
     Returns
     -------
@@ -120,7 +153,7 @@ def check_sampler_options(
     known = _known(sampler)
     for name in options:
         if name not in known and not (sampler == "nutpie" and _nutpie_takes({name: 1.0})):
-            raise ArgumentError(_unknown(name, sampler, [*arguments, *sorted(known)]))
+            raise ArgumentError(_unknown(name, sampler, [*FIT_ARGUMENTS, *sorted(known)]))
     checked = {
         name: _VALUES[name](name, value) if name in _VALUES and value is not None else value
         for name, value in options.items()
@@ -213,6 +246,3 @@ def _check_nuts(nuts: Mapping[str, Any], also_outside: bool) -> None:
             _VALUES[name](f"nuts[{name!r}]", value)
     if also_outside and "target_accept" in nuts:
         raise SpecificationError("target_accept is given twice: once in nuts; keep one")
-
-
-assert set(get_args(Sampler)) == {"nutpie", "pymc", "numpyro", "blackjax"}

@@ -19,7 +19,13 @@ from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import prior_scales, support
 from bayes_msem.build.mode import unconstrained_mode
 from bayes_msem.build.pymc_model import COORDINATES
-from bayes_msem.errors import InterruptedWarning, NotSupportedError, SpecificationError, nearest
+from bayes_msem.errors import (
+    INSIDE,
+    InterruptedWarning,
+    NotSupportedError,
+    SpecificationError,
+    nearest,
+)
 
 FloatArray = NDArray[np.float64]
 Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
@@ -141,7 +147,7 @@ def _without_missing_draws(tree: xr.DataTree, draws: int) -> xr.DataTree:
         f"sampling was interrupted: {len(chains)} of {len(made)} chains with {length} of "
         f"{draws} draws each are kept; see convergence before you use them",
         InterruptedWarning,
-        stacklevel=4,
+        skip_file_prefixes=INSIDE,
     )
     groups = {
         node.path: _cut(node.to_dataset(inherit=False), chains, length) for node in tree.subtree

@@ -39,6 +39,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_msem.arguments import anything, checked
 from bayes_msem.data import columns
 from bayes_msem.errors import DataError, nearest
 
@@ -136,6 +137,7 @@ class Description:
         return pd.DataFrame(joint, index=names, columns=names)
 
 
+@checked(cluster=anything, variables=anything)
 def describe(
     data: pd.DataFrame, cluster: str, variables: Sequence[str] | None = None
 ) -> Description:
