@@ -41,15 +41,21 @@ __all__ = [
     "figure_size",
     "flag",
     "floats",
+    "functions",
+    "identifier",
+    "identifiers",
     "integer",
     "mapping",
     "names",
     "number",
     "probability",
+    "rows",
     "seed",
     "several",
     "shown",
     "text",
+    "values_by_row",
+    "variable",
 ]
 
 Check = Callable[[str, Any], Any]
@@ -320,10 +326,76 @@ def several(name: str, value: Any) -> Any:
     raise SpecificationError(f"{name} must be a list, got {shown(value)}")
 
 
+def rows(name: str, value: Any) -> Any:
+    """Check rows of the parameter table: one text or key, or a list of them."""
+    listed = several(name, value)
+    for row in [] if isinstance(listed, str) else listed:
+        parts = row if isinstance(row, tuple) else (row,)
+        if not all(isinstance(part, str) for part in parts):
+            raise SpecificationError(
+                f"{name} must be rows, such as 'fw =~ y2' or ('within', 'fw', '=~', 'y2'), got "
+                f"{shown(row)} among them"
+            )
+    return listed
+
+
+def identifier(name: str, value: Any) -> Any:
+    """Check the identifier of a cluster: one value, of any type that can be looked up."""
+    try:
+        hash(value)
+        str(value)
+    except Exception:
+        raise SpecificationError(
+            f"{name} must be the identifier of one cluster, got {shown(value)}"
+        ) from None
+    return value
+
+
+def identifiers(name: str, value: Any) -> Any:
+    """Check identifiers of clusters: one text, or a list."""
+    listed = several(name, value)
+    return listed if isinstance(listed, str) else [identifier(name, one) for one in listed]
+
+
+def variable(name: str, value: Any) -> Any:
+    """Check the name of a variable, or the pair of names (within, between) of its parts."""
+    pair = isinstance(value, (tuple, list)) and len(value) == 2
+    if not isinstance(value, str) and not (pair and all(isinstance(v, str) for v in value)):
+        raise SpecificationError(
+            f"{name} must be the name of a variable, or a pair of names (within, between), got "
+            f"{shown(value)}"
+        )
+    return value if isinstance(value, str) else tuple(value)
+
+
+def functions(name: str, value: Any) -> Any:
+    """Check names and functions: one, a list of them, or a dict from names to functions."""
+    if isinstance(value, str) or callable(value):
+        return value
+    listed = value if isinstance(value, Mapping) else several(name, value)
+    for one in listed.values() if isinstance(listed, Mapping) else listed:
+        if not callable(one) and (isinstance(listed, Mapping) or not isinstance(one, str)):
+            raise SpecificationError(
+                f"{name} must be names or functions, or a dict from names to functions, got "
+                f"{shown(one)} among them"
+            )
+    return listed
+
+
 def mapping(name: str, value: Any) -> Any:
     """Check a dict, or another mapping."""
     if not isinstance(value, Mapping):
         raise SpecificationError(f"{name} must be a dict, got {shown(value)}")
+    return value
+
+
+def values_by_row(name: str, value: Any) -> Any:
+    """Check numbers by row, such as a mode; NaN stands for none."""
+    for key, one in mapping(name, value).items():
+        if not isinstance(one, (numbers.Real, np.floating, np.integer)):
+            raise SpecificationError(
+                f"{name} must be a dict from rows to numbers, got {shown(one)} for {shown(key)}"
+            )
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayes_msem.arguments import checked, choice, names, several
+from bayes_msem.arguments import checked, choice, functions, identifiers, names
 from bayes_msem.build.pymc_model import observed_matrix
 from bayes_msem.checking.predictive.ppc import PredictiveCheck
 from bayes_msem.errors import SpecificationError
@@ -32,7 +32,7 @@ _REPLICATES = 100  # that a figure of replicates needs
 class CheckFigures(Checks):
     """The part of :class:`bayes_msem.Fit` that draws posterior predictive checks."""
 
-    @checked(kind=choice(Kind), part=choice(Part), outcomes=names)
+    @checked(kind=choice(Kind), part=choice(Part), outcomes=names, statistics=functions)
     def plot_ppc(
         self,
         kind: Kind = "density",
@@ -103,7 +103,7 @@ class CheckFigures(Checks):
         names = statistics if check is not None or statistics is None else _all_names(made)
         return statistics_panels(made, names=names, outcomes=outcomes, level=level, figsize=figsize)
 
-    @checked(clusters=several)
+    @checked(clusters=identifiers)
     def plot_ppc_clusters(
         self,
         outcome: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayes_msem.arguments import checked, choice, integer
+from bayes_msem.arguments import checked, choice, functions, integer
 from bayes_msem.build.seeds import seed_of
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.checking.predictive.ppc import PredictiveCheck, predictive_check
@@ -16,7 +16,7 @@ from bayes_msem.posterior.tables import EstimateTable
 class Checks(FitCore):
     """The part of :class:`bayes_msem.Fit` that compares data with replicates."""
 
-    @checked(clusters=choice(Clusters), draws=integer(1), keep=integer(0))
+    @checked(statistics=functions, clusters=choice(Clusters), draws=integer(1), keep=integer(0))
     def ppc(
         self,
         statistics: Any = None,
@@ -82,7 +82,7 @@ class Checks(FitCore):
         )
         return predictive_check(replicates, statistics, keep)
 
-    @checked(clusters=choice(Clusters), draws=integer(1))
+    @checked(statistics=functions, clusters=choice(Clusters), draws=integer(1))
     def ppp(
         self,
         statistics: Any = None,

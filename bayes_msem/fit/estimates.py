@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from bayes_msem.arguments import checked, text
+from bayes_msem.arguments import checked, identifier, text
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.implied import implied_covariances
@@ -41,7 +41,7 @@ class Estimates(FitCore):
         """
         return summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind)
 
-    @checked(level=text)
+    @checked(level=text, cluster=identifier)
     def implied_covariance(
         self,
         level: Literal["within", "between"] = "within",

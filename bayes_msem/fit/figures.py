@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bayes_msem.arguments import checked, mapping, several
+from bayes_msem.arguments import checked, identifiers, rows, values_by_row
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.clusters import caterpillar
 from bayes_msem.plotting.correlations import heat_map
@@ -24,7 +24,7 @@ from bayes_msem.spec.table import RowKey
 class Figures(FitCore):
     """The part of :class:`bayes_msem.Fit` that draws figures."""
 
-    @checked(rows=several, reference=mapping)
+    @checked(rows=rows, reference=values_by_row)
     def plot_forest(
         self,
         level: str | None = None,
@@ -78,7 +78,7 @@ class Figures(FitCore):
             figsize=figsize,
         )
 
-    @checked(clusters=several)
+    @checked(clusters=identifiers)
     def plot_clusters(
         self,
         effect: str,
@@ -130,7 +130,7 @@ class Figures(FitCore):
             figsize=figsize,
         )
 
-    @checked(rows=several)
+    @checked(rows=rows)
     def plot_trace(
         self,
         level: str | None = None,
@@ -157,7 +157,7 @@ class Figures(FitCore):
         """
         return trace(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
-    @checked(rows=several)
+    @checked(rows=rows)
     def plot_rank(
         self,
         level: str | None = None,
@@ -185,7 +185,7 @@ class Figures(FitCore):
         """
         return rank(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
-    @checked(rows=several)
+    @checked(rows=rows)
     def plot_prior_posterior(
         self,
         level: str | None = None,

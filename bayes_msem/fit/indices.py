@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bayes_msem.arguments import checked, choice
+from bayes_msem.arguments import checked, choice, shown
 from bayes_msem.checking.indices.indices import (
     Comparison,
     Discrepancy,
@@ -128,6 +128,10 @@ class Indices(FitCore):
         if levels:
             check_separable(self.model.table)
         if baseline is not None:
+            if not isinstance(baseline, FitCore):
+                raise SpecificationError(
+                    f"baseline must be a fit of a null model, got {shown(baseline)}"
+                )
             check_same_data(self.model.observed, baseline.model.observed)
         evaluation = _Evaluation(self, pd, progress)
         evaluation.overall(incremental, baseline)

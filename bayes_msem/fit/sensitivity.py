@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayes_msem.arguments import checked, floats, several
+from bayes_msem.arguments import checked, floats, rows
 from bayes_msem.checking.priors.overlap import prior_posterior_overlap
 from bayes_msem.checking.priors.sensitivity import (
     PriorSensitivity,
@@ -55,7 +55,7 @@ class Sensitivity(FitCore):
         """
         return self._sensitivity
 
-    @checked(rows=several, alphas=floats)
+    @checked(rows=rows, alphas=floats)
     def plot_prior_sensitivity(
         self,
         level: str | None = None,

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.arguments import checked
+from bayes_msem.arguments import checked, identifier, variable
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.draws import sampled_parameters
@@ -40,7 +40,7 @@ _AVERAGE = (
 class Solutions(FitCore):
     """The part of :class:`bayes_msem.Fit` that computes tables from the parameters."""
 
-    @checked()
+    @checked(cluster=identifier)
     def standardized(
         self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti", cluster: Any = None
     ) -> EstimateTable:
@@ -273,7 +273,7 @@ class Solutions(FitCore):
         draws: Literal[True],
     ) -> xr.Dataset: ...
 
-    @checked()
+    @checked(x=variable, y=variable)
     def effects(
         self,
         x: str | tuple[str, str],
