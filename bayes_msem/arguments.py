@@ -38,10 +38,13 @@ __all__ = [
     "checked",
     "checked_class",
     "choice",
+    "columns",
     "figure_size",
     "flag",
     "floats",
     "functions",
+    "generator",
+    "hashable",
     "identifier",
     "identifiers",
     "integer",
@@ -52,6 +55,7 @@ __all__ = [
     "rows",
     "seed",
     "several",
+    "shape",
     "shown",
     "text",
     "values_by_row",
@@ -180,7 +184,9 @@ def shown(value: object) -> str:
     except Exception:
         text = ""
     plain = " ".join(text.split())
-    return plain if plain and len(plain) <= 80 else f"a value of type {type(value).__name__}"
+    if plain and len(plain) <= 80 and " at 0x" not in plain:
+        return plain
+    return f"a value of type {type(value).__name__}"
 
 
 _REPR = reprlib.Repr(maxstring=60, maxother=60, maxlong=40, maxlevel=2)
@@ -339,16 +345,28 @@ def rows(name: str, value: Any) -> Any:
     return listed
 
 
-def identifier(name: str, value: Any) -> Any:
-    """Check the identifier of a cluster: one value, of any type that can be looked up."""
-    try:
-        hash(value)
-        str(value)
-    except Exception:
-        raise SpecificationError(
-            f"{name} must be the identifier of one cluster, got {shown(value)}"
-        ) from None
-    return value
+def hashable(what: str) -> Check:
+    """One value, of any type, that can be looked up."""
+
+    def check(name: str, value: Any) -> Any:
+        try:
+            hash(value)
+            str(value)
+        except Exception:
+            raise SpecificationError(f"{name} must be {what}, got {shown(value)}") from None
+        return value
+
+    return check
+
+
+identifier = hashable("the identifier of one cluster")
+_column = hashable("the name of one column")
+
+
+def columns(name: str, value: Any) -> Any:
+    """Check names of columns: one text, or a list."""
+    listed = several(name, value)
+    return listed if isinstance(listed, str) else [_column(name, one) for one in listed]
 
 
 def identifiers(name: str, value: Any) -> Any:
@@ -418,6 +436,25 @@ def array(name: str, value: Any) -> Any:
     except (TypeError, ValueError, OverflowError):
         pass
     raise SpecificationError(f"{name} must be a number or an array of numbers, got {shown(value)}")
+
+
+def generator(name: str, value: Any) -> np.random.Generator:
+    """Check a source of random numbers."""
+    if not isinstance(value, np.random.Generator):
+        raise SpecificationError(
+            f"{name} must be a generator, such as numpy.random.default_rng(1), got {shown(value)}"
+        )
+    return value
+
+
+def shape(name: str, value: Any) -> Any:
+    """Check the shape of an array: one size, or a tuple of them."""
+    size = integer(0, 10**9, what="a number of values, or a tuple of them")
+    if isinstance(value, tuple):
+        sizes = tuple(size(name, one) for one in value)
+        size(name, math.prod(sizes))
+        return sizes
+    return size(name, value)
 
 
 def figure_size(name: str, value: Any) -> tuple[float, float]:

@@ -35,6 +35,9 @@ INSIDE = (os.path.join(os.path.dirname(__file__), ""),)
 """For ``warnings.warn(..., skip_file_prefixes=INSIDE)``: a warning names the user's own line."""
 
 
+_LONGEST_LINE = 160  # of model text in a message
+
+
 class MsemError(Exception):
     """Root of all errors raised by bayes_msem."""
 
@@ -77,7 +80,12 @@ class ModelSyntaxError(MsemError):
     def _message(self) -> str:
         lines = self.text.splitlines() or [""]
         source = lines[min(self.line, len(lines)) - 1]
-        pointer = " " * (self.column - 1) + "^" * self.width
+        left, width = self.column - 1, self.width
+        if len(source) > _LONGEST_LINE:  # show what stands around the culprit
+            first = max(0, left - _LONGEST_LINE // 2)
+            source = f"... {source[first : first + _LONGEST_LINE]} ..."
+            left, width = left - first + 4, min(width, _LONGEST_LINE // 2)
+        pointer = " " * left + "^" * width
         message = (
             f"{self.problem} (line {self.line}, column {self.column})\n    {source}\n    {pointer}"
         )

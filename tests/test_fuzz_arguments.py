@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import random
 import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -15,6 +16,9 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
+import bayes_msem.fit.report
+import bayes_msem.model
+from bayes_msem.arguments import shown
 from tests.posterior.made_up import synthetic_fit
 
 SPEC = """
@@ -100,11 +104,17 @@ def fit(model: bm.Model) -> bm.Fit:
 
 
 class Reached(Exception):
-    """All checks have let the arguments pass: sampling would begin."""
+    """All checks have let the arguments pass, and sampling would begin."""
 
 
-def no_sampling(*args: object, **kwargs: object) -> None:
-    raise Reached
+@pytest.fixture
+def nothing_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reached(*args: object, **kwargs: object) -> None:
+        raise Reached
+
+    monkeypatch.setattr(bayes_msem.model, "draw_posterior", reached)
+    monkeypatch.setattr(bayes_msem.model, "draw_prior_predictive", reached)
+    monkeypatch.setattr(bayes_msem.fit.report, "_sections", lambda fit, checks: [])
 
 
 # What to call a function with, besides the argument under test.
@@ -120,9 +130,11 @@ NEEDED: dict[str, dict[str, Any]] = {
     "log_density": {"value": 0.0},
     "derivative": {"value": 0.0},
     "quantile": {"probability": 0.5},
+    "sample": {"rng": np.random.default_rng(1)},
 }
-# Not here: paths have tests of their own; loo, check and indices would fit models again.
+# Paths have tests of their own; whoever gives a function gets the errors of that function.
 LEFT_OUT = {("save", "path"), ("report", "path"), ("load", "path")}
+CALLED = {"refit", "statistics"}
 
 
 def public(owner: object) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -161,14 +173,38 @@ def cases(model: bm.Model, fit: bm.Fit, folder: Path) -> list[tuple[str, Callabl
     return found
 
 
-def outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> str:
+def check(case: tuple[str, Callable[..., Any], dict[str, Any], str], make: Callable) -> str:
     """Call a function; what is neither a result nor an error of ours goes through."""
+    name, function, arguments, argument = case
+    value = make()
+    if argument in CALLED and callable(value):
+        return "left out"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            function(**arguments)
-        except bm.MsemError as error:
-            return type(error).__name__ if str(error) else "no message"
+            function(**arguments | {argument: value})
+        except bm.MsemError:
+            return "refused"
         except Reached:
             return "reached"
+        except BaseException as error:
+            kind = type(error).__name__
+            raise AssertionError(f"{name}({argument}={shown(value)}) raises {kind}") from error
     return "result"
+
+
+def test_some_of_all_arguments(
+    model: bm.Model, fit: bm.Fit, tmp_path: Path, nothing_sampled: None
+) -> None:
+    every = [(case, make) for case in cases(model, fit, tmp_path) for make in JUNK]
+    outcomes = [check(*pair) for pair in random.Random(1).sample(every, 500)]
+    assert outcomes.count("refused") > 300
+    assert outcomes.count("result") > 10
+
+
+@pytest.mark.slow
+def test_all_arguments(model: bm.Model, fit: bm.Fit, tmp_path: Path, nothing_sampled: None) -> None:
+    outcomes = [check(case, make) for case in cases(model, fit, tmp_path) for make in JUNK]
+    assert len(outcomes) > 10_000
+    assert outcomes.count("refused") > len(outcomes) / 2
+    assert outcomes.count("reached") > 20

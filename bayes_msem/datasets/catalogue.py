@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from bayes_msem.arguments import anything, checked
+from bayes_msem.arguments import anything, checked, shown
 from bayes_msem.datasets import simulate_team_performance, simulate_wellbeing
 from bayes_msem.datasets.simulate_school_climate import TRUE_VALUES
 from bayes_msem.errors import DataError, nearest
@@ -195,9 +195,8 @@ def describe_dataset(name: str) -> Dataset:
     """
     if not isinstance(name, str) or name not in _CATALOGUE:
         names = ", ".join(f"'{known}'" for known in _CATALOGUE)
-        raise DataError(
-            f"there is no data set {name!r}, only {names}{nearest(str(name), _CATALOGUE)}"
-        )
+        hint = nearest(name, _CATALOGUE) if isinstance(name, str) else ""
+        raise DataError(f"there is no data set {shown(name)}, only {names}{hint}")
     return _CATALOGUE[name]
 
 

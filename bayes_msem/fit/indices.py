@@ -42,6 +42,7 @@ from bayes_msem.errors import (
     INSIDE,
     ConvergenceWarning,
     NotSupportedError,
+    SpecificationError,
 )
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.indices import index_histograms

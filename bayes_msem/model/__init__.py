@@ -12,7 +12,7 @@ import pandas as pd
 import pymc as pm
 import xarray as xr
 
-from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer
+from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
 from bayes_msem.build.conditional import likelihood_given_effects
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
@@ -52,6 +52,12 @@ from bayes_msem.spec.printing import table_frame, to_syntax
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
+
+
+def _observed(name: str, value: Any) -> ObservedData:
+    if not isinstance(value, ObservedData):
+        raise SpecificationError(f"{name} must be model.observed or part of it, got {shown(value)}")
+    return value
 
 
 class Model(PriorChecks, Simulation):
@@ -196,6 +202,7 @@ class Model(PriorChecks, Simulation):
         """Structure, priors and data, assembled for the likelihood."""
         return with_pilot(self.unpiloted_blueprint(), self._centring)
 
+    @checked(observed=_observed)
     def on(self, observed: ObservedData) -> Model:
         """Return the same model, with the same priors, on other data.
 
@@ -297,7 +304,7 @@ class Model(PriorChecks, Simulation):
         Mode
             Mapping {(level, lhs, op, rhs): value} with ``log_likelihood`` and ``converged``.
         """
-        self._check_free("nothing to estimate")
+        self.check_free("nothing to estimate")
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
 
     @checked(draws=integer(1, MOST_DRAWS))
@@ -316,7 +323,7 @@ class Model(PriorChecks, Simulation):
         xarray.DataTree
             Groups prior, prior_predictive and observed_data.
         """
-        self._check_free("no prior to draw from; simulate() draws data from its constants")
+        self.check_free("no prior to draw from; simulate() draws data from its constants")
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 
     @checked(**FIT_ARGUMENTS)
@@ -371,7 +378,7 @@ class Model(PriorChecks, Simulation):
             Divergences, R-hat above 1.01 or few effective draws, with advice.
         """
         options = check_sampler_options(sampler, options)
-        self._check_free("nothing to sample")
+        self.check_free("nothing to sample")
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,
@@ -403,7 +410,9 @@ class Model(PriorChecks, Simulation):
             )
         return fit
 
-    def _check_free(self, consequence: str) -> None:
+    @checked()
+    def check_free(self, consequence: str) -> None:
+        """Raise SpecificationError if every row is a constant; ``consequence`` says what lacks."""
         if not any(row.free for row in self._table.rows):
             raise SpecificationError(
                 "the model has no free parameter: every row of its parameter table is a constant, "

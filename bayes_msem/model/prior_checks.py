@@ -26,6 +26,9 @@ class PriorChecks:
         def unpiloted_blueprint(self) -> Blueprint:
             """Structure, priors and data."""
 
+        def check_free(self, consequence: str) -> None:
+            """Raise if every row is a constant."""
+
     @checked(draws=integer(1, MOST_DRAWS))
     def prior_implied(
         self, draws: int = 500, *, ci: float = 0.95, random_seed: int | None = None
@@ -59,6 +62,7 @@ class PriorChecks:
         >>> model.prior_implied(draws=200, random_seed=1).lines
         ()
         """
+        self.check_free("no prior to look at")
         return prior_implied(
             self.unpiloted_blueprint(), draws=draws, ci=ci, random_seed=seed_of(random_seed)
         )

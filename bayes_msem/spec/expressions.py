@@ -14,7 +14,7 @@ that a sum of hundreds of labels, which is a tree as deep, is like any other.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, cast
@@ -93,6 +93,26 @@ class _Node:
 
     def __deepcopy__(self, memo: object) -> _Node:
         return self  # immutable
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle needs: the parts from the leaves to the root, as a flat tuple."""
+        steps: list[tuple[type, tuple[object, ...], int]] = []
+
+        def visit(part: Expression, below: tuple[None, ...]) -> None:
+            fields = (getattr(part, name) for name in part.__slots__)
+            own = tuple(field for field in fields if not isinstance(field, _Node))
+            steps.append((type(part), own, len(below)))
+
+        fold(cast("Expression", self), visit)
+        return _rebuilt, (tuple(steps),)
+
+
+def _rebuilt(steps: Iterable[tuple[type, tuple[object, ...], int]]) -> _Node:
+    done: list[_Node] = []
+    for kind, own, n in steps:
+        first = len(done) - n
+        done[first:] = [kind(*own, *done[first:])]
+    return done[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

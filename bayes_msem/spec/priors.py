@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_msem.arguments import array, checked, checked_class, floats, text
+from bayes_msem.arguments import array, checked, checked_class, floats, generator, shape, text
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 from bayes_msem.spec.prior_families import FAMILIES, Family
 from bayes_msem.spec.table import Kind
@@ -160,6 +160,7 @@ class Prior:
         """Value below which lies ``probability``."""
         return self.definition.quantile(probability, self.arguments)
 
+    @checked(rng=generator, size=shape)
     def sample(
         self, rng: np.random.Generator, size: int | tuple[int, ...] | None = None
     ) -> FloatArray:
