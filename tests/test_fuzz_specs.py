@@ -1,7 +1,8 @@
 """Whatever the model text, the priors and the options: a model, or an error of the package.
 
-Texts are made in three ways: from the grammar, without regard to meaning; by deleting, doubling
-and swapping tokens of sound texts; and from characters. A model that is built must print, show its
+Texts are made in four ways: from statements that make sense by themselves; from the grammar,
+without regard to meaning; by deleting, doubling and swapping tokens of sound texts; and from
+characters. A model that is built must print, show its
 parameter table and, where all effects can be integrated out, have a log-likelihood at values drawn
 at random and (a sample of them) a mode.
 """
@@ -109,6 +110,49 @@ levels = st.builds("level: within\n{}\nlevel: between\n{}".format, block, block)
 grammatical = st.one_of(block, levels, levels)
 
 
+# From statements that make sense, each by itself -------------------------------------------------
+
+WITHIN = [
+    *("f =~ y1 + y2 + y3", "g =~ y3 + y4 + y5", "g =~ f + y5", "f =~ y4 + b*y5", "f ~ x1"),
+    *("g ~ f + x2", "y4 ~ a*x1", "y5 ~ y4 + x2", 'y4 ~ rv("s")*x2', 'f =~ rv("l")*y5', "y1 ~~ y2"),
+    *("f ~~ g", "y1 ~~ 0.5*y1", "y1 ~~ b*y1", "y2 ~ 1", "f ~~ 1*f", "x1 ~~ x2", "y4 ~ x1 + x2"),
+    *("y4 ~ 0*1", "y1 ~ y2; y2 ~ y1", 'y5 ~~ rv("v")*y5', "y4 ~ f", 'f ~~ rv("r")*g', "y3 ~ w1"),
+]
+BETWEEN = [
+    *("fb =~ y1 + y2 + y3", "fb =~ y4 + y5 + z1", "fb ~ w1", "z1 ~ w1 + y4", "y4 ~ w1", "s ~ w1"),
+    *("s ~~ y4", "l ~ 1", "y1 ~~ 0*y1", "y5 ~~ y4", "y3 ~ a*w1", "z1 ~~ y1", "fb ~~ z1", "s ~ 0*1"),
+    *("v ~ w1", "r ~ w1", "l ~~ s", "z1 ~ fb", "y1 + y2 ~ w1", "fb ~~ 1*fb", "y4 ~ a*w1"),
+]
+EXTRA = ["d := a + b", "b == a", "b == 2*a", "a == 0.5", "d := exp(s)", "e := a*b/0", "d := a^s"]
+
+
+GIVES = re.compile(r'(\w+) =~|rv\("(\w+)"\)|\b([ab])\*[xyw]')
+NEEDS = re.compile(r"\b(?:f|g|fb|s|l|v|r|a|b)\b")
+
+
+@st.composite
+def plausible(draw: st.DrawFn) -> str:
+    """Statements that could stand in one model: what they need, others give."""
+
+    def some(statements: list[str], least: int, most: int) -> list[str]:
+        return draw(
+            st.lists(st.sampled_from(statements), min_size=least, max_size=most, unique=True)
+        )
+
+    two_level = draw(st.booleans())
+    within, between, extra = some(WITHIN, 1, 5), some(BETWEEN, 1, 5), some(EXTRA, 0, 2)
+    if not two_level:
+        within, between = [line for line in within if "rv(" not in line], []
+    given = {word for line in (*within, *between) for m in GIVES.findall(line) for word in m}
+    within, between, extra = (
+        [line for line in lines if set(NEEDS.findall(line)) <= given]
+        for lines in (within, between, extra)
+    )
+    head = ["level: within"] if two_level else []
+    middle = ["level: between"] if two_level else []
+    return "\n".join([*head, *within, *middle, *between, *extra])
+
+
 # By mutation -----------------------------------------------------------------------------------
 
 
@@ -135,7 +179,7 @@ def mutated(draw: st.DrawFn) -> str:
     return "".join(tokens)
 
 
-texts = st.one_of(grammatical, mutated(), mutated(), st.text(max_size=40))
+texts = st.one_of(plausible(), plausible(), mutated(), grammatical, st.text(max_size=40))
 
 # Priors and options ----------------------------------------------------------------------------
 
@@ -176,7 +220,7 @@ key = st.one_of(
     st.builds("between: {} {} {}".format, name, kind, name),
     st.one_of(st.none(), st.integers(), st.binary(max_size=2), st.text(max_size=5)),
 )
-priors = st.one_of(st.none(), st.none(), st.dictionaries(key, prior, max_size=3), junk)
+priors = st.one_of(*[st.none()] * 6, st.dictionaries(key, prior, max_size=3), junk)
 words = st.sampled_from(["loadings", "slopes", "variances", "correlations", "intercepts", "all"])
 options = st.fixed_dictionaries(
     {},
@@ -188,7 +232,7 @@ options = st.fixed_dictionaries(
         "cluster": st.one_of(st.just("school"), st.just("x1"), junk),
     },
 )
-few_options = st.one_of(st.just({}), st.just({}), options)
+few_options = st.one_of(*[st.just({})] * 5, options)
 
 
 def built(text: object, prior: object, option: dict[str, object]) -> bm.Model | None:
