@@ -8,10 +8,13 @@ and how to mend it.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 __all__ = [
+    "INSIDE",
     "AccuracyWarning",
+    "ArgumentError",
     "ConvergenceWarning",
     "DataError",
     "FileError",
@@ -27,6 +30,12 @@ __all__ = [
     "SpecificationError",
     "nearest",
 ]
+
+INSIDE = (os.path.join(os.path.dirname(__file__), ""),)
+"""For ``warnings.warn(..., skip_file_prefixes=INSIDE)``: a warning names the user's own line."""
+
+
+_LONGEST_LINE = 160  # of model text in a message
 
 
 class MsemError(Exception):
@@ -71,15 +80,24 @@ class ModelSyntaxError(MsemError):
     def _message(self) -> str:
         lines = self.text.splitlines() or [""]
         source = lines[min(self.line, len(lines)) - 1]
-        pointer = " " * (self.column - 1) + "^" * self.width
+        left, width = self.column - 1, self.width
+        if len(source) > _LONGEST_LINE:  # show what stands around the culprit
+            first = max(0, left - _LONGEST_LINE // 2)
+            source = f"... {source[first : first + _LONGEST_LINE]} ..."
+            left, width = left - first + 4, min(width, _LONGEST_LINE // 2)
+        pointer = " " * left + "^" * width
         message = (
             f"{self.problem} (line {self.line}, column {self.column})\n    {source}\n    {pointer}"
         )
         return message + (f"\n{self.suggestion}" if self.suggestion else "")
 
 
+class ArgumentError(MsemError, TypeError):
+    """A call with a word that the function does not know, or without one that it needs."""
+
+
 class SpecificationError(MsemError):
-    """The model text can be read, but the model it declares makes no sense."""
+    """The model text, or the value of an argument, can be read but makes no sense."""
 
 
 class DataError(MsemError):

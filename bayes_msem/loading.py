@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from bayes_msem import disk
+from bayes_msem.arguments import checked
 from bayes_msem.errors import FileError, MsemWarning
 from bayes_msem.fit import Fit
 from bayes_msem.model import Model
@@ -17,6 +18,7 @@ from bayes_msem.posterior.record import data_frame, read_name, read_priors, with
 from bayes_msem.spec.printing import to_syntax
 
 
+@checked()
 def load(path: str | PathLike[str]) -> Fit:
     """Read a fit that :meth:`bayes_msem.Fit.save` wrote.
 

@@ -86,7 +86,7 @@ def test_seeds_are_integers(seed: object, enough: pd.DataFrame) -> None:
 
 def test_unknown_samplers_are_refused_before_sampling(enough: pd.DataFrame) -> None:
     model = quiet(TWO_LEVEL, enough, cluster="group")
-    with pytest.raises(SpecificationError, match=r"unknown sampler 'nutpi'.*mean 'nutpie'"):
+    with pytest.raises(SpecificationError, match=r"sampler='nutpi' is unknown.*mean 'nutpie'"):
         model.fit(sampler="nutpi", random_seed=1)  # type: ignore[arg-type]
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize
 
+from bayes_msem.arguments import checked
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import (
     log_likelihood,
@@ -30,7 +31,7 @@ from bayes_msem.build.density import (
 )
 from bayes_msem.build.rows import row_values
 from bayes_msem.build.threads import one_blas_thread
-from bayes_msem.errors import ConvergenceWarning, HeywoodWarning, NotSupportedError
+from bayes_msem.errors import INSIDE, ConvergenceWarning, HeywoodWarning, NotSupportedError
 from bayes_msem.spec.row_names import ByRow
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.parameters import row_label
@@ -78,6 +79,7 @@ class Mode(Mapping[RowKey, float]):
         """Return the number of rows."""
         return len(self.estimates)
 
+    @checked()
     def to_frame(self) -> pd.DataFrame:
         """Return a data frame with columns level, lhs, op, rhs, value (and se if known)."""
         frame = pd.DataFrame(list(self.estimates), columns=["level", "lhs", "op", "rhs"])
@@ -324,7 +326,7 @@ def _warn_of_heywood(blueprint: Blueprint, theta: FloatArray) -> None:
             f"maximum likelihood ended at negative variances ({'; '.join(negative)}). Such "
             "estimates are not admissible; a Bayesian fit (model.fit) keeps them positive.",
             HeywoodWarning,
-            stacklevel=4,
+            skip_file_prefixes=INSIDE,
         )
 
 
@@ -333,5 +335,5 @@ def _warn(what: str) -> None:
         f"{what} was not found to full precision: the model may not be identified by these data, "
         "or it needs better starting values (start(...)*x).",
         ConvergenceWarning,
-        stacklevel=4,
+        skip_file_prefixes=INSIDE,
     )

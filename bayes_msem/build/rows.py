@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.population import effect_positions, level_two_moments, population_mean
-from bayes_msem.spec.expressions import Expression, evaluate, names, substitute
+from bayes_msem.spec.expressions import Expression, evaluate
+from bayes_msem.spec.labels import varying_definitions
 from bayes_msem.spec.row_names import ByRow
 
 FloatArray = NDArray[np.float64]
@@ -57,13 +58,7 @@ def row_values(
 
 def cluster_definitions(blueprint: Blueprint) -> dict[str, Expression]:
     """Definitions that differ between clusters, written in random coefficients and labels."""
-    random = effect_positions(blueprint)
-    varying: dict[str, Expression] = {}
-    for definition in blueprint.table.definitions:
-        expression = substitute(definition.expression, varying)
-        if not random.keys().isdisjoint(names(expression)):
-            varying[definition.name] = expression
-    return varying
+    return varying_definitions(blueprint.table.definitions, effect_positions(blueprint))
 
 
 def _moments(

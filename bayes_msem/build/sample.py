@@ -23,7 +23,13 @@ from bayes_msem.build.geometry import coordinates_at, geometry_at
 from bayes_msem.build.mode import unconstrained_mode
 from bayes_msem.build.nuts_density import Geometry
 from bayes_msem.build.nuts_model import nuts_model
-from bayes_msem.errors import InterruptedWarning, NotSupportedError, SpecificationError, nearest
+from bayes_msem.errors import (
+    INSIDE,
+    InterruptedWarning,
+    NotSupportedError,
+    SpecificationError,
+    nearest,
+)
 
 FloatArray = NDArray[np.float64]
 Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
@@ -155,7 +161,7 @@ def _without_missing_draws(tree: xr.DataTree, draws: int) -> xr.DataTree:
         f"sampling was interrupted: {len(chains)} of {len(made)} chains with {length} of "
         f"{draws} draws each are kept; see convergence before you use them",
         InterruptedWarning,
-        stacklevel=4,
+        skip_file_prefixes=INSIDE,
     )
     groups = {
         node.path: _cut(node.to_dataset(inherit=False), chains, length) for node in tree.subtree

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayes_msem.errors import SpecificationError
+from bayes_msem.arguments import seed
 
 
 def seed_of(random_seed: int | None) -> int:
@@ -13,13 +13,8 @@ def seed_of(random_seed: int | None) -> int:
     Raises
     ------
     SpecificationError
-        Not an integer, or negative.
+        Not an integer from 0 to 2**63 - 1.
     """
     if random_seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    is_integer = isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool)
-    if not is_integer or random_seed < 0:
-        raise SpecificationError(
-            f"random_seed must be an integer of at least 0, or None, got {random_seed!r}"
-        )
-    return int(random_seed)
+    return seed("random_seed", random_seed)

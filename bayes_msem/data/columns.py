@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_msem.arguments import shown
 from bayes_msem.errors import DataError, nearest
 
 __all__ = [
@@ -60,10 +61,9 @@ def check_cluster_name(cluster: object) -> None:
     hashable = pd.api.types.is_hashable(cluster)
     if cluster is None or (hashable and not pd.Series([cluster], dtype=object).isna().item()):
         return
-    shown = repr(cluster) if hashable or isinstance(cluster, list) else type(cluster).__name__
     raise DataError(
-        f"cluster must be the name of one column, got {shown}; pass the name and not the column "
-        "itself, e.g. cluster='school'"
+        f"cluster must be the name of one column, got {shown(cluster)}; pass the name and not the "
+        "column itself, e.g. cluster='school'"
     )
 
 

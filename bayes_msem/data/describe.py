@@ -39,6 +39,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_msem.arguments import anything, checked
+from bayes_msem.arguments import columns as check_columns
 from bayes_msem.data import columns
 from bayes_msem.errors import DataError, nearest
 
@@ -136,6 +138,7 @@ class Description:
         return pd.DataFrame(joint, index=names, columns=names)
 
 
+@checked(cluster=anything, variables=check_columns)
 def describe(
     data: pd.DataFrame, cluster: str, variables: Sequence[str] | None = None
 ) -> Description:
@@ -170,6 +173,7 @@ def describe(
     {'mach': 0.174, 'ses': 0.267}
     """
     columns.check_frame(data)
+    columns.check_cluster_name(cluster)
     columns.check_cluster_argument(data, cluster, two_level=True)
     names = _checked_names(data, cluster, variables)
     codes, ids = columns.code_clusters(data[cluster], cluster)

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_msem.arguments import integer, shown
 from bayes_msem.data import checks, columns
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import DataError, SpecificationError
@@ -27,6 +28,9 @@ __all__ = ["NewSample", "design_from_frame", "new_sample", "resampled_design"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+_MOST_VALUES = 1e9  # 8 GB
+_PER_CLUSTER = "rows per cluster, such as 20 or [10, 20, 30]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,17 +74,21 @@ def new_sample(
     if not observed.two_level:
         if clusters is not None:
             raise SpecificationError(
-                f"clusters={clusters!r} was given, but the model has a single level; use "
+                f"clusters={shown(clusters)} was given, but the model has a single level; use "
                 "sizes=<number of rows>"
             )
-        return NewSample(0, np.array([_count(sizes, "sizes", "a number of rows, such as 200")]))
+        rows = integer(1, what="a number of rows, such as 200")("sizes", sizes)
+        _check_fits(observed, rows)
+        return NewSample(0, np.array([rows]))
     if clusters is not None:
-        clusters = _count(clusters, "clusters", "a number of clusters, such as 50")
+        clusters = integer(1, what="a number of clusters, such as 50")("clusters", clusters)
     if sizes is None or isinstance(sizes, (bool, int, np.integer, float, str)):
         count = observed.n_clusters if clusters is None else clusters
         if sizes is None:
+            _check_fits(observed, count * observed.n_rows / observed.n_clusters)
             return NewSample(count, None)
-        size = _count(sizes, "sizes", "rows per cluster, such as 20 or [10, 20, 30]")
+        size = integer(1, what=_PER_CLUSTER)("sizes", sizes)
+        _check_fits(observed, count * size)
         return NewSample(count, np.full(count, size))
     every = _counts(sizes)
     if clusters is not None and clusters != len(every):
@@ -88,25 +96,28 @@ def new_sample(
             f"clusters={clusters}, but sizes has {len(every)} numbers; give one size for every "
             "cluster, one number for all of them, or leave clusters out"
         )
-    return NewSample(len(every), every)
+    _check_fits(observed, sum(every))
+    return NewSample(len(every), np.array(every))
 
 
-def _counts(sizes: Any) -> IntArray:
+def _check_fits(observed: ObservedData, rows: float) -> None:
+    """Refuse samples that no memory holds, before the system ends the process."""
+    names = (*observed.y_names, *observed.z_names, *observed.x_names, *observed.w_names)
+    if rows * len(names) > _MOST_VALUES:
+        raise SpecificationError(
+            f"clusters and sizes ask for about {rows:.3g} rows of {len(names)} variables; at most "
+            f"{_MOST_VALUES:.0e} values can be simulated at once"
+        )
+
+
+def _counts(sizes: Any) -> list[int]:
     try:
         given = list(sizes)
     except TypeError:
         given = []
     if not given:
-        raise SpecificationError(
-            f"sizes must be rows per cluster, such as 20 or [10, 20, 30], got {sizes!r}"
-        )
-    return np.array([_count(n, f"sizes[{i}]", "a number of rows") for i, n in enumerate(given)])
-
-
-def _count(value: Any, name: str, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise SpecificationError(f"{name} must be {what}, at least 1, got {value!r}")
-    return int(value)
+        raise SpecificationError(f"sizes must be {_PER_CLUSTER}, got {shown(sizes)}")
+    return [integer(1, what="a number of rows")(f"sizes[{i}]", n) for i, n in enumerate(given)]
 
 
 def resampled_design(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from bayes_msem.arguments import anything, checked, shown
 from bayes_msem.datasets import simulate_team_performance, simulate_wellbeing
 from bayes_msem.datasets.simulate_school_climate import TRUE_VALUES
 from bayes_msem.errors import DataError, nearest
@@ -161,6 +162,7 @@ _CATALOGUE = {
 }
 
 
+@checked()
 def list_datasets() -> tuple[str, ...]:
     """Return the names of all data sets that :func:`load_dataset` knows.
 
@@ -172,6 +174,7 @@ def list_datasets() -> tuple[str, ...]:
     return tuple(_CATALOGUE)
 
 
+@checked(name=anything)
 def describe_dataset(name: str) -> Dataset:
     """Return source, licence and columns of a data set.
 
@@ -192,12 +195,12 @@ def describe_dataset(name: str) -> Dataset:
     """
     if not isinstance(name, str) or name not in _CATALOGUE:
         names = ", ".join(f"'{known}'" for known in _CATALOGUE)
-        raise DataError(
-            f"there is no data set {name!r}, only {names}{nearest(str(name), _CATALOGUE)}"
-        )
+        hint = nearest(name, _CATALOGUE) if isinstance(name, str) else ""
+        raise DataError(f"there is no data set {shown(name)}, only {names}{hint}")
     return _CATALOGUE[name]
 
 
+@checked(name=anything)
 def load_dataset(name: str) -> pd.DataFrame:
     """Load an example data set.
 

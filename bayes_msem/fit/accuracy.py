@@ -9,6 +9,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from bayes_msem.arguments import checked, choice, integer, number
+from bayes_msem.build.options import check_fit_options
 from bayes_msem.checking.accuracy import criteria
 from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import (
@@ -21,7 +23,7 @@ from bayes_msem.checking.accuracy.log_likelihood import (
 )
 from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, replaced, warn_of_high_k
 from bayes_msem.checking.accuracy.refit import exact_terms, moment_matched
-from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.errors import ArgumentError, SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.pareto import pareto_k
 
@@ -35,6 +37,7 @@ _VALUES, _ERRORS = "log_likelihood", "log_likelihood_error"
 class Accuracy(FitCore):
     """The part of :class:`bayes_msem.Fit` that measures predictive accuracy."""
 
+    @checked(unit=choice(Unit), nodes=integer(8, 4096), thin=integer(1))
     def log_likelihood(
         self, unit: Unit | None = None, *, nodes: int | None = None, thin: int = 1
     ) -> xr.DataArray:
@@ -89,7 +92,6 @@ class Accuracy(FitCore):
         """
         blueprint = self.model.blueprint
         unit = check_unit(unit, blueprint.observed)
-        _check_thin(thin)
         kept = self._kept(unit)
         if kept is not None and thin == 1 and nodes in (None, kept.attrs.get("nodes", nodes)):
             return kept
@@ -108,6 +110,7 @@ class Accuracy(FitCore):
             self._keep(_VALUES, values)
         return values
 
+    @checked(unit=choice(Unit), threshold=number("a number, such as 0.7"))
     def loo(
         self,
         unit: Unit | None = None,
@@ -164,7 +167,7 @@ class Accuracy(FitCore):
         """
         observed = self.model.observed
         unit = check_unit(unit, observed)
-        _check_refit(refit, options, threshold)
+        options = _checked_refit(refit, options, threshold)
         log_likelihood = self.log_likelihood(unit)
         result = psis_loo(self.datatree, observed, unit)
         if refit == "moment_match":
@@ -182,6 +185,7 @@ class Accuracy(FitCore):
         warn_of_high_k(result)
         return result
 
+    @checked(unit=choice(Unit))
     def waic(self, unit: Unit | None = None) -> criteria.Waic:
         """Widely applicable information criterion; prefer :meth:`loo`, which knows when it fails.
 
@@ -204,6 +208,7 @@ class Accuracy(FitCore):
         labels = unit_labels(self.model.observed, unit)
         return criteria.waic(self.log_likelihood(unit), unit, labels)
 
+    @checked()
     def dic(self) -> criteria.Dic:
         """Deviance information criterion of the marginal likelihood.
 
@@ -233,6 +238,7 @@ class Accuracy(FitCore):
             self._integral_of("cluster") if sampled else None,
         )
 
+    @checked(unit=choice(Unit))
     def plot_pareto_k(
         self, unit: Unit | None = None, *, figsize: tuple[float, float] | None = None
     ) -> Figure:
@@ -296,21 +302,14 @@ class Accuracy(FitCore):
         self.datatree[group] = xr.DataTree(dataset.assign({str(array.name): array}))
 
 
-def _check_thin(thin: int) -> None:
-    if thin < 1:
-        raise SpecificationError(f"thin={thin} is not a step; use 1 (all draws) or more")
-
-
-def _check_refit(refit: Any, options: dict[str, Any], threshold: float | None) -> None:
-    if isinstance(refit, str) and refit not in ("exact", "moment_match"):
-        raise SpecificationError(
-            f"refit='{refit}' is unknown; use 'exact', 'moment_match', a function from a model to "
-            f"a fit, or None{nearest(refit, ('exact', 'moment_match'))}"
-        )
+def _checked_refit(refit: Any, options: dict[str, Any], threshold: float | None) -> dict[str, Any]:
+    if refit is not None and not callable(refit):
+        choice(("exact", "moment_match", "a function from a model to a fit"))("refit", refit)
     if options and refit != "exact":
-        raise SpecificationError(
+        raise ArgumentError(
             f"{', '.join(map(repr, options))} would be passed to the refits, but there are none "
             "that Model.fit makes; add refit='exact'"
         )
     if threshold is not None and (refit is None or refit == "moment_match"):
         raise SpecificationError("threshold says which units to fit again; add refit='exact'")
+    return check_fit_options(options)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from bayes_msem.arguments import checked, choice, functions, identifiers, names
 from bayes_msem.build.pymc_model import observed_matrix
 from bayes_msem.checking.predictive.ppc import PredictiveCheck
-from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.checks import Checks
 from bayes_msem.plotting.ppc import Part, densities
 from bayes_msem.plotting.ppc_clusters import cluster_distances, cluster_replicates
@@ -31,6 +32,7 @@ _REPLICATES = 100  # that a figure of replicates needs
 class CheckFigures(Checks):
     """The part of :class:`bayes_msem.Fit` that draws posterior predictive checks."""
 
+    @checked(kind=choice(Kind), part=choice(Part), outcomes=names, statistics=functions)
     def plot_ppc(
         self,
         kind: Kind = "density",
@@ -101,6 +103,7 @@ class CheckFigures(Checks):
         names = statistics if check is not None or statistics is None else _all_names(made)
         return statistics_panels(made, names=names, outcomes=outcomes, level=level, figsize=figsize)
 
+    @checked(clusters=identifiers)
     def plot_ppc_clusters(
         self,
         outcome: str,
@@ -168,11 +171,6 @@ class CheckFigures(Checks):
 
 
 def _check_options(kind: str, options: dict[str, Any]) -> None:
-    if kind not in _OPTIONS:
-        raise SpecificationError(
-            f"kind='{kind}' is unknown; use {', '.join(map(repr, get_args(Kind)))}"
-            f"{nearest(str(kind), get_args(Kind))}"
-        )
     for name, value in options.items():
         if value is not None and name not in _OPTIONS[kind]:
             allowed = " or ".join(repr(k) for k, names in _OPTIONS.items() if name in names)

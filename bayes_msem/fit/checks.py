@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bayes_msem.arguments import checked, choice, functions, integer
 from bayes_msem.build.seeds import seed_of
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.checking.predictive.ppc import PredictiveCheck, predictive_check
 from bayes_msem.checking.predictive.replicate import Clusters, Replicates
-from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.tables import EstimateTable
 
@@ -16,6 +16,7 @@ from bayes_msem.posterior.tables import EstimateTable
 class Checks(FitCore):
     """The part of :class:`bayes_msem.Fit` that compares data with replicates."""
 
+    @checked(statistics=functions, clusters=choice(Clusters), draws=integer(1), keep=integer(0))
     def ppc(
         self,
         statistics: Any = None,
@@ -72,8 +73,6 @@ class Checks(FitCore):
         """
         posterior = self.datatree["posterior"].to_dataset()
         total = posterior.sizes["chain"] * posterior.sizes["draw"]
-        if keep is not None and keep < 0:
-            raise SpecificationError(f"keep={keep} replicates cannot be kept; use 0 or more")
         replicates = Replicates(
             self.model.blueprint,
             posterior,
@@ -83,6 +82,7 @@ class Checks(FitCore):
         )
         return predictive_check(replicates, statistics, keep)
 
+    @checked(statistics=functions, clusters=choice(Clusters), draws=integer(1))
     def ppp(
         self,
         statistics: Any = None,

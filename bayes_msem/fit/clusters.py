@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bayes_msem.arguments import checked
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.effects import effects_table
 from bayes_msem.posterior.summary import IntervalKind
@@ -11,6 +12,7 @@ from bayes_msem.posterior.tables import EstimateTable
 class Clusters(FitCore):
     """The part of :class:`bayes_msem.Fit` that estimates what belongs to single clusters."""
 
+    @checked()
     def cluster_effects(self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti") -> EstimateTable:
         """Summarise the effects of every cluster.
 

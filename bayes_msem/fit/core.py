@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_msem.arguments import checked_class, shown
 from bayes_msem.build.rows import row_values
 from bayes_msem.data.columns import plural
 from bayes_msem.errors import SpecificationError
@@ -22,6 +23,22 @@ if TYPE_CHECKING:
     from bayes_msem.model import Model
 
 
+def _model(name: str, value: Any) -> Any:
+    if not hasattr(value, "unpiloted_blueprint"):
+        raise SpecificationError(f"{name} must be a Model, got {shown(value)}")
+    return value
+
+
+def _draws(name: str, value: Any) -> xr.DataTree:
+    if not isinstance(value, xr.DataTree) or "posterior" not in value.children:
+        raise SpecificationError(
+            f"{name} must be a DataTree with a group posterior, got {shown(value)}; "
+            "model.fit() makes one"
+        )
+    return value
+
+
+@checked_class(model=_model, datatree=_draws)
 @dataclass(frozen=True, eq=False, repr=False)
 class FitCore:
     """Draws together with the model that made them; see :class:`bayes_msem.Fit`."""

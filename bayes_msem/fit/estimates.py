@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
+from bayes_msem.arguments import checked, identifier, text
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.implied import implied_covariances
@@ -16,6 +17,7 @@ from bayes_msem.posterior.tables import EstimateTable
 class Estimates(FitCore):
     """The part of :class:`bayes_msem.Fit` that estimates parameters."""
 
+    @checked()
     def summary(self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti") -> EstimateTable:
         """Summarise the posterior of every row of the parameter table.
 
@@ -40,6 +42,7 @@ class Estimates(FitCore):
         """
         return summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind)
 
+    @checked(level=text, cluster=identifier)
     def implied_covariance(
         self,
         level: Literal["within", "between"] = "within",

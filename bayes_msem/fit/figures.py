@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from bayes_msem.arguments import checked, identifiers, rows, values_by_row
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.clusters import caterpillar
 from bayes_msem.plotting.correlations import heat_map
@@ -16,13 +17,14 @@ from bayes_msem.plotting.priors import prior_posterior
 from bayes_msem.plotting.ranks import rank
 from bayes_msem.plotting.regression import Posterior, cluster_lines, level_slopes
 from bayes_msem.plotting.select import RowSelector
-from bayes_msem.posterior.summary import IntervalKind, check_interval, interval
+from bayes_msem.posterior.summary import IntervalKind, interval
 from bayes_msem.spec.table import RowKey
 
 
 class Figures(FitCore):
     """The part of :class:`bayes_msem.Fit` that draws figures."""
 
+    @checked(rows=rows, reference=values_by_row)
     def plot_forest(
         self,
         level: str | None = None,
@@ -76,6 +78,7 @@ class Figures(FitCore):
             figsize=figsize,
         )
 
+    @checked(clusters=identifiers)
     def plot_clusters(
         self,
         effect: str,
@@ -127,6 +130,7 @@ class Figures(FitCore):
             figsize=figsize,
         )
 
+    @checked(rows=rows)
     def plot_trace(
         self,
         level: str | None = None,
@@ -153,6 +157,7 @@ class Figures(FitCore):
         """
         return trace(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
+    @checked(rows=rows)
     def plot_rank(
         self,
         level: str | None = None,
@@ -180,6 +185,7 @@ class Figures(FitCore):
         """
         return rank(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
+    @checked(rows=rows)
     def plot_prior_posterior(
         self,
         level: str | None = None,
@@ -216,6 +222,7 @@ class Figures(FitCore):
             figsize=figsize,
         )
 
+    @checked()
     def plot_regression(
         self,
         outcome: str,
@@ -254,6 +261,7 @@ class Figures(FitCore):
             self._posterior(), outcome, predictor, ci=ci, ci_kind=ci_kind, figsize=figsize
         )
 
+    @checked()
     def plot_levels(
         self,
         x: str,
@@ -293,6 +301,7 @@ class Figures(FitCore):
             self._posterior(), x, y, between=between, ci=ci, ci_kind=ci_kind, figsize=figsize
         )
 
+    @checked()
     def plot_effect_correlations(
         self,
         *,
@@ -326,6 +335,7 @@ class Figures(FitCore):
         observed = self.model.blueprint.observed
         return Posterior(self.model.table, self.draws, self.cluster_draws, observed)
 
+    @checked()
     def diagram(
         self, *, estimates: bool = True, ci: float | None = None, ci_kind: IntervalKind = "eti"
     ) -> Diagram:
@@ -349,8 +359,6 @@ class Figures(FitCore):
         SpecificationError
             ``ci`` outside (0, 1), or an unknown ``ci_kind``.
         """
-        if ci is not None:
-            check_interval(ci, ci_kind)
         if not estimates:
             return self.model.diagram()
         values = {key: float(x.mean()) for key, x in self.draws.items()}

@@ -6,6 +6,7 @@ from os import PathLike
 
 import xarray as xr
 
+from bayes_msem.arguments import checked
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.files import DATA, EFFECTS, check_destination, write_tree
 from bayes_msem.posterior.record import data_record, effects_record
@@ -14,6 +15,7 @@ from bayes_msem.posterior.record import data_record, effects_record
 class Files(FitCore):
     """The part of :class:`bayes_msem.Fit` that writes files."""
 
+    @checked()
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fit to a file that :func:`bayes_msem.load` reads back.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bayes_msem.arguments import checked, integer
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.impute import impute
 
@@ -11,6 +12,7 @@ from bayes_msem.posterior.impute import impute
 class Imputation(FitCore):
     """The part of :class:`bayes_msem.Fit` that completes incomplete data."""
 
+    @checked(draws=integer(1))
     def impute(self, draws: int = 20, *, random_seed: int | None = None) -> list[pd.DataFrame]:
         """Complete the data several times: multiple imputation under the fitted model.
 

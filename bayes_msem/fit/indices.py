@@ -7,12 +7,13 @@ import warnings
 import zlib
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from bayes_msem.arguments import checked, choice, shown
 from bayes_msem.checking.indices.indices import (
     Comparison,
     Discrepancy,
@@ -37,10 +38,15 @@ from bayes_msem.checking.indices.saturated import (
     structured_level,
 )
 from bayes_msem.checking.indices.table import IndexTable, index_table
-from bayes_msem.errors import ConvergenceWarning, NotSupportedError, SpecificationError, nearest
+from bayes_msem.errors import (
+    INSIDE,
+    ConvergenceWarning,
+    NotSupportedError,
+    SpecificationError,
+)
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.indices import index_histograms
-from bayes_msem.posterior.summary import IntervalKind, check_interval
+from bayes_msem.posterior.summary import IntervalKind
 
 if TYPE_CHECKING:
     from bayes_msem.fit import Fit
@@ -55,6 +61,7 @@ _LEVELS: tuple[LevelName, LevelName] = ("within", "between")
 class Indices(FitCore):
     """The part of :class:`bayes_msem.Fit` that evaluates the fit of the model as a whole."""
 
+    @checked(pd=choice(EffectiveParameters))
     def indices(
         self,
         ci: float = 0.95,
@@ -119,15 +126,13 @@ class Indices(FitCore):
         structural equation modeling. Structural Equation Modeling, 16(4), 583-601.
         https://doi.org/10.1080/10705510902751259
         """
-        check_interval(ci, ci_kind)
-        if pd not in get_args(EffectiveParameters):
-            options = get_args(EffectiveParameters)
-            raise SpecificationError(
-                f"pd='{pd}' is unknown; use {', '.join(options)}{nearest(str(pd), options)}"
-            )
         if levels:
             check_separable(self.model.table)
         if baseline is not None:
+            if not isinstance(baseline, FitCore):
+                raise SpecificationError(
+                    f"baseline must be a fit of a null model, got {shown(baseline)}"
+                )
             check_same_data(self.model.observed, baseline.model.observed)
         evaluation = _Evaluation(self, pd, progress)
         evaluation.overall(incremental, baseline)
@@ -144,6 +149,7 @@ class Indices(FitCore):
             ci_kind=ci_kind,
         )
 
+    @checked(pd=choice(EffectiveParameters))
     def plot_indices(
         self,
         ci: float = 0.95,
@@ -332,7 +338,7 @@ def _sample(fit: FitCore, text: str, what: str, progress: bool) -> Fit:
     for warning in caught:  # say which of several models it was
         if issubclass(warning.category, ConvergenceWarning):
             message = f"{what} (sampled for the fit indices): {warning.message}"
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+            warnings.warn(message, ConvergenceWarning, skip_file_prefixes=INSIDE)
         else:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_msem.arguments import checked, choice, text
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.predict import (
     PredictionKind,
     Request,
-    check_kind,
     prediction_draws,
     prediction_table,
 )
-from bayes_msem.posterior.rows import Clusters, Rows, check_clusters, data_rows, new_rows
+from bayes_msem.posterior.rows import Clusters, Rows, data_rows, new_rows
 from bayes_msem.posterior.scores import between_scores, within_score_draws, within_scores
-from bayes_msem.posterior.summary import IntervalKind, check_interval
+from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
 
 
 class Prediction(FitCore):
     """The part of :class:`bayes_msem.Fit` that predicts factors and outcomes."""
 
+    @checked(level=text)
     def scores(
         self,
         level: Literal["within", "between"] = "within",
@@ -73,7 +73,6 @@ class Prediction(FitCore):
         DataError
             ``newdata`` lacks columns or values, or has clusters that are not in the data.
         """
-        check_interval(ci, ci_kind)
         table = self.model.table
         if level not in ("within", "between"):
             raise SpecificationError(f"level='{level}' is unknown; use 'within' or 'between'")
@@ -102,6 +101,7 @@ class Prediction(FitCore):
             blueprint, posterior, known, rows, ci=ci, ci_kind=ci_kind, random_seed=seed
         )
 
+    @checked(kind=choice(PredictionKind), clusters=choice(Clusters))
     def predict(
         self,
         newdata: pd.DataFrame | None = None,
@@ -154,9 +154,6 @@ class Prediction(FitCore):
         SpecificationError
             An argument is not one of those allowed.
         """
-        check_interval(ci, ci_kind)
-        check_kind(kind)
-        check_clusters(clusters)
         blueprint = self.model.blueprint
         rows: Rows = data_rows(blueprint.observed)
         if newdata is not None:
@@ -169,10 +166,4 @@ class Prediction(FitCore):
         return prediction_table(blueprint, posterior, known, rows, request, ci=ci, ci_kind=ci_kind)
 
     def _prediction_seed(self, random_seed: int | None) -> int:
-        if random_seed is None:
-            return int(self.datatree.attrs["random_seed"])
-        if not isinstance(random_seed, (int, np.integer)) or random_seed < 0:
-            raise SpecificationError(
-                f"random_seed must be a non-negative integer or None, got {random_seed!r}"
-            )
-        return int(random_seed)
+        return int(self.datatree.attrs["random_seed"]) if random_seed is None else random_seed

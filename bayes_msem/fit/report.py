@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_msem import disk
+from bayes_msem.arguments import checked
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.data.checks import advice
 from bayes_msem.display import describe_data, roles_in_words, scales_of_priors
@@ -49,6 +50,7 @@ _DIAGRAM_SIZE = 400_000  # characters of SVG
 class Report(Estimates, Solutions, Clusters, CheckFigures, Figures):
     """The part of :class:`bayes_msem.Fit` that reports all of it."""
 
+    @checked()
     def report(
         self,
         path: str | PathLike[str],

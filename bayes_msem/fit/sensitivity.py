@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from matplotlib.figure import Figure
 
+from bayes_msem.arguments import checked, floats, rows
 from bayes_msem.checking.priors.overlap import prior_posterior_overlap
 from bayes_msem.checking.priors.sensitivity import (
     PriorSensitivity,
@@ -29,6 +30,7 @@ _SHOWN = 6  # rows of the figure by default
 class Sensitivity(FitCore):
     """The part of :class:`bayes_msem.Fit` that asks how much the priors matter."""
 
+    @checked()
     def prior_sensitivity(self) -> PriorSensitivity:
         """Ask whether posteriors follow the priors or the data, by power-scaling.
 
@@ -53,6 +55,7 @@ class Sensitivity(FitCore):
         """
         return self._sensitivity
 
+    @checked(rows=rows, alphas=floats)
     def plot_prior_sensitivity(
         self,
         level: str | None = None,
@@ -84,7 +87,7 @@ class Sensitivity(FitCore):
             Unknown level or row, only rows that do not vary, ``alphas`` on one side of 1, or
             fewer than 50 draws.
         """
-        if not 0 < alphas[0] < 1 < alphas[1]:
+        if len(alphas) != 2 or not 0 < alphas[0] < 1 < alphas[1]:
             raise SpecificationError(f"alphas={alphas!r} must be one number below 1 and one above")
         blueprint = self.model.blueprint
         varying = sensitive_rows(blueprint, self.draws)
@@ -108,6 +111,7 @@ class Sensitivity(FitCore):
             figsize=figsize,
         )
 
+    @checked()
     def prior_posterior_overlap(self, *, sort: bool = False) -> EstimateTable:
         """Compare prior and posterior of every free row: overlap, and shrinkage of the SD.
 

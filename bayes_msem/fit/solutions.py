@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_msem.arguments import checked, identifier, variable
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.draws import sampled_parameters
@@ -39,6 +40,7 @@ _AVERAGE = (
 class Solutions(FitCore):
     """The part of :class:`bayes_msem.Fit` that computes tables from the parameters."""
 
+    @checked(cluster=identifier)
     def standardized(
         self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti", cluster: Any = None
     ) -> EstimateTable:
@@ -100,6 +102,7 @@ class Solutions(FitCore):
             caption += omission_note(table)
         return self._table(keys, [draws[r.key] for r in rows], ci, ci_kind, caption)
 
+    @checked()
     def icc(
         self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti", means: bool = False
     ) -> EstimateTable:
@@ -145,6 +148,7 @@ class Solutions(FitCore):
             )
         return self._keyed(("icc", "variable"), values, ci, ci_kind, caption)
 
+    @checked()
     def r2(self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti") -> EstimateTable:
         """Share of variance that is explained, for every variable with predictors, by level.
 
@@ -175,6 +179,7 @@ class Solutions(FitCore):
         caption += _AVERAGE if self._is_random else ""
         return self._keyed(("level", "variable"), values, ci, ci_kind, caption)
 
+    @checked()
     def variance_components(
         self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti"
     ) -> EstimateTable:
@@ -206,6 +211,7 @@ class Solutions(FitCore):
             caption += f"{_AVERAGE} Random intercepts are those at covariates of zero."
         return self._keyed(("level", "variable", "part"), values, ci, ci_kind, caption)
 
+    @checked()
     def reliability(self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti") -> EstimateTable:
         """Composite reliability (omega) of the sum of each factor's indicators.
 
@@ -269,6 +275,7 @@ class Solutions(FitCore):
         draws: Literal[True],
     ) -> xr.Dataset: ...
 
+    @checked(x=variable, y=variable)
     def effects(
         self,
         x: str | tuple[str, str],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bayes_msem.arguments import checked, integer
 from bayes_msem.checking.accuracy.loo import LEAST_DRAWS as loo_draws
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.checking.priors.sensitivity import LEAST_DRAWS as sensitivity_draws
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 class Verdicts(Checks, Accuracy, Sensitivity):
     """The part of :class:`bayes_msem.Fit` that judges."""
 
+    @checked(draws=integer(1))
     def check(
         self,
         *,

@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 import pymc as pm
 import xarray as xr
 
+from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
 from bayes_msem.build.conditional import likelihood_given_effects
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
+from bayes_msem.build.options import FIT_ARGUMENTS, check_sampler_options
 from bayes_msem.build.pilot import Centring, with_pilot
 from bayes_msem.build.prior_predictive import draw_prior_predictive
 from bayes_msem.build.pymc_model import build_pymc_model, has_potentials
@@ -29,12 +31,12 @@ from bayes_msem.data.observe import Missing, ObservedData, observe
 from bayes_msem.data.scales import scales
 from bayes_msem.display import describe_model
 from bayes_msem.errors import (
+    INSIDE,
     ConvergenceWarning,
     IdentificationWarning,
     MissingDataWarning,
     SmallSampleWarning,
     SpecificationError,
-    nearest,
 )
 from bayes_msem.fit import Fit
 from bayes_msem.likelihood.plan import Plan, make_plan
@@ -51,6 +53,12 @@ from bayes_msem.spec.printing import table_frame, to_syntax
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
+
+
+def _observed(name: str, value: Any) -> ObservedData:
+    if not isinstance(value, ObservedData):
+        raise SpecificationError(f"{name} must be model.observed or part of it, got {shown(value)}")
+    return value
 
 
 class Model(PriorChecks, Simulation):
@@ -111,6 +119,7 @@ class Model(PriorChecks, Simulation):
     (6, 4)
     """
 
+    @checked(cluster=anything, missing=choice(Missing), centring=choice(Centring))
     def __init__(
         self,
         spec: str,
@@ -123,7 +132,6 @@ class Model(PriorChecks, Simulation):
         random: RandomWord | Sequence[RandomWord] | None = None,
         centring: Centring = "adaptive",
     ) -> None:
-        _check_options(missing, centring)
         self._spec = spec
         data = to_pandas_frame(data)
         check_frame(data)  # before names are looked up: its message names the real culprit
@@ -149,15 +157,17 @@ class Model(PriorChecks, Simulation):
         }
         varying = [row for row in self._table.rows if row.random]
         if self._observed.dropped:
-            warnings.warn("\n".join(self.missing.lines), MissingDataWarning, stacklevel=2)
+            warnings.warn(
+                "\n".join(self.missing.lines), MissingDataWarning, skip_file_prefixes=INSIDE
+            )
         self._notes = tuple(advice(self._observed, varying))
         for note in self._notes:
-            warnings.warn(note, SmallSampleWarning, stacklevel=2)
+            warnings.warn(note, SmallSampleWarning, skip_file_prefixes=INSIDE)
         for count in counting_rule(self._table):
             if not count.is_identifiable:
-                warnings.warn(str(count), IdentificationWarning, stacklevel=2)
+                warnings.warn(str(count), IdentificationWarning, skip_file_prefixes=INSIDE)
         for message in confounded_pairs(table):  # before default priors stand in the rows
-            warnings.warn(message, IdentificationWarning, stacklevel=2)
+            warnings.warn(message, IdentificationWarning, skip_file_prefixes=INSIDE)
 
     @property
     def spec(self) -> str:
@@ -198,6 +208,7 @@ class Model(PriorChecks, Simulation):
         """Structure, priors and data, assembled for the likelihood."""
         return with_pilot(self.unpiloted_blueprint(), self._centring)
 
+    @checked(observed=_observed)
     def on(self, observed: ObservedData) -> Model:
         """Return the same model, with the same priors, on other data.
 
@@ -247,6 +258,7 @@ class Model(PriorChecks, Simulation):
         """
         return build_pymc_model(self.blueprint)
 
+    @checked()
     def log_likelihood(self, values: Values, *, effects: pd.DataFrame | None = None) -> float:
         """Log-likelihood at given table values.
 
@@ -282,6 +294,7 @@ class Model(PriorChecks, Simulation):
             return likelihood_at(self.blueprint, theta)
         return likelihood_given_effects(self.blueprint, theta, effects)
 
+    @checked()
     def mode(self, *, prior: bool = True) -> Mode:
         """Posterior mode, or the maximum likelihood estimate.
 
@@ -297,8 +310,10 @@ class Model(PriorChecks, Simulation):
         Mode
             Mapping {(level, lhs, op, rhs): value} with ``log_likelihood`` and ``converged``.
         """
+        self.check_free("nothing to estimate")
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
 
+    @checked(draws=integer(1, MOST_DRAWS))
     def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> xr.DataTree:
         """Draw parameters from the prior and data from the model.
 
@@ -314,8 +329,10 @@ class Model(PriorChecks, Simulation):
         xarray.DataTree
             Groups prior, prior_predictive and observed_data.
         """
+        self.check_free("no prior to draw from; simulate() draws data from its constants")
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 
+    @checked(**FIT_ARGUMENTS)
     def fit(
         self,
         draws: int = 1000,
@@ -333,7 +350,8 @@ class Model(PriorChecks, Simulation):
         Parameters
         ----------
         draws, tune, chains
-            Draws kept and tuning steps per chain, and number of chains.
+            Draws kept and tuning steps per chain, and number of chains; each at least 1. (Without
+            tuning there is neither a step size nor a scale, so ``tune=0`` is refused.)
         random_seed
             Seed; None draws one, which is recorded in ``fit.datatree.attrs``.
         progress
@@ -343,7 +361,8 @@ class Model(PriorChecks, Simulation):
         sampler
             "nutpie", "pymc", "numpyro" or "blackjax" (the last two need JAX).
         **options
-            Passed to the sampler, for example ``target_accept=0.95``.
+            Passed to the sampler, for example ``target_accept=0.95``. What it does not know is
+            refused before anything is compiled.
 
         Returns
         -------
@@ -354,13 +373,18 @@ class Model(PriorChecks, Simulation):
         NotSupportedError
             The sampler needs packages that are not installed.
         SpecificationError
-            Unknown sampler.
+            An unknown sampler, a value that an argument cannot have, or a model without free
+            parameters.
+        ArgumentError
+            An option that the sampler does not know.
 
         Warns
         -----
         ConvergenceWarning
             Divergences, R-hat above 1.01 or few effective draws, with advice.
         """
+        options = check_sampler_options(sampler, options)
+        self.check_free("nothing to sample")
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,
@@ -370,7 +394,7 @@ class Model(PriorChecks, Simulation):
             draws=draws,
             tune=tune,
             chains=chains,
-            cores=cores,
+            cores=None if cores is None else min(cores, chains),  # a thread each
             random_seed=seed,
             progress=progress,
             sampler=sampler,
@@ -389,9 +413,19 @@ class Model(PriorChecks, Simulation):
         fit = Fit(self, complete_tree(tree, self.blueprint, record))
         if fit.convergence.problems:
             message = f"sampling had problems: {fit.convergence}"
-            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+            warnings.warn(message, ConvergenceWarning, skip_file_prefixes=INSIDE)
         return fit
 
+    @checked()
+    def check_free(self, consequence: str) -> None:
+        """Raise SpecificationError if every row is a constant; ``consequence`` says what lacks."""
+        if not any(row.free for row in self._table.rows):
+            raise SpecificationError(
+                "the model has no free parameter: every row of its parameter table is a constant, "
+                f"so there is {consequence}; free a row by removing the number before its variable"
+            )
+
+    @checked()
     def diagram(self) -> Diagram:
         """Path diagram: boxes are observed, ellipses latent, dots coefficients that vary.
 
@@ -415,16 +449,3 @@ class Model(PriorChecks, Simulation):
         )
 
     __repr__ = __str__
-
-
-def _check_options(missing: str, centring: str) -> None:
-    if centring not in get_args(Centring):
-        raise SpecificationError(
-            f"centring='{centring}' is unknown; use {', '.join(get_args(Centring))}"
-            f"{nearest(str(centring), get_args(Centring))}"
-        )
-    if missing not in get_args(Missing):
-        raise SpecificationError(
-            f"missing='{missing}' is unknown; use {' or '.join(get_args(Missing))}"
-            f"{nearest(str(missing), get_args(Missing))}"
-        )

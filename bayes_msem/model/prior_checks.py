@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from bayes_msem.arguments import MOST_DRAWS, checked, integer, names
 from bayes_msem.build.seeds import seed_of
 from bayes_msem.checking.priors.implied import PriorImplied, prior_implied
-from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.prior_predictive import prior_predictive
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ class PriorChecks:
         def unpiloted_blueprint(self) -> Blueprint:
             """Structure, priors and data."""
 
+        def check_free(self, consequence: str) -> None:
+            """Raise if every row is a constant."""
+
+    @checked(draws=integer(1, MOST_DRAWS))
     def prior_implied(
         self, draws: int = 500, *, ci: float = 0.95, random_seed: int | None = None
     ) -> PriorImplied:
@@ -58,12 +62,12 @@ class PriorChecks:
         >>> model.prior_implied(draws=200, random_seed=1).lines
         ()
         """
-        if not 0 < ci < 1:
-            raise SpecificationError(f"ci={ci} is not a probability; use a number such as 0.95")
+        self.check_free("no prior to look at")
         return prior_implied(
             self.unpiloted_blueprint(), draws=draws, ci=ci, random_seed=seed_of(random_seed)
         )
 
+    @checked(draws=integer(1, MOST_DRAWS), variables=names)
     def plot_prior_predictive(
         self,
         draws: int = 500,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import pandas as pd
 
+from bayes_msem.arguments import checked
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.conditional import simulate_from_table
 from bayes_msem.build.level_two import true_effects
@@ -57,6 +58,7 @@ class Simulation:
         return_effects: Literal[True],
     ) -> tuple[pd.DataFrame, pd.DataFrame]: ...
 
+    @checked()
     def simulate(
         self,
         values: Values,
@@ -170,16 +172,14 @@ def _design(
     missing: bool,
 ) -> ObservedData:
     """Clusters and covariates that the arguments ask for."""
-    if not isinstance(missing, (bool, np.bool_)):
-        raise SpecificationError(f"missing must be True or False, got {missing!r}")
     if data is not None:
         if clusters is not None or sizes is not None:
             raise SpecificationError(
                 "data says which clusters and rows there are; leave clusters and sizes out, or "
                 "leave data out"
             )
-        return design_from_frame(to_pandas_frame(data), observed, missing=bool(missing))
+        return design_from_frame(to_pandas_frame(data), observed, missing=missing)
     if clusters is None and sizes is None:
         return observed
     sample = new_sample(observed, clusters, sizes)
-    return resampled_design(observed, sample, rng, incomplete=bool(missing))
+    return resampled_design(observed, sample, rng, incomplete=missing)

@@ -90,14 +90,15 @@ def cluster_position(blueprint: Blueprint, cluster: Any) -> int:
     """Position of the cluster with this identifier; 0 for None."""
     if cluster is None:
         return 0
-    found = np.flatnonzero(blueprint.observed.cluster_ids == cluster)
-    if not len(found):
-        known = [str(c) for c in blueprint.observed.cluster_ids]
+    # by hash: `==` would compare a tuple with the identifiers element by element
+    position = {name: i for i, name in enumerate(blueprint.observed.cluster_ids)}
+    if cluster not in position:
+        known = [str(name) for name in position]
         raise SpecificationError(
             f"there is no cluster {cluster!r} in the data{nearest(str(cluster), known)} "
             f"(first ones: {', '.join(known[:5])})"
         )
-    return int(found[0])
+    return position[cluster]
 
 
 def _within(

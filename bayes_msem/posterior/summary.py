@@ -14,7 +14,6 @@ effective draws on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import arviz_stats as azs
 import numpy as np
@@ -22,13 +21,13 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.errors import SpecificationError
+from bayes_msem.arguments import IntervalKind as IntervalKind
+from bayes_msem.arguments import choice, probability
 from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 FloatArray = NDArray[np.float64]
-IntervalKind = Literal["eti", "hdi"]
 
 _ROUNDING = 1e-12  # relative
 SKEWED = 0.2
@@ -175,10 +174,8 @@ def derived_table(
 
 def check_interval(ci: float, ci_kind: str) -> None:
     """Raise if the interval asked for does not exist."""
-    if not 0 < ci < 1:
-        raise SpecificationError(f"ci={ci} is not a probability; use a number such as 0.95")
-    if ci_kind not in INTERVAL_NAMES:
-        raise SpecificationError(f"ci_kind='{ci_kind}' is unknown; use 'eti' or 'hdi'")
+    probability("ci", ci)
+    choice(IntervalKind)("ci_kind", ci_kind)
 
 
 def interval(values: FloatArray, ci: float, kind: IntervalKind) -> tuple[FloatArray, FloatArray]:

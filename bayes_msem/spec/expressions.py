@@ -5,14 +5,16 @@ with ``str``, evaluated over floats, NumPy arrays or PyTensor variables, and dif
 symbolically. Precedence is R's: ``^`` binds tighter than unary minus and groups from the
 right, so ``-a^2`` is ``-(a^2)`` and ``a^b^c`` is ``a^(b^c)``.
 
-Invariant: ``parse_expression(str(e)) == e`` for every tree. Numbers are therefore never
-negative (the text ``-2`` reads as ``Negate(Number(2.0))``); :func:`number` builds either kind.
+Invariants: ``parse_expression(str(e)) == e`` for every tree, so that trees are equal when their
+texts are. Numbers are never negative (the text ``-2`` reads as ``Negate(Number(2.0))``);
+:func:`number` builds either kind. Nothing here recurses (:func:`fold` keeps a stack of its own), so
+that a sum of hundreds of labels, which is a tree as deep, is like any other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, cast
@@ -31,6 +33,7 @@ __all__ = [
     "Number",
     "derivative",
     "evaluate",
+    "fold",
     "names",
     "number",
     "substitute",
@@ -59,8 +62,61 @@ FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 """The functions of one argument an expression may call, with NumPy's implementations."""
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class _Node:
+    """What all kinds of expressions share: no method recurses into the tree."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        pairs: list[tuple[object, object]] = [(self, other)]
+        while pairs:
+            one, another = pairs.pop()
+            if type(one) is not type(another):
+                return False
+            for name in one.__slots__:  # type: ignore[attr-defined]
+                field, its = getattr(one, name), getattr(another, name)
+                if isinstance(field, _Node):
+                    pairs.append((field, its))
+                elif field != its:
+                    return False
+        return True
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __str__(self) -> str:
+        """Text with parentheses only where they are needed."""
+        return fold(cast("Expression", self), _text)
+
+    def __repr__(self) -> str:
+        return fold(cast("Expression", self), _code)
+
+    def __deepcopy__(self, memo: object) -> _Node:
+        return self  # immutable
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle needs: the parts from the leaves to the root, as a flat tuple."""
+        steps: list[tuple[type, tuple[object, ...], int]] = []
+
+        def visit(part: Expression, below: tuple[None, ...]) -> None:
+            fields = (getattr(part, name) for name in part.__slots__)
+            own = tuple(field for field in fields if not isinstance(field, _Node))
+            steps.append((type(part), own, len(below)))
+
+        fold(cast("Expression", self), visit)
+        return _rebuilt, (tuple(steps),)
+
+
+def _rebuilt(steps: Iterable[tuple[type, tuple[object, ...], int]]) -> _Node:
+    done: list[_Node] = []
+    for kind, own, n in steps:
+        first = len(done) - n
+        done[first:] = [kind(*own, *done[first:])]
+    return done[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Number(_Node):
     """A finite, non-negative constant."""
 
     value: float
@@ -73,61 +129,78 @@ class Number:
                 "use number(value) for negative ones"
             )
 
-    def __str__(self) -> str:
-        """Shortest text that reads back as the same float."""
-        return repr(float(self.value)).removesuffix(".0")
 
-
-@dataclass(frozen=True, slots=True)
-class Name:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Name(_Node):
     """A label, an ``rv()`` name or a defined parameter."""
 
     name: str
 
-    def __str__(self) -> str:
-        """Return the name itself."""
-        return self.name
 
-
-@dataclass(frozen=True, slots=True)
-class Negate:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Negate(_Node):
     """``-operand``."""
 
     operand: Expression
 
-    def __str__(self) -> str:
-        """Text with parentheses only where they are needed."""
-        return f"-{_wrapped(self.operand, _NEGATE)}"
 
-
-@dataclass(frozen=True, slots=True)
-class Binary:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Binary(_Node):
     """``left op right``."""
 
     op: BinaryOperator
     left: Expression
     right: Expression
 
-    def __str__(self) -> str:
-        """Text with parentheses only where they are needed."""
-        left, right = _OPERAND_PRECEDENCE[self.op]
-        gap = " " if self.op in "+-" else ""
-        return f"{_wrapped(self.left, left)}{gap}{self.op}{gap}{_wrapped(self.right, right)}"
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Call(_Node):
     """``function(argument)``; ``function`` is a key of :data:`FUNCTIONS`."""
 
     function: str
     argument: Expression
 
-    def __str__(self) -> str:
-        """Text of the call."""
-        return f"{self.function}({self.argument})"
-
 
 Expression = Number | Name | Negate | Binary | Call
+
+
+def _operands(expression: Expression) -> tuple[Expression, ...]:
+    match expression:
+        case Negate(operand):
+            return (operand,)
+        case Call(_, argument):
+            return (argument,)
+        case Binary(_, left, right):
+            return (left, right)
+    return ()
+
+
+def fold[T](expression: Expression, visit: Callable[[Expression, tuple[T, ...]], T]) -> T:
+    """Compute something of a tree from its leaves to its root.
+
+    Parameters
+    ----------
+    expression
+        The tree.
+    visit
+        Function of a part and of what was computed of its operands.
+
+    Examples
+    --------
+    >>> fold(Binary("+", Name("a"), Negate(Name("b"))), lambda part, below: 1 + sum(below))
+    4
+    """
+    order, waiting = [], [expression]
+    while waiting:
+        part = waiting.pop()
+        order.append(part)
+        waiting += _operands(part)
+    done: list[T] = []
+    for part in reversed(order):
+        first = len(done) - len(_operands(part))
+        done[first:] = [visit(part, tuple(done[first:]))]
+    return done[0]
+
 
 _SUM, _PRODUCT, _NEGATE, _POWER, _ATOM = range(5)
 
@@ -155,8 +228,38 @@ def _precedence(expression: Expression) -> int:
             return _ATOM
 
 
-def _wrapped(expression: Expression, least: int) -> str:
-    return f"({expression})" if _precedence(expression) < least else str(expression)
+def _text(expression: Expression, below: tuple[str, ...]) -> str:
+    match expression:
+        case Number(value):
+            return repr(float(value)).removesuffix(".0")  # the shortest that reads back the same
+        case Name(name):
+            return name
+        case Negate(operand):
+            return f"-{_wrapped(operand, below[0], _NEGATE)}"
+        case Call(function):
+            return f"{function}({below[0]})"
+        case Binary(op, left, right):
+            least, least_right = _OPERAND_PRECEDENCE[op]
+            gap = " " if op in "+-" else ""
+            first, second = (
+                _wrapped(left, below[0], least),
+                _wrapped(right, below[1], least_right),
+            )
+            return f"{first}{gap}{op}{gap}{second}"
+
+
+def _wrapped(operand: Expression, text: str, least: int) -> str:
+    return f"({text})" if _precedence(operand) < least else text
+
+
+def _code(expression: Expression, below: tuple[str, ...]) -> str:
+    parts = iter(below)
+    fields = {name: getattr(expression, name) for name in expression.__slots__}
+    listed = ", ".join(
+        f"{name}={next(parts) if isinstance(field, _Node) else repr(field)}"
+        for name, field in fields.items()
+    )
+    return f"{type(expression).__name__}({listed})"
 
 
 def number(value: float) -> Expression:
@@ -171,6 +274,29 @@ def number(value: float) -> Expression:
     return Negate(constant) if value < 0 else constant
 
 
+MOST_PARTS, MOST_NESTED = 10_000, 1000
+"""Parts of an expression, and levels of its tree; a sum of n terms has n of both."""
+
+
+def size(
+    expression: Expression, sizes: Mapping[str, tuple[int, int]] = MappingProxyType({})
+) -> tuple[int, int]:
+    """Return the number of parts and of levels, where names stand for trees of these sizes.
+
+    Examples
+    --------
+    >>> size(Binary("+", Name("a"), Negate(Name("b"))))
+    (4, 3)
+    """
+
+    def visit(part: Expression, below: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+        if isinstance(part, Name):
+            return sizes.get(part.name, (1, 1))
+        return 1 + sum(n for n, _ in below), 1 + max((depth for _, depth in below), default=0)
+
+    return fold(expression, visit)
+
+
 def names(expression: Expression) -> tuple[str, ...]:
     """Return the names in an expression, each once, in order of appearance.
 
@@ -179,17 +305,14 @@ def names(expression: Expression) -> tuple[str, ...]:
     >>> names(Binary("*", Name("b"), Binary("+", Name("a"), Name("b"))))
     ('b', 'a')
     """
-    match expression:
-        case Number():
-            return ()
-        case Name(name):
-            return (name,)
-        case Negate(operand):
-            return names(operand)
-        case Call(_, argument):
-            return names(argument)
-        case Binary(_, left, right):
-            return tuple(dict.fromkeys(names(left) + names(right)))
+    found = []
+    waiting = [expression]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Name):
+            found.append(part.name)
+        waiting += reversed(_operands(part))
+    return tuple(dict.fromkeys(found))
 
 
 def substitute(expression: Expression, values: Mapping[str, Expression]) -> Expression:
@@ -202,22 +325,37 @@ def substitute(expression: Expression, values: Mapping[str, Expression]) -> Expr
     values
         Name -> what stands for it; other names stay.
 
+    Raises
+    ------
+    SpecificationError
+        The result would be too large: expressions of expressions grow without bounds.
+
     Examples
     --------
     >>> str(substitute(Binary("*", Name("a"), Name("b")), {"a": Name("c")}))
     'c*b'
     """
-    match expression:
-        case Name(name):
-            return values.get(name, expression)
-        case Negate(operand):
-            return Negate(substitute(operand, values))
-        case Binary(op, left, right):
-            return Binary(op, substitute(left, values), substitute(right, values))
-        case Call(function, argument):
-            return Call(function, substitute(argument, values))
-        case _:
-            return expression
+    used = {name: size(values[name]) for name in names(expression) if name in values}
+    parts, depth = size(expression, used)
+    if used and (parts > MOST_PARTS or depth > MOST_NESTED):
+        raise SpecificationError(
+            f"with {', '.join(used)} written out, this expression has {parts} parts in {depth} "
+            f"levels; at most {MOST_PARTS} parts in {MOST_NESTED} levels are possible"
+        )
+
+    def visit(part: Expression, below: tuple[Expression, ...]) -> Expression:
+        match part:
+            case Name(name):
+                return values.get(name, part)
+            case Negate():
+                return Negate(*below)
+            case Binary(op):
+                return Binary(op, *below)
+            case Call(function):
+                return Call(function, *below)
+        return part
+
+    return fold(expression, visit)
 
 
 def evaluate[T](
@@ -253,25 +391,21 @@ def evaluate[T](
     >>> evaluate(Binary("*", Name("a"), Name("b")), {"a": 2.0, "b": 3.0})
     6.0
     """
-    return cast("T", _value(expression, env, functions))
 
+    def visit(part: Expression, below: tuple[Any, ...]) -> Any:
+        match part:
+            case Number(value):
+                return value
+            case Name(name):
+                return _lookup(name, env, "name")
+            case Negate():
+                return -below[0]
+            case Call(function):
+                return _lookup(function, functions, "function")(below[0])
+            case Binary(op):
+                return _binary(op, *below)
 
-def _value(
-    expression: Expression,
-    env: Mapping[str, Any],
-    functions: Mapping[str, Callable[[Any], Any]],
-) -> Any:
-    match expression:
-        case Number(value):
-            return value
-        case Name(name):
-            return _lookup(name, env, "name")
-        case Negate(operand):
-            return -_value(operand, env, functions)
-        case Call(function, argument):
-            return _lookup(function, functions, "function")(_value(argument, env, functions))
-        case Binary(op, left, right):
-            return _binary(op, _value(left, env, functions), _value(right, env, functions))
+    return cast("T", fold(expression, visit))
 
 
 def _lookup(name: str, mapping: Mapping[str, Any], what: str) -> Any:
@@ -318,24 +452,27 @@ def derivative(expression: Expression, name: str) -> Expression:
     >>> str(derivative(Binary("^", Name("a"), Number(3.0)), "a"))
     '3*a^2'
     """
-    if name not in names(expression):
+
+    def visit(part: Expression, below: tuple[Expression, ...]) -> Expression:
+        match part:
+            case Name(its):
+                return Number(1.0 if its == name else 0.0)
+            case Negate():
+                return _negate(*below)
+            case Call(function, argument) if below != (Number(0.0),):
+                return _times(_outer_derivative(function, argument), *below)
+            case Binary("^", left, right):
+                return _power_rule(left, right, *below)
+            case Binary(op, left, right):
+                return _arithmetic_rule(op, left, right, *below)
         return Number(0.0)
-    match expression:
-        case Name():
-            return Number(1.0)
-        case Negate(operand):
-            return _negate(derivative(operand, name))
-        case Call(function, argument):
-            return _times(_outer_derivative(function, argument), derivative(argument, name))
-        case Binary("^", left, right):
-            return _power_rule(left, right, name)
-        case Binary(op, left, right):
-            return _arithmetic_rule(op, left, right, name)
-    raise AssertionError(f"no rule for {expression!r}")
+
+    return fold(expression, visit)
 
 
-def _arithmetic_rule(op: str, u: Expression, v: Expression, name: str) -> Expression:
-    du, dv = derivative(u, name), derivative(v, name)
+def _arithmetic_rule(
+    op: str, u: Expression, v: Expression, du: Expression, dv: Expression
+) -> Expression:
     match op:
         case "+":
             return _plus(du, dv)
@@ -349,8 +486,7 @@ def _arithmetic_rule(op: str, u: Expression, v: Expression, name: str) -> Expres
     return _minus(_over(du, v), _over(_times(u, dv), _power(v, Number(2.0))))
 
 
-def _power_rule(u: Expression, v: Expression, name: str) -> Expression:
-    du, dv = derivative(u, name), derivative(v, name)
+def _power_rule(u: Expression, v: Expression, du: Expression, dv: Expression) -> Expression:
     by_base = _times(_times(v, _power(u, _minus(v, Number(1.0)))), du)
     if dv == Number(0.0):
         # Not through log(u): the base may be negative when the exponent is constant.
@@ -409,25 +545,24 @@ def _negate(x: Expression) -> Expression:
 def _plus(x: Expression, y: Expression) -> Expression:
     if x == Number(0.0):
         return y
-    if y == Number(0.0):
-        return x
-    match y:
-        case Negate(operand):
-            return _minus(x, operand)
-    return Binary("+", x, y)
+    return _added(x, y, "+")
 
 
 def _minus(x: Expression, y: Expression) -> Expression:
+    if x == Number(0.0) and y != Number(0.0):
+        return _negate(y)
+    return _added(x, y, "-")
+
+
+def _added(x: Expression, y: Expression, op: Literal["+", "-"]) -> Expression:
+    while isinstance(y, Negate):
+        y, op = y.operand, "-" if op == "+" else "+"
     match x, y:
         case _, Number(0.0):
             return x
-        case Number(0.0), _:
-            return _negate(y)
-        case Number(left), Number(right):
+        case Number(left), Number(right) if op == "-":
             return number(left - right)
-        case _, Negate(operand):
-            return _plus(x, operand)
-    return Binary("-", x, y)
+    return Binary(op, x, y)
 
 
 def _times(x: Expression, y: Expression) -> Expression:

@@ -9,26 +9,31 @@ alone, so that whoever evaluates or differentiates them needs no order and no ch
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 from bayes_msem.spec.expressions import (
-    Binary,
-    Call,
     Expression,
     Name,
-    Negate,
     evaluate,
     names,
     number,
+    substitute,
 )
 from bayes_msem.spec.statements import Constraint, Definition
 from bayes_msem.spec.table import ConstrainedRow, Row
 
-__all__ = ["UNNUMBERED", "check_definitions", "describe", "resolve_labels"]
+__all__ = [
+    "UNNUMBERED",
+    "check_definitions",
+    "describe",
+    "resolve_labels",
+    "varying_definitions",
+]
 
 UNNUMBERED = -1
 """``Row.free`` of a row that is free but has no number yet."""
@@ -232,27 +237,31 @@ class _Classes:
     def substitute(self) -> None:
         """Rewrite all expressions in free labels; those without any become constants."""
         done: dict[str, Expression] = {}
-        for root in self.expressions:
-            self._visit(root, (), done)
+        constants = {label: number(value) for label, value in self.fixed.items()}
+        for root in self._in_order():
+            known = constants | done
+            values = {label: known.get(self.root(label)) for label in self.parent}
+            done[root] = substitute(
+                self.expressions[root], {label: e for label, e in values.items() if e is not None}
+            )
         self.expressions = {root: e for root, e in done.items() if names(e)}
         for root, expression in done.items():
             if not names(expression):
                 self._fix(root, _constant(expression))
 
-    def _visit(self, root: str, path: tuple[str, ...], done: dict[str, Expression]) -> None:
-        if root in done or root not in self.expressions:
-            return
-        if root in path:
-            circle = " -> ".join((*path[path.index(root) :], root))
+    def _in_order(self) -> list[str]:
+        """Return the computed classes, each after those that it is computed from."""
+        uses = {
+            root: [its for name in names(e) if (its := self.root(name)) in self.expressions]
+            for root, e in self.expressions.items()
+        }
+        try:
+            return list(TopologicalSorter(uses).static_order())
+        except CycleError as error:
+            circle = " -> ".join(reversed(error.args[1]))
             raise SpecificationError(
                 f"constraints are circular: {circle}; remove one of these '==' statements"
-            )
-        for name in names(self.expressions[root]):
-            self._visit(self.root(name), (*path, root), done)
-        known = done | {label: number(value) for label, value in self.fixed.items()}
-        done[root] = _substituted(
-            self.expressions[root], {label: known.get(self.root(label)) for label in self.parent}
-        )
+            ) from None
 
     def computed(self) -> tuple[ConstrainedRow, ...]:
         """Return one entry per computed label."""
@@ -267,19 +276,6 @@ class _Classes:
 def _constant(expression: Expression) -> float:
     with np.errstate(all="ignore"):  # a value that is not finite gets its own error
         return float(evaluate(expression, {}))
-
-
-def _substituted(expression: Expression, values: Mapping[str, Expression | None]) -> Expression:
-    match expression:
-        case Name(name):
-            return values.get(name) or expression
-        case Negate(operand):
-            return Negate(_substituted(operand, values))
-        case Call(function, argument):
-            return Call(function, _substituted(argument, values))
-        case Binary(op, left, right):
-            return Binary(op, _substituted(left, values), _substituted(right, values))
-    return expression
 
 
 def check_definitions(
@@ -328,3 +324,33 @@ def check_definitions(
             )
         known.append(definition.name)
         taken[definition.name] = "a definition"
+    varying_definitions(definitions, random)
+
+
+def varying_definitions(
+    definitions: Sequence[Definition], random: Iterable[str]
+) -> dict[str, Expression]:
+    """Definitions that differ between clusters, written in random coefficients and labels.
+
+    Parameters
+    ----------
+    definitions
+        In an order in which each uses earlier ones only.
+    random
+        Names of random coefficients.
+
+    Raises
+    ------
+    SpecificationError
+        For a definition that becomes too large when those it uses are written out.
+    """
+    coefficients = set(random)
+    varying: dict[str, Expression] = {}
+    for definition in definitions:
+        try:
+            expression = substitute(definition.expression, varying)
+        except SpecificationError as error:
+            raise SpecificationError(f"definition '{definition.name}': {error}") from None
+        if not coefficients.isdisjoint(names(expression)):
+            varying[definition.name] = expression
+    return varying

@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_msem.arguments import array, checked, checked_class, floats, generator, shape, text
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 from bayes_msem.spec.prior_families import FAMILIES, Family
 from bayes_msem.spec.table import Kind
@@ -68,6 +69,7 @@ _NUMBER = r"[-+]?(?:inf(?:inity)?|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
 _PRIOR_TEXT = re.compile(r"\s*([a-z][\w. -]*?)\s*\(([^()]*)\)\s*(?:\[\s*(\w*)\s*\])?\s*", re.I)
 
 
+@checked_class(arguments=floats, scale=text)
 @dataclass(frozen=True, slots=True)
 class Prior:
     """The prior of one parameter.
@@ -143,18 +145,22 @@ class Prior:
         """Median."""
         return self.definition.median(self.arguments)
 
+    @checked(value=array)
     def log_density(self, value: ArrayLike) -> FloatArray:
         """Log density at ``value``, on the prior's own scale; -inf outside the support."""
         return self.definition.log_density(value, self.arguments)
 
+    @checked(value=array)
     def derivative(self, value: ArrayLike) -> FloatArray:
         """Differentiate :meth:`log_density` with respect to ``value``; 0 outside the support."""
         return self.definition.derivative(value, self.arguments)
 
+    @checked(probability=array)
     def quantile(self, probability: ArrayLike) -> FloatArray:
         """Value below which lies ``probability``."""
         return self.definition.quantile(probability, self.arguments)
 
+    @checked(rng=generator, size=shape)
     def sample(
         self, rng: np.random.Generator, size: int | tuple[int, ...] | None = None
     ) -> FloatArray:

@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
+from bayes_msem.arguments import shown
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.labels import describe
@@ -117,7 +118,8 @@ def _read_words(random: object) -> tuple[str, ...]:
     allowed = ", ".join(repr(word) for word in get_args(RandomWord))
     if not isinstance(given, Sequence) or not all(isinstance(word, str) for word in given):
         raise SpecificationError(
-            f"random={random!r} is neither a word nor a list of words; allowed: {allowed}, or None"
+            f"random={shown(random)} is neither a word nor a list of words; allowed: {allowed}, or "
+            "None"
         )
     if not given:
         raise SpecificationError(

@@ -18,6 +18,8 @@ from lark import Token, Tree
 from bayes_msem.errors import nearest
 from bayes_msem.spec.expressions import (
     FUNCTIONS,
+    MOST_NESTED,
+    MOST_PARTS,
     Binary,
     BinaryOperator,
     Call,
@@ -73,12 +75,13 @@ def _summands(side: Node) -> Iterator[Node]:
     yield from reversed(reverse)
 
 
-def _factors(term: Node) -> Iterator[Node]:
-    if isinstance(term, Tree) and term.data == "multiply":
-        yield from _factors(term.children[0])
-        yield term.children[1]
-    else:
-        yield term
+def _factors(term: Node) -> list[Node]:
+    """Return the factors of a product in reading order (a loop: products may be very long)."""
+    reverse: list[Node] = []
+    while isinstance(term, Tree) and term.data == "multiply":
+        term, last = term.children
+        reverse.append(last)
+    return [term, *reversed(reverse)]
 
 
 def _variable(node: Node) -> str:
@@ -315,18 +318,43 @@ _BINARY: dict[str, BinaryOperator] = {
 
 
 def expression(node: Node) -> Expression:
-    """Return the expression that a node holds."""
+    """Return the expression that a node holds (by loops: expressions may be very long)."""
+    order: list[Node] = []
+    waiting = [(node, 1)]
+    while waiting:
+        part, depth = waiting.pop()
+        order.append(part)
+        if depth > MOST_NESTED or len(order) > MOST_PARTS:
+            raise Culprit(
+                f"This expression has more than {MOST_NESTED} levels or {MOST_PARTS} parts.",
+                span(node),
+                "Define parts of it under names of their own: part := ...",
+            )
+        if isinstance(part, Tree) and part.data == "call":
+            _check_call(part)
+        waiting += [(below, depth + 1) for below in reversed(_operands(part))]
+    done: list[Expression] = []
+    leaves = {id(part): _leaf(part) for part in order if isinstance(part, Token)}
+    for part in reversed(order):
+        if isinstance(part, Token):
+            done.append(leaves[id(part)])
+            continue
+        below = [done.pop() for _ in _operands(part)]  # the left one stands on top
+        if part.data == "group":
+            done += below
+        elif part.data == "negate":
+            done.append(Negate(*below))
+        elif part.data == "call":
+            done.append(Call(cast("Token", part.children[0]).value, *below))
+        else:
+            done.append(Binary(_BINARY[part.data], *below))
+    return done[0]
+
+
+def _operands(node: Node) -> list[Node]:
     if isinstance(node, Token):
-        return _leaf(node)
-    match node.data:
-        case "group":
-            return expression(node.children[0])
-        case "negate":
-            return Negate(expression(node.children[0]))
-        case "call":
-            return _call(node)
-    left, right = node.children
-    return Binary(_BINARY[node.data], expression(left), expression(right))
+        return []
+    return list(node.children[1:] if node.data == "call" else node.children)
 
 
 def _leaf(token: Token) -> Expression:
@@ -340,7 +368,7 @@ def _leaf(token: Token) -> Expression:
     return Number(value)
 
 
-def _call(node: Tree[Token]) -> Expression:
+def _check_call(node: Tree[Token]) -> None:
     function = cast("Token", node.children[0])
     if function.value not in FUNCTIONS:
         raise Culprit(
@@ -350,4 +378,3 @@ def _call(node: Tree[Token]) -> Expression:
         )
     if len(node.children) != 2:
         raise Culprit(f"{function}() takes one argument.", span(node))
-    return Call(function.value, expression(node.children[1]))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+import re
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bayes_msem.errors import SpecificationError
+from bayes_msem.errors import ModelSyntaxError, SpecificationError
 from bayes_msem.spec.expressions import (
     FUNCTIONS,
     Binary,
@@ -22,6 +25,7 @@ from bayes_msem.spec.expressions import (
     evaluate,
     names,
     number,
+    substitute,
 )
 from bayes_msem.spec.parser import parse_expression
 
@@ -229,3 +233,66 @@ def test_derivative_agrees_with_finite_differences(
     assume(height < 1e3)
     assume(abs(coarse - fine) <= 1e-7 * (1 + abs(fine)))
     assert slope == pytest.approx(fine, rel=1e-5, abs=1e-6)
+
+
+# Long and deep expressions ---------------------------------------------------------------------
+
+DEEP = {
+    "sum": " + ".join(["a"] * 900),
+    "product": "*".join(["a"] * 900),
+    "power": "^".join(["a"] * 900),
+    "calls": "tanh(" * 900 + "a" + ")" * 900,
+    "signs": "-" * 900 + "a",
+    "parentheses": "(" * 400 + "a" + " + b)" * 400,
+    "right": "a/(" * 400 + "b" + ")" * 400,
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_deep_expressions_are_like_any_other(text: str) -> None:
+    """Printing, copying and differentiating need no more of Python's stack than for `a + b`."""
+    expression = parse_expression(text)
+    assert parse_expression(str(expression)) == expression
+    assert expression != parse_expression(re.sub(r"\ba\b", "c", text, count=1))
+    assert hash(expression) == hash(parse_expression(text))
+    assert repr(expression).count("Name") == len(re.findall(r"\b[ab]\b", text))
+    assert copy.deepcopy(expression) == expression
+    assert pickle.loads(pickle.dumps(expression)) == expression
+    assert set(names(expression)) <= {"a", "b"}
+    assert set(names(derivative(expression, "a"))) <= {"a", "b"}
+    assert math.isfinite(evaluate(expression, {"a": 1.0, "b": 1.0}))
+
+
+def test_values_of_deep_expressions() -> None:
+    sum_of_900, calls = parse_expression(DEEP["sum"]), parse_expression(DEEP["calls"])
+    assert evaluate(sum_of_900, {"a": 0.5}) == 450.0
+    assert evaluate(derivative(sum_of_900, "a"), {"a": 0.5}) == 900.0
+    value, slope = 0.7, 1.0
+    for _ in range(900):
+        value = math.tanh(value)
+        slope *= 1.0 - value**2
+    assert evaluate(calls, {"a": 0.7}) == pytest.approx(value, rel=1e-12)
+    assert evaluate(derivative(calls, "a"), {"a": 0.7}) == pytest.approx(slope, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exp(" * 2000 + "a" + ")" * 2000,
+        "-" * 2000 + "a",
+        "^".join(["a"] * 2000),
+        " + ".join(["a*b"] * 5000),
+    ],
+)
+def test_expressions_have_a_largest_size(text: str) -> None:
+    with pytest.raises(ModelSyntaxError, match="more than 1000 levels or 10000 parts"):
+        parse_expression(text)
+
+
+def test_expressions_of_expressions_do_not_grow_without_bounds() -> None:
+    """Doubling 40 times makes 10^12 parts, if it is written out."""
+    expression = A
+    for _ in range(12):
+        expression = substitute(Binary("+", A, A), {"a": expression})
+    with pytest.raises(SpecificationError, match="has 16383 parts in 14 levels; at most 10000"):
+        substitute(Binary("+", A, A), {"a": expression})

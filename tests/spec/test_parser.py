@@ -468,3 +468,12 @@ def _error(text: str) -> ModelSyntaxError | None:
     except ModelSyntaxError as error:
         return error
     return None
+
+
+def test_of_a_long_line_only_the_surroundings_of_the_culprit_are_shown() -> None:
+    text = "y ~ " + " + ".join(f"x{i}" for i in range(500)) + " + 2*(x1 + z)" + " + x" * 500
+    with pytest.raises(ModelSyntaxError) as caught:
+        parse(text)
+    _, source, pointer, *_ = str(caught.value).splitlines()
+    assert len(source) < 180
+    assert source[pointer.index("^") :].startswith("(x1 + z)")

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import arviz_stats as az
 import numpy as np
 import pandas as pd
 
+from bayes_msem.arguments import checked, choice
 from bayes_msem.checking.accuracy.log_likelihood import Unit, check_unit
 from bayes_msem.checking.accuracy.loo import LooResult
 from bayes_msem.checking.accuracy.stacking import stacking_weights
 from bayes_msem.checking.accuracy.target import Target, check_same_target, target_of
-from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.tables import EstimateTable
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _NAMES = {"dse": "se_diff", "p": "p_loo"}
 _COLUMNS = ["rank", "elpd", "se", "elpd_diff", "se_diff", "p_loo", "weight", "high_k"]
 
 
+@checked(unit=choice(Unit), weights=choice(Weights))
 def compare(
     models: Mapping[str, Fit | LooResult],
     unit: Unit | None = None,
@@ -87,7 +89,7 @@ def compare(
     Yao, Y., Vehtari, A., Simpson, D., & Gelman, A. (2018). Using stacking to average Bayesian
     predictive distributions. Bayesian Analysis, 13, 917-1007. https://doi.org/10.1214/17-BA1091
     """
-    _check_arguments(models, unit, weights)
+    _check_arguments(models, unit)
     given = [m.unit for m in models.values() if isinstance(m, LooResult)]
     if unit is None and given:
         unit = given[0]
@@ -134,7 +136,7 @@ def _compared(results: Mapping[str, LooResult], weights: Weights) -> pd.DataFram
     return found
 
 
-def _check_arguments(models: Mapping[str, Fit | LooResult], unit: str | None, weights: str) -> None:
+def _check_arguments(models: Mapping[str, Fit | LooResult], unit: str | None) -> None:
     if not isinstance(models, Mapping) or len(models) < 2:
         raise SpecificationError(
             "compare() needs two models or more, by name: "
@@ -150,11 +152,6 @@ def _check_arguments(models: Mapping[str, Fit | LooResult], unit: str | None, we
                 f"unit='{unit}' is asked for, but '{name}' is a result for unit='{model.unit}'; "
                 f"compute it with loo(unit='{unit}')"
             )
-    if weights not in get_args(Weights):
-        raise SpecificationError(
-            f"weights='{weights}' is unknown; use {', '.join(get_args(Weights))}"
-            f"{nearest(str(weights), get_args(Weights))}"
-        )
 
 
 def _target(name: str, model: Fit | LooResult, unit: Unit | None) -> Target:

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes, proposal_from
 from bayes_msem.data.observe import ObservedData
-from bayes_msem.errors import AccuracyWarning, SpecificationError, nearest
+from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.recover import cluster_view, coordinates_of_effects
 from bayes_msem.posterior.rows import Rows, data_rows
@@ -276,5 +276,5 @@ def _warn_of_errors(errors: FloatArray, labels: pd.Index[Any], nodes: int) -> No
             f"the root mean square over draws), because its sampled effects are integrated out "
             f"with {nodes} nodes; use more, log_likelihood(nodes={4 * nodes})",
             AccuracyWarning,
-            stacklevel=4,
+            skip_file_prefixes=INSIDE,
         )

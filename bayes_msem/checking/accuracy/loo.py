@@ -27,7 +27,7 @@ from scipy.special import logsumexp
 from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit, unit_labels
 from bayes_msem.checking.accuracy.target import Target, target_of
 from bayes_msem.data.observe import ObservedData
-from bayes_msem.errors import AccuracyWarning
+from bayes_msem.errors import INSIDE, AccuracyWarning
 from bayes_msem.posterior.convergence import LEAST_DRAWS as DRAWS_OF_A_CHAIN
 from bayes_msem.posterior.enough import check_enough
 
@@ -245,7 +245,7 @@ def warn_of_high_k(result: LooResult) -> None:
             f"{len(result.pareto_k)} {_UNITS[result.unit]} ({named(high)}): their terms of elpd "
             "are unreliable; loo(refit='exact') fits the model again without each of them",
             AccuracyWarning,
-            stacklevel=3,
+            skip_file_prefixes=INSIDE,
         )
 
 
