@@ -16,6 +16,7 @@ from bayes_msem.data.describe import describe
 from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
 from bayes_msem.errors import (
     AccuracyWarning,
+    CacheWarning,
     ConvergenceWarning,
     DataError,
     FileError,
@@ -39,6 +40,7 @@ __version__ = _version("bayes_msem")
 
 __all__ = [
     "AccuracyWarning",
+    "CacheWarning",
     "ConvergenceWarning",
     "DataError",
     "FileError",

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.moments import Moments, moments
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.readonly import frozen
 from bayes_msem.likelihood.cluster_program import ClusterProgram, build_cluster_program
 from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
 from bayes_msem.likelihood.evaluators import ClusterEvaluator, Evaluator, MomentEvaluator
 from bayes_msem.likelihood.marginal import Program, build_program, pack_moments
-from bayes_msem.likelihood.packing import frozen
 from bayes_msem.likelihood.pattern_statistics import pack_pattern_statistics
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.spec.expressions import derivative, evaluate, names

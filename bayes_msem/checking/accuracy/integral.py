@@ -37,12 +37,12 @@ from scipy.stats import qmc
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.data.pieces import pieces
+from bayes_msem.data.readonly import frozen
 from bayes_msem.data.subsets import only_cluster
 from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
 from bayes_msem.likelihood.cluster_terms import cluster_log_likelihoods, node_log_likelihoods
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.packing import frozen
 from bayes_msem.posterior.recover import cluster_view
 from bayes_msem.structure.effects import ClusterTemplates
 
