@@ -34,7 +34,6 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-import pytensor
 from numba.core.caching import (
     CompileResultCacheImpl,
     FunctionCache,
@@ -42,6 +41,7 @@ from numba.core.caching import (
     UserProvidedCacheLocator,
     UserWideCacheLocator,
 )
+from pytensor.configdefaults import config
 
 from bayes_msem.errors import CacheWarning
 
@@ -96,7 +96,7 @@ class _ReadOnly(_Stamped, InTreeCacheLocator):
 
 
 class _KernelCacheImpl(CompileResultCacheImpl):
-    _locator_classes = (_UserProvided, _InTree, _UserWide, _ReadOnly)
+    _locator_classes: Any = (_UserProvided, _InTree, _UserWide, _ReadOnly)
 
 
 class KernelCache(FunctionCache):
@@ -111,7 +111,7 @@ class KernelCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled kernel for a signature, or None."""
         try:
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except OSError:
             return None
 
@@ -120,7 +120,7 @@ class KernelCache(FunctionCache):
         if isinstance(self._impl.locator, _ReadOnly):
             return  # said at import
         try:
-            super().save_overload(sig, data)
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
         except OSError as error:
             _warn_of_full_cache(error.strerror or str(error))
 
@@ -129,12 +129,13 @@ class KernelCache(FunctionCache):
 def prepare() -> None:
     """Look for folders that can be written to; warn once of those that are missing."""
     problems = []
-    if isinstance(_KernelCacheImpl(prepare.__wrapped__).locator, _ReadOnly):
+    found: Any = _KernelCacheImpl(_stamp)  # type: ignore[no-untyped-call]
+    if isinstance(found.locator, _ReadOnly):
         problems.append(
-            f"the likelihood, because neither '{Path(__file__).parent}' nor numba's cache of this "
+            f"the likelihood, because neither '{_PACKAGE}' nor numba's cache of this "
             "user can be written to; set NUMBA_CACHE_DIR to a folder that can"
         )
-    home = Path(pytensor.config.base_compiledir)
+    home = Path(config.base_compiledir)
     if not _can_be_written(home / "numba"):
         _move_pytensor_to(_temporary_folder())
         problems.append(
@@ -174,7 +175,7 @@ def _move_pytensor_to(folder: Path) -> None:
     PyTensor reads the setting from the environment when it is imported, and lets nobody change it
     afterwards; here nothing has used it but, maybe, that linker.
     """
-    pytensor.config._config_var_dict["base_compiledir"].val = folder
+    config._config_var_dict["base_compiledir"].val = folder
     linker = sys.modules.get("pytensor.link.numba.cache")
     if linker is not None:
         (folder / "numba").mkdir()

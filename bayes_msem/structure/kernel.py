@@ -20,10 +20,11 @@ def kernel(function: Callable[..., Any]) -> Any:
     ``fastmath`` allows sums to be reordered and divisions to become products, but keeps
     infinities and NaN; the NumPy error model divides by zero without an exception.
     """
-    dispatcher = numba.njit(
+    dispatcher: Any = numba.njit(
         fastmath={"reassoc", "contract", "arcp", "nsz"},
         error_model="numpy",
         inline="never",
     )(function)
-    dispatcher._cache = KernelCache(function)  # what cache=True does, with a cache of our own
+    # what cache=True does, with a cache of our own
+    dispatcher._cache = KernelCache(function)  # type: ignore[no-untyped-call]
     return dispatcher
