@@ -3,7 +3,8 @@
 Two runs of a sampler differ in their last digits, on another machine if not on the same one, so
 shown and fresh output are compared word by word, and numbers within tolerances: a mean may differ
 by a fifth of its posterior SD, limits of intervals by a half, effective sample sizes by a factor of
-2.5, all other numbers by 15% or three units of their last digit.
+2.5, p-values of checks (ppp) by .05, R-hat by .01, all other numbers by 15% or three units of
+their last digit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?(?![\w]
 _STATISTICS = ("mean", "sd", "lower", "upper", "2.5%", "97.5%", "ess_bulk", "ess_tail", "r_hat")
 _RELATIVE, _UNITS, _ESS = 0.15, 3.0, 2.5
 _MEAN, _LIMIT = 0.2, 0.5  # in posterior SDs
+_PPP, _R_HAT = 0.05, 0.01
 _WORDS = 0.9  # share of words that has to be the same
 
 
@@ -96,6 +98,8 @@ def _tokens(text: str) -> list[tuple[str, str, float | str]]:
         numbers = [i for i, p in enumerate(pieces) if _NUMBER.fullmatch(p)]
         allowed = _allowed([pieces[i] for i in numbers], header)
         at = dict(zip(numbers, allowed, strict=True))
+        at |= {i: _PPP for i in numbers if pieces[max(i - 1, 0)].endswith("ppp")}
+        at |= {i: "ess" for i in numbers if pieces[max(i - 3, 0) : i] == ["ESS", "at", "least"]}
         result += [("#", p, at[i]) if i in at else (p, p, 0.0) for i, p in enumerate(pieces)]
     return result
 
@@ -112,6 +116,7 @@ def _allowed(numbers: list[str], header: list[str]) -> list[float | str]:
     if not spread and lower and upper:
         spread = (_value(upper) - _value(lower)) / 4
     special: dict[str, float | str] = {"mean": _MEAN * spread, "ess_bulk": "ess", "ess_tail": "ess"}
+    special["r_hat"] = _R_HAT
     special |= dict.fromkeys(("lower", "upper", "2.5%", "97.5%"), _LIMIT * spread)
     return usual[: -len(header)] + [special.get(name, 0.0) for name in header]
 
@@ -123,7 +128,8 @@ def _close(old: float, new: float, allowed: float | str, written: str) -> bool:
     digits = len(written.split("e")[0].partition(".")[2])
     power = int(written.partition("e")[2] or 0)
     unit = 10.0 ** (power - digits)
-    return abs(old - new) <= max(allowed, _UNITS * unit, _RELATIVE * max(abs(old), abs(new)))
+    usual = _RELATIVE * max(abs(old), abs(new))
+    return abs(old - new) <= max(allowed or usual, _UNITS * unit)
 
 
 def _value(number: str) -> float:
