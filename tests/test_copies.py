@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import sys
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -20,6 +19,8 @@ import bayes_msem as bm
 from bayes_msem.build.density import log_posterior, support
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from tests.build.models import quiet_model
+from tests.checking.laplace import laplace_fit
 from tests.missing.frames import holes
 from tests.posterior.made_up import synthetic_fit
 from tests.random.models import make_data
@@ -42,9 +43,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 def fit_of(name: str) -> bm.Fit:
     text, data = MODELS[name]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bm.MsemWarning)
-        fit = synthetic_fit(bm.Model(text, data(), cluster="group"), chains=2, draws=8)
+    fit = synthetic_fit(quiet_model(text, data(), cluster="group"), chains=2, draws=8)
     fit.model.pymc_model  # noqa: B018 - what a fit leaves behind
     return fit
 
@@ -142,6 +141,34 @@ def test_a_sampled_fit(demo_fit: bm.Fit) -> None:
     assert WAYS["deepcopy"](demo_fit).model.spec == demo_fit.model.spec
 
 
+RESULTS: dict[str, Callable[[bm.Fit], Any]] = {
+    "mode": lambda fit: fit.model.mode(),
+    "table": lambda fit: fit.summary(),
+    "convergence": lambda fit: fit.convergence,
+    "loo": lambda fit: fit.loo(),
+    "replicates": lambda fit: fit.ppc(draws=8),
+    "verdict": lambda fit: fit.check(),
+    "implied by the prior": lambda fit: fit.model.prior_implied(draws=50, random_seed=1),
+    "sensitivity": lambda fit: fit.prior_sensitivity(),
+    "plan": lambda fit: fit.model.plan,
+    "diagram": lambda fit: fit.model.diagram(),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+@pytest.mark.filterwarnings("ignore::bayes_msem.MsemWarning")
+def test_results_can_be_sent_too(approximate: bm.Fit, name: str) -> None:
+    result = RESULTS[name](approximate)
+    for way, copied in WAYS.items():
+        assert str(copied(result)) == str(result), way
+
+
+@pytest.fixture(scope="module")
+def approximate() -> bm.Fit:
+    spec = "level: within\nf =~ y1 + y2 + y3 + y4\nlevel: between\nb =~ y1 + y2 + y3 + y4"
+    return laplace_fit(quiet_model(spec, make_data(), cluster="group"), draws=60)
+
+
 # What a process pool does. Functions are sent by name, so they stand at the top of the module.
 
 
@@ -180,9 +207,8 @@ def test_errors_come_back_from_a_process_pool(pool: ProcessPoolExecutor) -> None
 @pytest.mark.parametrize("name", [name for name in bm.__all__ if name.endswith("Error")])
 def test_every_error_can_be_pickled(name: str) -> None:
     kind = getattr(bm, name)
-    error = kind("one two")
-    if kind is bm.ModelSyntaxError:
-        error = kind("odd", text="y ~ ?", line=1, column=5, width=2, suggestion="leave it out")
+    place = {"text": "y ~ ?", "line": 1, "column": 5, "width": 2, "suggestion": "leave it out"}
+    error = kind("odd", **place) if kind is bm.ModelSyntaxError else kind("odd")
     again = WAYS["pickle"](error)
     assert type(again) is kind
     assert str(again) == str(error)
