@@ -11,10 +11,10 @@ PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench clean distclean
+.PHONY: help demo test test-slow lint format bench docs-output clean distclean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed-run ## fit the shipped example, print its tables, draw plots into out/
 	$(PY) examples/lq2002_demo.py
@@ -36,6 +36,9 @@ format: $(VENV)/.installed-lint ## rewrite the sources in the house format
 
 bench: $(VENV)/.installed-run ## run the benchmarks (benchmarks/bench_*.py)
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script"; done
+
+docs-output: $(VENV)/.installed-test ## put fresh output into the pages that show output of fits
+	$(PY) -m tools.refresh_docs $(ARGS)
 
 clean: ## remove outputs and caches
 	rm -rf out dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

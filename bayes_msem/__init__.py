@@ -17,6 +17,7 @@ from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
 from bayes_msem.errors import (
     AccuracyWarning,
     ArgumentError,
+    CacheWarning,
     ConvergenceWarning,
     DataError,
     FileError,
@@ -41,6 +42,7 @@ __version__ = _version("bayes_msem")
 __all__ = [
     "AccuracyWarning",
     "ArgumentError",
+    "CacheWarning",
     "ConvergenceWarning",
     "DataError",
     "FileError",

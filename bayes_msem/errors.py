@@ -10,11 +10,14 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 __all__ = [
     "INSIDE",
     "AccuracyWarning",
     "ArgumentError",
+    "CacheWarning",
     "ConvergenceWarning",
     "DataError",
     "FileError",
@@ -77,6 +80,14 @@ class ModelSyntaxError(MsemError):
         self.suggestion = suggestion
         super().__init__(self._message())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to make this error again: it has to reach the parent of a process pool."""
+        places = {"line": self.line, "column": self.column, "width": self.width}
+        again = partial(
+            type(self), self.problem, text=self.text, suggestion=self.suggestion, **places
+        )
+        return again, ()
+
     def _message(self) -> str:
         lines = self.text.splitlines() or [""]
         source = lines[min(self.line, len(lines)) - 1]
@@ -122,6 +133,10 @@ class ConvergenceWarning(MsemWarning):
 
 class AccuracyWarning(MsemWarning):
     """A number is less accurate than it should be, such as an elpd with high Pareto k."""
+
+
+class CacheWarning(MsemWarning):
+    """Compiled code cannot be kept on disk, so that every process compiles again."""
 
 
 class HeywoodWarning(MsemWarning):

@@ -254,6 +254,7 @@ def sampled(seeds: Sequence[int], results: pd.DataFrame) -> str:
         frame = next(f for m, method, f in variants(seed) if (m, method) == ("MAR", METHODS[1]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", bm.MsemWarning)
+            warnings.simplefilter("error", bm.InterruptedWarning)
             fit = bm.Model(MODEL, data=frame, cluster="cluster").fit(
                 random_seed=seed, progress=False
             )

@@ -120,6 +120,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore", bm.MsemWarning)
+    warnings.simplefilter("error", bm.InterruptedWarning)
     tasks = list(product(CASES, range(1, arguments.replications + 1), ["laplace"]))
     tasks += list(product(CASES, range(1, arguments.nuts + 1), ["nuts"]))
     with ProcessPoolExecutor(arguments.jobs) as pool:

@@ -368,6 +368,7 @@ def replicate(case: Case, replication: int) -> pd.DataFrame:
     frame, effects = simulate(case, int(seeds[0]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.MsemWarning)  # counted below
+        warnings.simplefilter("error", bm.InterruptedWarning)
         model = bm.Model(case.text, data=frame, cluster="cluster")
         fitted = fit(
             model, draws=DRAWS, tune=TUNE, chains=CHAINS, cores=1, random_seed=int(seeds[1])

@@ -10,7 +10,7 @@ import io
 import itertools
 import re
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,49 +22,15 @@ from bayes_msem.errors import ModelSyntaxError, NotSupportedError
 from bayes_msem.spec.expressions import FUNCTIONS
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.prior_families import FAMILIES
+from tools.pages import DOCS, WITH_FITS, Block, blocks, prose
 
-DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 IDS = [page.stem for page in PAGES]
 
 # Why a block of code is not executed; blocks say it in a comment above them.
 REASONS = ("samples", "needs a fit")
 
-_FENCE = re.compile(
-    r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<language>\S*)\n(?P<body>.*?)^```$", re.M | re.S
-)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language, the comment above it, and the blocks that follow it."""
-
-    language: str
-    note: str
-    body: str
-    line: int
-    end: int
-    start: int
-
-
-def blocks(page: Path) -> list[Block]:
-    text = page.read_text(encoding="utf-8")
-    return [
-        Block(
-            language=m["language"],
-            note=m["note"] or "",
-            body=m["body"],
-            line=text.count("\n", 0, m.start("body")) + 1,
-            end=m.end(),
-            start=m.start(),
-        )
-        for m in _FENCE.finditer(text)
-    ]
-
-
-def prose(page: Path) -> str:
-    return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def anchors(page: Path) -> set[str]:
@@ -118,7 +84,9 @@ def test_code_is_python_and_marks_have_reasons(page: Path) -> None:
         if block.language != "python":
             continue
         compile(block.body, f"{page.name}:{block.line}", "exec")
-        if block.note:
+        if block.note == WITH_FITS:
+            assert "fit" in block.body, f"{page.name}:{block.line} needs no fit: leave it unmarked"
+        elif block.note:
             kind, _, reason = block.note.partition(": ")
             assert kind == "not run", f"{page.name}:{block.line}"
             assert reason in REASONS, f"{page.name}:{block.line}"

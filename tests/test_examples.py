@@ -82,7 +82,13 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
     "missing_data": (
         None,
         ["missing_forest.png"],
-        ["turnover ~ climate -4.000", "turnover 12.1", "se complete"],
+        [
+            "turnover ~ climate -4.000",
+            "turnover 12.1",
+            "se complete",
+            "of 11 true values lie",
+            "se no holes",
+        ],
     ),
     "model_checks": (
         None,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from bayes_msem.build.nuts_functions import (
     sampled_logp,
 )
 from bayes_msem.likelihood.evaluators import ClusterEvaluator, MomentEvaluator
+from bayes_msem.structure.kernel import c_function
 
 FloatArray = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ FloatArray = NDArray[np.float64]
 @cache
 def _compiled(function: Callable[..., Any]) -> Any:
     """Return a C function from the cache on disk, or compile it once for all models."""
-    return numba.cfunc(EXPAND if function is expand else LOGP, cache=True)(function)
+    return c_function(function, EXPAND if function is expand else LOGP)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
@@ -20,16 +20,11 @@ from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.density import prior_scales, support
 from bayes_msem.build.geometry import coordinates_at, geometry_at
+from bayes_msem.build.interrupt import interruptible
 from bayes_msem.build.mode import unconstrained_mode
 from bayes_msem.build.nuts_density import Geometry
 from bayes_msem.build.nuts_model import nuts_model
-from bayes_msem.errors import (
-    INSIDE,
-    InterruptedWarning,
-    NotSupportedError,
-    SpecificationError,
-    nearest,
-)
+from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 
 FloatArray = NDArray[np.float64]
 Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
@@ -88,8 +83,8 @@ def draw_posterior(
     Warns
     -----
     InterruptedWarning
-        Sampling with nutpie was interrupted (Ctrl-C); the draws made so far are kept. An interrupt
-        before the end of tuning leaves none, and is raised again as KeyboardInterrupt.
+        Sampling was interrupted (Ctrl-C); the draws made so far are kept. An interrupt before the
+        end of tuning leaves none, and is raised again as KeyboardInterrupt (build.interrupt).
     """
     if sampler not in get_args(Sampler):
         allowed = get_args(Sampler)
@@ -109,7 +104,8 @@ def draw_posterior(
         if potentials:
             own = nutpie.compile_pymc_model(model())
             compiled = dataclasses.replace(own, initial_point_func=start)
-        tree: xr.DataTree = nutpie.sample(
+        sample = partial(
+            nutpie.sample,
             compiled,
             draws=draws,
             tune=tune,
@@ -120,11 +116,12 @@ def draw_posterior(
             save_warmup=False,
             **options,
         )
-        return _without_missing_draws(tree, draws)
+        return interruptible(sample, draws=draws, chains=chains)
     if sampler in ("numpyro", "blackjax"):
         _prepare_jax(sampler)
     seeds = np.random.SeedSequence(random_seed).generate_state(chains)
-    result: xr.DataTree = pm.sample(
+    sample = partial(
+        pm.sample,
         draws=draws,
         tune=tune,
         chains=chains,
@@ -137,44 +134,7 @@ def draw_posterior(
         compute_convergence_checks=False,
         **options,
     )
-    return result
-
-
-def _without_missing_draws(tree: xr.DataTree, draws: int) -> xr.DataTree:
-    """Keep what an interrupted sampler made, as chains of equal length.
-
-    nutpie returns from an interrupt with chains of different lengths, filled up with NaN. The
-    number of chains and their length are chosen such that most draws are kept.
-    """
-    posterior = tree["posterior"].to_dataset()
-    first = next(iter(posterior.data_vars.values())).transpose("chain", "draw", ...).to_numpy()
-    made = (~np.isnan(first.reshape(*first.shape[:2], -1)).any(axis=-1)).sum(axis=1)
-    if made.min(initial=draws) >= draws and posterior.sizes["draw"] >= draws:
-        return tree
-    longest = np.argsort(-made, kind="stable")
-    kept = made[longest] * np.arange(1, len(made) + 1)
-    if kept.max(initial=0) == 0:
-        raise KeyboardInterrupt("sampling was interrupted before the first draw after tuning")
-    chains = np.sort(longest[: int(kept.argmax()) + 1])
-    length = int(made[chains].min())
-    warnings.warn(
-        f"sampling was interrupted: {len(chains)} of {len(made)} chains with {length} of "
-        f"{draws} draws each are kept; see convergence before you use them",
-        InterruptedWarning,
-        skip_file_prefixes=INSIDE,
-    )
-    groups = {
-        node.path: _cut(node.to_dataset(inherit=False), chains, length) for node in tree.subtree
-    }
-    return xr.DataTree.from_dict(groups)
-
-
-def _cut(dataset: xr.Dataset, chains: NDArray[np.int64], length: int) -> xr.Dataset:
-    """Take chains and the first draws, and number the chains anew."""
-    if "draw" not in dataset.dims:
-        return dataset
-    cut = dataset.isel(chain=chains, draw=slice(length))
-    return cut.assign_coords(chain=np.arange(len(chains)))
+    return interruptible(sample, draws=draws, chains=chains)
 
 
 def _prepare_jax(sampler: Sampler) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bayes_msem.arguments import integer, shown
 from bayes_msem.data import checks, columns
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.readonly import frozen
 from bayes_msem.errors import DataError, SpecificationError
 
 __all__ = ["NewSample", "design_from_frame", "new_sample", "resampled_design"]
@@ -268,9 +269,3 @@ def _matrix(values: dict[str, FloatArray], names: tuple[str, ...], rows: Any) ->
 def pattern(values: FloatArray) -> FloatArray:
     """Return 0 where a value is observed, and NaN where it is missing."""
     return np.where(np.isnan(values), np.nan, 0.0)
-
-
-def frozen[T: np.generic](array: NDArray[T]) -> NDArray[T]:
-    """Make an array read-only, as those of :class:`ObservedData` are."""
-    array.setflags(write=False)
-    return array

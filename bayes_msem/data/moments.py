@@ -42,6 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.readonly import ReadOnlyArrays, frozen
 
 __all__ = ["Moments", "moments"]
 
@@ -50,7 +51,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moments:
+class Moments(ReadOnlyArrays):
     """Cross products per group of equal covariance; every array is read-only.
 
     Parameters
@@ -136,7 +137,7 @@ def moments(observed: ObservedData) -> Moments:
         constant = -0.5 * p * float(np.log(observed.sizes).sum())
 
     for array in (weight, between, within, cross, center):
-        array.setflags(write=False)
+        frozen(array)
     return Moments(
         weight=weight,
         between=between,

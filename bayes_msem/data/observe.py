@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.data import checks, columns
 from bayes_msem.data import missing as missing_values
+from bayes_msem.data.readonly import ReadOnlyArrays, frozen
 
 if TYPE_CHECKING:
     from bayes_msem.spec.table import ParameterTable
@@ -39,7 +40,7 @@ Missing = Literal["fiml", "listwise"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ObservedData:
+class ObservedData(ReadOnlyArrays):
     """The data of one model; every array is read-only.
 
     In single-level models ``cluster`` and ``cluster_name`` are None and there are no clusters:
@@ -224,10 +225,10 @@ def observe(
         x_names=x_names,
         w=_stack(of_clusters, w_names, len(ids)),
         w_names=w_names,
-        cluster=_freeze(codes) if codes is not None else None,
+        cluster=frozen(codes) if codes is not None else None,
         cluster_ids=ids,
         cluster_name=cluster,
-        sizes=_freeze(sizes),
+        sizes=frozen(sizes),
         row_index=frame.index.copy(),
         dropped=dropped,
     )
@@ -243,10 +244,4 @@ def _stack(columns: dict[str, FloatArray], names: tuple[str, ...], length: int) 
     out = np.empty((length, len(names)))
     for k, name in enumerate(names):
         out[:, k] = columns[name]
-    out.setflags(write=False)
-    return out
-
-
-def _freeze(array: IntArray) -> IntArray:
-    array.setflags(write=False)
-    return array
+    return frozen(out)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.readonly import frozen
 
 __all__ = ["only_cluster", "take_rows", "without_cluster", "without_outcomes"]
 
@@ -27,7 +27,7 @@ def without_outcomes(observed: ObservedData, row: int) -> ObservedData:
     """Forget the outcomes of one row, given by its position; the row and its covariates stay."""
     y = observed.y.copy()
     y[row] = np.nan
-    return replace(observed, y=_frozen(y))
+    return replace(observed, y=frozen(y))
 
 
 def take_rows(observed: ObservedData, rows: NDArray[np.int64]) -> ObservedData:
@@ -37,8 +37,8 @@ def take_rows(observed: ObservedData, rows: NDArray[np.int64]) -> ObservedData:
     """
     part = replace(
         observed,
-        y=_frozen(observed.y[rows]),
-        x=_frozen(observed.x[rows]),
+        y=frozen(observed.y[rows]),
+        x=frozen(observed.x[rows]),
         row_index=observed.row_index[rows],
     )
     if observed.cluster is None:
@@ -46,14 +46,9 @@ def take_rows(observed: ObservedData, rows: NDArray[np.int64]) -> ObservedData:
     kept, codes = np.unique(observed.cluster[rows], return_inverse=True)
     return replace(
         part,
-        z=_frozen(observed.z[kept]),
-        w=_frozen(observed.w[kept]),
-        cluster=_frozen(codes.astype(np.int64)),
+        z=frozen(observed.z[kept]),
+        w=frozen(observed.w[kept]),
+        cluster=frozen(codes.astype(np.int64)),
         cluster_ids=observed.cluster_ids[kept],
-        sizes=_frozen(np.bincount(codes)),
+        sizes=frozen(np.bincount(codes)),
     )
-
-
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    array.setflags(write=False)
-    return array

@@ -153,6 +153,8 @@ class Accuracy(FitCore):
             Unknown unit or refit, or options without refits.
         NotSupportedError
             Moment matching where effects of clusters are among the draws.
+        KeyboardInterrupt
+            Interrupted, be it after the first draws of a refit.
 
         Warns
         -----

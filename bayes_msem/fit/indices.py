@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bayes_msem.arguments import checked, choice, shown
+from bayes_msem.build.interrupt import all_or_nothing
 from bayes_msem.checking.indices.indices import (
     Comparison,
     Discrepancy,
@@ -115,6 +116,8 @@ class Indices(FitCore):
             An unknown option, or a baseline of other data.
         DataError
             The saturated model has no maximum likelihood.
+        KeyboardInterrupt
+            Interrupted, be it after the first draws of another model.
 
         References
         ----------
@@ -327,7 +330,7 @@ def _sample(fit: FitCore, text: str, what: str, progress: bool) -> Fit:
     seed = np.random.SeedSequence(
         [int(fit.datatree.attrs["random_seed"]), zlib.crc32(text.encode())]
     )
-    with warnings.catch_warnings(record=True) as caught:
+    with all_or_nothing(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         result: Fit = model.fit(
             draws=sizes["draw"],

@@ -21,9 +21,10 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
+from bayes_msem.data.readonly import ReadOnlyArrays, frozen
 from bayes_msem.likelihood.cluster_program import SIZES
 from bayes_msem.likelihood.cluster_statistics import in_batches
-from bayes_msem.likelihood.packing import frozen, integers
+from bayes_msem.likelihood.packing import integers
 from bayes_msem.structure.lanes import LANES, as_lanes
 
 FloatArray = NDArray[np.float64]
@@ -33,7 +34,7 @@ _RANK = 1e-14  # eigenvalues below this part of the largest are zeros
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Approximation:
+class Approximation(ReadOnlyArrays):
     """Normal approximation of the likelihood of every cluster's effects.
 
     Attributes
@@ -64,7 +65,7 @@ class Approximation:
     @property
     def n_linear(self) -> int:
         """Number of linear effects in it: all or none."""
-        return self.linear.shape[1] - self.n_sampled
+        return int(self.linear.shape[1]) - self.n_sampled
 
     def only(self, cluster: int) -> Approximation:
         """Return that of one cluster."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_msem.data.readonly import ReadOnlyArrays
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.packing import level_arrays, pack
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
@@ -38,7 +39,7 @@ _TRANSFORM_OF = {LOG_SD: SQUARE, FISHER_Z: CORRELATION}
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterProgram:
+class ClusterProgram(ReadOnlyArrays):
     """A model structure packed for the kernel.
 
     Attributes

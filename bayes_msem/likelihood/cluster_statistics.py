@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.data.pieces import Pieces, pieces
+from bayes_msem.data.readonly import frozen
 from bayes_msem.likelihood.cluster_program import SIZES
-from bayes_msem.likelihood.packing import frozen, integers
+from bayes_msem.likelihood.packing import integers
 from bayes_msem.structure.kernel import kernel
 from bayes_msem.structure.lanes import LANES, as_lanes, from_lanes
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.moments import Moments
+from bayes_msem.data.readonly import ReadOnlyArrays
 from bayes_msem.likelihood import centring, clusters
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.cluster_program import ClusterProgram
@@ -34,7 +35,7 @@ Evaluated = tuple[float, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MomentEvaluator:
+class MomentEvaluator(ReadOnlyArrays):
     """Likelihood from sufficient statistics per cluster size.
 
     Attributes
@@ -78,7 +79,7 @@ class MomentEvaluator:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ClusterEvaluator:
+class ClusterEvaluator(ReadOnlyArrays):
     """Likelihood by one pass over the clusters.
 
     Attributes

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.moments import Moments
+from bayes_msem.data.readonly import ReadOnlyArrays, frozen
 from bayes_msem.likelihood.groups import group_log_likelihood
 from bayes_msem.likelihood.packing import (
     floats_at,
-    frozen,
     integers,
     level_arrays,
     level_backward,
@@ -61,7 +61,7 @@ N_FLOATS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class Program(ReadOnlyArrays):
     """A model structure packed for the kernel.
 
     Attributes

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_msem.data.readonly import frozen
 from bayes_msem.structure.implied import add_moments, backward, total_effects
 from bayes_msem.structure.kernel import kernel
 from bayes_msem.structure.templates import Cells, LevelTemplate
@@ -30,16 +31,6 @@ def pack(arrays: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
     header = len(arrays) + 1
     offsets = header + np.concatenate([[0], np.cumsum([len(a) for a in arrays])])
     return frozen(np.concatenate([offsets, *arrays]).astype(dtype))
-
-
-def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Make an array read-only.
-
-    PyTensor hands constants to kernels as read-only arrays; if Python calls do the same, each
-    kernel is compiled for one kind of array instead of two.
-    """
-    array.flags.writeable = False
-    return array
 
 
 def level_arrays(level: LevelTemplate | None) -> list[IntArray]:

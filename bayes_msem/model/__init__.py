@@ -224,15 +224,30 @@ class Model(PriorChecks, Simulation):
         -------
         Model
         """
-        kept = {
-            name: value
-            for name, value in vars(self).items()
-            if not isinstance(getattr(type(self), name, None), cached_property)
-        }
+        kept = self._given()
         other = object.__new__(type(self))
         vars(other).update(kept)
         other._observed = observed
         return other
+
+    def _given(self) -> dict[str, Any]:
+        """Attributes without what is computed from them when it is asked for."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not isinstance(getattr(type(self), name, None), cached_property)
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Say what copies and other processes get.
+
+        The PyMC model holds functions that cannot be sent, and is built again. The blueprint goes
+        along: the coordinates of sampled effects in the draws of a fit are its own.
+        """
+        state = self._given()
+        if "blueprint" in vars(self):
+            state["blueprint"] = self.blueprint
+        return state
 
     @property
     def notes(self) -> tuple[str, ...]:

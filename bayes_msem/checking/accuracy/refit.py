@@ -31,6 +31,7 @@ from scipy.special import logsumexp
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import log_posterior, support
+from bayes_msem.build.interrupt import all_or_nothing
 from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import (
     Unit,
@@ -74,19 +75,25 @@ def exact_terms(
     Returns
     -------
     array like ``positions``
+
+    Raises
+    ------
+    KeyboardInterrupt
+        A fit was interrupted: fewer draws than asked for would make a term less accurate, unseen.
     """
     blueprint = model.blueprint
     places = unit_positions(blueprint.observed, unit)[positions]
     terms = np.empty(len(places))
     for i, place in enumerate(places):
+        left = without_cluster if unit == "cluster" else without_outcomes
+        with all_or_nothing():
+            other = fit_again(model.on(left(blueprint.observed, int(place))))
         if unit == "cluster":
             assert integral is not None
-            other = fit_again(model.on(without_cluster(blueprint.observed, int(place))))
             one = integral.restricted(int(place))
             points = parameter_points(blueprint, other.datatree["posterior"].to_dataset())
             values = np.array([one(point)[0][0] for point in points])
         else:
-            other = fit_again(model.on(without_outcomes(blueprint.observed, int(place))))
             clusters = other.cluster_draws if blueprint.observed.two_level else None
             posterior = other.datatree["posterior"].to_dataset()
             at = np.array([place])

@@ -1,0 +1,216 @@
+"""Every benchmark starts, with settings far too small to measure anything."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import bayes_msem as bm
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SHARED = ("measure", "models", "by_hand", "random_loadings", "planted")
+TINY = {"draws": 20, "tune": 20, "chains": 2}
+
+
+class Serial:
+    """In place of a process pool: its workers would import and compile everything anew."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __enter__(self) -> Serial:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    map = staticmethod(map)
+
+
+@pytest.fixture(scope="module")
+def load() -> Iterator[Callable[[str], ModuleType]]:
+    """Import scripts by name, as they import each other; compile each model once."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(BENCHMARKS))
+    compiled: dict[str, Any] = {}
+    models = importlib.import_module("models")
+    compile_anew = models.compiled_for_sampling
+
+    def compiled_once(model: bm.Model) -> Any:
+        key = f"{model.spec} {model.observed.n_rows}"
+        if key not in compiled:
+            compiled[key] = compile_anew(model)
+        return compiled[key]
+
+    models.compiled_for_sampling = compiled_once
+    yield importlib.import_module
+    sys.path.remove(str(BENCHMARKS))
+    for name in set(sys.modules) - before:
+        path = getattr(sys.modules[name], "__file__", None)
+        if path is not None and Path(path).parent == BENCHMARKS:
+            del sys.modules[name]
+
+
+@pytest.fixture
+def start(
+    load: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., str]:
+    """Return a function that runs a script with other constants, and what it prints."""
+
+    def run(name: str, *arguments: str, **constants: Any) -> str:
+        script = load(name)
+        for constant, value in constants.items():
+            assert hasattr(script, constant), f"{name}.py has no {constant}"
+            monkeypatch.setattr(script, constant, value)
+        if hasattr(script, "sample"):
+            monkeypatch.setattr(script, "sample", partial(tiny_sample, script.sample))
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bm.MsemWarning)  # so few draws do not converge
+            script.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def tiny_sample(sample: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    return sample(*arguments, **options | TINY)
+
+
+def rows(printed: str) -> list[list[str]]:
+    """Cells of the tables, without heads."""
+    lines = [line for line in printed.splitlines() if line.startswith("|")]
+    rule = [i for i, line in enumerate(lines) if set(line) <= set("|-: ")]
+    heads = {i - 1 for i in rule} | set(rule)
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for i, line in enumerate(lines)
+        if i not in heads
+    ]
+
+
+def number(cell: str) -> float:
+    found = re.search(r"[\d.]+", cell)
+    assert found, cell
+    return float(found[0])
+
+
+def test_gradient(start: Callable[..., str]) -> None:
+    table = rows(start("bench_gradient", "--quick", CALLS=2, BATCHES=2))
+    assert [row[0] for row in table] == ["reference", "lq2002"]
+    assert [row[1:5] for row in table] == [
+        ["2,500", "200", "5", "20"],
+        ["2,042", "49", "34", "52"],
+    ]
+    assert all(number(cell) > 0 for row in table for cell in row[5:])
+
+
+def test_missing(start: Callable[..., str]) -> None:
+    printed = start("bench_missing", REPEATS=1, BATCHES=1)
+    assert "2,500 rows in 200 clusters" in printed
+    assert re.search(r"random intercepts: complete [\d.]+ / [\d.]+ us, 15% missing", printed)
+    assert re.search(r"random slope: .*row by row [\d.]+ us", printed)
+
+
+def test_replicate(start: Callable[..., str]) -> None:
+    printed = start("bench_replicate", DRAWS=8)
+    assert len(rows(printed)) == 3
+    assert re.search(r"fit\.ppc\(\): [\d.]+ with all statistics", printed)
+
+
+def test_compile(
+    start: Callable[..., str],
+    load: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The child runs here, with the caches that are there."""
+    script = load("bench_compile")
+
+    def run_child(folder: Path) -> dict[str, float]:
+        script.child()
+        phases: dict[str, float] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert folder.is_dir()
+        return phases
+
+    table = rows(start("bench_compile", TARGETS={"warm": 15.0}, run_child=run_child))
+    ((label, imported, *_),) = table
+    assert label == "warm"
+    assert number(imported) > 0
+
+
+@pytest.mark.slow
+def test_random_loadings_gradient(start: Callable[..., str]) -> None:
+    table = rows(start("bench_random_loadings", "gradient", CALLS=2, BATCHES=2))
+    assert [row[1] for row in table] == ["60", "60"]
+    assert all(number(cell) > 0 for row in table for cell in row[3:])
+
+
+@pytest.mark.slow
+def test_sampling(start: Callable[..., str]) -> None:
+    table = rows(start("bench_sampling", SEEDS=(1,)))
+    assert [row[0] for row in table] == ["bayes_msem", *["by hand, non-centred"] * 2]
+
+
+@pytest.mark.slow
+def test_random_loadings(start: Callable[..., str], load: Callable[[str], ModuleType]) -> None:
+    script = load("bench_random_loadings")
+    printed = start(
+        "bench_random_loadings",
+        "seeds",
+        "hand",
+        "large",
+        SEEDS=(1,),
+        HAND_SEEDS=(1,),
+        SMALL_BEST=script.SMALL_BEST[:1],
+        LARGE_BEST=script.LARGE_BEST[:1],
+        LARGE=script.SMALL,
+    )
+    assert len(rows(printed)) == 1 + 2 * (2 + 1)
+
+
+@pytest.mark.slow
+def test_compare_options(start: Callable[..., str], load: Callable[[str], ModuleType]) -> None:
+    options = load("compare_options").OPTIONS
+    table = rows(start("compare_options", "--seeds", "1", "--model", "reference"))
+    assert [row[0] for row in table] == list(options)
+
+
+def test_missing_study(start: Callable[..., str], tmp_path: Path) -> None:
+    printed = start(
+        "missing_study",
+        *("--replications", "2", "--out", str(tmp_path)),
+        ProcessPoolExecutor=Serial,
+    )
+    assert "| within: loadings |" in printed
+    assert len((tmp_path / "missing_study.csv").read_text().splitlines()) == 1 + 2 * 5 * 20
+
+
+def test_ppp_study(start: Callable[..., str], tmp_path: Path) -> None:
+    printed = start(
+        "ppp_study",
+        *("--replications", "2", "--out", str(tmp_path)),
+        ProcessPoolExecutor=Serial,
+    )
+    assert "chi_square_refit" in printed
+    assert (tmp_path / "ppp_study.png").is_file()
+
+
+def test_every_benchmark_is_started() -> None:
+    """``recovery.py`` has tests of its own."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - set(SHARED) - {"recovery"}
+    started = set(re.findall(r'start\(\s*"(\w+)"', text))
+    assert started == scripts
