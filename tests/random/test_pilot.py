@@ -89,16 +89,17 @@ def test_information_of_a_normal_likelihood_is_exact() -> None:
     blueprint = with_pilot(this.blueprint)
     x = blueprint.pilot
     assert x is not None
-    approximation = evaluator_of(blueprint).approximation
-    value = this.values(x, np.zeros(1))
-    Theta = np.diag([value["within", v, "~~", v] for v in ("y1", "y2", "y3")])
+    approximation, templates = evaluator_of(blueprint).approximation, blueprint.templates
+    assert isinstance(templates, ClusterTemplates)
+    value, names = this.values(x, np.zeros(1)), list(templates.effects.linear)
+    assert sorted(names) == ["y1", "y2", "y3"]
+    W = np.diag([1 / value["within", v, "~~", v] for v in names])
     for j, units in enumerate(this.clusters()):
         rows = this.frame.iloc[units]
         D = np.tile(np.eye(3, 4), (len(rows), 1, 1))
-        D[:, 0, 3] = rows["x1"]
-        W = np.linalg.inv(Theta)
+        D[:, names.index("y1"), 3] = rows["x1"]
         Lambda = np.einsum("iqa,qs,isb->ab", D, W, D)
-        eta = np.einsum("iqa,qs,is->a", D, W, rows[["y1", "y2", "y3"]].to_numpy())
+        eta = np.einsum("iqa,qs,is->a", D, W, rows[names].to_numpy())
         size = np.sqrt(np.outer(np.diag(Lambda), np.diag(Lambda)))
         np.testing.assert_allclose(approximation.information[j] / size, Lambda / size, atol=1e-6)
         np.testing.assert_allclose(approximation.linear[j], eta, rtol=1e-6, atol=1e-6)
