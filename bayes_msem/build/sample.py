@@ -18,7 +18,7 @@ from nutpie.sample import CompiledModel
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.coordinates import COORDINATES
-from bayes_msem.build.density import prior_scales, support
+from bayes_msem.build.density import log_posterior, prior_scales, support
 from bayes_msem.build.geometry import coordinates_at, geometry_at
 from bayes_msem.build.interrupt import interruptible
 from bayes_msem.build.mode import unconstrained_mode
@@ -29,6 +29,7 @@ from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 FloatArray = NDArray[np.float64]
 Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
 
+_STEP = 1e-4  # of differences of gradients, in prior scales
 _OVERDISPERSION = 2.0  # spread of starting points, in posterior standard deviations
 
 
@@ -183,16 +184,32 @@ def _starting_points(
 def _starts_with_effects(
     blueprint: Blueprint, pilot: FloatArray
 ) -> Callable[[int | None], FloatArray]:
-    """Start at the pilot's mode: parameters around it, coordinates of effects standard normal."""
+    """Start around the pilot's mode, with coordinates of effects standard normal.
+
+    They are standard normal given any parameters, as nearly as their coordinates are exact; so the
+    curvature at their origin is that of the marginal posterior of the parameters. Where it is
+    small, as that of the logarithm of a standard deviation near zero, the spread is that of a
+    weakly informed parameter.
+    """
     bounds, n = support(blueprint), blueprint.parameters.n
     center = bounds.to_unconstrained(pilot)
     free = ~(np.isfinite(bounds.lower) | np.isfinite(bounds.upper))
-    spread = 0.1 * np.where(free, prior_scales(blueprint), 1.0)
+    scale = np.where(free, prior_scales(blueprint), 1.0)
     n_coordinates = blueprint.observed.n_clusters * blueprint.n_sampled
+    origin = np.zeros(n_coordinates)
+
+    def slope(u: FloatArray) -> FloatArray:
+        gradient = log_posterior(blueprint, np.concatenate([u, origin]), jacobian=True)[1]
+        return gradient[:n] * scale
+
+    steps = np.diag(_STEP * scale)
+    curvature = -np.array([(slope(center + h) - slope(center - h)) / (2 * _STEP) for h in steps])
+    values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
+    root = scale[:, None] * vectors / np.sqrt(np.maximum(values, 1.0))
 
     def start(seed: int | None) -> FloatArray:
         rng = np.random.default_rng(seed)
-        noise = spread * rng.standard_normal(n)
+        noise = root @ rng.standard_normal(n)
         return np.concatenate([center + noise, rng.standard_normal(n_coordinates)])
 
     return start

@@ -81,7 +81,7 @@ def test_coordinates_standardise_the_effects_where_the_approximation_is_exact(
         x[rows.index(("between", effect, "~~", effect))] = 1e-8
     origin, slopes = affine(blueprint, x)
     n_a, n_b = approximation.n_linear, approximation.n_sampled
-    z = blueprint.observed.z
+    z, told = blueprint.observed.z, 0.0
     assert np.isnan(z).any() == (missing and z.shape[1] > 0)
     for j, units in enumerate(this.clusters()):
         mean, covariance = level_two_moments(this, x, units)
@@ -104,7 +104,8 @@ def test_coordinates_standardise_the_effects_where_the_approximation_is_exact(
         )
         found = slopes[j] @ slopes[j].T / np.outer(sd[n_a:], sd[n_a:])
         np.testing.assert_allclose(found, posterior, rtol=1e-6, atol=1e-6)
-        assert np.linalg.eigvalsh(np.eye(n_b) - posterior).max() > 1e-3  # data say something
+        told = max(told, np.linalg.eigvalsh(np.eye(n_b) - posterior).max())
+    assert told > 0.1 or (tiny and n_b == 1)
 
 
 @pytest.mark.parametrize("missing", [False, True], ids=["", "missing"])
