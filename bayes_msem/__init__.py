@@ -18,6 +18,7 @@ from bayes_msem.errors import (
     AccuracyWarning,
     ConvergenceWarning,
     DataError,
+    DataWarning,
     FileError,
     HeywoodWarning,
     IdentificationWarning,
@@ -29,6 +30,7 @@ from bayes_msem.errors import (
     NotSupportedError,
     SmallSampleWarning,
     SpecificationError,
+    SpecificationWarning,
 )
 from bayes_msem.fit import Fit
 from bayes_msem.loading import load
@@ -41,6 +43,7 @@ __all__ = [
     "AccuracyWarning",
     "ConvergenceWarning",
     "DataError",
+    "DataWarning",
     "FileError",
     "Fit",
     "HeywoodWarning",
@@ -55,6 +58,7 @@ __all__ = [
     "Prior",
     "SmallSampleWarning",
     "SpecificationError",
+    "SpecificationWarning",
     "compare",
     "describe",
     "describe_dataset",
