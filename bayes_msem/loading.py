@@ -64,6 +64,8 @@ def load(path: str | PathLike[str]) -> Fit:
 def _rebuild(tree: xr.DataTree, options: dict[str, Any]) -> Model:
     """Build the model; it warned when it was first built, and need not again."""
     arguments = options | {"priors": read_priors(options["priors"])}
+    # Files from before this option hold draws of the covariances that were free then.
+    arguments.setdefault("random_covariances", "coefficients")
     spec = arguments.pop("spec")
     frame = data_frame(tree[DATA].to_dataset(), arguments["cluster"])
     with warnings.catch_warnings():
