@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import warnings
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from bayes_msem.errors import FileError, MsemError, MsemWarning
+from bayes_msem import disk
+from bayes_msem.errors import FileError, MsemWarning
 from bayes_msem.fit import Fit
 from bayes_msem.model import Model
 from bayes_msem.posterior.files import DATA, EFFECTS, read_tree
-from bayes_msem.posterior.record import data_frame, read_priors, with_recorded_effects
+from bayes_msem.posterior.record import data_frame, read_name, read_priors, with_recorded_effects
 from bayes_msem.spec.printing import to_syntax
 
 
@@ -38,12 +38,12 @@ def load(path: str | PathLike[str]) -> Fit:
         There is no file, it is damaged, foreign or newer than this version, or this version reads
         its model differently.
     """
-    place = Path(path)
+    place = disk.as_path(path)
     tree, options = read_tree(place)
     version = tree.attrs.get("bayes_msem_version", "unknown")
     try:
         model = _rebuild(tree, options)
-    except (MsemError, KeyError, ValueError, TypeError) as error:
+    except Exception as error:  # what was stored may be anything
         raise FileError(
             f"'{place}' was written by bayes_msem {version}, and this version cannot build its "
             f"model again ({type(error).__name__}: {error}); install bayes_msem {version}"
@@ -63,7 +63,8 @@ def load(path: str | PathLike[str]) -> Fit:
 
 def _rebuild(tree: xr.DataTree, options: dict[str, Any]) -> Model:
     """Build the model; it warned when it was first built, and need not again."""
-    arguments = options | {"priors": read_priors(options["priors"])}
+    stored = {"priors": read_priors(options["priors"]), "cluster": read_name(options["cluster"])}
+    arguments = options | stored
     # Files from before this option hold draws of the covariances that were free then.
     arguments.setdefault("random_covariances", "coefficients")
     spec = arguments.pop("spec")

@@ -37,8 +37,8 @@ from nutpie.compiled_pyfunc import PyFuncModel, from_pyfunc
 from scipy import stats
 
 import bayes_msem as bm
+from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.density import log_posterior, support
-from bayes_msem.build.pymc_model import COORDINATES
 
 RESULTS = Path(__file__).with_name("recovery_results.csv")
 PAGE = Path(__file__).parents[1] / "docs" / "recovery.md"
@@ -316,7 +316,7 @@ def uncompiled(model: bm.Model) -> PyFuncModel:
         shapes.append((blueprint.observed.n_clusters, blueprint.n_sampled))
 
     def density(u: Array) -> tuple[float, Array]:
-        return log_posterior(blueprint, bounds, u, jacobian=True)
+        return log_posterior(blueprint, u, jacobian=True)
 
     def expand(u: Array) -> dict[str, Array]:
         parts = [*np.split(bounds.to_constrained(u[:n])[0], splits), u[n:]]

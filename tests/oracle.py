@@ -293,20 +293,20 @@ def selection(chosen: list[str], names: list[str]) -> Array:
 def matrices(
     rows: list[Row], names: list[str], covariates: list[str]
 ) -> tuple[Array, Array, Array, Array]:
-    """Fill B, Psi, alpha and G of one level."""
+    """Fill B, Psi, alpha and G of one level; a loading and a slope of one pair add up."""
     size = len(names)
     B, Psi = np.zeros((size, size)), np.zeros((size, size))
     alpha, G = np.zeros(size), np.zeros((size, len(covariates)))
     for _, lhs, op, rhs, value in rows:
         left = names.index(lhs)
         if op == "=~":
-            B[names.index(rhs), left] = value
+            B[names.index(rhs), left] += value
         elif op == "~~":
             Psi[left, names.index(rhs)] = Psi[names.index(rhs), left] = value
         elif rhs == "1":
             alpha[left] = value
         elif rhs in names:
-            B[left, names.index(rhs)] = value
+            B[left, names.index(rhs)] += value
         else:
             G[left, covariates.index(rhs)] = value
     return B, Psi, alpha, G

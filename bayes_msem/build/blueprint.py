@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_msem.build.nuts_arrays import pack_priors
+from bayes_msem.build.prior_kernels import PriorArrays
 from bayes_msem.data.moments import Moments, moments
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.likelihood.approximation import Approximation, no_approximation
 from bayes_msem.likelihood.cluster_program import ClusterProgram, build_cluster_program
 from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
 from bayes_msem.likelihood.evaluators import ClusterEvaluator, Evaluator, MomentEvaluator
 from bayes_msem.likelihood.marginal import Program, build_program, pack_moments
-from bayes_msem.likelihood.packing import frozen
 from bayes_msem.likelihood.pattern_statistics import pack_pattern_statistics
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.spec.expressions import derivative, evaluate, names
@@ -45,6 +47,8 @@ class Blueprint:
         The matrix templates; their kind depends on the plan.
     evaluator
         The likelihood.
+    prior_arrays
+        Priors, bounds and constraints as the compiled density reads them.
     pilot
         Sampled parameters at a mode; only for models with sampled effects.
     """
@@ -55,6 +59,7 @@ class Blueprint:
     parameters: Parameters
     templates: Templates | ClusterTemplates
     evaluator: Evaluator
+    prior_arrays: PriorArrays
     pilot: FloatArray | None = None
 
     @property
@@ -163,6 +168,7 @@ def build_blueprint(
     Blueprint
     """
     parameters = build_parameters(table, dict(priors))
+    arrays = pack_priors(table, parameters)
     names_of = {
         "y_names": observed.y_names,
         "z_names": observed.z_names,
@@ -175,7 +181,7 @@ def build_blueprint(
     if by_cluster:
         cluster_templates = build_cluster_templates(table, **names_of, position=position)
         evaluator = _cluster_evaluator(table, parameters, cluster_templates, observed)
-        return Blueprint(table, priors, observed, parameters, cluster_templates, evaluator)
+        return Blueprint(table, priors, observed, parameters, cluster_templates, evaluator, arrays)
     templates = build_templates(table, **names_of, position=position)
     statistics: Moments = moments(observed)
     moment_evaluator = MomentEvaluator(
@@ -183,7 +189,7 @@ def build_blueprint(
         moments=statistics,
         statistics=pack_moments(statistics),
     )
-    return Blueprint(table, priors, observed, parameters, templates, moment_evaluator)
+    return Blueprint(table, priors, observed, parameters, templates, moment_evaluator, arrays)
 
 
 def _cluster_evaluator(
@@ -203,8 +209,7 @@ def _cluster_evaluator(
         statistics=statistics,
         cluster_statistics=by_cluster,
         # non-centred coordinates until a pilot says what each cluster's data know
-        information=frozen(np.zeros((observed.n_clusters, n_sampled, n_sampled))),
-        linear=frozen(np.zeros((observed.n_clusters, n_sampled))),
+        approximation=no_approximation(observed.n_clusters, n_sampled),
     )
 
 
@@ -222,10 +227,10 @@ def statistics_of(blueprint: Blueprint, data: ObservedData) -> FloatArray:
     return pack_moments(moments(data))
 
 
-def with_information(
-    blueprint: Blueprint, information: FloatArray, linear: FloatArray, pilot: FloatArray
+def with_approximation(
+    blueprint: Blueprint, approximation: Approximation, pilot: FloatArray | None
 ) -> Blueprint:
     """Return the same blueprint with other coordinates of the sampled effects."""
     assert isinstance(blueprint.evaluator, ClusterEvaluator)
-    evaluator = replace(blueprint.evaluator, information=frozen(information), linear=frozen(linear))
+    evaluator = replace(blueprint.evaluator, approximation=approximation)
     return replace(blueprint, evaluator=evaluator, pilot=pilot)

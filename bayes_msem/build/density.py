@@ -1,7 +1,7 @@
-"""The log posterior density in NumPy, without compiling anything.
+"""The log posterior density, without compiling anything for a model.
 
-The same density as the PyMC model's (a test compares them), used where a compilation would cost
-more than the job: modes and starting points. Unconstrained coordinates u follow PyMC's
+The same density as the PyMC model's (a test compares them). NUTS, modes and starting points use
+it. Unconstrained coordinates u follow PyMC's
 transforms: log(x - lower) or log(upper - x) where there is one bound, log(x - lower) -
 log(upper - x) where there are two.
 """
@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.inverse import sampled_from_table
+from bayes_msem.build.nuts_density import (
+    PLAIN,
+    Geometry,
+    cluster_posterior,
+    moment_posterior,
+    sampled_posterior,
+)
 from bayes_msem.data.scales import scales
+from bayes_msem.likelihood.evaluators import MomentEvaluator
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_families import FAMILIES
 from bayes_msem.spec.priors import Prior
@@ -63,14 +71,7 @@ class Support:
 
 def support(blueprint: Blueprint) -> Support:
     """Bounds of the sampled parameters, from the families of their priors."""
-    lower, upper = [], []
-    for group in blueprint.parameters.groups:
-        low, high = FAMILIES[group.family].limits(list(group.arguments))
-        if group.family == "beta":
-            low, high = 0.0, 1.0  # sampled as (r + 1) / 2
-        lower.append(np.broadcast_to(low, len(group.free)))
-        upper.append(np.broadcast_to(high, len(group.free)))
-    return Support(np.concatenate(lower).astype(float), np.concatenate(upper).astype(float))
+    return Support(blueprint.prior_arrays.lower, blueprint.prior_arrays.upper)
 
 
 def log_likelihood(blueprint: Blueprint, x: FloatArray) -> tuple[float, FloatArray]:
@@ -101,9 +102,7 @@ def joint_log_likelihood(
     evaluator = blueprint.evaluator
     t = no_coordinates(blueprint) if t is None else t
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    value, gradient, d_t = evaluator.sampled(extended, t)
-    density, d_extended, d_t_density = evaluator.coordinate_density(extended, t)
-    value, gradient, d_t = value + density, gradient + d_extended, d_t + d_t_density
+    value, gradient, d_t = evaluator.joint(extended, t)
     n = len(x)
     if blueprint.table.constraints:
         squared = blueprint.parameters.transform == SQUARE
@@ -140,7 +139,7 @@ def _group_density(group: Group, x: FloatArray) -> tuple[float, FloatArray]:
 
 
 def log_posterior(
-    blueprint: Blueprint, bounds: Support, u: FloatArray, *, jacobian: bool
+    blueprint: Blueprint, u: FloatArray, *, jacobian: bool, geometry: Geometry = PLAIN
 ) -> tuple[float, FloatArray]:
     """Log posterior density at unconstrained coordinates.
 
@@ -148,30 +147,34 @@ def log_posterior(
     ----------
     blueprint
         The model.
-    bounds
-        Its :func:`support`.
     u
         Unconstrained parameters, (n_free,), followed by the coordinates of sampled effects
         (J * n_b).
     jacobian
         True: the density of u, which NUTS samples. False: the density of x, whose maximum is
         the posterior mode on the scale of the priors.
+    geometry
+        Where ``u`` takes the intercepts (build.geometry); by default where the table does.
 
     Returns
     -------
     tuple of (float, array like u)
         The density and its gradient with respect to u.
     """
-    n = blueprint.parameters.n
-    x, slope, log_slope, bend = bounds.to_constrained(u[:n])
-    t = u[n:].reshape(-1, max(blueprint.n_sampled, 1)) if len(u) > n else None
-    likelihood, d_likelihood, d_t = joint_log_likelihood(blueprint, x, t)
-    prior, d_prior = log_prior(blueprint, x)
-    value, gradient = likelihood + prior, (d_likelihood + d_prior) * slope
-    if jacobian:
-        value += float(log_slope.sum())
-        gradient = gradient + bend
-    return value, np.concatenate([gradient, d_t.ravel()])
+    evaluator, gradient = blueprint.evaluator, np.empty(len(u))
+    program, statistics = evaluator.program, evaluator.statistics
+    u = np.ascontiguousarray(u)
+    common = (u, 1.0 if jacobian else 0.0, blueprint.prior_arrays, geometry, program.ints)
+    if isinstance(evaluator, MomentEvaluator):
+        value = moment_posterior(*common, program.floats, statistics, gradient)
+    elif evaluator.n_sampled:
+        value = sampled_posterior(
+            *common, program.floats, statistics, evaluator.approximation.packed, gradient
+        )
+    else:
+        none = no_coordinates(blueprint)
+        value = cluster_posterior(*common, program.floats, statistics, none, gradient)
+    return float(value), gradient
 
 
 def starting_point(blueprint: Blueprint) -> FloatArray:

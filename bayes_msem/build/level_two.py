@@ -1,18 +1,14 @@
-r"""Level 2 in NumPy: moments of all its variables, factors, and the effects behind simulated data.
+"""Level 2 in NumPy: factors, and the effects behind simulated data.
 
 The variables v of level 2 (between parts, cluster-level variables, random coefficients, factors)
-follow v = K d + B v + e with e ~ N(0, Psi) and d = (1, covariates), so with T = (I - B)^-1
-
-    E(v) = T K d ,   Cov(v) = T Psi T' .
-
-Some are *observed* in the sense of the template: they are entries of the level-2 vector u. Factors
-are not, and are normal given those.
+follow v = K d + B v + e with e ~ N(0, Psi) and d = (1, covariates); structure.matrices has their
+moments. Some are *observed* in the sense of the template: they are entries of the level-2 vector
+u. Factors are not, and are normal given those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -25,48 +21,19 @@ from bayes_msem.build.rows import defined_effects
 from bayes_msem.build.simulate import Simulated
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.matrices import LevelMatrices, level_matrices
 from bayes_msem.structure.templates import LevelTemplate
 
-__all__ = ["LevelMoments", "draw_factors", "given_effects", "level_moments", "true_effects"]
+__all__ = ["draw_factors", "given_effects", "true_effects"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LevelMoments:
-    """Moments of the m variables of a level: coefficients (m, D), covariance (m, m)."""
-
-    coefficients: FloatArray
-    covariance: FloatArray
-
-
-def level_moments(level: LevelTemplate, values: FloatArray, n_design: int) -> LevelMoments:
-    """Compute the moments of all variables of a level.
-
-    Parameters
-    ----------
-    level
-        The template.
-    values
-        Value vector that its cells point into.
-    n_design
-        Length D of the design vector.
-    """
-    m = len(level.names)
-    inner, psi, k = np.eye(m), np.zeros((m, m)), np.zeros((m, n_design))
-    inner[level.b.row, level.b.column] -= values[level.b.source]
-    psi[level.psi.row, level.psi.column] = values[level.psi.source]
-    psi[level.psi.column, level.psi.row] = values[level.psi.source]
-    np.add.at(k, (level.k.row, level.k.column), values[level.k.source])
-    total = np.linalg.inv(inner)
-    return LevelMoments(total @ k, total @ psi @ total.T)
-
-
 def draw_factors(
     level: LevelTemplate,
     factors: tuple[str, ...],
-    moments: LevelMoments,
+    moments: LevelMatrices,
     design: FloatArray,
     deviations: FloatArray,
     rng: np.random.Generator,
@@ -100,7 +67,7 @@ def draw_factors(
 
 
 def _draw_given(
-    moments: LevelMoments,
+    moments: LevelMatrices,
     wanted: Sequence[int] | IntArray,
     seen: Sequence[int] | IntArray,
     known: FloatArray,
@@ -204,7 +171,7 @@ def true_effects(
 
 def _level_two(
     blueprint: Blueprint, theta: FloatArray, design: ObservedData
-) -> tuple[LevelTemplate, FloatArray, LevelMoments]:
+) -> tuple[LevelTemplate, FloatArray, LevelMatrices]:
     """Template of level 2, its design (J, D), and its moments."""
     level = blueprint.templates.between
     assert level is not None
@@ -212,7 +179,7 @@ def _level_two(
     if not isinstance(blueprint.templates, ClusterTemplates):
         # the design of both levels is one: (1, x, w)
         levels = np.insert(levels, [1] * len(design.x_names), 0.0, axis=1)
-    return level, levels, level_moments(level, _values(blueprint, theta), levels.shape[1])
+    return level, levels, level_matrices(level, _values(blueprint, theta), levels.shape[1])
 
 
 def _values(blueprint: Blueprint, theta: FloatArray) -> FloatArray:

@@ -31,6 +31,7 @@ from bayes_msem.build.density import (
 from bayes_msem.build.rows import row_values
 from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.errors import ConvergenceWarning, HeywoodWarning, NotSupportedError
+from bayes_msem.spec.row_names import ByRow
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.parameters import row_label
 
@@ -59,14 +60,14 @@ class Mode(Mapping[RowKey, float]):
         Whether the gradient vanishes and the curvature is that of a maximum.
     """
 
-    estimates: dict[RowKey, float]
-    standard_errors: dict[RowKey, float]
+    estimates: Mapping[RowKey, float]
+    standard_errors: Mapping[RowKey, float]
     log_likelihood: float
     log_posterior: float
     converged: bool
 
     def __getitem__(self, key: RowKey) -> float:
-        """Value of one row."""
+        """Value of one row, by key, text or label (see :attr:`bayes_msem.Fit.draws`)."""
         return self.estimates[key]
 
     def __iter__(self) -> Iterator[RowKey]:
@@ -116,7 +117,7 @@ def unconstrained_mode(
     start = bounds.to_unconstrained(starting_point(blueprint))
 
     def objective(u: FloatArray) -> tuple[float, FloatArray]:
-        return log_posterior(blueprint, bounds, u, jacobian=jacobian)
+        return log_posterior(blueprint, u, jacobian=jacobian)
 
     return maximise(objective, start, _unconstrained_scales(blueprint))
 
@@ -294,21 +295,22 @@ def _correlations_at(blueprint: Blueprint, x: FloatArray, level: float) -> Float
     return np.where(blueprint.parameters.transform == 2, level, x)
 
 
-def _standard_errors(blueprint: Blueprint, hessian: FloatArray) -> dict[RowKey, float]:
+def _standard_errors(blueprint: Blueprint, hessian: FloatArray) -> Mapping[RowKey, float]:
     try:
         covariance = np.linalg.inv(-hessian)
     except np.linalg.LinAlgError:
         return {}
     errors = np.sqrt(np.where(np.diag(covariance) > 0, np.diag(covariance), np.nan))
     position = blueprint.parameters.position
-    return {row.key: float(errors[position[row.free]]) for row in blueprint.table.rows if row.free}
+    rows = [row for row in blueprint.table.rows if row.free]
+    return ByRow(rows, {row.key: float(errors[position[row.free]]) for row in rows})
 
 
 def _table_values(
     blueprint: Blueprint, theta: FloatArray, x: FloatArray | None = None
-) -> dict[RowKey, float]:
+) -> ByRow[float]:
     values = row_values(blueprint, theta[None, :], None if x is None else x[None, :])
-    return {key: float(value[0]) for key, value in values.items()}
+    return ByRow(blueprint.table.rows, {key: float(v[0]) for key, v in values.items()})
 
 
 def _warn_of_heywood(blueprint: Blueprint, theta: FloatArray) -> None:

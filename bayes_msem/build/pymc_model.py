@@ -20,9 +20,11 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint, statistics_of
+from bayes_msem.build.coordinates import COORDINATES, coords_of
 from bayes_msem.build.density import no_coordinates
 from bayes_msem.build.simulate import simulate_data
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.centring import coordinates_of
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.likelihood.ops import (
@@ -32,12 +34,9 @@ from bayes_msem.likelihood.ops import (
 )
 from bayes_msem.spec.expressions import FUNCTIONS, evaluate
 from bayes_msem.spec.prior_families import FAMILIES
-from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.parameters import SQUARE, Group
 
 FloatArray = NDArray[np.float64]
-
-COORDINATES = "effect_coordinates"  # name of the random variable behind the sampled effects
 
 
 def build_pymc_model(blueprint: Blueprint) -> pm.Model:
@@ -55,13 +54,10 @@ def build_pymc_model(blueprint: Blueprint) -> pm.Model:
     """
     observed = blueprint.observed
     coords: dict[str, Any] = {
-        f"{group.name}_row": list(group.labels) for group in blueprint.parameters.groups
+        **coords_of(blueprint),
+        "obs_id": np.arange(observed.n_rows),
+        "outcome": list(blueprint.templates.outcomes),
     }
-    coords["obs_id"] = np.arange(observed.n_rows)
-    coords["outcome"] = list(blueprint.templates.outcomes)
-    if isinstance(blueprint.templates, ClusterTemplates) and blueprint.n_sampled:
-        coords["cluster_id"] = [str(c) for c in observed.cluster_ids]
-        coords["sampled_effect"] = list(blueprint.templates.effects.sampled)
     with pm.Model(coords=coords) as model:
         x = pt.concatenate([_random_variable(group) for group in blueprint.parameters.groups])
         x = _append_constrained(x, blueprint)
@@ -80,6 +76,27 @@ def build_pymc_model(blueprint: Blueprint) -> pm.Model:
             dims=("obs_id", "outcome"),
         )
     return model
+
+
+def has_potentials(model: pm.Model, blueprint: Blueprint) -> bool:
+    """Whether a user has added potentials to the model; variables of a user are refused.
+
+    Raises
+    ------
+    NotSupportedError
+        The model has other random variables than those of its blueprint.
+    """
+    expected = {group.name for group in blueprint.parameters.groups} | {"y"}
+    if blueprint.n_sampled:
+        expected.add(COORDINATES)
+    added = sorted({variable.name for variable in model.basic_RVs} - expected)
+    if added:
+        raise NotSupportedError(
+            "model.pymc_model has got random variables that model.fit() does not know: "
+            f"{', '.join(added)}. Sample it with PyMC itself (with model.pymc_model: pm.sample()), "
+            "or add terms as pm.Potential, which model.fit() takes into account."
+        )
+    return bool(model.potentials)
 
 
 def _observed_values(observed: ObservedData) -> Any:
@@ -133,7 +150,7 @@ def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
             return node.outputs[0]
         t = rest[0] if blueprint.n_sampled else no_coordinates(blueprint)
         node = ClusterLogLikelihood("data").make_node(
-            x, t, program.ints, program.floats, statistics, evaluator.information, evaluator.linear
+            x, t, program.ints, program.floats, statistics, evaluator.approximation.packed
         )
         return node.outputs[0]
 
@@ -144,13 +161,7 @@ def _coordinates(x: Any, blueprint: Blueprint) -> Any:
     """Coordinates of the sampled effects: normal given the parameters (likelihood.centring)."""
     evaluator = blueprint.evaluator
     assert isinstance(evaluator, ClusterEvaluator)
-    constants = (
-        evaluator.program.ints,
-        evaluator.program.floats,
-        evaluator.statistics,
-        evaluator.information,
-        evaluator.linear,
-    )
+    constants, shape = evaluator.arguments, evaluator.coordinates_shape
 
     def logp(value: Any, x: Any, *_: Any) -> Any:
         return ClusterLogLikelihood("effects").make_node(x, value, *constants).outputs[0]
@@ -159,15 +170,14 @@ def _coordinates(x: Any, blueprint: Blueprint) -> Any:
         x: FloatArray, *_: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
     ) -> FloatArray:
         flat = _broadcast(x, size).reshape(-1, x.shape[-1])
-        shape = evaluator.linear.shape
         draws = [coordinates_of(row, rng.standard_normal(shape), *constants) for row in flat]
         return np.stack(draws).reshape(*_broadcast(x, size).shape[:-1], *shape)
 
     return pm.CustomDist(
         COORDINATES,
         x,
-        np.arange(evaluator.linear.shape[0]),
-        np.arange(evaluator.linear.shape[1]),
+        np.arange(shape[0]),
+        np.arange(shape[1]),
         logp=logp,
         random=random,
         signature="(k),(j),(e)->(j,e)",

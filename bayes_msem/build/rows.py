@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.population import effect_positions, level_two_moments, population_mean
 from bayes_msem.spec.expressions import Expression, evaluate, names, substitute
-from bayes_msem.spec.table import RowKey
+from bayes_msem.spec.row_names import ByRow
 
 FloatArray = NDArray[np.float64]
 
 
 def row_values(
     blueprint: Blueprint, theta: FloatArray, x: FloatArray | None = None
-) -> dict[RowKey, FloatArray]:
+) -> ByRow[FloatArray]:
     """Return the value of every row of the table.
 
     Parameters
@@ -32,8 +32,8 @@ def row_values(
 
     Returns
     -------
-    dict
-        Row key -> array of shape (...), in the order of the table. Random coefficients are NaN
+    ByRow
+        Row -> array of shape (...), in the order of the table. Random coefficients are NaN
         (their distribution stands in the between-level rows of their name); a definition that
         uses some is its population mean (build.population).
     """
@@ -52,7 +52,7 @@ def row_values(
     for row in blueprint.table.rows:
         if row.kind == "defined":
             values[row.key] = labels[row.lhs].reshape(shape)
-    return {row.key: values[row.key] for row in blueprint.table.rows}
+    return ByRow(blueprint.table.rows, values)
 
 
 def cluster_definitions(blueprint: Blueprint) -> dict[str, Expression]:

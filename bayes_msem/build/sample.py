@@ -14,11 +14,15 @@ import nutpie
 import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
+from nutpie.sample import CompiledModel
 
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.density import prior_scales, support
+from bayes_msem.build.geometry import coordinates_at, geometry_at
 from bayes_msem.build.mode import unconstrained_mode
-from bayes_msem.build.pymc_model import COORDINATES
+from bayes_msem.build.nuts_density import Geometry
+from bayes_msem.build.nuts_model import nuts_model
 from bayes_msem.errors import InterruptedWarning, NotSupportedError, SpecificationError, nearest
 
 FloatArray = NDArray[np.float64]
@@ -29,8 +33,9 @@ _OVERDISPERSION = 2.0  # spread of starting points, in posterior standard deviat
 
 def draw_posterior(
     blueprint: Blueprint,
-    model: pm.Model,
+    model: Callable[[], pm.Model],
     *,
+    potentials: bool = False,
     draws: int,
     tune: int,
     chains: int,
@@ -47,8 +52,12 @@ def draw_posterior(
 
     Parameters
     ----------
-    blueprint, model
-        The model and its PyMC form.
+    blueprint
+        The model.
+    model
+        Returns its PyMC form; called by samplers other than nutpie and for potentials.
+    potentials
+        Whether the PyMC form has potentials of a user, so that it must be compiled.
     draws, tune, chains, cores
         As in PyMC; ``cores=None`` uses all, at most one per chain.
     random_seed
@@ -82,13 +91,18 @@ def draw_posterior(
             f"unknown sampler '{sampler}'; allowed are {', '.join(allowed)}"
             f"{nearest(str(sampler), allowed)}"
         )
-    start = _starting_points(blueprint)
+    center, start = _starting_points(blueprint)
     if sampler == "nutpie":
         # Parameters of a factor model are correlated, so estimating the leading directions pays;
         # with the effects of many clusters among the dimensions it costs more than it gives.
         options.setdefault("adaptation", "diag" if blueprint.n_sampled else "low_rank")
-        compiled = nutpie.compile_pymc_model(model)
-        compiled = dataclasses.replace(compiled, initial_point_func=start)
+        geometry = geometry_at(blueprint, center)
+        compiled: CompiledModel = nuts_model(
+            blueprint, geometry, _moved(blueprint, geometry, start)
+        )
+        if potentials:
+            own = nutpie.compile_pymc_model(model())
+            compiled = dataclasses.replace(own, initial_point_func=start)
         tree: xr.DataTree = nutpie.sample(
             compiled,
             draws=draws,
@@ -113,7 +127,7 @@ def draw_posterior(
         progressbar=progress,
         nuts_sampler=sampler,
         initvals=[_named(blueprint, start(int(seed))) for seed in seeds],
-        model=model,
+        model=model(),
         compute_convergence_checks=False,
         **options,
     )
@@ -168,10 +182,25 @@ def _prepare_jax(sampler: Sampler) -> None:
     import_module("bayes_msem.likelihood.jax_op")
 
 
-def _starting_points(blueprint: Blueprint) -> Callable[[int | None], FloatArray]:
-    """Return a function from a seed to unconstrained starting values."""
+def _moved(
+    blueprint: Blueprint, geometry: Geometry, start: Callable[[int | None], FloatArray]
+) -> Callable[[int | None], FloatArray]:
+    """Return the starting points in the coordinates of NUTS."""
+
+    def moved(seed: int | None) -> FloatArray:
+        u = start(seed)
+        x = support(blueprint).to_constrained(u[: blueprint.parameters.n])[0]
+        return coordinates_at(geometry, u, x)
+
+    return moved
+
+
+def _starting_points(
+    blueprint: Blueprint,
+) -> tuple[FloatArray, Callable[[int | None], FloatArray]]:
+    """Return sampled parameters at a mode, and a function from a seed to unconstrained starts."""
     if blueprint.pilot is not None:
-        return _starts_with_effects(blueprint, blueprint.pilot)
+        return blueprint.pilot, _starts_with_effects(blueprint, blueprint.pilot)
     mode, _, _, hessian = unconstrained_mode(blueprint, jacobian=True)
     values, vectors = np.linalg.eigh(-hessian)
     # flat directions get the spread of a weakly informed parameter on the unconstrained scale
@@ -182,7 +211,7 @@ def _starting_points(blueprint: Blueprint) -> Callable[[int | None], FloatArray]
         noise: FloatArray = root @ rng.standard_normal(len(mode))
         return mode + _OVERDISPERSION * noise
 
-    return start
+    return support(blueprint).to_constrained(mode)[0], start
 
 
 def _starts_with_effects(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.errors import SpecificationError
+from bayes_msem.spec.row_names import by_key, key_text
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 FloatArray = NDArray[np.float64]
-Values = Mapping[RowKey, float] | pd.DataFrame
-
-_LEVELS = {"1": "within", "2": "between", "within": "within", "between": "between", "": ""}
+Values = Mapping[Any, float] | pd.DataFrame
 
 
 def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
@@ -26,10 +26,10 @@ def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
     blueprint
         The model.
     values
-        Mapping {(level, lhs, op, rhs): value} or data frame with these columns and ``value`` (or,
-        like ``fit.summary()``, ``mean``). Every free row must be there. Fixed and defined rows may
-        be given; fixed ones must then have their value, defined ones are computed from the others
-        and not read.
+        Mapping {row: value}, rows by any of their names (spec.row_names), or data frame with the
+        columns level, lhs, op, rhs and ``value`` (or, like ``fit.summary()``, ``mean``). Every free
+        row must be there. Fixed and defined rows may be given; fixed ones must then have their
+        value, defined ones are computed from the others and not read.
 
     Returns
     -------
@@ -50,18 +50,18 @@ def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
             # a mean over draws of a constant is that constant up to rounding
             if np.isfinite(row.value) and not np.isclose(value, row.value, rtol=1e-9, atol=0.0):
                 raise SpecificationError(
-                    f"{_text(row.key)} is fixed at {row.value:g} in this model, "
+                    f"{key_text(row.key)} is fixed at {row.value:g} in this model, "
                     f"but the value {given[row.key]:g} was given; leave the row out"
                 )
             continue
         if row.key not in given:
-            missing.append(_text(row.key))
+            missing.append(key_text(row.key))
             continue
         position = blueprint.parameters.position[row.free]
         value = given[row.key]
         if not np.isnan(theta[position]) and not np.isclose(theta[position], value, rtol=1e-9):
             raise SpecificationError(
-                f"{_text(row.key)} shares the label '{row.label}' with another row, but the "
+                f"{key_text(row.key)} shares the label '{row.label}' with another row, but the "
                 f"values differ ({theta[position]:g} and {value:g}); give equal values"
             )
         theta[position] = value
@@ -74,7 +74,7 @@ def theta_from_values(blueprint: Blueprint, values: Values) -> FloatArray:
 
 
 def read_values(table: ParameterTable, values: Values) -> dict[RowKey, float]:
-    """Normalise user keys to rows of the table (lavaan's spellings are understood)."""
+    """Read the values of rows, which may have any of their names (spec.row_names)."""
     if isinstance(values, pd.DataFrame):
         column = "mean" if "value" not in values.columns and "mean" in values.columns else "value"
         needed = ["level", "lhs", "op", "rhs", column]
@@ -84,50 +84,28 @@ def read_values(table: ParameterTable, values: Values) -> dict[RowKey, float]:
                 f"the data frame of values lacks the column(s) {', '.join(absent)}; "
                 f"it needs {', '.join(needed)}"
             )
-        items = [(tuple(r[:4]), r[4]) for r in values[needed].itertuples(index=False, name=None)]
+        given: dict[Any, Any] = {
+            tuple(r[:4]): r[4] for r in values[needed].itertuples(index=False, name=None)
+        }
     elif isinstance(values, Mapping):
-        items = list(values.items())
+        given = dict(values)
     else:
         raise SpecificationError(
             "values must be a mapping {(level, lhs, op, rhs): value} or a data frame with columns "
             f"level, lhs, op, rhs and value, got {type(values).__name__}"
         )
-    keys = {row.key for row in table.rows}
     random = {row.key for row in table.rows if row.random}
     result: dict[RowKey, float] = {}
-    for raw, value in items:
-        key = _normalise(raw, keys)
+    for key, value in by_key(table.rows, given, what="values").items():
         try:
             number = float(value)
         except (TypeError, ValueError):
             raise SpecificationError(
-                f"the value of {_text(key)} is {value!r}; give a number"
+                f"the value of {key_text(key)} is {value!r}; give a number"
             ) from None
         if np.isnan(number) and key in random:
             continue  # its distribution stands in the between-level rows
         if not np.isfinite(number):
-            raise SpecificationError(f"the value of {_text(key)} is {number}; give a number")
+            raise SpecificationError(f"the value of {key_text(key)} is {number}; give a number")
         result[key] = number
     return result
-
-
-def _normalise(raw: object, keys: set[RowKey]) -> RowKey:
-    if not isinstance(raw, tuple) or len(raw) != 4:
-        raise SpecificationError(
-            f"{raw!r} is not a row key; use (level, lhs, op, rhs), for example "
-            '("within", "fw", "=~", "y2")'
-        )
-    level, lhs, op, rhs = (str(part) for part in raw)
-    level = _LEVELS.get(level, level)
-    if op == "~1":
-        op, rhs = "~", "1"
-    for key in ((level, lhs, op, rhs), (level, rhs, op, lhs)):
-        if key in keys and (key[1] == lhs or op == "~~"):
-            return key
-    hint = nearest(_text((level, lhs, op, rhs)), [_text(k) for k in keys])
-    raise SpecificationError(f"the model has no row {_text((level, lhs, op, rhs))}{hint}")
-
-
-def _text(key: RowKey) -> str:
-    level, lhs, op, rhs = key
-    return f"{level}: {lhs} {op} {rhs}" if level else f"{lhs} {op} {rhs}"

@@ -2,7 +2,7 @@
 
 Every check gives findings: fine, worth a look, or a problem. The rules:
 
-- sampling: the problems of the convergence diagnostics;
+- sampling: the grade of the convergence diagnostics (fine, sample longer, do not use);
 - fit: posterior predictive p-values of the likelihood ratio of each level, at the data's own mode
   where there is one (below .05 a look, below .01 a problem), and the other statistics, each group
   of which (one statistic, all variables) is named if a p-value is beyond what its number of
@@ -12,13 +12,16 @@ Every check gives findings: fine, worth a look, or a problem. The rules:
 - priors: rows that follow their priors, by power-scaling;
 - data: few clusters or rows, and SDs between clusters whose posterior reaches down to zero (5%
   quantile below a fifth of the median; the half-normal distribution has a tenth).
+
+Findings that say the same of other names are put together (:func:`grouped`).
 """
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal
 
@@ -27,7 +30,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.data.columns import plural
-from bayes_msem.posterior.convergence import Convergence
+from bayes_msem.posterior.convergence import Convergence, Grade
 from bayes_msem.posterior.tables import terminal_width
 from bayes_msem.spec.table import Row
 
@@ -36,7 +39,13 @@ State = Literal["fine", "look", "problem"]
 _LOOK, _PROBLEM = 0.05, 0.01
 _MOST = 5  # names in a sentence
 _NEAR_ZERO = 0.2
+_NAME = re.compile(r"(?<!\w)'[^']*'(?!\w)")
 _MARKS: dict[State, str] = {"fine": "ok  ", "look": "look", "problem": "!!  "}
+_STATES: dict[Grade, State] = {
+    "fine": "fine",
+    "sample longer": "look",
+    "do not use": "problem",
+}
 _ADVICE = {
     "slope_variance": (
         "clusters differ more in these slopes than the model allows",
@@ -113,13 +122,16 @@ class Verdict:
     findings
         In the order of the checks.
     ppp, loo, prior_sensitivity
-        The tables behind the findings; None for what was not asked for.
+        The tables behind the findings; None for what was not asked for, or could not be computed.
+    grade
+        That of :attr:`bayes_msem.Fit.convergence`.
     """
 
     findings: tuple[Finding, ...]
     ppp: Any
     loo: Any
     prior_sensitivity: Any
+    grade: Grade = "fine"
 
     @property
     def problems(self) -> tuple[Finding, ...]:
@@ -129,17 +141,21 @@ class Verdict:
     @property
     def summary(self) -> str:
         """The verdict in one sentence."""
-        looks = sum(f.state == "look" for f in self.findings)
         if any(f.topic == "sampling" for f in self.problems):
             return "Do not use these estimates yet: the chains have problems."
+        longer = self.grade == "sample longer"
+        looks = sum(f.state == "look" for f in self.findings) - longer
+        start = "Sample longer before you report these estimates. " if longer else ""
         if self.problems:
+            chains = "The" if longer else "The chains are fine, but the"
             return (
-                "The chains are fine, but the model misses something in the data: "
+                f"{start}{chains} model misses something in the data: "
                 f"{plural(len(self.problems), 'problem')}, {plural(looks, 'thing')} to look at."
             )
         if looks:
-            return f"No serious problem; {plural(looks, 'thing')} to look at."
-        return "Nothing speaks against this fit in any of the checks."
+            return f"{start}No serious problem; {plural(looks, 'thing')} to look at."
+        other = "Nothing else speaks" if longer else "Nothing speaks"
+        return f"{start}{other} against this fit in any of the checks."
 
     def to_frame(self) -> pd.DataFrame:
         """Return the findings as a data frame: topic, state, message, advice."""
@@ -174,14 +190,34 @@ class Verdict:
 
 
 def sampling_findings(convergence: Convergence) -> list[Finding]:
-    """Judge the chains."""
-    if not convergence.problems:
-        return [Finding("sampling", "fine", f"{convergence}.")]
-    findings = []
-    for problem in convergence.problems:
-        message, _, advice = problem.partition(": ")
-        findings.append(Finding("sampling", "problem", f"{message}.", advice))
+    """Judge the chains: one finding for all problems, and one for each further note."""
+    state = _STATES[convergence.grade]
+    message = " ".join(convergence.problems) or f"{convergence.numbers}: converged."
+    findings = [Finding("sampling", state, message, convergence.advice)]
+    for note in convergence.notes:
+        said, _, advice = note.partition(". ")
+        findings.append(Finding("sampling", "look", f"{said.rstrip('.')}.", advice))
     return findings
+
+
+def grouped(findings: Sequence[Finding]) -> list[Finding]:
+    """Put findings together that differ in names alone.
+
+    What stands in single quotation marks is a name. Of findings of one topic and state, and with
+    the same words, the first is kept, and lists the names of the others.
+    """
+    groups: dict[tuple[str, str, str, str], list[Finding]] = {}
+    for finding in findings:
+        message, advice = (_NAME.sub("''", text) for text in (finding.message, finding.advice))
+        key = (finding.topic, finding.state, message, advice)
+        groups.setdefault(key, []).append(finding)
+    merged = []
+    for first, *others in groups.values():
+        names = [" and ".join(dict.fromkeys(_NAME.findall(f.message))) for f in others]
+        names = [name for name in dict.fromkeys(names) if name]
+        also = f" The same holds for {_listed(names, '; ')}." if names else ""
+        merged.append(replace(first, message=f"{first.message}{also}"))
+    return merged
 
 
 def fit_findings(table: pd.DataFrame) -> list[Finding]:
@@ -302,6 +338,16 @@ def prediction_findings(high_k: pd.Series[Any], n: int, unit: str) -> list[Findi
     ]
 
 
+def too_few_draws(topic: str, what: str, n: int, least: int) -> Finding:
+    """Say that a check was left out because it needs more draws."""
+    return Finding(
+        topic,
+        "look",
+        f"{what} is left out: it needs {least} draws or more, not {n}.",
+        "Sample more, such as model.fit(draws=1000).",
+    )
+
+
 def prior_findings(advice: Sequence[str]) -> list[Finding]:
     """Judge sensitivity to priors, from the advice of :meth:`bayes_msem.Fit.prior_sensitivity`."""
     if not advice:
@@ -344,7 +390,7 @@ def near_zero_findings(rows: Sequence[tuple[Row, NDArray[np.float64]]]) -> list[
     ]
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str], separator: str = ", ") -> str:
     names = [name for name in names if name]
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
+    return separator.join(names[:_MOST]) + more

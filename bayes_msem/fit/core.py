@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.build.rows import row_values
+from bayes_msem.data.columns import plural
 from bayes_msem.errors import SpecificationError
-from bayes_msem.posterior.convergence import Convergence, check_convergence
+from bayes_msem.posterior.convergence import Convergence, convergence_of
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.recover import recover_effects
-from bayes_msem.spec.table import RowKey
+from bayes_msem.spec.row_names import ByRow
 
 if TYPE_CHECKING:
     from bayes_msem.model import Model
@@ -30,8 +30,13 @@ class FitCore:
     datatree: xr.DataTree
 
     @cached_property
-    def draws(self) -> dict[RowKey, NDArray[np.float64]]:
-        """Draws of every row of the parameter table: row key -> array (chain, draw)."""
+    def draws(self) -> ByRow[NDArray[np.float64]]:
+        """Draws of every row of the parameter table: row -> array (chain, draw).
+
+        Rows are named by key, ``fit.draws["within", "fw", "=~", "y2"]``, by text,
+        ``fit.draws["within: fw =~ y2"]`` or, where one level has such a row,
+        ``fit.draws["fw =~ y2"]``, by label, or by the name of a definition.
+        """
         blueprint = self.model.blueprint
         x = sampled_parameters(blueprint, self.datatree["posterior"].to_dataset())
         theta = blueprint.theta(x.reshape(-1, x.shape[-1]))
@@ -39,13 +44,12 @@ class FitCore:
 
     @cached_property
     def convergence(self) -> Convergence:
-        """Worst diagnostics over all parameters, with advice."""
-        posterior = self.datatree["posterior"].to_dataset()
-        x = sampled_parameters(self.model.blueprint, posterior)
-        if COORDINATES in posterior:
-            t = posterior[COORDINATES].transpose("chain", "draw", ...).to_numpy()
-            x = np.concatenate([x, t.reshape(*x.shape[:2], -1)], axis=-1)
-        return check_convergence(x, self.datatree["sample_stats"].to_dataset())
+        """Worst diagnostics over all parameters, graded, with advice."""
+        return convergence_of(
+            self.model.blueprint,
+            self.datatree["posterior"].to_dataset(),
+            self.datatree["sample_stats"].to_dataset(),
+        )
 
     @cached_property
     def cluster_draws(self) -> xr.Dataset:
@@ -75,7 +79,7 @@ class FitCore:
         posterior = self.datatree["posterior"]
         chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
         return (
-            f"Fit of {chains} chains x {draws} draws "
+            f"Fit of {plural(chains, 'chain')} x {plural(draws, 'draw')} "
             f"({self.datatree.attrs.get('sampler', 'unknown sampler')}, "
             f"seed {self.datatree.attrs.get('random_seed', 'unknown')})\n"
             f"  {self.convergence}\n"

@@ -29,8 +29,9 @@ class Estimates(FitCore):
         Returns
         -------
         EstimateTable
-            Data frame with columns level, lhs, op, rhs, label, mean, sd, lower, upper,
-            ess_bulk, ess_tail, r_hat and prior. Rows ``x ~~ x`` are variances.
+            Data frame with columns level, lhs, op, rhs, label, mean, median, sd, lower, upper,
+            ess_bulk, ess_tail, r_hat, note and prior. Rows ``x ~~ x`` are variances. ``note`` is
+            "skewed" where mean and median differ much: report the median there.
 
         Raises
         ------

@@ -30,7 +30,7 @@ class Figures(FitCore):
         rows: Sequence[RowSelector] | RowSelector | None = None,
         ci: float = 0.95,
         ci_kind: IntervalKind = "eti",
-        reference: Mapping[RowKey, float] | None = None,
+        reference: Mapping[Any, float] | None = None,
         reference_label: str = "reference",
         figsize: tuple[float, float] | None = None,
     ) -> Figure:
@@ -41,13 +41,13 @@ class Figures(FitCore):
         level
             "within", "between" or "" (defined parameters); None for all.
         rows
-            Rows to show: keys ("within", "fw", "=~", "y2"), texts "fw =~ y2", labels, or kinds
-            such as "variance"; None for all.
+            Rows to show, by any of their names: keys ("within", "fw", "=~", "y2"), texts
+            "fw =~ y2", labels, or kinds such as "variance"; None for all.
         ci, ci_kind
             Mass and kind ("eti" or "hdi") of the thin interval; the thick one holds 50%.
         reference
-            Values to mark beside the posterior, {key: value}, such as
-            ``model.mode(prior=False)``.
+            Values to mark beside the posterior, {row: value}, such as
+            ``model.mode(prior=False)``; rows by any of their names.
         reference_label
             Their name in the legend.
         figsize

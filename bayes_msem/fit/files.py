@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 
 import xarray as xr
 
 from bayes_msem.fit.core import FitCore
-from bayes_msem.posterior.files import DATA, EFFECTS, write_tree
+from bayes_msem.posterior.files import DATA, EFFECTS, check_destination, write_tree
 from bayes_msem.posterior.record import data_record, effects_record
 
 
@@ -25,20 +24,23 @@ class Files(FitCore):
         Parameters
         ----------
         path
-            NetCDF file, usually ending in ``.nc``; a path that ends in ``.zarr`` becomes a
-            Zarr folder, which needs the package zarr.
+            The suffix decides: ``.nc`` (or ``.nc4``, ``.h5``, ``.hdf5``) becomes a NetCDF file,
+            ``.zarr`` a Zarr folder, which needs the package zarr.
         overwrite
-            Replace what stands at ``path``.
+            Replace what stands at ``path``: any file, but of folders only a saved fit that
+            holds nothing else. Until the new one is complete, the old one stays.
 
         Raises
         ------
         FileError
-            ``path`` exists and ``overwrite`` is False, or cannot be written.
+            ``path`` exists and ``overwrite`` is False, has another suffix, or cannot be written.
+            The fit is as good as before, and can be saved elsewhere.
         NotSupportedError
-            Zarr without the package zarr, or identifiers of a type that no file can hold.
+            Zarr without the package zarr.
         """
+        place = check_destination(path, overwrite)
         blueprint = self.model.blueprint
         groups = {node.path: node.to_dataset(inherit=False) for node in self.datatree.subtree}
         groups[f"/{DATA}"] = data_record(blueprint.observed)
         groups[f"/{EFFECTS}"] = effects_record(blueprint)
-        write_tree(xr.DataTree.from_dict(groups), self.model.options, Path(path), overwrite)
+        write_tree(xr.DataTree.from_dict(groups), self.model.options, place, overwrite)

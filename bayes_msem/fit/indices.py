@@ -93,10 +93,10 @@ class Indices(FitCore):
         Returns
         -------
         IndexTable
-            Columns index, level ("overall", "within", "between"), mean, sd, lower, upper,
-            ess_bulk, ess_tail and r_hat. Attributes: ``draws``, ``details`` (N, p, p*, pD per
-            level) and ``log_likelihood_saturated``. SRMR is of each level, and needs no second
-            model.
+            Columns index, level ("overall", "within", "between"), mean, median, sd, lower,
+            upper, ess_bulk, ess_tail, r_hat and note. Attributes: ``draws``, ``details`` (N, p,
+            p*, pD per level) and ``log_likelihood_saturated``. SRMR is of each level, and needs no
+            second model.
 
         Raises
         ------

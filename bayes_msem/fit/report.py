@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bayes_msem import disk
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.display import describe_data, roles_in_words, scales_of_priors
-from bayes_msem.errors import FileError, NotSupportedError, SpecificationError
+from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.fit.check_figures import CheckFigures
 from bayes_msem.fit.clusters import Clusters
 from bayes_msem.fit.estimates import Estimates
@@ -30,6 +31,7 @@ from bayes_msem.plotting.report_page import (
     scrolling,
     vector,
 )
+from bayes_msem.posterior.convergence import R_HAT_LIMIT, told_apart
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.printing import to_syntax
 from bayes_msem.spec.table import RowKey
@@ -63,11 +65,11 @@ class Report(Estimates, Solutions, Clusters, CheckFigures, Figures):
         Parameters
         ----------
         path
-            Where to write, usually ending in ``.html``.
+            Where to write; ends in ``.html`` or ``.htm``.
         title
             Heading; None: one that says what kind of model it is.
         overwrite
-            Replace what stands at ``path``.
+            Replace the file at ``path``. Until the new one is complete, the old one stays.
         checks
             Whether to compare the data with 400 replicates of them (or as many as there are
             draws). This is a second's work for small data, and grows with them.
@@ -80,20 +82,17 @@ class Report(Estimates, Solutions, Clusters, CheckFigures, Figures):
         Raises
         ------
         FileError
-            ``path`` exists and ``overwrite`` is False, or cannot be written.
+            ``path`` exists and ``overwrite`` is False, has another suffix, or cannot be written.
         """
-        target = Path(path)
-        if target.exists() and not overwrite:
-            raise FileError(f"'{target}' exists; choose another path, or pass overwrite=True")
-        if not target.parent.is_dir():  # before the work, not after it
-            raise FileError(f"cannot write '{target}': there is no folder '{target.parent}'")
+        target = disk.as_path(path)  # before the work, not after it
+        otherwise = "For PDF or paper, open the page in a browser and print it."
+        disk.check_suffix(target, [".html", ".htm"], otherwise)
+        disk.check_free(target, overwrite)
         kind = "Two-level" if self.model.table.two_level else "Single-level"
         heading = f"{kind} Bayesian structural equation model" if title is None else title
         text = page(heading, _header(self), list(_sections(self, checks)))
-        try:
-            target.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise FileError(f"cannot write '{target}': {error}") from error
+        content = text.encode(errors="xmlcharrefreplace")  # a title may hold half a character
+        disk.write(target, [content], overwrite=overwrite)
         return target
 
 
@@ -158,20 +157,25 @@ def _convergence(fit: Report) -> str:
     found = fit.convergence
     verdict = "The sampler had problems:" if found.problems else "No sign of trouble."
     numbers = {
+        "Grade": found.grade,
         "Divergent transitions": found.divergences,
-        "Largest R-hat": f"{found.max_r_hat:.3f}",
+        "Largest R-hat": told_apart(found.max_r_hat, R_HAT_LIMIT, 3),
         "Smallest effective sample size": f"{found.min_ess:.0f}",
     }
+    numbers = {name: "none" if value == "nan" else value for name, value in numbers.items()}
     problems = bullets(found.problems, "problem") if found.problems else ""
-    return f"{facts(numbers)}{paragraph(verdict)}{problems}"
+    advice = paragraph(found.advice) if found.advice else ""
+    notes = bullets(found.notes) if found.notes else ""
+    return f"{facts(numbers)}{paragraph(verdict)}{problems}{advice}{notes}"
 
 
 def _model(fit: Report) -> str:
     full = preformatted(to_syntax(fit.model.table))
     fold = f"<details><summary>With all defaults written out</summary>{full}</details>"
+    options = fit.model.options | {"cluster": fit.model.observed.cluster_name}
     options = {
         name: value
-        for name, value in fit.model.options.items()
+        for name, value in options.items()
         if name not in ("spec", "priors") and value is not None
     }
     return preformatted(fit.model.spec.strip("\n")) + fold + facts(options)

@@ -19,7 +19,7 @@ from bayes_msem.posterior.paths import path_effects
 from bayes_msem.posterior.reliability import composite_reliabilities
 from bayes_msem.posterior.standardise import (
     explained_variance,
-    omitted_definitions,
+    omission_note,
     standardised_values,
 )
 from bayes_msem.posterior.summary import IntervalKind, derived_table
@@ -63,9 +63,12 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns level, lhs, op, rhs, label, mean, sd, lower, upper, ess_bulk, ess_tail, r_hat.
-            Definitions are computed from standardised coefficients; those that use random
-            coefficients, or labels that stand on several rows, have no one value and are left out.
+            Columns level, lhs, op, rhs, label, mean, median, sd, lower, upper, ess_bulk, ess_tail,
+            r_hat and note.
+            Definitions are computed from standardised coefficients. Left out, and named in the
+            caption, are those that have no one standardised value: they use random coefficients,
+            labels that stand on several rows, or labels of both levels (the SDs of the levels
+            differ, so that their difference would not compare effects).
 
         Raises
         ------
@@ -93,9 +96,8 @@ class Solutions(FitCore):
             caption += f" Cluster {cluster}: its own coefficients, variances and SDs of covariates."
         elif self._is_random:
             caption += _AVERAGE
-        omitted = omitted_definitions(table)
-        if omitted and cluster is None:
-            caption += f" Left out, having no one standardised value: {', '.join(omitted)}."
+        if cluster is None:
+            caption += omission_note(table)
         return self._table(keys, [draws[r.key] for r in rows], ci, ci_kind, caption)
 
     def icc(
@@ -114,8 +116,8 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns icc ("ICC(1)" or "ICC(2)"), variable, mean, sd, lower, upper, ess_bulk,
-            ess_tail, r_hat.
+            Columns icc ("ICC(1)" or "ICC(2)"), variable, mean, median, sd, lower, upper,
+            ess_bulk, ess_tail, r_hat and note.
 
         Raises
         ------
@@ -154,8 +156,8 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns level, variable, mean, sd, lower, upper, ess_bulk, ess_tail, r_hat. For an
-            indicator, it is the share that its factors explain.
+            Columns level, variable, mean, median, sd, lower, upper, ess_bulk, ess_tail, r_hat and
+            note. For an indicator, it is the share that its factors explain.
 
         Raises
         ------
@@ -186,8 +188,8 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns level, variable, part ("explained", "residual", "total"), mean, sd, lower,
-            upper, ess_bulk, ess_tail, r_hat.
+            Columns level, variable, part ("explained", "residual", "total"), mean, median,
+            sd, lower, upper, ess_bulk, ess_tail, r_hat and note.
 
         Raises
         ------
@@ -215,8 +217,8 @@ class Solutions(FitCore):
         Returns
         -------
         EstimateTable
-            Columns factor, composite ("within", "between", "cluster means", "total"), mean, sd,
-            lower, upper, ess_bulk, ess_tail, r_hat; formulas and references in
+            Columns factor, composite ("within", "between", "cluster means", "total"), mean,
+            median, sd, lower, upper, ess_bulk, ess_tail, r_hat and note; formulas and references in
             :mod:`bayes_msem.posterior.reliability`. Factors with a single indicator or with
             latent ones are left out.
 
@@ -292,10 +294,10 @@ class Solutions(FitCore):
         -------
         EstimateTable or xarray.Dataset
             Columns level, effect ("total", "direct", "indirect", "path", "contextual"), path,
-            mean, sd, lower, upper, ess_bulk, ess_tail, r_hat. With ``draws``: variable ``effect``
-            (chain, draw, row), with coordinates level, kind and path. Contextual is the total
-            effect between minus that within. With random coefficients on a path, the effect is
-            the population mean over clusters: E[a b] = E[a] E[b] + cov(a, b).
+            mean, median, sd, lower, upper, ess_bulk, ess_tail, r_hat and note. With ``draws``:
+            variable ``effect`` (chain, draw, row), with coordinates level, kind and path.
+            Contextual is the total effect between minus that within. With random coefficients on
+            a path, the effect is the population mean over clusters: E[a b] = E[a] E[b] + cov(a, b).
 
         Raises
         ------

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bayes_msem.checking.accuracy.loo import LEAST_DRAWS as loo_draws
 from bayes_msem.checking.predictive.p_values import p_values
+from bayes_msem.checking.priors.sensitivity import LEAST_DRAWS as sensitivity_draws
 from bayes_msem.checking.verdict import (
     Verdict,
     cluster_findings,
     data_findings,
     fit_findings,
+    grouped,
     near_zero_findings,
     prediction_findings,
     prior_findings,
     sampling_findings,
+    too_few_draws,
 )
 from bayes_msem.errors import AccuracyWarning
 from bayes_msem.fit.accuracy import Accuracy
@@ -50,7 +54,8 @@ class Verdicts(Checks, Accuracy, Sensitivity):
             Replicates of the posterior predictive check; None: 1,000, or all draws if there are
             fewer.
         loo, priors
-            Whether to compute LOO and prior sensitivity.
+            Whether to compute LOO and prior sensitivity. They need 25 and 50 draws; with fewer,
+            a finding says that they were left out.
         random_seed
             Seed of the replicates; None: that of the fit.
 
@@ -65,14 +70,20 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         table = p_values(check)
         findings += fit_findings(pd.DataFrame(table)) + cluster_findings(check.clusters)
         accuracy = sensitivity = None
-        if loo:
+        posterior = self.datatree["posterior"]
+        total = posterior.sizes["chain"] * posterior.sizes["draw"]
+        if loo and total < loo_draws:
+            findings.append(too_few_draws("prediction", "LOO", total, loo_draws))
+        elif loo:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AccuracyWarning)  # a finding says the same
                 accuracy = self.loo()
             findings += prediction_findings(
                 accuracy.high_k, accuracy.elpd_data.n_data_points, accuracy.unit
             )
-        if priors:
+        if priors and total < sensitivity_draws:
+            findings.append(too_few_draws("priors", "Prior sensitivity", total, sensitivity_draws))
+        elif priors:
             sensitivity = self.prior_sensitivity()
             findings += prior_findings(sensitivity.advice)
         findings += data_findings(self.model.notes)
@@ -82,4 +93,5 @@ class Verdicts(Checks, Accuracy, Sensitivity):
             if row.level == "between" and row.kind == "variance" and row.free
         ]
         findings += near_zero_findings(between)
-        return Verdict(tuple(findings), table, accuracy, sensitivity)
+        found = tuple(grouped(findings))
+        return Verdict(found, table, accuracy, sensitivity, self.convergence.grade)

@@ -1,22 +1,28 @@
 r"""Coordinates in which NUTS samples the cluster-level effects that cannot be integrated out.
 
-Effects b_j ~ N(mu_j, Omega) are neither sampled as they are (bad where data say little) nor
-standardised (bad where data say much). With Omega = L L' and a fixed normal approximation of what
-the data of cluster j say about b_j, exp(-1/2 b' Lambda_j b + eta_j' b), write
+Sampled effects b_j are neither sampled as they are (bad where data say little) nor standardised
+(bad where data say much). Given z_j, they are b_j = m_bj + L s_j with s_j ~ N(0, I), and the linear
+effects beside them a_j = m_aj + U s_j + N(0, V) (likelihood.whitening). With a fixed normal
+approximation of what the data y_j say about both (likelihood.approximation: A, Gamma, S, eta1 and
+eta2), write
 
-    b_j = mu_j + L s_j ,   Q_j = I + L' Lambda_j L = C_j C_j' ,
-    s_j = Q_j^-1 L' (eta_j - Lambda_j mu_j) + C_j^-T t_j
+    K_j = I + A' V A = C1 C1' ,    Y_j = C1^-1 (A' U + Gamma L) ,
+    rho1 = C1^-1 (eta1 - A' m_a - Gamma m_b) ,    rho2 = eta2 - S m_b ,
+    Q_j = I + L' S L + Y' Y = C_j C_j' ,
+    s_j = Q_j^-1 (L' rho2 + Y' rho1) + C_j^-T t_j
 
 and sample t_j. If the approximation were exact, t_j would be standard normal given the parameters,
 whatever they are; it need not be exact for the posterior to be right, because the change of
-variables is: it only makes sampling slow where it is bad. Lambda_j = 0 is the non-centred form, a
-large Lambda_j nearly the centred one, so each effect of each cluster gets the mixture that its own
-information asks for (Kleppe 2019, https://doi.org/10.1080/10618600.2019.1584901). Up to a constant
-the density of t_j given the parameters is
+variables is: it only makes sampling slow where it is bad. An approximation of zero is the
+non-centred form, a large S nearly the centred one, so each effect of each cluster gets the mixture
+that its own information asks for (Kleppe 2019, https://doi.org/10.1080/10618600.2019.1584901).
 
-    log p(t_j) = -1/2 s_j' s_j - log|C_j| .
+All that depends on the parameters, the prior of a and b given z, is taken at their current values.
+Nothing is divided by standard deviations of effects, so they may come arbitrarily close to zero.
 
-L is never inverted, so standard deviations may come arbitrarily close to zero.
+The density of t_j given the parameters is log p(b_j) + log|L| - log|C_j|. Without z that is
+
+    log p(t_j) = -1/2 s_j' s_j - log|C_j| + constant .
 """
 
 from __future__ import annotations
@@ -26,14 +32,18 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.likelihood.cluster_program import SIZES
+from bayes_msem.likelihood.approximation import unpack_approximation
 from bayes_msem.likelihood.cluster_statistics import level_two_statistics
 from bayes_msem.likelihood.clusters import (
+    add_across,
     add_clusters,
     between_gradient,
     between_moments,
 )
-from bayes_msem.likelihood.packing import integers
+from bayes_msem.likelihood.conditioning import normal_density
+from bayes_msem.likelihood.coordinates import effects_backward, effects_forward
+from bayes_msem.likelihood.triangular import cholesky
+from bayes_msem.likelihood.whitening import given_means, given_means_back, whiten, whiten_back
 from bayes_msem.structure.kernel import kernel
 from bayes_msem.structure.lanes import (
     LANES,
@@ -44,341 +54,298 @@ from bayes_msem.structure.lanes import (
     in_lanes,
     lanes_matrix,
     lanes_vector,
-    room,
 )
 
 HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
-@kernel
-def cholesky(matrix, n):
-    """Overwrite the lower triangle by the Cholesky factor, the rest by zeros."""
-    for i in range(n):
-        for k in range(i + 1):
-            total = matrix[i, k]
-            for m in range(k):
-                total -= matrix[i, m] * matrix[k, m]
-            if i == k:
-                if not total > 0.0:
-                    return False
-                matrix[i, i] = math.sqrt(total)
-            else:
-                matrix[i, k] = total / matrix[k, k]
-        for k in range(i + 1, n):
-            matrix[i, k] = 0.0
-    return True
-
-
-@kernel
-def cholesky_back(chol, n, d_chol):
-    """Overwrite ``d_chol`` by the symmetric gradient with respect to the matrix.
-
-    With P = lower triangle of L' dL (diagonal halved), dA = L^-T P L^-1, symmetrised.
-    """
-    p = room(chol, n, n)
-    p[:, :] = 0.0
-    for i in range(n):
-        for k in range(i + 1):
-            total = 0.0
-            for m in range(i, n):
-                total += chol[m, i] * d_chol[m, k]
-            p[i, k] = 0.5 * total if i == k else total
-    for column in range(n):  # L^-T P
-        for i in range(n - 1, -1, -1):
-            total = p[i, column]
-            for m in range(i + 1, n):
-                total -= chol[m, i] * p[m, column]
-            p[i, column] = total / chol[i, i]
-    for row in range(n):  # (.) L^-1
-        for k in range(n - 1, -1, -1):
-            total = p[row, k]
-            for m in range(k + 1, n):
-                total -= p[row, m] * chol[m, k]
-            p[row, k] = total / chol[k, k]
-    for i in range(n):
-        for k in range(i + 1):
-            value = 0.5 * (p[i, k] + p[k, i])
-            d_chol[i, k] = value
-            d_chol[k, i] = value
-
-
-@kernel
-def _means(c_b, first, n, w, mu):
-    for i in range(n):
-        total = 0.0
-        for d in range(len(w)):
-            total += c_b[d, first + i] * w[d]
-        mu[i] = total
-
-
-@kernel
-def _cluster_forward(n, root, information, linear, mu, t, chol, lam_l, delta, s, b):
-    """Fill C_j, Lambda L, eta - Lambda mu, s and b of one cluster.
-
-    ``s`` becomes C^-T (C^-1 L' delta + t): the posterior mean term and t share the last solve.
-    """
-    for i in range(n):
-        for k in range(n):
-            total = 0.0
-            for m in range(k, n):
-                total += information[i, m] * root[m, k]
-            lam_l[i, k] = total
-    for i in range(n):
-        for k in range(i + 1):
-            total = 1.0 if i == k else 0.0
-            for m in range(i, n):
-                total += root[m, i] * lam_l[m, k]
-            chol[i, k] = total
-    if not cholesky(chol, n):
-        return False
-    for i in range(n):
-        total = linear[i]
-        for k in range(n):
-            total -= information[i, k] * mu[k]
-        delta[i] = total
-    for i in range(n):  # C^-1 L' delta
-        total = 0.0
-        for m in range(i, n):
-            total += root[m, i] * delta[m]
-        for k in range(i):
-            total -= chol[i, k] * s[k]
-        s[i] = total / chol[i, i]
-    for i in range(n):
-        s[i] += t[i]
-    for i in range(n - 1, -1, -1):
-        total = s[i]
-        for k in range(i + 1, n):
-            total -= chol[k, i] * s[k]
-        s[i] = total / chol[i, i]
-    for i in range(n):
-        total = mu[i]
-        for k in range(i + 1):
-            total += root[i, k] * s[k]
-        b[i] = total
-    return True
-
-
-@kernel
-def _cluster_backward(
-    n, root, information, t, chol, lam_l, delta, s, d_s, d_b, d_root, d_mu, d_t, weight, scratch
-):
-    """Reverse of ``_cluster_forward``; ``d_s`` comes with the direct gradient of s.
-
-    Adds to d_root and d_mu; fills d_t. ``weight`` is the gradient of log|C|.
-    """
-    d_chol, u, v = scratch[0], scratch[1, 0], scratch[1, 1]
-    for i in range(n):
-        d_mu[i] += d_b[i]
-        for k in range(i + 1):
-            d_root[i, k] += d_b[i] * s[k]
-            d_s[k] += d_b[i] * root[i, k]
-    # s = C^-T (a + t), a = C^-1 q, q = L' delta
-    for i in range(n):  # u = C^-1 d_s
-        total = d_s[i]
-        for k in range(i):
-            total -= chol[i, k] * u[k]
-        u[i] = total / chol[i, i]
-        d_t[i] = u[i]
-    for i in range(n - 1, -1, -1):  # v = C^-T u, the gradient of q
-        total = u[i]
-        for k in range(i + 1, n):
-            total -= chol[k, i] * v[k]
-        v[i] = total / chol[i, i]
-    for i in range(n):
-        # a_k = (C' s)_k - t_k
-        a_i = -t[i]
-        for k in range(i, n):
-            a_i += chol[k, i] * s[k]
-        scratch[2, 0, i] = a_i
-    for i in range(n):
-        for k in range(i + 1):
-            d_chol[i, k] = -s[i] * u[k] - v[i] * scratch[2, 0, k]
-        for k in range(i + 1, n):
-            d_chol[i, k] = 0.0
-        d_chol[i, i] += weight / chol[i, i]
-    cholesky_back(chol, n, d_chol)  # now the gradient of Q
-    for i in range(n):
-        for k in range(i + 1):
-            total = delta[i] * v[k]
-            for m in range(n):
-                total += 2.0 * lam_l[i, m] * d_chol[m, k]
-            d_root[i, k] += total
-    for m in range(n):  # gradient of delta is L v; delta = eta - Lambda mu
-        total = 0.0
-        for k in range(m + 1):
-            total += root[m, k] * v[k]
-        scratch[2, 1, m] = total
-    for i in range(n):
-        total = 0.0
-        for m in range(n):
-            total += information[i, m] * scratch[2, 1, m]
-        d_mu[i] -= total
-
-
-@kernel
-def _root(omega, first, n, root):
-    """Fill the Cholesky factor of the effects' covariance matrix; return whether there is one."""
-    for i in range(n):
-        for k in range(n):
-            root[i, k] = omega[first + i, first + k]
-    return cholesky(root, n)
+@register_jitable
+def _lanes_stack(n, rows, columns):
+    """Return n matrices of zeros."""
+    return as_lanes(np.zeros((n, rows, columns, LANES)))
 
 
 @register_jitable
-def _in_lanes(t, ints, statistics, information, linear):
-    """Return t, w, information and linear as lanes, with zeros where there is no cluster."""
-    n_clusters, n = t.shape
-    flat = in_lanes(np.ascontiguousarray(information).reshape((n_clusters, n * n)))
-    w = level_two_statistics(ints, statistics)[1]
-    return in_lanes(t), w, flat.reshape((len(flat), n, n)), in_lanes(linear)
+def _prior_space(n, n_a, n_c):
+    """Return R, U and V, once for all batches or for each of them."""
+    return _lanes_stack(n, n_c, n_c), _lanes_stack(n, n_a, n_c), _lanes_stack(n, n_a, n_a)
 
 
 @register_jitable
-def _workspace(n_batches, n):
-    """Return arrays for C, Lambda L, mu, delta, s and b of all clusters."""
+def _space(n, n_a, n_z, n_b):
+    """Return arrays for e, means, C1, Y, C, S L, rho2, s and b of all batches."""
     return (
-        as_lanes(np.empty((n_batches, n, n, LANES))),
-        as_lanes(np.empty((n_batches, n, n, LANES))),
-        lanes_matrix(n_batches, n),
-        lanes_matrix(n_batches, n),
-        lanes_matrix(n_batches, n),
-        lanes_matrix(n_batches, n),
+        lanes_matrix(n, n_z),
+        lanes_matrix(n, n_a + n_b),
+        _lanes_stack(n, n_a, n_a),
+        _lanes_stack(n, n_a, n_b + 1),
+        _lanes_stack(n, n_b, n_b),
+        _lanes_stack(n, n_b, n_b),
+        lanes_matrix(n, n_b),
+        lanes_matrix(n, n_b),
+        lanes_matrix(n, n_b),
     )
 
 
 @kernel
-def _forward(first, n, c_b, root, t, w, information, linear, chol, lam_l, mu, delta, s, b):
-    """Fill the workspace for all clusters; return whether all is positive definite."""
+def _forward(n_z, omega, c_b, t, level_two, data, prior, space):
+    """Fill prior and space for all batches; return whether all is positive definite.
+
+    ``level_two`` are (1, w), z and whether z is observed.
+    """
+    w, z, seen = level_two
+    a, gamma, info, eta1, eta2 = data
+    root, u, v = prior
+    e, mean, chol1, y, chol, info_l, rho2, s, b = space
+    va = lanes_matrix(v.shape[1], v.shape[2])
+    k = 0
     for g in range(len(t)):
-        _means(c_b, first, n, w[g], mu[g])
-        if not _cluster_forward(
-            n, root, information[g], linear[g], mu[g], t[g], chol[g], lam_l[g], delta[g], s[g], b[g]
-        ):
+        if g < len(root):
+            k = g
+            if not whiten(omega, n_z, seen[g], root[k], u[k], v[k]):
+                return False
+        given_means(n_z, seen[g], root[k], u[k], c_b, w[g], z[g], e[g], mean[g])
+        if not effects_forward(
+            n_z, root[k], u[k], v[k], a[g], gamma[g], info[g], eta1[g], eta2[g], mean[g], t[g],
+            va, chol1[g], y[g], chol[g], info_l[g], rho2[g], s[g], b[g],
+        ):  # fmt: skip
             return False
     return True
 
 
 @kernel
-def _backward(
-    first, n, root, t, w, information, chol, lam_l, delta, s, d_b, weight, d_t, d_omega, d_c_b
-):
-    """Reverse of ``_forward`` for ``sum(d_b * b) + weight * log p(t)``.
+def _backward(n_z, t, level_two, data, prior, space, d_b, weight, of_root, d_t, d_omega, d_c_b):
+    """Reverse of ``_forward`` for sum(d_b b) + weight log p(t).
 
-    Fills d_t, adds to d_omega and d_c_b.
+    ``of_root``: log p(t) is log|L| - log|C|, not -1/2 s's - log|C|. Fills d_t, adds to d_omega and
+    d_c_b.
     """
-    d_s, d_mu, d_root = lanes_vector(n), lanes_vector(n), lanes_matrix(n, n)
-    d_means = lanes_matrix(w.shape[1], n)
-    scratch = as_lanes(np.empty((3, max(n, 2), max(n, 2), LANES)))
+    w, _, seen = level_two
+    a, gamma, info, _, _ = data
+    root, u, _ = prior
+    e, _, chol1, y, chol, info_l, rho2, s, _ = space
+    n_a, n_b, n_c = u.shape[1], info.shape[1], root.shape[1]
+    d_s, d_mean = lanes_vector(n_b), lanes_vector(n_a + n_b)
+    d_root, d_u, d_v = lanes_matrix(n_c, n_c), lanes_matrix(n_a, n_c), lanes_matrix(n_a, n_a)
+    d_c = lanes_matrix(w.shape[1], d_c_b.shape[1])
+    m = max(n_a, n_b) + 1
+    scratch = _lanes_stack(4, m, m)
     for g in range(len(t)):
-        for i in range(n):
-            d_s[i] = -weight * s[g, i]
-            d_mu[i] = 0.0
-        _cluster_backward(
-            n, root, information[g], t[g], chol[g], lam_l[g], delta[g], s[g], d_s, d_b[g], d_root,
-            d_mu, d_t[g], -weight, scratch,
+        k = min(g, len(root) - 1)
+        for i in range(n_b):
+            d_s[i] = 0.0
+            if of_root:
+                d_root[n_z + i, n_z + i] += weight * w[g, 0] / root[k, n_z + i, n_z + i]
+            else:
+                d_s[i] -= weight * s[g, i]
+        effects_backward(
+            n_z, root[k], a[g], gamma[g], info[g], t[g], chol1[g], y[g], chol[g], info_l[g],
+            rho2[g], s[g], d_b[g], d_s, -weight, d_t[g], d_mean, d_root, d_u, d_v, scratch,
         )  # fmt: skip
-        for i in range(n):
-            for d in range(w.shape[1]):
-                d_means[d, i] += d_mu[i] * w[g, d]
-    d_chol = np.empty((n, n))
-    for i in range(n):
-        for k in range(n):
-            d_chol[i, k] = across(d_root[i, k])
-        for d in range(w.shape[1]):
-            d_c_b[d, first + i] += across(d_means[d, i])
-    cholesky_back(root, n, d_chol)
-    for i in range(n):
-        for k in range(n):
-            d_omega[first + i, first + k] += d_chol[i, k]
+        given_means_back(n_z, seen[g], root[k], u[k], w[g], e[g], d_mean, d_root, d_u, d_c)
+        if len(root) > 1 or g == len(t) - 1:
+            # unmasked, the first batch says which z are observed: all of them
+            whiten_back(n_z, seen[k], root[k], u[k], d_root, d_u, d_v, d_omega)
+    add_across(d_c, d_c_b)
 
 
 @kernel
-def coordinate_density(x, t, ints, floats, statistics, information, linear):
-    """Log p(t | theta) and its gradients with respect to x and t."""
-    sizes = integers(ints, SIZES)
-    n, first, n_clusters = sizes[8], sizes[5] + sizes[7], t.shape[0]
-    d_x, root = np.zeros_like(x), np.empty((n, n))
-    values, omega, c_b, t_b, a_b, inverse_b = between_moments(x, ints, floats)
-    if not _root(omega, first, n, root):
-        return -np.inf, d_x, np.zeros_like(t)
-    t_l, w, lam, eta = _in_lanes(t, ints, statistics, information, linear)
-    chol, lam_l, mu, delta, s, b = _workspace(len(t_l), n)
-    if not _forward(first, n, c_b, root, t_l, w, lam, eta, chol, lam_l, mu, delta, s, b):
-        return -np.inf, d_x, np.zeros_like(t)
-    total = 0.0
+def _log_jacobian(n_z, w, prior, space, of_root):
+    """Sum of the log densities of t, without constants."""
+    root, (chol, s) = prior[0], (space[4], space[7])
+    n = s.shape[1]
+    total = lanes_vector(1)
     for g in range(len(s)):
-        product = 1.0
+        k = min(g, len(root) - 1)
+        product, squares = 1.0, 0.0
         for i in range(n):
-            total -= 0.5 * s[g, i] * s[g, i]
+            squares -= s[g, i] * s[g, i]
             product *= chol[g, i, i]
+            if of_root:  # w is zero where there is no cluster
+                total[0] += w[g, 0] * math.log(root[k, n_z + i, n_z + i])
             if i % 2 == 1 or i == n - 1:
-                total -= math.log(product)
+                total[0] -= math.log(product)
                 product = 1.0
-    d_omega, d_c_b, d_values = np.zeros_like(omega), np.zeros_like(c_b), np.zeros_like(values)
-    d_b, d_t = lanes_matrix(len(t_l), n), lanes_matrix(len(t_l), n)
-    _backward(first, n, root, t_l, w, lam, chol, lam_l, delta, s, d_b, 1.0, d_t, d_omega, d_c_b)
-    between_gradient(x, ints, floats, values, t_b, a_b, inverse_b, d_omega, d_c_b, d_values, d_x)
-    value = across(total) - n_clusters * n * HALF_LOG_2PI
-    return value, d_x, from_lanes(d_t, n_clusters)
+        if not of_root:
+            total[0] += 0.5 * squares
+    return across(total[0])
 
 
 @kernel
-def effects_at(x, t, ints, floats, statistics, information, linear):
-    """Return the effects b (J x n_b) at coordinates t; NaN where Omega is not definite."""
-    sizes = integers(ints, SIZES)
-    n, first = sizes[8], sizes[5] + sizes[7]
-    root = np.empty((n, n))
-    _, omega, c_b, _, _, _ = between_moments(x, ints, floats)
-    if not _root(omega, first, n, root):
-        return np.full_like(t, np.nan)
-    t_l, w, lam, eta = _in_lanes(t, ints, statistics, information, linear)
-    chol, lam_l, mu, delta, s, b = _workspace(len(t_l), n)
-    _forward(first, n, c_b, root, t_l, w, lam, eta, chol, lam_l, mu, delta, s, b)
-    return from_lanes(b, len(t))
+def _effects_density(omega, c_b, w, b, n_clusters, d_omega, d_c_b, d_b):
+    """Log p(b | theta) of all clusters; add to the gradients."""
+    n = b.shape[1]
+    first = omega.shape[0] - n
+    r, d_r, d_c = lanes_matrix(len(b), n), lanes_matrix(len(b), n), lanes_matrix(w.shape[1], n)
+    for g in range(len(b)):
+        for i in range(n):
+            value = b[g, i]
+            for d in range(w.shape[1]):
+                value -= c_b[d, first + i] * w[g, d]
+            r[g, i] = value * w[g, 0]
+    value, positive = normal_density(1.0, first, n, omega, n_clusters, r, d_omega, d_r)
+    if not positive:
+        return -np.inf
+    for g in range(len(b)):
+        for i in range(n):
+            d_b[g, i] += d_r[g, i]
+            for d in range(w.shape[1]):
+                d_c[d, i] -= d_r[g, i] * w[g, d]
+    for i in range(n):
+        for d in range(w.shape[1]):
+            d_c_b[d, first + i] += across(d_c[d, i])
+    return value
 
 
 @kernel
-def coordinates_of(x, s, ints, floats, statistics, information, linear):
-    """Coordinates t at which the standardised effects are ``s`` (J x n_b)."""
-    sizes = integers(ints, SIZES)
-    n, first = sizes[8], sizes[5] + sizes[7]
-    root = np.empty((n, n))
-    _, omega, c_b, _, _, _ = between_moments(x, ints, floats)
-    _root(omega, first, n, root)
-    s_l, w, lam, eta = _in_lanes(s, ints, statistics, information, linear)
-    chol, lam_l, mu, delta, center, b = _workspace(len(s_l), n)
-    t = lanes_matrix(len(s_l), n)
-    _forward(first, n, c_b, root, t, w, lam, eta, chol, lam_l, mu, delta, center, b)
-    for g in range(len(t)):
-        for i in range(n):  # t = C' (s - center)
-            total = 0.0
-            for k in range(i, n):
-                total += chol[g, k, i] * (s_l[g, k] - center[g, k])
-            t[g, i] = total
-    return from_lanes(t, len(s))
-
-
-@kernel
-def sampled_value_and_gradient(x, t, ints, floats, statistics, information, linear):
-    """Log p(y, z | b(t, theta), theta) and its gradients with respect to x and t."""
-    sizes = integers(ints, SIZES)
-    n, first, n_clusters = sizes[8], sizes[5] + sizes[7], t.shape[0]
-    d_x, root = np.zeros_like(x), np.empty((n, n))
+def _evaluate(x, t, ints, floats, statistics, approximation, with_data, with_effects):
+    """Log p(y, z | b(t), theta), log p(t | theta) or their sum, and the gradients."""
+    d_x, n_clusters, n_b = np.zeros_like(x), t.shape[0], t.shape[1]
     values, omega, c_b, t_b, a_b, inverse_b = between_moments(x, ints, floats)
-    if not _root(omega, first, n, root):
+    n_a, n_z, masked, data, z, seen = unpack_approximation(ints, n_clusters, approximation)
+    w = level_two_statistics(ints, statistics)[1]
+    t_l, level_two, of_root = in_lanes(t), (w, z, seen), n_z > 0
+    n = len(t_l)
+    n_priors = n if masked else min(n, 1)
+    prior, space = _prior_space(n_priors, n_a, n_z + n_b), _space(n, n_a, n_z, n_b)
+    if not _forward(n_z, omega, c_b, t_l, level_two, data, prior, space):
         return -np.inf, d_x, np.zeros_like(t)
-    t_l, w, lam, eta = _in_lanes(t, ints, statistics, information, linear)
-    chol, lam_l, mu, delta, s, b = _workspace(len(t_l), n)
-    if not _forward(first, n, c_b, root, t_l, w, lam, eta, chol, lam_l, mu, delta, s, b):
-        return -np.inf, d_x, np.zeros_like(t)
+    b, total = space[8], 0.0
     fill_empty_lanes(b, n_clusters)
     d_omega, d_c_b, d_values = np.zeros_like(omega), np.zeros_like(c_b), np.zeros_like(values)
-    d_b, d_t = lanes_matrix(len(t_l), n), lanes_matrix(len(t_l), n)
-    value = add_clusters(
-        x, b, ints, floats, statistics, values, omega, c_b, d_x, d_b, d_values, d_omega, d_c_b
-    )
-    if value == -np.inf:
-        return value, d_x, np.zeros_like(t)
-    _backward(first, n, root, t_l, w, lam, chol, lam_l, delta, s, d_b, 0.0, d_t, d_omega, d_c_b)
+    d_b, d_t = lanes_matrix(n, n_b), lanes_matrix(n, n_b)
+    if with_data:
+        # of log p(z, b) - log p(b) the last term cancels where p(t) has p(b)
+        total += add_clusters(
+            x, b, ints, floats, statistics, values, omega, c_b, d_x, d_b, d_values, d_omega, d_c_b,
+            not (with_effects and of_root),
+        )  # fmt: skip
+    elif of_root:
+        total += _effects_density(omega, c_b, w, b, n_clusters, d_omega, d_c_b, d_b)
+    if total == -np.inf:
+        return total, d_x, np.zeros_like(t)
+    if with_effects:
+        total += _log_jacobian(n_z, w, prior, space, of_root)
+        if not of_root:
+            total -= n_clusters * n_b * HALF_LOG_2PI
+    weight = 1.0 if with_effects else 0.0
+    _backward(n_z, t_l, level_two, data, prior, space, d_b, weight, of_root, d_t, d_omega, d_c_b)
     between_gradient(x, ints, floats, values, t_b, a_b, inverse_b, d_omega, d_c_b, d_values, d_x)
-    return value, d_x, from_lanes(d_t, n_clusters)
+    return total, d_x, from_lanes(d_t, n_clusters)
+
+
+@kernel
+def joint_value_and_gradient(x, t, ints, floats, statistics, approximation):
+    """Log p(y, z, t | theta) and its gradients with respect to x and t, in one pass.
+
+    Parameters
+    ----------
+    x : (n_theta,) array
+        Sampled parameters and constrained rows.
+    t : (J, n_b) array
+        Coordinates of the sampled effects.
+    ints, floats, statistics
+        See likelihood.cluster_program.
+    approximation
+        The packed vector of a :class:`bayes_msem.likelihood.approximation.Approximation`.
+    """
+    return _evaluate(x, t, ints, floats, statistics, approximation, True, True)
+
+
+@kernel
+def coordinate_density(x, t, ints, floats, statistics, approximation):
+    """Log p(t | theta) and its gradients with respect to x and t."""
+    return _evaluate(x, t, ints, floats, statistics, approximation, False, True)
+
+
+@kernel
+def sampled_value_and_gradient(x, t, ints, floats, statistics, approximation):
+    """Log p(y, z | b(t, theta), theta) and its gradients with respect to x and t."""
+    return _evaluate(x, t, ints, floats, statistics, approximation, True, False)
+
+
+@kernel
+def effects_at(x, t, ints, floats, statistics, approximation):
+    """Return the effects b (J x n_b) at coordinates t; NaN where Omega is not definite."""
+    deviation, _, _, means = coordinate_map(x, t, ints, floats, statistics, approximation)
+    return means + deviation
+
+
+@kernel
+def coordinate_map(x, t, ints, floats, statistics, approximation):
+    """How effects follow from coordinates.
+
+    Returns
+    -------
+    tuple of arrays
+        b - E b at t (J, n_b), db/dt (J, n_b, n_b), s at t, and E b (J, n_b); NaN where Omega is
+        not positive definite.
+    """
+    n_clusters, n_b = t.shape
+    _, omega, c_b, _, _, _ = between_moments(x, ints, floats)
+    n_a, n_z, masked, data, z, seen = unpack_approximation(ints, n_clusters, approximation)
+    w = level_two_statistics(ints, statistics)[1]
+    t_l, level_two = in_lanes(t), (w, z, seen)
+    n = len(t_l)
+    n_priors = n if masked else min(n, 1)
+    prior, space = _prior_space(n_priors, n_a, n_z + n_b), _space(n, n_a, n_z, n_b)
+    slopes = np.full((n_clusters, n_b, n_b), np.nan)
+    if not _forward(n_z, omega, c_b, t_l, level_two, data, prior, space):
+        return np.full_like(t, np.nan), slopes, np.full_like(t, np.nan), np.full_like(t, np.nan)
+    root, e, chol, s = prior[0], space[0], space[4], space[7]
+    deviation, means = lanes_matrix(n, n_b), lanes_matrix(n, n_b)
+    slope = lanes_matrix(n, n_b * n_b)
+    column = lanes_vector(n_b)
+    first = omega.shape[0] - n_b
+    for g in range(n):
+        k = min(g, n_priors - 1)
+        for i in range(n_b):
+            for d in range(w.shape[1]):
+                means[g, i] += c_b[d, first + i] * w[g, d]
+            for m in range(n_z):
+                deviation[g, i] += root[k, n_z + i, m] * e[g, m]
+            for m in range(i + 1):
+                deviation[g, i] += root[k, n_z + i, n_z + m] * s[g, m]
+        for j in range(n_b):
+            for i in range(n_b - 1, -1, -1):  # column j of C^-T
+                total = 1.0 if i == j else 0.0
+                for m in range(i + 1, n_b):
+                    total -= chol[g, m, i] * column[m]
+                column[i] = total / chol[g, i, i]
+            for i in range(n_b):
+                for m in range(i + 1):
+                    slope[g, i * n_b + j] += root[k, n_z + i, n_z + m] * column[m]
+    slopes[:] = from_lanes(slope, n_clusters).reshape((n_clusters, n_b, n_b))
+    return (
+        from_lanes(deviation, n_clusters),
+        slopes,
+        from_lanes(s, n_clusters),
+        from_lanes(means, n_clusters),
+    )
+
+
+@kernel
+def coordinates_of(x, s, ints, floats, statistics, approximation):
+    """Coordinates t at which the effects are E b + chol(Omega_bb) s, for s (J x n_b)."""
+    n_clusters, n = s.shape
+    _, omega, _, _, _, _ = between_moments(x, ints, floats)
+    first = omega.shape[0] - n
+    root = omega[first:, first:].copy()
+    cholesky(root, n)
+    origin, slopes, _, _ = coordinate_map(
+        x, np.zeros_like(s), ints, floats, statistics, approximation
+    )
+    t = np.empty_like(s)
+    for j in range(n_clusters):
+        # rows in units of their standard deviations: they may be 1e-8
+        slope, right = np.empty((n, n)), np.empty(n)
+        for i in range(n):
+            sd = math.sqrt(omega[first + i, first + i])
+            total = -origin[j, i] / sd
+            for k in range(i + 1):
+                total += root[i, k] / sd * s[j, k]
+            right[i] = total
+            for k in range(n):
+                slope[i, k] = slopes[j, i, k] / sd
+        t[j] = np.linalg.solve(slope, right)
+    return t

@@ -15,14 +15,11 @@ from bayes_msem.likelihood.cluster_program import (
 from bayes_msem.likelihood.cluster_statistics import unpack_statistics
 from bayes_msem.likelihood.cluster_values import cluster_values, use_vectors
 from bayes_msem.likelihood.clusters import between_moments, common_values
-from bayes_msem.likelihood.groups import invert
 from bayes_msem.likelihood.integrate import (
-    drop_unseen,
+    add_pieces,
     integrate_effects,
-    keep_seen,
+    piece_room,
     posterior_effects,
-    project,
-    residuals,
     semidefinite_root,
 )
 from bayes_msem.likelihood.level_two import condition_batch
@@ -83,9 +80,7 @@ def linear_effects(x, b, ints, floats, statistics, normals):
     omega_j = np.empty_like(omega)
     sigma, c_w, effect = cluster_structures(x, b, ints, floats)
     draws, variances = np.empty((n_clusters, n_a)), np.empty((n_clusters, n_a))
-    w, c, wl = np.empty((p, p)), np.empty((p, n_d)), np.empty((n_uses, p))
-    sigma_seen = np.empty((p, p))
-    r, s_matrix = np.empty((p, n_d)), np.empty((p, p))
+    c, space = np.empty((p, n_d)), piece_room(p, n_d, n_uses)
     h_matrix, m_matrix = np.empty((n_uses, n_uses)), np.empty((n_uses, n_uses))
     covariance, root = np.empty((n_uses, n_uses)), np.empty((n_uses, n_uses))
     g, score, deviation = np.empty(n_uses), np.empty(n_uses), np.empty(n_uses)
@@ -113,18 +108,10 @@ def linear_effects(x, b, ints, floats, statistics, normals):
         h_matrix[:, :] = 0.0
         g[:] = 0.0
         batch, lane = j // LANES, j % LANES
-        for piece in range(int(first[batch]), int(first[batch + 1])):
-            k = piece * LANES + lane
-            if not size[k] > 0.0:
-                continue
-            sigma_seen[:, :] = sigma[j]
-            if len(seen) > 0:
-                keep_seen(sigma[j], seen[k], sigma_seen)
-            invert(sigma_seen, p, w)
-            if len(seen) > 0:
-                drop_unseen(seen[k], w)
-            residuals(p, n_d, dd[k], dy[k], yy[k], c, r, s_matrix)
-            project(p, n_uses, use_column, dd[k], w, effect[j], r, wl, h_matrix, g)
+        add_pieces(
+            int(first[batch]), int(first[batch + 1]), lane, size, dd, dy, yy, seen, sigma[j], c,
+            use_column, effect[j], h_matrix, g, space,
+        )  # fmt: skip
         integrate_effects(n_uses, h_matrix, g, v, work, score, m_matrix)
         posterior_effects(n_uses, v, score, m_matrix, deviation, covariance, work[0])
         semidefinite_root(covariance, n_uses, root)

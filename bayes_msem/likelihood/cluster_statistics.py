@@ -133,14 +133,19 @@ def lane_statistics(ints, statistics):
     return center, first, as_lanes(size), as_lanes(dd), as_lanes(dy), as_lanes(yy), as_lanes(seen)
 
 
+@kernel
+def clusters_in(statistics):
+    """Return the number of clusters in packed statistics of either layout."""
+    n_clusters = int(statistics[0])
+    return n_clusters if n_clusters >= 0 else -1 - n_clusters
+
+
 @register_jitable
 def level_two_statistics(ints, statistics):
     """Return (1, w), z and whether z is observed as lanes, the last part of either layout."""
     sizes = integers(ints, SIZES)
     n_w, n_z = sizes[2], sizes[7]
-    n_clusters = int(statistics[0])
-    if n_clusters < 0:
-        n_clusters = -1 - n_clusters
+    n_clusters = clusters_in(statistics)
     n = (n_clusters + LANES - 1) // LANES
     start = len(statistics) - n * (n_w + 2 * n_z) * LANES
     w = statistics[start : start + n * n_w * LANES].reshape((n, n_w, LANES))

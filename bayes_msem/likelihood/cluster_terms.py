@@ -26,13 +26,7 @@ from bayes_msem.likelihood.cluster_statistics import unpack_statistics
 from bayes_msem.likelihood.cluster_values import cluster_values, use_vectors
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.groups import LOG_2PI, invert
-from bayes_msem.likelihood.integrate import (
-    drop_unseen,
-    integrate_effects,
-    keep_seen,
-    project,
-    residuals,
-)
+from bayes_msem.likelihood.integrate import add_pieces, integrate_effects, piece_room
 from bayes_msem.likelihood.level_two import condition_batch
 from bayes_msem.likelihood.packing import integers, level_forward_into
 from bayes_msem.structure.kernel import kernel
@@ -85,8 +79,7 @@ def node_log_likelihoods(x, b, ints, floats, statistics):
     omega_j, r_c, fixed = np.empty_like(omega), np.empty(n_c), np.empty(n_a + n_c)
     sigma, c_w, effect = np.zeros((p, p)), np.zeros((n_d, p)), np.empty((n_uses, p))
     t, a, inverse = np.empty((m_w, p)), np.empty((m_w, p)), np.empty((m_w, m_w))
-    w, c, wl = np.empty((p, p)), np.empty((p, n_d)), np.empty((n_uses, p))
-    sigma_seen, r, s = np.empty((p, p)), np.empty((p, n_d)), np.empty((p, p))
+    c, space = np.empty((p, n_d)), piece_room(p, n_d, n_uses)
     h_matrix, m_matrix = np.empty((n_uses, n_uses)), np.empty((n_uses, n_uses))
     g, score, work = np.empty(n_uses), np.empty(n_uses), np.empty((4, n_uses, n_uses))
     if n_rows == 0:  # the same for all clusters
@@ -135,26 +128,11 @@ def node_log_likelihoods(x, b, ints, floats, statistics):
                     c[i, use_column[q]] += mean * effect[q, i]
             h_matrix[:, :] = 0.0
             g[:] = 0.0
-            definite = True
-            for piece in range(int(first[batch]), int(first[batch + 1])):
-                k = piece * LANES + lane
-                if not size[k] > 0.0:
-                    continue
-                sigma_seen[:, :] = sigma
-                count = float(p)
-                if len(seen) > 0:
-                    count = keep_seen(sigma, seen[k], sigma_seen)
-                log_det, definite = invert(sigma_seen, p, w)
-                if not definite:
-                    break
-                if len(seen) > 0:
-                    drop_unseen(seen[k], w)
-                residuals(p, n_d, dd[k], dy[k], yy[k], c, r, s)
-                project(p, n_uses, use_column, dd[k], w, effect, r, wl, h_matrix, g)
-                twice -= size[k] * (count * LOG_2PI + log_det)
-                for i in range(p):
-                    for u in range(p):
-                        twice -= w[i, u] * s[i, u]
+            rows, definite = add_pieces(
+                int(first[batch]), int(first[batch + 1]), lane, size, dd, dy, yy, seen, sigma, c,
+                use_column, effect, h_matrix, g, space,
+            )  # fmt: skip
+            twice += rows
             if definite:
                 value, definite = integrate_effects(n_uses, h_matrix, g, v, work, score, m_matrix)
                 if definite:

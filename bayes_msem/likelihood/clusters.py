@@ -174,7 +174,7 @@ def add_across(lanes, floats):
 @kernel
 def add_clusters(
     x, effects, ints, floats, statistics, values_b, omega, c_b,
-    d_x, d_effects, d_values, d_omega, d_c_b,
+    d_x, d_effects, d_values, d_omega, d_c_b, given_effects,
 ):  # fmt: skip
     """Log p(y, z | b, theta), given the moments of level 2; add to the gradients.
 
@@ -188,6 +188,8 @@ def add_clusters(
         See :func:`between_moments`.
     d_x, d_effects, d_values, d_omega, d_c_b
         Gradients; that of Omega is symmetric.
+    given_effects
+        False: of models with cluster-level outcomes z, log p(y, z, b | theta).
 
     Returns
     -------
@@ -212,7 +214,7 @@ def add_clusters(
     r_c, d_r = lanes_matrix(n_batches, n_c), lanes_matrix(n_batches, n_c)
     deviations(n_a, n_z, z, z_seen, effects, c_b, w_design, r_c)
     total = 0.0
-    if n_z > 0 and n_b > 0:
+    if n_z > 0 and n_b > 0 and given_effects:
         first = n_a + n_z
         value, positive = normal_density(-1.0, first, n_b, omega, n_clusters, r_c, d_omega, d_r)
         if not positive:
@@ -385,7 +387,7 @@ def cluster_value_and_gradient(x, b, ints, floats, statistics):
     d_omega, d_c_b, d_values = np.zeros_like(omega), np.zeros_like(c_b), np.zeros_like(values)
     value = add_clusters(
         x, effects, ints, floats, statistics, values, omega, c_b,
-        d_x, d_effects, d_values, d_omega, d_c_b,
+        d_x, d_effects, d_values, d_omega, d_c_b, True,
     )  # fmt: skip
     if value == -np.inf:
         return value, d_x, np.zeros_like(b)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.moments import Moments
 from bayes_msem.likelihood import centring, clusters
+from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.cluster_program import ClusterProgram
 from bayes_msem.likelihood.marginal import (
     Program,
@@ -28,6 +29,7 @@ from bayes_msem.likelihood.patterns import marginal_value_and_gradient
 from bayes_msem.structure.kernel import kernel
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 Evaluated = tuple[float, FloatArray, FloatArray]
 
 
@@ -66,6 +68,10 @@ class MomentEvaluator:
         )
         return float(value), gradient, np.zeros_like(t)
 
+    def joint(self, x: FloatArray, t: FloatArray) -> Evaluated:
+        """Log-likelihood and gradients: there are no coordinates."""
+        return self.sampled(x, t)
+
     def coordinate_density(self, x: FloatArray, t: FloatArray) -> Evaluated:
         """Density of the coordinates: there are none."""
         return 0.0, np.zeros_like(x), np.zeros_like(t)
@@ -86,17 +92,26 @@ class ClusterEvaluator:
         patterns (likelihood.patterns).
     cluster_statistics
         Packed cross products of every cluster, always; empty in single-level models.
-    information, linear
-        The approximation of what each cluster's data say about its sampled effects that the
-        coordinates t are built on: Lambda (J, n_b, n_b) and eta (J, n_b).
+    approximation
+        Of what each cluster's data say about its effects: the coordinates t are built on it.
     """
 
     program: ClusterProgram
     natural_program: ClusterProgram
     statistics: FloatArray
     cluster_statistics: FloatArray
-    information: FloatArray
-    linear: FloatArray
+    approximation: Approximation
+
+    @property
+    def arguments(self) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+        """What kernels of likelihood.centring read besides parameters and coordinates."""
+        program = self.program
+        return program.ints, program.floats, self.statistics, self.approximation.packed
+
+    @property
+    def coordinates_shape(self) -> tuple[int, int]:
+        """Shape (J, n_b) of the coordinates of sampled effects."""
+        return len(self.approximation.linear), self.n_sampled
 
     @property
     def n_sampled(self) -> int:
@@ -111,7 +126,7 @@ class ClusterEvaluator:
     def natural(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Log-likelihood and gradient at table values; only without sampled effects."""
         program = self.natural_program
-        b = np.empty((len(self.linear), 0))
+        b = np.empty(self.coordinates_shape)
         value, gradient, _ = marginal_value_and_gradient(
             theta, b, program.ints, program.floats, self.statistics
         )
@@ -127,43 +142,29 @@ class ClusterEvaluator:
 
     def sampled(self, x: FloatArray, t: FloatArray) -> Evaluated:
         """Log-likelihood given the effects at (x, t), and its gradients."""
-        program = self.program
         if not self.n_sampled:
-            value, d_x, _ = marginal_value_and_gradient(
-                x, t, program.ints, program.floats, self.statistics
-            )
+            value, d_x, _ = marginal_value_and_gradient(x, t, *self.arguments[:3])
             return float(value), d_x, np.zeros_like(t)
-        value, d_x, d_t = centring.sampled_value_and_gradient(
-            x, t, program.ints, program.floats, self.statistics, self.information, self.linear
-        )
+        value, d_x, d_t = centring.sampled_value_and_gradient(x, t, *self.arguments)
+        return float(value), d_x, d_t
+
+    def joint(self, x: FloatArray, t: FloatArray) -> Evaluated:
+        """Log-likelihood plus log density of the coordinates, and gradients, in one pass."""
+        if not self.n_sampled:
+            return self.sampled(x, t)
+        value, d_x, d_t = centring.joint_value_and_gradient(x, t, *self.arguments)
         return float(value), d_x, d_t
 
     def coordinate_density(self, x: FloatArray, t: FloatArray) -> Evaluated:
         """Log density of t given the parameters, and its gradients."""
         if not self.n_sampled:
             return 0.0, np.zeros_like(x), np.zeros_like(t)
-        value, d_x, d_t = centring.coordinate_density(
-            x,
-            t,
-            self.program.ints,
-            self.program.floats,
-            self.statistics,
-            self.information,
-            self.linear,
-        )
+        value, d_x, d_t = centring.coordinate_density(x, t, *self.arguments)
         return float(value), d_x, d_t
 
     def effects(self, x: FloatArray, t: FloatArray) -> FloatArray:
         """Return the sampled effects (J, n_b) at (x, t)."""
-        effects: FloatArray = centring.effects_at(
-            x,
-            t,
-            self.program.ints,
-            self.program.floats,
-            self.statistics,
-            self.information,
-            self.linear,
-        )
+        effects: FloatArray = centring.effects_at(x, t, *self.arguments)
         return effects
 
 

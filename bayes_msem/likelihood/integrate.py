@@ -28,8 +28,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numba.extending import register_jitable
+
+from bayes_msem.likelihood.groups import LOG_2PI, invert
 from bayes_msem.structure.kernel import kernel
-from bayes_msem.structure.lanes import zero_unless
+from bayes_msem.structure.lanes import LANES, zero_unless
 
 
 @kernel
@@ -114,6 +118,56 @@ def project(n, n_effects, column, dd, w, effect, r, wl, h_matrix, g):
         for i in range(n):
             total += wl[q, i] * r[i, column[q]]
         g[q] += total
+
+
+@register_jitable
+def piece_room(n, n_design, n_effects):
+    """Return arrays for ``add_pieces``: Sigma_oo, W, R, S and W l."""
+    return (
+        np.empty((n, n)),
+        np.empty((n, n)),
+        np.empty((n, n_design)),
+        np.empty((n, n)),
+        np.empty((n_effects, n)),
+    )
+
+
+@kernel
+def add_pieces(
+    start, stop, lane, size, dd, dy, yy, seen, sigma, c, column, effect, h_matrix, g, space
+):
+    """Add the rows of one cluster to H and g.
+
+    The pieces of the cluster are those in lane ``lane`` of the batches ``start`` to ``stop``
+    (likelihood.cluster_statistics); ``c`` is C less the center of y.
+
+    Returns
+    -------
+    tuple of (float, bool)
+        Twice the log density of the rows at the means, and whether Sigma_oo is positive definite.
+    """
+    sigma_seen, w, r, s, wl = space
+    n, n_design, n_effects, twice = sigma.shape[0], c.shape[1], len(column), 0.0
+    for piece in range(start, stop):
+        k = piece * LANES + lane
+        if not size[k] > 0.0:
+            continue
+        sigma_seen[:, :] = sigma
+        count = float(n)
+        if len(seen) > 0:
+            count = keep_seen(sigma, seen[k], sigma_seen)
+        log_det, positive = invert(sigma_seen, n, w)
+        if not positive:
+            return twice, False
+        if len(seen) > 0:
+            drop_unseen(seen[k], w)
+        residuals(n, n_design, dd[k], dy[k], yy[k], c, r, s)
+        project(n, n_effects, column, dd[k], w, effect, r, wl, h_matrix, g)
+        twice -= size[k] * (count * LOG_2PI + log_det)
+        for i in range(n):
+            for u in range(n):
+                twice -= w[i, u] * s[i, u]
+    return twice, True
 
 
 @kernel

@@ -96,8 +96,8 @@ class ClusterLogLikelihood(Op):
     """Log-likelihood of a model with random coefficients, and its gradients.
 
     Inputs are x (n,), the coordinates t of sampled effects (J, n_b), the packed program (ints,
-    floats) and statistics, and the approximation behind the coordinates: information
-    (J, n_b, n_b) and linear (J, n_b). Outputs are the scalar log-likelihood and its gradients
+    floats) and statistics, and the packed approximation behind the coordinates
+    (likelihood.approximation). Outputs are the scalar log-likelihood and its gradients
     with respect to x and t.
 
     Parameters
@@ -139,9 +139,9 @@ class ClusterLogLikelihood(Op):
 
 
 @kernel
-def _data_kernel(x, t, ints, floats, statistics, information, linear):
+def _data_kernel(x, t, ints, floats, statistics, approximation):
     if t.shape[1] > 0:
-        return sampled_value_and_gradient(x, t, ints, floats, statistics, information, linear)
+        return sampled_value_and_gradient(x, t, ints, floats, statistics, approximation)
     return marginal_value_and_gradient(x, t, ints, floats, statistics)
 
 
@@ -155,9 +155,9 @@ def _numba_cluster_log_likelihood(op: ClusterLogLikelihood, node: Apply[Any], **
     call = cluster_kernel(op.part)
 
     @numba_njit
-    def cluster_log_likelihood(x, t, ints, floats, statistics, information, linear):
+    def cluster_log_likelihood(x, t, ints, floats, statistics, approximation):
         data = np.ascontiguousarray(statistics)
-        value, d_x, d_t = call(x, t, ints, floats, data, information, linear)
+        value, d_x, d_t = call(x, t, ints, floats, data, approximation)
         return np.asarray(value), d_x, d_t
 
     return cluster_log_likelihood, KERNEL_VERSION

@@ -17,7 +17,7 @@ from bayes_msem.build.conditional import likelihood_given_effects
 from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
 from bayes_msem.build.pilot import Centring, with_pilot
 from bayes_msem.build.prior_predictive import draw_prior_predictive
-from bayes_msem.build.pymc_model import build_pymc_model
+from bayes_msem.build.pymc_model import build_pymc_model, has_potentials
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.seeds import seed_of
 from bayes_msem.build.values import Values, theta_from_values
@@ -41,9 +41,10 @@ from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
-from bayes_msem.posterior.record import plain_priors
+from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
 from bayes_msem.spec.defaults import RandomCovariances, build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
+from bayes_msem.spec.pairs import confounded_pairs
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.printing import table_frame, to_syntax
 from bayes_msem.spec.priors import Prior
@@ -98,6 +99,8 @@ class Model(PriorChecks, Simulation):
         The text declares a model that makes no sense, or a prior does not fit.
     DataError
         The data do not fit the model.
+    NotSupportedError
+        Identifiers of clusters or rows, or the model text, cannot be saved with a fit.
 
     Examples
     --------
@@ -146,13 +149,14 @@ class Model(PriorChecks, Simulation):
         )
         check_identification(table)
         self._observed = observe(data, table, cluster, missing=missing)
+        check_storable(self._observed, spec)  # now, and not after hours of sampling
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
         self._std_lv = std_lv
         self._centring = centring
         self._options: dict[str, Any] = {
             "spec": spec,
-            "cluster": cluster,
+            "cluster": plain_name(cluster),
             "priors": plain_priors(priors),
             "std_lv": bool(std_lv),
             "missing": missing,
@@ -169,6 +173,8 @@ class Model(PriorChecks, Simulation):
         for count in counting_rule(self._table):
             if not count.is_identifiable:
                 warnings.warn(str(count), IdentificationWarning, stacklevel=2)
+        for message in confounded_pairs(table):  # before default priors stand in the rows
+            warnings.warn(message, IdentificationWarning, stacklevel=2)
 
     @property
     def spec(self) -> str:
@@ -270,10 +276,10 @@ class Model(PriorChecks, Simulation):
         Parameters
         ----------
         values
-            Mapping {(level, lhs, op, rhs): value} or data frame with columns level, lhs, op,
-            rhs and value, for all free rows. Variances are variances; without sampled effects
-            they may be negative, as in maximum likelihood solutions, as long as the data keep a
-            density.
+            Mapping {row: value}, rows by key (level, lhs, op, rhs), text or label, or data frame
+            with columns level, lhs, op, rhs and value, for all free rows. Variances are variances;
+            without sampled effects they may be negative, as in maximum likelihood solutions, as
+            long as the data keep a density.
         effects
             Values of the sampled effects: one row per cluster (index: cluster identifier), one
             column per effect (log SDs, Fisher-z correlations, loadings and slopes as they are).
@@ -378,7 +384,9 @@ class Model(PriorChecks, Simulation):
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,
-            self.pymc_model,
+            lambda: self.pymc_model,
+            potentials="pymc_model" in vars(self)
+            and has_potentials(self.pymc_model, self.blueprint),
             draws=draws,
             tune=tune,
             chains=chains,
@@ -392,7 +400,7 @@ class Model(PriorChecks, Simulation):
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,
             "syntax": to_syntax(self._table),
-            "cluster": self._observed.cluster_name or "",
+            "cluster": "" if self._observed.cluster is None else str(self._observed.cluster_name),
             "std_lv": int(self._std_lv),
             "missing": self._options["missing"],
             "random_seed": seed,
@@ -400,8 +408,8 @@ class Model(PriorChecks, Simulation):
         }
         fit = Fit(self, complete_tree(tree, self.blueprint, record))
         if fit.convergence.problems:
-            problems = "\n".join(f"- {p}" for p in fit.convergence.problems)
-            warnings.warn(f"sampling had problems:\n{problems}", ConvergenceWarning, stacklevel=2)
+            message = f"sampling had problems: {fit.convergence}"
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
         return fit
 
     def diagram(self) -> Diagram:

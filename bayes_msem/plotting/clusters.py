@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
-from bayes_msem.plotting.select import coordinate, select_clusters
+from bayes_msem.plotting.select import select_clusters
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import Kind, ParameterTable, RowKey
 
 __all__ = ["caterpillar"]
@@ -112,17 +113,20 @@ def caterpillar(
     check_interval(ci, ci_kind)
     values = _values(effects, effect)
     chosen = select_clusters(list(values["cluster_id"].to_numpy()), clusters)
+    chosen = _with_values(values, chosen, effect)
     shown = values[..., chosen].to_numpy()
     mean = shown.mean(axis=(0, 1))
     order = np.argsort(mean, kind="stable") if sort else np.arange(len(mean))[::-1]
     labels = values["cluster_id"].to_numpy()[chosen][order]
     definition = [r.key for r in table.rows if r.kind == "defined" and r.lhs == effect]
+    # of a definition that is no number in some draws there is no mean, and no line
     centre = draws[definition[0]].mean() if definition else values.mean()
     inner, outer = (np.stack(interval(shown[..., order], q, ci_kind)) for q in (_INNER, ci))
     data = _Clusters(
         tuple(map(str, labels)), mean[order], inner, outer, float(centre), values.shape[-1]
     )
-    handles = _handles(ci, ci_kind, "population mean" if definition else "mean of all clusters")
+    label = "population mean" if definition else "mean of all clusters"
+    handles = _handles(ci, ci_kind, label if np.isfinite(centre) else "")
     title, unit = _describe(table, effect)
     return _draw(data, handles, title, unit, ci > _INNER, sort, figsize)
 
@@ -145,14 +149,26 @@ def _values(effects: xr.Dataset, effect: str) -> xr.DataArray:
     return effects[variable].sel({dimension: effect}).transpose("chain", "draw", "cluster_id")
 
 
+def _with_values(values: xr.DataArray, chosen: NDArray[np.intp], effect: str) -> NDArray[np.intp]:
+    """Those of the chosen clusters whose draws are all numbers: a definition may have others."""
+    there = np.isfinite(values.to_numpy()).all(axis=(0, 1))[chosen]
+    if not there.any():
+        raise SpecificationError(
+            f"'{effect}' is no number in some draws of every cluster chosen, so there is nothing "
+            "to show; look at its definition (a logarithm or root of a negative number, a "
+            "division by zero)"
+        )
+    return chosen[there]
+
+
 def _describe(table: ParameterTable, effect: str) -> tuple[str, str]:
     """Title, and what the axis measures."""
     for row in table.rows:
         if row.random == effect:
             sort = _SORTS[row.kind]
-            return f"{effect}: random {sort} ({coordinate(row)})", f"{sort} of the cluster"
+            return f"{effect}: random {sort} ({formula(row)})", f"{sort} of the cluster"
         if row.kind == "defined" and row.lhs == effect:
-            return coordinate(row), "value of the cluster"
+            return formula(row), "value of the cluster"
     if effect in table.variables("between", "between factor"):
         return f"{effect}: factor at level between", "score of the cluster"
     return f"{effect}: random intercept", "intercept of the cluster"
@@ -222,7 +238,8 @@ def _draw_clusters(ax: Axes, data: _Clusters, nested: bool, pitch: float) -> Non
     style = _MEAN_STYLE | {"markersize": marker, "markeredgewidth": 0.3 * marker}
     ax.plot(data.mean, y, gid="mean", zorder=3, **style)
     lower, upper = ax.get_xlim()
-    ax.axvline(data.centre, gid="centre", zorder=1.5, **_CENTRE_STYLE)
+    if np.isfinite(data.centre):
+        ax.axvline(data.centre, gid="centre", zorder=1.5, **_CENTRE_STYLE)
     if lower < 0 < upper:
         ax.axvline(0, color=MUTED, linewidth=0.8, linestyle="--", zorder=0.8)
     ax.set_ylim(-0.7, len(y) - 0.3)
@@ -243,5 +260,6 @@ def _handles(ci: float, ci_kind: IntervalKind, centre: str) -> list[Artist]:
         handles.append(Line2D([], [], color=ESTIMATE, linewidth=4.0, label=label))
     label = f"{100 * ci:g}% {INTERVAL_NAMES[ci_kind]}"
     handles.append(Line2D([], [], color=ESTIMATE, linewidth=1.3, alpha=0.75, label=label))
-    handles.append(Line2D([], [], label=centre, **_CENTRE_STYLE))
+    if centre:
+        handles.append(Line2D([], [], label=centre, **_CENTRE_STYLE))
     return handles

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+from bayes_msem import disk
 from bayes_msem.plotting.diagram_graph import Edge, LevelGraph, Node, number, read_graph
 from bayes_msem.plotting.diagram_layout import (
     NAME_SIZE,
@@ -66,11 +68,28 @@ class Diagram:
         """Picture for notebooks."""
         return self.svg
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture to a file, and return its path."""
-        path = Path(path)
-        path.write_text(self.svg, encoding="utf-8")
-        return path
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the picture to an SVG file, and return its path.
+
+        Parameters
+        ----------
+        path
+            Where to write; ends in ``.svg``. What stands there is replaced, once the new
+            file is complete.
+
+        Raises
+        ------
+        FileError
+            ``path`` has another suffix, or cannot be written.
+        """
+        target = disk.as_path(path)
+        otherwise = (
+            "There is nothing here that draws SVG as PNG or PDF: save the SVG, and open it in a "
+            "browser to print it as PDF, or convert it with Inkscape, rsvg-convert or CairoSVG."
+        )
+        disk.check_suffix(target, [".svg"], otherwise)
+        disk.write(target, [self.svg.encode()], overwrite=True)
+        return target
 
     def __repr__(self) -> str:
         """Say what it is and how to see it."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+from os import PathLike
+from typing import Any
 
+from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
+
+from bayes_msem import disk
 
 __all__ = ["CHAIN_COLOURS", "ESTIMATE", "MUTED", "REFERENCE", "NotebookFigure", "text_width"]
 
@@ -25,6 +30,37 @@ class NotebookFigure(Figure):
     So there is no global state: nothing to close, no second copy at the end of a notebook cell,
     and no display needed. Notebooks show it as the result of a cell; elsewhere use ``savefig``.
     """
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the figure, as matplotlib does, but whole or not at all.
+
+        Parameters
+        ----------
+        fname
+            Path, whose suffix decides the format (``.png``, ``.pdf``, ``.svg``, ...; without
+            one, matplotlib's setting ``savefig.format``), or a file that is open. What stands at
+            the path is replaced, once the new file is complete.
+        **options
+            What :meth:`matplotlib.figure.Figure.savefig` takes.
+
+        Raises
+        ------
+        FileError
+            The path cannot be written to.
+        ValueError
+            matplotlib cannot write this format.
+        """
+        if not isinstance(fname, str | PathLike):
+            super().savefig(fname, **options)
+            return
+        target = disk.as_path(fname)
+        suffix = target.suffix[1:].lower()
+        form = options.pop("format", None) or suffix or rcParams["savefig.format"]
+        if not suffix:
+            target = target.with_name(f"{target.name}.{form}")
+        buffer = io.BytesIO()
+        super().savefig(buffer, format=form, **options)
+        disk.write(target, [buffer.getbuffer()], overwrite=True)
 
     def _repr_png_(self) -> bytes:
         """Picture for notebooks."""

@@ -21,11 +21,13 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.plotting.select import RowSelector, no_number, select_rows
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
 from bayes_msem.posterior.tables import KIND_TITLES
+from bayes_msem.spec.row_names import by_key, formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = ["forest"]
@@ -50,12 +52,18 @@ class _Panel:
     inner: FloatArray  # (2, row); NaN for constants
     outer: FloatArray  # (2, row); NaN for constants
     reference: FloatArray  # (row,); NaN where there is none
+    words: tuple[str, ...]  # in place of numbers where there are none; empty elsewhere
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """Which rows vary over the draws."""
+        varies: NDArray[np.bool_] = ~np.isnan(self.outer[0])
+        return varies
 
     @property
     def fixed(self) -> NDArray[np.bool_]:
         """Which rows are constants."""
-        constant: NDArray[np.bool_] = np.isnan(self.outer[0])
-        return constant
+        return ~self.shown & ~np.isnan(self.mean)
 
     @property
     def has_reference(self) -> bool:
@@ -81,7 +89,7 @@ def forest(
     rows: Sequence[RowSelector] | RowSelector | None = None,
     ci: float = 0.95,
     ci_kind: IntervalKind = "eti",
-    reference: Mapping[RowKey, float] | None = None,
+    reference: Mapping[Any, float] | None = None,
     reference_label: str = "reference",
     figsize: tuple[float, float] | None = None,
 ) -> NotebookFigure:
@@ -120,13 +128,16 @@ def forest(
     """
     check_interval(ci, ci_kind)
     chosen = select_rows(table, level, rows)
-    _check_reference(table, reference or {})
+    check_enough(draws[chosen[0].key].size, 2, "an interval")
+    marked = by_key(table.rows, reference or {}, what="reference")
+    if all(row.random for row in chosen):
+        raise SpecificationError(f"nothing to draw: {'; '.join(map(_varies, chosen))}")
     columns: dict[str, list[_Panel]] = {}
     for lev in dict.fromkeys(r.level for r in chosen):
         for kind, title in KIND_TITLES.items():
             members = tuple(r for r in chosen if r.level == lev and r.kind == kind)
             if members:
-                panel = _panel(title, members, draws, ci, ci_kind, reference or {})
+                panel = _panel(title, members, draws, ci, ci_kind, marked)
                 columns.setdefault(lev, []).append(panel)
     levels = [x for x in columns if x]
     if "" in columns and levels:  # defined parameters go where there is room
@@ -134,18 +145,6 @@ def forest(
         columns[shortest] += columns.pop("")
     handles = _handles(columns, ci, ci_kind, reference_label)
     return _draw(columns, handles, figsize)
-
-
-def _check_reference(table: ParameterTable, reference: Mapping[RowKey, float]) -> None:
-    known = {r.key: coordinate(r) for r in table.rows}
-    for key in reference:
-        if key not in known:
-            names = [" ".join(k) for k in known]
-            text = " ".join(key) if isinstance(key, tuple) else str(key)
-            raise SpecificationError(
-                f"reference has {key!r}, which is no row of this model{nearest(text, names)} "
-                f"Keys look like {next(iter(known))}"
-            )
 
 
 def _panel(
@@ -157,7 +156,8 @@ def _panel(
     reference: Mapping[RowKey, float],
 ) -> _Panel:
     values = np.stack([draws[r.key] for r in rows], axis=-1)
-    varies = np.ptp(values, axis=(0, 1)) > 0
+    numbers = np.isfinite(values).all(axis=(0, 1))
+    varies = numbers & (np.ptp(values, axis=(0, 1)) > 0)
     inner, outer = np.full((2, len(rows)), np.nan), np.full((2, len(rows)), np.nan)
     if varies.any():
         outer[:, varies] = interval(values[..., varies], ci, ci_kind)
@@ -165,7 +165,19 @@ def _panel(
             inner[:, varies] = interval(values[..., varies], _INNER, ci_kind)
     marks = np.array([float(reference.get(r.key, np.nan)) for r in rows])
     marks[~varies] = np.nan  # a constant is the same in both
-    return _Panel(title, rows, values.mean(axis=(0, 1)), inner, outer, marks)
+    mean = np.where(numbers, values.mean(axis=(0, 1)), np.nan)
+    words = tuple(
+        "" if there else no_number(row, draws[row.key])
+        for row, there in zip(rows, numbers, strict=True)
+    )
+    return _Panel(title, rows, mean, inner, outer, marks, words)
+
+
+def _varies(row: Row) -> str:
+    return (
+        f"'{formula(row)}' varies over clusters; plot_clusters('{row.random}') shows it, and "
+        f"its distribution is that of '{row.random}' at level between"
+    )
 
 
 def _draw(
@@ -175,11 +187,11 @@ def _draw(
 ) -> NotebookFigure:
     """Place panels in columns, one per level, and the legend below."""
     labels = {
-        lev: text_width([coordinate(r) for p in panels for r in p.rows], _SIZE) + 0.15
+        lev: text_width([formula(r) for p in panels for r in p.rows], _SIZE) + 0.15
         for lev, panels in columns.items()
     }
     width = sum(labels.values()) + _PLOT * len(columns) + _GAP * (len(columns) - 1) + 2 * _MARGIN
-    per_row = _legend_columns(handles, width - 2 * _MARGIN)
+    per_row = _legend_columns(handles, width - 2 * _MARGIN) if handles else 1
     legend = _LEGEND_ROW * -(-len(handles) // per_row) + 0.15
     head = 0.45 if any(columns) else 0.1
     body = max(sum(p.height for p in panels) for panels in columns.values())
@@ -199,30 +211,31 @@ def _draw(
             _draw_panel(axes(x, top + _TITLE, panel.body), panel)
             top += panel.height
         x += _PLOT + _GAP
-    figure.legend(
-        handles=list(handles),
-        loc="lower center",
-        ncols=per_row,
-        frameon=False,
-        fontsize=_SIZE,
-        bbox_to_anchor=(0.5, 0.05 / height),
-    )
+    if handles:  # there are none where no row has a number
+        figure.legend(
+            handles=list(handles),
+            loc="lower center",
+            ncols=per_row,
+            frameon=False,
+            fontsize=_SIZE,
+            bbox_to_anchor=(0.5, 0.05 / height),
+        )
     return figure
 
 
 def _draw_panel(ax: Axes, panel: _Panel) -> None:
-    y, fixed = np.arange(len(panel.rows), dtype=np.float64), panel.fixed
+    y, fixed, shown = np.arange(len(panel.rows), dtype=np.float64), panel.fixed, panel.shown
     marked = ~np.isnan(panel.reference)
     at = np.where(marked, y + _ABOVE, y)
-    free = at[~fixed]
-    ax.hlines(free, *panel.outer[:, ~fixed], color=ESTIMATE, linewidth=1.3, gid="outer")
+    free = at[shown]
+    ax.hlines(free, *panel.outer[:, shown], color=ESTIMATE, linewidth=1.3, gid="outer")
     if not np.isnan(panel.inner).all():
-        ax.hlines(free, *panel.inner[:, ~fixed], color=ESTIMATE, linewidth=4.0, gid="inner")
-    ax.plot(panel.mean[~fixed], free, **_MEAN, gid="mean")
+        ax.hlines(free, *panel.inner[:, shown], color=ESTIMATE, linewidth=4.0, gid="inner")
+    ax.plot(panel.mean[shown], free, **_MEAN, gid="mean")
     ax.plot(panel.mean[fixed], at[fixed], **_FIXED, gid="fixed")
     ax.plot(panel.reference[marked], y[marked] + _BELOW, **_MARK, gid="reference")
     ax.set_title(panel.title, loc="left", size=10, color=MUTED, pad=4)
-    ax.set_yticks(y, [coordinate(r) for r in panel.rows], size=_SIZE)
+    ax.set_yticks(y, [formula(r) for r in panel.rows], size=_SIZE)
     ax.set_ylim(len(panel.rows) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=8, color=MUTED, labelcolor=MUTED)
@@ -231,6 +244,15 @@ def _draw_panel(ax: Axes, panel: _Panel) -> None:
     ax.set_axisbelow(True)
     ax.grid(axis="x", color="0.92", linewidth=0.8)
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    for i, text in enumerate(panel.words):
+        if text:
+            place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center_baseline"}
+            ax.text(0.02, i, text, size=8, style="italic", color=MUTED, gid="words", **place)
+    if np.isnan(panel.mean).all():  # words alone: there is no scale
+        ax.spines["bottom"].set_visible(False)
+        ax.grid(False)
+        ax.set_xticks([])
+        return
     _set_limits(ax, panel)
 
 
@@ -298,7 +320,7 @@ def _handles(
 ) -> list[Artist]:
     panels = [p for column in columns.values() for p in column]
     handles: list[Artist] = []
-    if not all(p.fixed.all() for p in panels):
+    if any(p.shown.any() for p in panels):
         handles.append(Line2D([], [], label="posterior mean", **_MEAN))
         if ci > _INNER:
             label = f"{_INNER:.0%} {ci_kind.upper()}"

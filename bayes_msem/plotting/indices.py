@@ -67,6 +67,11 @@ def index_histograms(
 
 
 def _histogram(ax: Axes, draws: FloatArray) -> None:
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        ax.text(0.5, 0.5, "no number in any draw", transform=ax.transAxes, ha="center", size=8,
+                style="italic", color=MUTED, gid="words")  # fmt: skip
+        return
     tail = (1 - _SHOWN) / 2
     low, high = (float(q) for q in np.quantile(draws, [tail, 1 - tail]))
     pad = max((_NARROWEST - (high - low)) / 2, 0.0)

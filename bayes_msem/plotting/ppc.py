@@ -91,6 +91,8 @@ def compare(
     ------
     SpecificationError
         Unknown part or outcome, no replicates, or a level that the data or an outcome lack.
+        Outcomes that have nothing to show are left out, unless they were asked for or no other is
+        left.
     """
     if part not in get_args(Part):
         allowed = ", ".join(repr(p) for p in get_args(Part))
@@ -113,7 +115,14 @@ def compare(
         raise SpecificationError(_absent(names[0], check, data, part))
     rows = check.data["row"].values
     code = np.zeros(len(rows), np.int64) if data.cluster is None else data.cluster[rows]
-    return [_compared(check, name, code, name in data.z_names, part) for name in shown]
+    items = [_compared(check, name, code, name in data.z_names, part) for name in shown]
+    empty = [item.outcome for item in items if not len(item.observed)]
+    if empty and (outcomes is not None or len(empty) == len(items)):
+        raise SpecificationError(
+            f"no cluster has two observed values of '{empty[0]}', so there are no deviations from "
+            "cluster means; use part='raw' or 'between'"
+        )
+    return [item for item in items if len(item.observed)]
 
 
 def _absent(name: str, check: PredictiveCheck, data: ObservedData, part: Part) -> str:
@@ -216,7 +225,7 @@ def _draw(ax: Axes, item: Compared, lines: IntArray) -> None:
         _limit(ax, item.observed, varying)
     top = top or 1.0
     ax.set_ylim(0, 1.05 * top)
-    if len(item.observed) <= _RUG:
+    if len(item.observed) <= _RUG or not (len(varying) or np.ptp(item.observed) > 0):
         rug(ax, item.observed, top)
     ax.set_yticks([])
     tidy(ax)

@@ -67,7 +67,9 @@ def cluster_distances(
         A single-level model, or a level without distances.
     """
     _check_two_level(check)
-    levels = [name for name in _TITLES if check.clusters[f"ppp_{name}"].notna().any()]
+    levels = [name for name in _TITLES if len(_sorted(check.clusters, name))]
+    if not levels:
+        raise SpecificationError("the check has no distances of clusters to show")
     if level is not None and level not in levels:
         allowed = " and ".join(repr(x) for x in levels) or "none"
         raise SpecificationError(
@@ -220,9 +222,12 @@ def _words(outcome: str, distant: int, typical: int) -> str:
 
 
 def _draw_cluster(ax: Axes, observed: FloatArray, replicated: FloatArray) -> None:
-    grid, height = density(replicated)
+    if np.ptp(replicated) > 0:
+        grid, height = density(replicated)
+        ax.fill_between(grid, height, color=ESTIMATE, alpha=0.25, linewidth=0)
+    else:  # of a single value there is no density
+        grid, height = np.repeat(replicated[:1], 2), np.array([0.0, 1.0])
     top = float(height.max())
-    ax.fill_between(grid, height, color=ESTIMATE, alpha=0.25, linewidth=0)
     ax.plot(grid, height, color=ESTIMATE, linewidth=1.2, gid="replicates")
     rug(ax, observed[~np.isnan(observed)], top)
     ax.set_ylim(top=1.35 * top)

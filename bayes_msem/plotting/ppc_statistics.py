@@ -24,6 +24,7 @@ from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import select_names
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.tables import EstimateTable
 
 __all__ = ["discrepancy_pairs", "select_numbers", "statistics_panels"]
@@ -152,6 +153,12 @@ def _most_telling(table: EstimateTable, shown: IntArray) -> IntArray:
 
 def _draw_numbers(ax: Axes, observed: FloatArray, replicated: FloatArray) -> bool:
     """Draw one number; tell whether that of the data varies."""
+    observed, replicated = observed[np.isfinite(observed)], replicated[np.isfinite(replicated)]
+    if not len(observed) or not len(replicated):
+        which = "data" if len(replicated) else "replicates"
+        ax.text(0.5, 0.5, f"no number in the {which}", transform=ax.transAxes, ha="center",
+                size=8, style="italic", color=MUTED, gid="words")  # fmt: skip
+        return False
     _histogram(ax, replicated, color=ESTIMATE, alpha=0.35, fill=True, gid="replicated")
     several = bool(np.ptp(observed) > 0)
     style: dict[str, Any] = {"color": REFERENCE, "gid": "observed", "zorder": 3}
@@ -198,8 +205,13 @@ def discrepancy_pairs(
     SpecificationError
         Unknown statistic or level, or no number that differs between draws.
     """
+    check_enough(check.observed.shape[0] * check.observed.shape[1], 2, "a scatter of draws")
     shown = select_numbers(check, names, None, level)
-    varies = np.ptp(check.observed[..., shown], axis=(0, 1)) > 0
+    pairs = np.isfinite(check.observed) & np.isfinite(check.replicated)
+    varies = pairs.any(axis=(0, 1))[shown]
+    with np.errstate(invalid="ignore"):
+        values = np.where(pairs, check.observed, np.nan)[..., shown[varies]]
+    varies[varies] = np.nanmax(values, axis=(0, 1)) > np.nanmin(values, axis=(0, 1))
     if names is None:
         varies &= (check.statistics["variable"] == "").to_numpy()[shown]
     shown = shown[varies]
@@ -212,6 +224,8 @@ def discrepancy_pairs(
     figure, axes = panel_grid(len(shown), figsize, size=(2.6, 2.6))
     for ax, k in zip(axes, shown, strict=True):
         x, y = check.observed[..., k].ravel(), check.replicated[..., k].ravel()
+        both = np.isfinite(x) & np.isfinite(y)
+        x, y = x[both], y[both]
         ax.scatter(x, y, s=7, color=ESTIMATE, alpha=0.4, linewidths=0, gid="pairs")
         low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
         ends = (low - 0.04 * (high - low), high + 0.04 * (high - low))

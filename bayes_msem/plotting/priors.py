@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from arviz_stats.base import array_stats
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.plotting.select import RowSelector, select_rows
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
 from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = ["prior_posterior"]
@@ -64,6 +67,7 @@ def prior_posterior(
         raise SpecificationError(
             "all rows chosen are constants or definitions, which have no prior"
         )
+    check_enough(draws[shown[0].key].size, 2, "a density")
     figure, axes = panel_grid(len(shown), figsize)
     for ax, row in zip(axes, shown, strict=True):
         values = on_prior_scale(row, priors[row.free], draws).ravel()
@@ -73,13 +77,11 @@ def prior_posterior(
             grid = np.linspace(low, high, _POINTS)
             density = np.exp(prior.log_density(grid))
             ax.plot(grid, density, color=REFERENCE, linewidth=1.3, linestyle="--", gid="prior")
-        points, height, _ = array_stats.kde(values)
-        ax.plot(points, height, color=ESTIMATE, linewidth=1.5, gid="posterior")
-        ax.fill_between(points, height, color=ESTIMATE, alpha=0.2, linewidth=0)
+        top = _draw_posterior(ax, values)
         ax.set_xlim(low, high)
-        ax.set_ylim(0, 1.08 * float(height.max()))
+        ax.set_ylim(0, 1.08 * top)
         ax.set_yticks([])
-        ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
+        ax.set_title(formula(row), loc="left", size=9, weight="bold", pad=3)
         if table.two_level:
             ax.set_title(row.level, loc="right", size=7, color=MUTED, pad=3)
         ax.set_xlabel(_scale_name(row, priors[row.free]), size=8, color=MUTED, labelpad=1)
@@ -93,14 +95,25 @@ def prior_posterior(
     return figure
 
 
+def _draw_posterior(ax: Axes, values: FloatArray) -> float:
+    """Draw the density of the draws, or a line where they are all the same; return its height."""
+    if not np.ptp(values) > 0:
+        ax.axvline(float(values[0]), color=ESTIMATE, linewidth=1.5, gid="posterior")
+        return 1.0
+    points, height, _ = array_stats.kde(values)
+    ax.plot(points, height, color=ESTIMATE, linewidth=1.5, gid="posterior")
+    ax.fill_between(points, height, color=ESTIMATE, alpha=0.2, linewidth=0)
+    return float(height.max())
+
+
 def _range(values: FloatArray, prior: Prior | None) -> tuple[float, float]:
     """Return the ends: the posterior, and as much of the prior as leaves it readable."""
     tail = (1 - _POSTERIOR_MASS) / 2
     low, high = (float(q) for q in np.quantile(values, [tail, 1 - tail]))
-    pad = 0.15 * (high - low)
+    pad = 0.15 * (high - low) or 0.1 * max(abs(low), 1e-6)  # chains that stand still
     if prior is None:
         return low - pad, high + pad
-    tail, most = (1 - _PRIOR_MASS) / 2, _WIDEST * (high - low)
+    tail, most = (1 - _PRIOR_MASS) / 2, max(_WIDEST * (high - low), pad)
     start, end = (float(q) for q in prior.quantile([tail, 1 - tail]))
     low, high = min(low - pad, max(start, low - most)), max(high + pad, min(end, high + most))
     return max(low, prior.limits[0]), min(high, prior.limits[1])

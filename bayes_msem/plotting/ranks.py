@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import stats
 
-from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 __all__ = ["rank", "rank_shares"]
@@ -59,9 +59,7 @@ def rank(
     SpecificationError
         Unknown level or row, or only constants chosen.
     """
-    shown = [r for r in select_rows(table, level, rows) if np.ptp(draws[r.key]) > 0]
-    if not shown:
-        raise SpecificationError("all rows chosen are constants, which have no ranks")
+    shown, note = varying_rows(select_rows(table, level, rows), draws, "rank")
     figure, axes = panel_grid(len(shown), figsize)
     for ax, row in zip(axes, shown, strict=True):
         shares = rank_shares(draws[row.key])
@@ -77,7 +75,7 @@ def rank(
             line.set_gid(f"chain {c + 1}")
         ax.set_xlim(0, 1)
         ax.set_ylim(0, max(2.0, 1.1 * float(shares.max())))
-        ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
+        ax.set_title(formula(row), loc="left", size=9, weight="bold", pad=3)
         if table.two_level:
             ax.set_title(row.level, loc="right", size=7, color=MUTED, pad=3)
         tidy(ax)
@@ -85,6 +83,8 @@ def rank(
         first, _, last = ax.get_xticklabels()
         first.set_horizontalalignment("left")
         last.set_horizontalalignment("right")
+    if note:
+        figure.suptitle(note, x=0.01, ha="left", size=7, color=MUTED)
     n_chains = len(draws[shown[0].key])
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=CHAIN_COLOURS[c % len(CHAIN_COLOURS)], label=f"chain {c + 1}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -25,6 +26,8 @@ __all__ = ["Posterior", "cluster_lines", "level_slopes"]
 FloatArray = NDArray[np.float64]
 
 _GRID = 50  # points of a band
+_LEAST_SPREAD = 1e-12  # relative
+_WHERE = (" between clusters", " inside clusters")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +92,8 @@ def cluster_lines(
     Raises
     ------
     SpecificationError
-        No such regression, no random intercept, or the predictor is not an observed covariate.
+        No such regression, no random intercept, or the predictor is not an observed covariate, or
+        does not vary.
     """
     check_interval(ci, ci_kind)
     observed, table = posterior.observed, posterior.table
@@ -104,36 +108,53 @@ def cluster_lines(
             f"'{outcome}' has no random intercept; write it at level between too"
         )
     slope = posterior.slope(row)
-    start = posterior.effects["effects"].sel(effect=outcome)
-    level = start.transpose("chain", "draw", "cluster_id").to_numpy()
-    others = [
-        r for r in table.rows if (r.level, r.kind, r.lhs) == ("within", "regression", outcome)
-    ]
-    for other in others:
-        if other.rhs != predictor and other.rhs in observed.x_names:
-            mean = observed.x[:, observed.x_names.index(other.rhs)].mean()
-            level = level + posterior.slope(other) * mean
+    level, others = _level(posterior, outcome, predictor)
     x, code = observed.x[:, observed.x_names.index(predictor)], observed.cluster
     assert code is not None
-    low, high = (f(x, code, observed.n_clusters) for f in (_smallest, _largest))
+    seen = ~np.isnan(x)  # rows without any outcome may lack covariates
+    _check_spread(x[seen], predictor, "")
+    low, high = (f(x[seen], code[seen], observed.n_clusters) for f in (_smallest, _largest))
+    there = np.isfinite(low)
     ends = np.stack([low, high], axis=-1)  # (cluster, 2)
     a, b = level.mean(axis=(0, 1)), np.broadcast_to(slope.mean(axis=(0, 1)), low.shape)
-    segments = np.stack([ends, a[:, None] + b[:, None] * ends], axis=-1)
+    segments = np.stack([ends, a[:, None] + b[:, None] * ends], axis=-1)[there]
     figure, (ax,) = panel_grid(1, figsize, size=(5.4, 3.8))
-    lines = LineCollection(list(segments), colors=MUTED, linewidths=0.7, alpha=0.55, gid="cluster")
+    lines = LineCollection(
+        list(segments),
+        colors=MUTED,
+        linewidths=0.7,
+        alpha=0.55,
+        gid="cluster",
+        capstyle="round",  # a cluster of one row is a dot
+    )
     ax.add_collection(lines)
-    grid = np.linspace(x.min(), x.max(), _GRID)
+    grid = np.linspace(x[seen].min(), x[seen].max(), _GRID)
     average = level.mean(axis=-1)[..., None] + slope.mean(axis=-1)[..., None] * grid
     _band(ax, grid, average, ci, ci_kind, ESTIMATE, "population")
     ax.set_xlabel(predictor, size=9, color=MUTED)
-    held = ", other covariates at their means" if len(others) > 1 else ""
+    held = ", other covariates at their means" if others else ""
     ax.set_ylabel(outcome, size=9, color=MUTED)
-    ax.set_title(f"{outcome} ~ {predictor} in {len(low)} clusters{held}", loc="left", size=10)
+    some = f"{there.sum()} of {len(low)}" if not there.all() else f"{len(low)}"
+    ax.set_title(f"{outcome} ~ {predictor} in {some} clusters{held}", loc="left", size=10)
     tidy(ax)
     ax.autoscale_view()
     one = Line2D([], [], color=MUTED, linewidth=0.7, label="one cluster")
     bottom_legend(figure, [one, *_handles(ESTIMATE, "mean of all clusters", ci, ci_kind)])
     return figure
+
+
+def _level(posterior: Posterior, outcome: str, predictor: str) -> tuple[FloatArray, int]:
+    """Outcome (chain, draw, cluster) at predictor 0, others at means; and the number of others."""
+    observed, n = posterior.observed, 0
+    start = posterior.effects["effects"].sel(effect=outcome)
+    level = start.transpose("chain", "draw", "cluster_id").to_numpy()
+    for row in posterior.table.rows:
+        if (row.level, row.kind, row.lhs) != ("within", "regression", outcome):
+            continue
+        if row.rhs != predictor and row.rhs in observed.x_names:
+            mean = np.nanmean(observed.x[:, observed.x_names.index(row.rhs)])
+            level, n = level + posterior.slope(row) * mean, n + 1
+    return level, n
 
 
 def level_slopes(
@@ -164,12 +185,14 @@ def level_slopes(
     Returns
     -------
     matplotlib.figure.Figure
-        Lines run through the centre of the points; bands show the uncertainty of the slope.
+        Lines run through the centre of the points; bands show the uncertainty of the slope. A
+        mean is of the values observed; deviations are those of rows with both values, from the
+        means of such rows. Where values are missing, the number of points is written.
 
     Raises
     ------
     SpecificationError
-        No such regression, or one of latent variables.
+        No such regression, one of latent variables, or a predictor that does not vary.
     """
     check_interval(ci, ci_kind)
     between = between or x
@@ -177,12 +200,13 @@ def level_slopes(
     observed = posterior.observed
     code = observed.cluster
     assert code is not None
-    values = {name: _column(observed, name) for name in (x, y, between)}
-    means = {name: _means(v, code, observed.sizes) for name, v in values.items()}
     points = [
-        (means[between], means[y]),
-        (values[x] - means[x][code], values[y] - means[y][code]),
+        _cluster_points(observed, code, between, y),
+        _deviation_points(observed, code, x, y),
     ]
+    totals = [(observed.n_clusters, "clusters"), (observed.n_rows, "rows")]
+    for (u, _), name, where in zip(points, (between, x), _WHERE, strict=True):
+        _check_spread(u, name, where)
     slopes = [posterior.slope(row).mean(axis=-1) for row in rows]
     figure, axes = panel_grid(2, figsize, size=(3.9, 3.5))
     titles = ["Between: cluster means", "Within: deviations from them"]
@@ -190,19 +214,30 @@ def level_slopes(
         (between, y),
         (f"{x} \N{MINUS SIGN} cluster mean", f"{y} \N{MINUS SIGN} cluster mean"),
     ]
-    for ax, (u, v), slope, title, label in zip(axes, points, slopes, titles, labels, strict=True):
+    colours = (REFERENCE, ESTIMATE)
+    parts = zip(axes, points, slopes, titles, labels, totals, colours, strict=True)
+    for ax, (u, v), slope, title, label, total, colour in parts:
         size = 14.0 if len(u) < 500 else 4.0
         ax.scatter(u, v, s=size, color=MUTED, alpha=0.45, linewidths=0, gid="points")
         grid = np.linspace(u.min(), u.max(), _GRID)
         lines = v.mean() + slope[..., None] * (grid - u.mean())
-        _band(ax, grid, lines, ci, ci_kind, REFERENCE if ax is axes[0] else ESTIMATE, "slope")
+        _band(ax, grid, lines, ci, ci_kind, colour, "slope")
         ax.set_title(f"{title}, slope {slope.mean():.2f}", loc="left", size=9, weight="bold")
         ax.set_xlabel(label[0], size=9, color=MUTED)
         ax.set_ylabel(label[1], size=9, color=MUTED)
+        _say_how_many(ax, len(u), *total)
         tidy(ax)
     handles = _handles(REFERENCE, "slope between", ci, ci_kind)[:1]
     bottom_legend(figure, [*handles, *_handles(ESTIMATE, "slope within", ci, ci_kind)])
     return figure
+
+
+def _say_how_many(ax: Axes, n: int, total: int, units: str) -> None:
+    """Write in the corner how many points are shown, if not all are."""
+    if n < total:
+        style: dict[str, Any] = {"ha": "right", "va": "top", "size": 7, "color": MUTED}
+        text = f"{n} of {total} {units}"
+        ax.text(0.98, 0.98, text, transform=ax.transAxes, gid="count", **style)
 
 
 def _band(
@@ -239,8 +274,43 @@ def _column(observed: ObservedData, name: str) -> FloatArray:
     raise SpecificationError(f"'{name}' is latent; its values cannot be plotted against others")
 
 
-def _means(values: FloatArray, code: NDArray[np.int64], sizes: NDArray[np.int64]) -> FloatArray:
-    return np.bincount(code, weights=values, minlength=len(sizes)) / sizes
+def _cluster_points(
+    observed: ObservedData, code: NDArray[np.int64], x: str, y: str
+) -> tuple[FloatArray, FloatArray]:
+    """Means of what is observed of x and of y, in clusters that have both."""
+    u, v = (_means(_column(observed, name), code, observed.n_clusters) for name in (x, y))
+    both = ~np.isnan(u) & ~np.isnan(v)
+    return u[both], v[both]
+
+
+def _deviation_points(
+    observed: ObservedData, code: NDArray[np.int64], x: str, y: str
+) -> tuple[FloatArray, FloatArray]:
+    """Deviations of rows with both values from the means of such rows in their cluster."""
+    u, v = _column(observed, x), _column(observed, y)
+    both = ~np.isnan(u) & ~np.isnan(v)
+    u, v, code = u[both], v[both], code[both]
+    means = (_means(values, code, observed.n_clusters)[code] for values in (u, v))
+    return u - next(means), v - next(means)
+
+
+def _check_spread(values: FloatArray, name: str, where: str) -> None:
+    """Raise if there is nothing to draw a line over."""
+    if not len(values):
+        raise SpecificationError(f"no row has values of both '{name}' and the outcome to show")
+    if np.ptp(values) <= _LEAST_SPREAD * (1.0 + np.abs(values).max()):
+        raise SpecificationError(
+            f"'{name}' does not vary{where} in the rows that can be shown, so there is no line "
+            "to draw"
+        )
+
+
+def _means(values: FloatArray, code: NDArray[np.int64], n: int) -> FloatArray:
+    """Mean of the values observed in each of n clusters; NaN where there are none."""
+    seen = ~np.isnan(values)
+    total = np.bincount(code[seen], weights=values[seen], minlength=n)
+    number = np.bincount(code[seen], minlength=n)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
 def _smallest(x: FloatArray, code: NDArray[np.int64], n: int) -> FloatArray:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.tables import KIND_TITLES
+from bayes_msem.spec.row_names import formula, is_key, key_text, matching_rows, rows_of_kind
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
-__all__ = ["RowSelector", "coordinate", "select_clusters", "select_names", "select_rows"]
+__all__ = [
+    "RowSelector",
+    "no_number",
+    "select_clusters",
+    "select_names",
+    "select_rows",
+    "varying_rows",
+]
 
-RowSelector = RowKey | str
-
-
-def coordinate(row: Row) -> str:
-    """Coordinate of a row inside its level, such as ``"fw =~ y2"``."""
-    return f"{row.lhs} {row.op} {row.rhs}"
+FloatArray = NDArray[np.float64]
+RowSelector = RowKey | tuple[str, ...] | str
 
 
 def select_rows(
@@ -35,9 +39,10 @@ def select_rows(
     level
         "within", "between", or "" (defined parameters); None: all.
     rows
-        What to show, each a key ("within", "fw", "=~", "y2"), its text "fw =~ y2" (at every
-        level that has it) or "within: fw =~ y2", a label, the name of a defined parameter, or a
-        kind such as "variance". None: all.
+        What to show, each by any name of a row (spec.row_names): a key
+        ("within", "fw", "=~", "y2"), its text "fw =~ y2" (at every level that has it) or
+        "within: fw =~ y2", a label, the name of a defined parameter, or a kind such as "variance"
+        or ("within", "=~"). None: all.
 
     Returns
     -------
@@ -58,16 +63,65 @@ def select_rows(
     chosen = [r for r in table.rows if level is None or r.level == level]
     if rows is None:
         return tuple(chosen)
-    wanted = [rows] if isinstance(rows, str) or _is_key(rows) else list(rows)
+    one = (
+        isinstance(rows, str)
+        or is_key(rows)
+        or (isinstance(rows, tuple) and bool(rows_of_kind(chosen, rows)))
+    )
+    wanted = [rows] if one else list(rows)
     if not wanted:
         raise SpecificationError("rows=[] leaves nothing to show; rows=None shows all")
     found: set[RowKey] = set()
     for selector in wanted:
-        matches = {r.key for r in chosen if _matches(r, selector)}
+        matches = {r.key for r in matching_rows(chosen, selector) or rows_of_kind(chosen, selector)}
         if not matches:
             raise SpecificationError(_unknown(selector, chosen, level))
         found |= matches
     return tuple(r for r in chosen if r.key in found)
+
+
+def varying_rows(
+    rows: Sequence[Row], draws: Mapping[RowKey, FloatArray], what: str
+) -> tuple[tuple[Row, ...], str]:
+    """Those of some rows whose draws are numbers and differ.
+
+    Parameters
+    ----------
+    rows, draws
+        Rows to choose from, and row key -> draws (chain, draw).
+    what
+        What is to be drawn of them, such as "trace".
+
+    Returns
+    -------
+    tuple
+        The rows, and a note on others that are left out, constants and random coefficients apart;
+        empty if there are none.
+
+    Raises
+    ------
+    SpecificationError
+        A single draw, or no such row; the message says why.
+    """
+    check_enough(draws[rows[0].key].size, 2, f"a {what} plot")
+    numbers = {row.key: bool(np.isfinite(draws[row.key]).all()) for row in rows}
+    shown = tuple(r for r in rows if numbers[r.key] and np.ptp(draws[r.key]) > 0)
+    if not shown:
+        absent = [r for r in rows if not numbers[r.key]]
+        if not absent:
+            raise SpecificationError(f"all rows chosen are constants, which have no {what}")
+        listed = "; ".join(f"'{formula(r)}' {no_number(r, draws[r.key])}" for r in absent)
+        raise SpecificationError(f"no row chosen has a {what}: {listed}")
+    broken = [r for r in rows if not numbers[r.key] and not r.random]
+    left_out = "; ".join(f"{formula(r)}: {no_number(r, draws[r.key])}" for r in broken)
+    return shown, f"left out: {left_out}" if left_out else ""
+
+
+def no_number(row: Row, values: FloatArray) -> str:
+    """Say why a row whose draws are not all numbers cannot be drawn."""
+    if row.random:
+        return f"varies over clusters: {row.random}"
+    return f"is no number in {int((~np.isfinite(values)).sum())} of {values.size} draws"
 
 
 def select_clusters(ids: Sequence[Any], clusters: Sequence[Any] | None) -> NDArray[np.intp]:
@@ -116,36 +170,12 @@ def select_names(
     return tuple(dict.fromkeys(names))
 
 
-def _is_key(rows: object) -> bool:
-    """Whether this is one key rather than a sequence of selectors."""
-    return (
-        isinstance(rows, tuple)
-        and len(rows) == 4
-        and all(isinstance(part, str) for part in rows)
-        and rows[2] in ("=~", "~", "~~", ":=")
-    )
-
-
-def _matches(row: Row, selector: object) -> bool:
-    if not isinstance(selector, str):
-        return row.key == selector
-    return _plain(selector) in {_plain(name) for name in _names(row)}
-
-
-def _names(row: Row) -> list[str]:
-    names = [coordinate(row), f"{row.level}: {coordinate(row)}", row.kind, row.label]
-    return [n for n in [*names, row.lhs if row.kind == "defined" else ""] if n]
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\s+", "", text)
-
-
 def _unknown(selector: object, rows: Sequence[Row], level: str | None) -> str:
     where = "" if level is None else f" at level '{level}'"
-    known = dict.fromkeys(name for row in rows for name in _names(row))
+    known = [name for r in rows for name in (formula(r), key_text(r.key), r.kind, r.label) if name]
+    known += [r.lhs for r in rows if r.kind == "defined"]
     return (
-        f"no row {selector!r}{where}{nearest(str(selector), known)} Rows are named by key, such as "
-        f"{rows[0].key}, by text, such as '{coordinate(rows[0])}', by label, or by kind "
-        f"({', '.join(KIND_TITLES)})"
+        f"no row {selector!r}{where}{nearest(str(selector), dict.fromkeys(known))} Rows are named "
+        f"by key, such as {rows[0].key}, by text, such as '{formula(rows[0])}', by label, or by "
+        f"kind ({', '.join(KIND_TITLES)})"
     )

@@ -15,7 +15,7 @@ from scipy import stats
 
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
-from bayes_msem.plotting.select import coordinate
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import Row
 
 __all__ = ["power_scaled"]
@@ -71,7 +71,7 @@ def power_scaled(
         pair = axes[2 * i : 2 * i + 2]
         for ax, (group, name) in zip(pair, _GROUPS.items(), strict=True):
             _densities(ax, values[at].ravel(), weights[group][0])
-            ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
+            ax.set_title(formula(row), loc="left", size=9, weight="bold", pad=3)
             if two_level:
                 ax.set_title(row.level, loc="right", size=7, color=MUTED, pad=3)
             k = weights[group][1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from arviz_stats.base import array_stats
@@ -11,16 +12,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
-from bayes_msem.plotting.select import RowSelector, coordinate, select_rows
+from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
 from bayes_msem.posterior.summary import diagnostics
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = ["trace"]
 
 FloatArray = NDArray[np.float64]
 
+_POINTS = 30  # draws per chain below which they are marked one by one
 _WRAP = 16  # more rows than this go into two blocks, side by side
 _TITLE, _AXES, _TICKS = 0.24, 0.62, 0.3  # heights of the parts of a row, in inches
 _DENSITY, _TRACE, _SPACE = 1.9, 4.1, 0.55  # widths
@@ -63,9 +65,7 @@ def trace(
     SpecificationError
         Unknown level or row, or only constants chosen.
     """
-    shown = [r for r in select_rows(table, level, rows) if np.ptp(draws[r.key]) > 0]
-    if not shown:
-        raise SpecificationError("all rows chosen are constants, which have no trace")
+    shown, note = varying_rows(select_rows(table, level, rows), draws, "trace")
     values = np.stack([draws[r.key] for r in shown], axis=-1)
     n_blocks = 2 if len(shown) > _WRAP else 1
     per_block = -(-len(shown) // n_blocks)
@@ -89,6 +89,8 @@ def trace(
     handles = [
         Line2D([], [], color=_colour(c), label=f"chain {c + 1}") for c in range(values.shape[0])
     ]
+    if note:
+        figure.text(0.01, 1 - 0.02 / height, note, size=7, color=MUTED, va="top", gid="note")
     figure.legend(
         handles=handles,
         loc="lower center",
@@ -102,10 +104,14 @@ def trace(
 
 def _draw_density(ax: Axes, row: Row, values: FloatArray) -> None:
     for chain, x in enumerate(values):
-        if np.ptp(x) > 0:  # a chain that never moved has no density
+        style: dict[str, Any] = {"color": _colour(chain), "linewidth": 1.1}
+        gid = f"density {chain + 1}"
+        if np.ptp(x) > 0:
             grid, density, _ = array_stats.kde(x)
-            ax.plot(grid, density, color=_colour(chain), linewidth=1.1)
-    ax.set_title(coordinate(row), loc="left", size=9, weight="bold", pad=3)
+            ax.plot(grid, density, gid=gid, **style)
+        else:  # a chain that never moved has no density
+            ax.axvline(x[0], linestyle="--", gid=gid, **style)
+    ax.set_title(formula(row), loc="left", size=9, weight="bold", pad=3)
     ax.set_yticks([])
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(4))
@@ -115,10 +121,15 @@ def _draw_density(ax: Axes, row: Row, values: FloatArray) -> None:
 
 def _draw_trace(ax: Axes, values: FloatArray, statistics: FloatArray) -> None:
     for chain, x in enumerate(values):
-        ax.plot(np.arange(len(x)), x, color=_colour(chain), linewidth=0.4, alpha=0.8)
+        style: dict[str, Any] = {"linewidth": 0.4, "alpha": 0.8}
+        if len(x) < _POINTS:  # a line of one draw would not be seen
+            style = {"linewidth": 0.6, "marker": "o", "markersize": 2.5}
+        ax.plot(np.arange(len(x)), x, color=_colour(chain), gid=f"chain {chain + 1}", **style)
     bulk, _, r_hat = statistics
-    ax.set_title(f"R-hat {r_hat:.3f}, bulk ESS {bulk:.0f}", loc="right", size=8, color=MUTED, pad=3)
-    ax.set_xlim(0, values.shape[1] - 1)
+    known = [f"R-hat {r_hat:.3f}"] * bool(np.isfinite(r_hat))  # one chain has none
+    known += [f"bulk ESS {bulk:.0f}"] * bool(np.isfinite(bulk))
+    ax.set_title(", ".join(known), loc="right", size=8, color=MUTED, pad=3)
+    ax.set_xlim(0, max(values.shape[1] - 1, 1))
     ax.yaxis.set_major_locator(MaxNLocator(3))
     _tidy(ax)
 

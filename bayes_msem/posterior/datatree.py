@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.pymc_model import COORDINATES, observed_matrix
+from bayes_msem.build.coordinates import COORDINATES
+from bayes_msem.build.pymc_model import observed_matrix
 from bayes_msem.posterior.draws import derived_variables
 
 

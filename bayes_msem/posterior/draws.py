@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.rows import row_values
-from bayes_msem.spec.table import Row
+from bayes_msem.spec.table import Row, RowKey
 from bayes_msem.structure.parameters import row_label
 
 FloatArray = NDArray[np.float64]
@@ -57,9 +59,7 @@ def derived_variables(blueprint: Blueprint, posterior: xr.Dataset) -> xr.Dataset
     return result.assign_coords(chain=posterior["chain"], draw=posterior["draw"])
 
 
-def _correlation(
-    row: Row, values: dict[tuple[str, str, str, str], FloatArray], level: str
-) -> FloatArray:
+def _correlation(row: Row, values: Mapping[RowKey, FloatArray], level: str) -> FloatArray:
     first = values[(level, row.lhs, "~~", row.lhs)]
     second = values[(level, row.rhs, "~~", row.rhs)]
     correlation: FloatArray = values[row.key] / np.sqrt(first * second)

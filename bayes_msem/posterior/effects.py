@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
 from bayes_msem.posterior.tables import EstimateTable
 
@@ -79,7 +80,7 @@ def _summary(
             "cluster": cluster_ids,
             "size": sizes,
             "mean": values.mean(axis=(0, 1)),
-            "sd": values.std(axis=(0, 1), ddof=1),
+            "sd": sd_of_draws(values, (0, 1)),
             "lower": lower,
             "upper": upper,
             "shrinkage": np.nan,

@@ -10,15 +10,15 @@ group ``msem_effects``    coordinates of sampled effects; without them draws mea
 ``msem_fingerprint``      SHA-256 over all arrays and attributes
 ========================  ===================================================================
 
-Files are written beside their place and moved there when complete.
+The fingerprint is one of contents, the same in both formats and whatever wrote them. A checksum of
+the bytes (:mod:`bayes_msem.posterior.file_formats`) keeps damaged bytes from the readers of a
+format. Files are written whole or not at all (:mod:`bayes_msem.disk`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,11 +27,50 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_msem.errors import FileError, NotSupportedError
+from bayes_msem import disk
+from bayes_msem.errors import FileError, MsemError, NotSupportedError
+from bayes_msem.posterior.file_formats import (
+    CHECKSUM,
+    foreign_files,
+    is_intact,
+    netcdf_blocks,
+    open_tree,
+    zarr_files,
+)
 
 FORMAT = 1
 DATA, EFFECTS = "msem_data", "msem_effects"
+NETCDF, ZARR = (".nc", ".nc4", ".h5", ".hdf5"), ".zarr"
 _FORMAT, _OPTIONS, _FINGERPRINT = "msem_format", "msem_options", "msem_fingerprint"
+
+
+def check_destination(path: object, overwrite: bool) -> Path:
+    """Check where a fit shall be written, before it is.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.zarr`` (a folder), or in ``.nc`` or another suffix of NetCDF4 and HDF5.
+    overwrite
+        Whether to replace what stands there.
+
+    Raises
+    ------
+    FileError
+        Something stands there, the suffix is another one, or nothing can be written there.
+    NotSupportedError
+        Zarr is asked for and not installed.
+    """
+    place = disk.as_path(path)
+    otherwise = "For tables, write fit.summary().to_csv('fit.csv'); for a page, fit.report()."
+    suffix = disk.check_suffix(place, [*NETCDF, ZARR], otherwise)
+    if suffix == ZARR and find_spec("zarr") is None:
+        raise NotSupportedError(
+            "saving to Zarr needs the package zarr, which is not installed; install it "
+            "(pip install zarr) or save to a path that ends in .nc"
+        )
+    disk.check_free(place, overwrite)
+    return place
 
 
 def write_tree(tree: xr.DataTree, options: Mapping[str, Any], path: Path, overwrite: bool) -> None:
@@ -44,7 +83,7 @@ def write_tree(tree: xr.DataTree, options: Mapping[str, Any], path: Path, overwr
     options
         What ``Model`` was called with, as JSON-able values.
     path
-        Ends in ``.zarr`` (a folder), or is a NetCDF file.
+        What :func:`check_destination` returned.
     overwrite
         Whether to replace what stands there.
 
@@ -52,34 +91,14 @@ def write_tree(tree: xr.DataTree, options: Mapping[str, Any], path: Path, overwr
     ------
     FileError
         Something stands there, or the place cannot be written to.
-    NotSupportedError
-        Zarr is asked for and not installed.
     """
-    if path.suffix == ".zarr" and find_spec("zarr") is None:
-        raise NotSupportedError(
-            "saving to Zarr needs the package zarr, which is not installed; install it "
-            "(pip install zarr) or save to a path that ends in .nc"
-        )
-    if path.exists() and not overwrite:
-        raise FileError(f"'{path}' exists; choose another path, or pass overwrite=True")
     plain = _plain(tree)
     plain.attrs[_FORMAT] = FORMAT
     plain.attrs[_OPTIONS] = json.dumps(dict(options))
     plain.attrs[_FINGERPRINT] = fingerprint(plain)
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".msem-") as folder:
-            draft = Path(folder) / path.name
-            if path.suffix == ".zarr":
-                # format 2 has variable-length text; format 3 only as an extension
-                plain.to_zarr(draft, zarr_format=2)
-            else:
-                plain.to_netcdf(draft, engine="h5netcdf")
-            if path.is_dir():
-                _check_replaceable(path)
-                shutil.rmtree(path)
-            draft.replace(path)
-    except OSError as error:
-        raise FileError(f"cannot write '{path}': {error}") from error
+    zarr = path.suffix.lower() == ZARR
+    contents = zarr_files(plain) if zarr else netcdf_blocks(plain)
+    disk.write(path, contents, overwrite=overwrite, check_folder=_check_replaceable)
 
 
 def read_tree(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
@@ -102,30 +121,43 @@ def read_tree(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
     NotSupportedError
         It needs zarr, which is not installed.
     """
+    disk.recover(path)
     if not path.exists():
         raise FileError(f"there is no file '{path}'")
-    is_zarr = path.is_dir()
-    if is_zarr and find_spec("zarr") is None:
+    if path.is_dir() and find_spec("zarr") is None:
         raise NotSupportedError("reading Zarr needs the package zarr: pip install zarr")
     try:
-        with xr.open_datatree(path, engine="zarr" if is_zarr else "h5netcdf") as opened:
-            tree = opened.load()
+        return _read(path)
+    except MsemError:
+        raise
     except Exception as error:  # the readers raise whatever they come across
         raise FileError(
             f"cannot read '{path}': it is damaged, incomplete or not a file that fit.save() "
             f"wrote ({type(error).__name__}: {error})"
         ) from error
-    tree = _plain(tree)
+
+
+def _read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
+    if not is_intact(path):
+        raise _altered(path)
+    tree = _plain(open_tree(path))
     _check_format(tree, path)
     stated = tree.attrs.pop(_FINGERPRINT, "")
+    tree.attrs.pop(CHECKSUM, None)
     if fingerprint(tree) != stated:
-        raise FileError(
-            f"'{path}' is not as it was saved: its contents do not match their fingerprint; "
-            "it was damaged or edited. Use an intact copy, or fit the model again"
-        )
-    options: dict[str, Any] = json.loads(tree.attrs.pop(_OPTIONS))
+        raise _altered(path)
+    options = json.loads(tree.attrs.pop(_OPTIONS))
+    if not isinstance(options, dict):
+        raise TypeError(f"the options are a {type(options).__name__}")
     del tree.attrs[_FORMAT]
     return tree, options
+
+
+def _altered(path: Path) -> FileError:
+    return FileError(
+        f"'{path}' is not as it was saved: its contents do not match their fingerprint; "
+        "it was damaged or edited. Use an intact copy, or fit the model again"
+    )
 
 
 def fingerprint(tree: xr.DataTree) -> str:
@@ -177,10 +209,23 @@ def _plain_attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
     return result
 
 
-def _check_replaceable(path: Path) -> None:
-    """Raise unless a folder is a Zarr store: others must not be taken away."""
-    if not any((path / name).exists() for name in (".zgroup", "zarr.json")):
-        raise FileError(f"'{path}' is a folder but not a Zarr store; choose another path")
+def _check_replaceable(folder: Path) -> None:
+    """Raise unless a folder is a saved fit and nothing more: others must not be taken away."""
+    try:
+        ours = _FORMAT in json.loads((folder / ".zattrs").read_bytes())
+    except (OSError, ValueError, TypeError, RecursionError):
+        ours = False
+    if not ours:
+        raise FileError(
+            f"'{folder}' is a folder but not a Zarr store that fit.save() wrote, and is not "
+            "replaced; choose another path"
+        )
+    foreign = foreign_files(folder)
+    if foreign:
+        raise FileError(
+            f"'{folder}' holds files that fit.save() did not write, such as '{foreign[0]}', and "
+            "would lose them; move them elsewhere, or choose another path"
+        )
 
 
 def _check_format(tree: xr.DataTree, path: Path) -> None:

@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.population import level_two_moments
-from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.likelihood.cluster_draws import cluster_structures
 from bayes_msem.likelihood.clusters import between_moments
@@ -111,7 +111,7 @@ def _within(
     coordinates = None
     if blueprint.n_sampled and cluster is not None:
         values = posterior[COORDINATES].transpose("chain", "draw", "cluster_id", "sampled_effect")
-        coordinates = values.to_numpy().reshape(len(points), *evaluator.linear.shape)
+        coordinates = values.to_numpy().reshape(len(points), *evaluator.coordinates_shape)
     matrices = []
     for i, point in enumerate(points):
         if coordinates is None:

@@ -26,8 +26,10 @@ from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.likelihood.cluster_values import cluster_values
 from bayes_msem.likelihood.clusters import common_values
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.effects import ClusterTemplates
-from bayes_msem.structure.templates import Cells, LevelTemplate
+from bayes_msem.structure.matrices import level_matrices
+from bayes_msem.structure.templates import LevelTemplate
 
 __all__ = [
     "Level",
@@ -97,11 +99,23 @@ class Level:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
-    """Both levels of a model; ``between`` is None in single-level models."""
+    """Both levels of a model; ``between`` is None in single-level models.
+
+    Attributes
+    ----------
+    blueprint
+        The model.
+    within, between
+        Their matrices.
+    row_values
+        Value of every row of the parameter table that is not a definition, (n,). Several rows
+        may stand in one cell of a matrix; what one of them contributes is here.
+    """
 
     blueprint: Blueprint
     within: Level
     between: Level | None
+    row_values: Mapping[RowKey, FloatArray]
 
     @property
     def both(self) -> tuple[Level, ...]:
@@ -148,14 +162,34 @@ def levels_at(
     if cluster is not None:
         rows = rows & (observed.cluster == cluster)
     moments = _design_moments(design_w, observed.x_names, observed.x[rows])
-    slopes = None
+    slopes, shared, u = None, values, dict[str, FloatArray]()
     if isinstance(templates, ClusterTemplates) and between is not None:
-        u = average_effects(between) if effects is None else effects
+        u = dict(average_effects(between) if effects is None else effects)
         slopes = _slopes(templates, u, len(theta))
         if templates.effects.rows:
             values = _cluster_values(blueprint, x, u)
     within = _level("within", templates.within, design_w, values, moments, slopes)
-    return Levels(blueprint, within, between)
+    return Levels(blueprint, within, between, _row_values(blueprint, shared, values, u))
+
+
+def _row_values(
+    blueprint: Blueprint,
+    shared: FloatArray,
+    values: FloatArray,
+    u: Mapping[str, FloatArray],
+) -> dict[RowKey, FloatArray]:
+    """Value of every row: level between from ``shared``, level within from ``values`` and u."""
+    sources = blueprint.templates.sources
+    result: dict[RowKey, FloatArray] = {}
+    for row in blueprint.table.rows:
+        if row.kind == "defined":
+            continue
+        if row.key in sources:
+            vectors = values if row.level == "within" else shared
+            result[row.key] = vectors[:, sources[row.key]]
+        else:  # a random slope on a covariate, which has no cell
+            result[row.key] = u[row.random]
+    return result
 
 
 def average_effects(between: Level) -> dict[str, FloatArray]:
@@ -273,30 +307,18 @@ def _level(
     moments: tuple[FloatArray, FloatArray],
     slopes: FloatArray | None = None,
 ) -> Level:
-    m = len(template.names)
-    b = _matrix(template.b, values, m, m)
-    psi = _matrix(template.psi, values, m, m)
-    lower = np.tril(psi, -1)
-    psi = psi + lower.transpose(0, 2, 1)
-    k = _matrix(template.k, values, m, len(design))
-    k = k if slopes is None else k + slopes
-    total = np.linalg.inv(np.eye(m) - b)
-    source = psi + k @ moments[1] @ k.transpose(0, 2, 1)
+    found = level_matrices(template, values, len(design))
+    k = found.k if slopes is None else found.k + slopes
+    source = found.psi + k @ moments[1] @ k.transpose(0, 2, 1)
     return Level(
         level=name,
         names=template.names,
         design=design,
-        b=b,
-        psi=psi,
+        b=found.b,
+        psi=found.psi,
         k=k,
-        total=total,
+        total=found.total,
         design_mean=moments[0],
         design_covariance=moments[1],
-        covariance=total @ source @ total.transpose(0, 2, 1),
+        covariance=found.total @ source @ found.total.transpose(0, 2, 1),
     )
-
-
-def _matrix(cells: Cells, values: FloatArray, rows: int, columns: int) -> FloatArray:
-    matrix = np.zeros((len(values), rows, columns))
-    matrix[:, cells.row, cells.column] = values[:, cells.source]
-    return matrix

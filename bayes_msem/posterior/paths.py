@@ -5,6 +5,9 @@ its effect is their product, and the total effect is the sum over all paths. Whe
 form circles, the sum has no end and the total effect is the entry of (I - B)^-1, or of
 (I - B)^-1 K for a covariate; indirect is then what the total has besides the direct effect.
 
+Several rows may stand between the same two variables, such as a loading and a regression: their
+coefficients add, and the direct effect is the sum.
+
 Random coefficients. The effect of a path differs between clusters and the table has its population
 mean, per draw: for two random coefficients E[a_j b_j] = E[a_j] E[b_j] + cov(a_j, b_j), in general
 by quadrature (build.population), averaged over the clusters' covariates.
@@ -29,6 +32,7 @@ from bayes_msem.build.population import population_mean
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 from bayes_msem.posterior.levels import Level, Levels
 from bayes_msem.spec.expressions import Binary, Expression, Name
+from bayes_msem.spec.table import Row
 from bayes_msem.structure.effects import ClusterTemplates
 
 __all__ = ["Effect", "path_effects"]
@@ -36,6 +40,7 @@ __all__ = ["Effect", "path_effects"]
 FloatArray = NDArray[np.float64]
 Ends = str | tuple[str, str]
 Path = tuple[str, ...]
+Edges = dict[tuple[str, str], tuple[Row, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,18 +99,17 @@ def path_effects(levels: Levels, x: Ends, y: Ends) -> list[Effect]:
     return result
 
 
-def _edges(levels: Levels, level: str) -> dict[tuple[str, str], str]:
-    """(from, to) -> name of the random coefficient, or ""."""
-    edges: dict[tuple[str, str], str] = {}
+def _edges(levels: Levels, level: str) -> Edges:
+    """(from, to) -> the rows whose coefficients add up on the way."""
+    edges: Edges = {}
     for row in levels.blueprint.table.rows:
-        if row.level == level and row.kind == "loading":
-            edges[row.lhs, row.rhs] = row.random
-        elif row.level == level and row.kind == "regression":
-            edges[row.rhs, row.lhs] = row.random
+        if row.level == level and row.kind in ("loading", "regression"):
+            ends = (row.lhs, row.rhs) if row.kind == "loading" else (row.rhs, row.lhs)
+            edges[ends] = (*edges.get(ends, ()), row)
     return edges
 
 
-def _paths(edges: dict[tuple[str, str], str], x: str, y: str) -> list[Path]:
+def _paths(edges: Edges, x: str, y: str) -> list[Path]:
     """All paths without repetition, short ones first."""
     found: list[Path] = []
     open_paths: list[Path] = [(x,)]
@@ -122,7 +126,7 @@ def _paths(edges: dict[tuple[str, str], str], x: str, y: str) -> list[Path]:
 def _of_level(
     levels: Levels,
     level: Level,
-    edges: dict[tuple[str, str], str],
+    edges: Edges,
     paths: list[Path],
     x: str,
     y: str,
@@ -132,7 +136,7 @@ def _of_level(
     direct = values.get((x, y))
     longer = {path: value for path, value in values.items() if len(path) > 2}
     if _has_circles(edges):
-        if any(edges.values()):
+        if any(row.random for rows in edges.values() for row in rows):
             raise NotSupportedError(
                 f"effects of random coefficients in a model whose level {level.level} has circles "
                 "(feedback loops) are not supported; define what you need with := instead"
@@ -152,19 +156,17 @@ def _of_level(
     return result
 
 
-def _path_value(
-    levels: Levels, level: Level, edges: dict[tuple[str, str], str], path: Path
-) -> FloatArray:
+def _path_value(levels: Levels, level: Level, edges: Edges, path: Path) -> FloatArray:
     """Product of the coefficients of a path, in expectation over clusters."""
     steps = list(pairwise(path))
-    random = [edges[step] for step in steps if edges[step]]
+    random = [step for step in steps if any(row.random for row in edges[step])]
     together = len(random) > 1
     result = np.ones(len(level.b))
     for step in steps:
-        if not (together and edges[step]):
+        if not (together and step in random):
             result = result * _coefficient(level, *step)
     if together:
-        result = result * _mean_product(levels, random)
+        result = result * _mean_product(levels, [edges[step] for step in random])
     return result
 
 
@@ -177,18 +179,27 @@ def _coefficient(level: Level, start: str, end: str) -> FloatArray:
     return value
 
 
-def _mean_product(levels: Levels, random: Sequence[str]) -> FloatArray:
-    """Return the population mean of a product of random coefficients."""
+def _mean_product(levels: Levels, steps: Sequence[tuple[Row, ...]]) -> FloatArray:
+    """Return the population mean of a product of steps, each a sum of coefficients."""
     templates, between = levels.blueprint.templates, levels.between
     assert isinstance(templates, ClusterTemplates)
     assert between is not None
     index = between.index(templates.level_two)
     coefficients = (between.total @ between.k)[:, index].transpose(0, 2, 1)
     covariance = between.total @ between.psi @ between.total.transpose(0, 2, 1)
-    factors: list[Expression] = [Name(name) for name in random]
+    factors: list[Expression] = []
+    constants: dict[str, FloatArray] = {}
+    for rows in steps:
+        terms: list[Expression] = [Name(row.random) for row in rows if row.random]
+        for row in rows:
+            if not row.random:
+                name = f"{row.lhs} {row.op} {row.rhs}"  # no name of a variable has a blank
+                constants[name] = levels.row_values[row.key]
+                terms.append(Name(name))
+        factors.append(reduce(lambda left, right: Binary("+", left, right), terms))
     product = reduce(lambda left, right: Binary("*", left, right), factors)
     moments = (coefficients, covariance[:, index][:, :, index])
-    return population_mean(levels.blueprint, product, {}, moments)
+    return population_mean(levels.blueprint, product, constants, moments)
 
 
 def _total(level: Level, x: str, y: str) -> FloatArray:
@@ -200,7 +211,7 @@ def _total(level: Level, x: str, y: str) -> FloatArray:
     return result
 
 
-def _has_circles(edges: dict[tuple[str, str], str]) -> bool:
+def _has_circles(edges: Edges) -> bool:
     remaining = set(edges)
     while remaining:
         ends = {end for _, end in remaining}

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.population import roots
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.rows import Clusters, Rows, by_row
 from bayes_msem.posterior.scores import Effects, known_effects
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
@@ -90,7 +91,7 @@ def prediction_table(
     mean, sd, lower, upper = (np.empty(shape) for _ in range(4))
     size = posterior.sizes["chain"], posterior.sizes["draw"]
     for at, draws in _blocks(blueprint, posterior, cluster_draws, rows, request):
-        mean[at], sd[at] = draws.mean(axis=0), draws.std(axis=0, ddof=1)
+        mean[at], sd[at] = draws.mean(axis=0), sd_of_draws(draws, 0)
         bounds = interval(draws.reshape(*size, -1), ci, ci_kind)
         lower[at], upper[at] = (bound.reshape(len(at), -1) for bound in bounds)
     frame = by_row(rows, "outcome", names, mean=mean, sd=sd, lower=lower, upper=upper)

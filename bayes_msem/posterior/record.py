@@ -9,11 +9,43 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_msem.build.blueprint import Blueprint, with_information
+from bayes_msem.build.blueprint import Blueprint, with_approximation
 from bayes_msem.data.observe import ObservedData, columns_of
+from bayes_msem.errors import NotSupportedError
+from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.posterior.labels import from_plain, pack_labels, to_plain, unpack_labels
+from bayes_msem.posterior.labels import (
+    check_labels,
+    check_text,
+    from_plain,
+    pack_labels,
+    to_plain,
+    unpack_labels,
+)
 from bayes_msem.spec.priors import Prior
+
+
+def check_storable(observed: ObservedData, spec: str) -> None:
+    """Raise NotSupportedError if a fit of this model could not be saved.
+
+    Parameters
+    ----------
+    observed
+        The data, with identifiers of clusters and rows.
+    spec
+        The model text.
+    """
+    check_text([spec], "the model text")
+    places = {"the index of data": observed.row_index}
+    if observed.cluster is not None:
+        where = f"the cluster column {observed.cluster_name!r}"
+        places[where] = observed.cluster_ids
+        check_text([observed.cluster_name, *observed.cluster_ids], where)
+    for place, index in places.items():
+        try:
+            check_labels(index)
+        except NotSupportedError as error:
+            raise NotSupportedError(f"{place}: {error}") from error
 
 
 def data_record(observed: ObservedData) -> xr.Dataset:
@@ -30,7 +62,7 @@ def data_record(observed: ObservedData) -> xr.Dataset:
     return record.assign_coords(column=np.array(list(columns), dtype=object))
 
 
-def data_frame(record: xr.Dataset, cluster: str | None) -> pd.DataFrame:
+def data_frame(record: xr.Dataset, cluster: Any) -> pd.DataFrame:
     """Reverse of :func:`data_record`: a frame from which the same model follows."""
     index = unpack_labels(record["row_label"].to_numpy(), record["row_label"].attrs["labels"])
     names = [str(name) for name in record["column"].to_numpy()]
@@ -49,8 +81,12 @@ def effects_record(blueprint: Blueprint) -> xr.Dataset:
         return xr.Dataset()
     record = xr.Dataset(
         {
-            "information": (("cluster", "effect_row", "effect_column"), evaluator.information),
-            "linear": (("cluster", "effect_row"), evaluator.linear),
+            "information": (
+                ("cluster", "effect_row", "effect_column"),
+                evaluator.approximation.information,
+            ),
+            "linear": (("cluster", "effect_row"), evaluator.approximation.linear),
+            "given": (("cluster", "cluster_variable"), evaluator.approximation.z),
         }
     )
     if blueprint.pilot is not None:
@@ -62,8 +98,23 @@ def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint
     """Reverse of :func:`effects_record`, on a blueprint without a pilot."""
     if "information" not in record:
         return blueprint
-    arrays = (record[name].to_numpy() for name in ("information", "linear", "pilot"))
-    return with_information(blueprint, *map(np.ascontiguousarray, arrays))
+    information, linear = (record[name].to_numpy() for name in ("information", "linear"))
+    # files of earlier versions condition on nothing
+    given = record["given"].to_numpy() if "given" in record else np.empty((len(linear), 0))
+    approximation = Approximation(information, linear, blueprint.n_sampled, given)
+    pilot = np.ascontiguousarray(record["pilot"].to_numpy()) if "pilot" in record else None
+    return with_approximation(blueprint, approximation, pilot)
+
+
+def plain_name(name: Any) -> Any:
+    """Name of a column as a JSON-able value: text and whole numbers as they are."""
+    name = name.item() if isinstance(name, np.generic) else name
+    return name if name is None or type(name) in (str, int) else to_plain(name)
+
+
+def read_name(plain: Any) -> Any:
+    """Reverse of :func:`plain_name`."""
+    return from_plain(plain) if isinstance(plain, list) else plain
 
 
 def plain_priors(priors: Mapping[Any, str | Prior] | None) -> list[list[Any]] | None:

@@ -18,15 +18,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint, build_blueprint
-from bayes_msem.build.level_two import draw_factors, level_moments
-from bayes_msem.build.pymc_model import COORDINATES
+from bayes_msem.build.coordinates import COORDINATES
+from bayes_msem.build.level_two import draw_factors
 from bayes_msem.build.rows import defined_effects
 from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.likelihood.cluster_draws import linear_effects
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.matrices import level_matrices
 
 FloatArray = NDArray[np.float64]
 
@@ -100,7 +102,7 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
             ),
             "deviation_variance": (
                 ("cluster_id", "integrated_or_sampled"),
-                np.stack(deviations)[..., keep].var(axis=0, ddof=1),
+                sd_of_draws(np.stack(deviations)[..., keep], 0) ** 2,
             ),
         },
         coords={
@@ -156,7 +158,7 @@ def one_draw(
     level, factors = view.templates.between, np.empty((len(design), 0))
     names = view.table.variables("between", "between factor")
     if names:
-        moments = level_moments(level, values, design.shape[1])
+        moments = level_matrices(level, values, design.shape[1])
         factors = draw_factors(level, names, moments, design, u - mean, rng)
     return u, mean, omega, factors
 

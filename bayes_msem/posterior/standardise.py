@@ -2,13 +2,15 @@
 
 With the matrices of a level (see posterior.levels) and SD_i = sqrt(Cov(v)_ii),
 
-    loading, regression     B_ik SD_k / SD_i ;  for covariates K_id sd(x_d) / SD_i
+    loading, regression     b SD_k / SD_i ;  for covariates b sd(x_d) / SD_i
     variance                Psi_ii / SD_i^2 , the share that is not explained
     covariance              Psi_ik / sqrt(Psi_ii Psi_kk) , the (residual) correlation
     intercept               K_i1 / SD_i
     R^2                     1 - Psi_ii / SD_i^2
 
-sd(x) is the SD in the data: over rows within, over clusters between, with the divisor N.
+b is the value of the row itself, which is one of several where a loading and a regression stand
+between the same two variables. sd(x) is the SD in the data: over rows within, over clusters
+between, with the divisor N.
 """
 
 from __future__ import annotations
@@ -22,9 +24,19 @@ from bayes_msem.posterior.levels import Level, Levels
 from bayes_msem.spec.expressions import evaluate, names
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
-__all__ = ["explained_variance", "omitted_definitions", "standardised_values"]
+__all__ = [
+    "explained_variance",
+    "omission_note",
+    "omitted_definitions",
+    "standardised_values",
+]
 
 FloatArray = NDArray[np.float64]
+
+# why a definition has no one standardised value
+RANDOM = "use random coefficients"
+SEVERAL_ROWS = "use a label of several rows, whose standardised values differ"
+TWO_LEVELS = "combine both levels, which are standardised by different SDs"
 
 
 def standardised_values(levels: Levels) -> dict[RowKey, FloatArray]:
@@ -50,7 +62,8 @@ def standardised_values(levels: Levels) -> dict[RowKey, FloatArray]:
     with np.errstate(divide="ignore", invalid="ignore"):
         for row in table.rows:
             if row.kind != "defined":
-                result[row.key] = _standardised(row, by_name[row.level])
+                level, value = by_name[row.level], levels.row_values[row.key]
+                result[row.key] = _standardised(row, value, level)
                 labels.setdefault(row.label, result[row.key])
         n = len(levels.within.b)
         for definition in table.definitions:
@@ -63,24 +76,40 @@ def standardised_values(levels: Levels) -> dict[RowKey, FloatArray]:
     return result
 
 
-def omitted_definitions(table: ParameterTable) -> tuple[str, ...]:
-    """Definitions without one standardised value.
+def omitted_definitions(table: ParameterTable) -> dict[str, str]:
+    """Definitions without one standardised value, each with the reason.
 
     They use a random coefficient, a label that stands on several rows (whose standardised values
-    differ), or such a definition.
+    differ), labels of both levels (which are standardised by different SDs: a difference of
+    slopes would be a difference of units as well), or such a definition.
     """
-    counts: dict[str, int] = {}
+    places: dict[str, list[str]] = {}
     for row in table.rows:
         if row.label and row.kind != "defined":
-            counts[row.label] = counts.get(row.label, 0) + 1
-    unclear = {label for label, count in counts.items() if count > 1}
-    unclear |= {row.random for row in table.rows if row.random}
-    omitted: list[str] = []
+            places.setdefault(row.label, []).append(row.level)
+    unclear = {row.random: RANDOM for row in table.rows if row.random}
+    unclear |= {label: SEVERAL_ROWS for label, levels in places.items() if len(levels) > 1}
+    levels_of = {label: frozenset(levels) for label, levels in places.items()}
+    omitted: dict[str, str] = {}
     for definition in table.definitions:
-        if not unclear.isdisjoint(names(definition.expression)):
-            omitted.append(definition.name)
-            unclear.add(definition.name)
-    return tuple(omitted)
+        used = names(definition.expression)
+        levels = frozenset[str]().union(*(levels_of.get(name, frozenset()) for name in used))
+        reasons = [unclear[name] for name in used if name in unclear]
+        reasons += [TWO_LEVELS] if len(levels) > 1 else []
+        levels_of[definition.name] = levels
+        if reasons:
+            omitted[definition.name] = unclear[definition.name] = reasons[0]
+    return omitted
+
+
+def omission_note(table: ParameterTable) -> str:
+    """Sentence that names the definitions left out, by reason; empty if there are none."""
+    omitted = omitted_definitions(table)
+    reasons = [
+        f"{', '.join(name for name, why in omitted.items() if why == reason)} ({reason})"
+        for reason in dict.fromkeys(omitted.values())
+    ]
+    return f" Left out: {'; '.join(reasons)}." if reasons else ""
 
 
 def explained_variance(level: Level) -> Mapping[str, FloatArray]:
@@ -91,25 +120,27 @@ def explained_variance(level: Level) -> Mapping[str, FloatArray]:
     return {name: r2[:, i] for i, name in enumerate(level.names) if explained[i]}
 
 
-def _standardised(row: Row, level: Level) -> FloatArray:
-    """One row; the caller silences divisions by zero."""
+def _standardised(row: Row, value: FloatArray, level: Level) -> FloatArray:
+    """One row with its own value (n,), which may be one of several in its cell.
+
+    The caller silences divisions by zero.
+    """
     index = {name: i for i, name in enumerate(level.names)}
-    if row.kind in ("variance", "covariance"):
+    if row.kind == "variance":
+        i = index[row.lhs]
+        share: FloatArray = value / level.variance[:, i]
+        return share
+    if row.kind == "covariance":
         i, k = index[row.lhs], index[row.rhs]
-        if i == k:
-            share: FloatArray = level.psi[:, i, i] / level.variance[:, i]
-            return share
-        scale = np.sqrt(level.psi[:, i, i] * level.psi[:, k, k])
-        correlation: FloatArray = level.psi[:, i, k] / scale
+        correlation: FloatArray = value / np.sqrt(level.psi[:, i, i] * level.psi[:, k, k])
         return correlation
     outcome, predictor = (row.rhs, row.lhs) if row.kind == "loading" else (row.lhs, row.rhs)
-    i = index[outcome]
-    sd = np.sqrt(level.variance[:, i])
+    sd = np.sqrt(level.variance[:, index[outcome]])
     if predictor in index:
-        k = index[predictor]
-        standardised: FloatArray = level.b[:, i, k] * np.sqrt(level.variance[:, k]) / sd
-        return standardised
-    d = level.design.index(predictor)
-    spread = 1.0 if d == 0 else np.sqrt(level.design_covariance[d, d])
-    standardised = level.k[:, i, d] * spread / sd
+        spread: FloatArray = np.sqrt(level.variance[:, index[predictor]])
+    else:
+        d = level.design.index(predictor)
+        variance = 1.0 if d == 0 else level.design_covariance[d, d]
+        spread = np.full(len(value), np.sqrt(variance))
+    standardised: FloatArray = value * spread / sd
     return standardised

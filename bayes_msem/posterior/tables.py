@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import Kind, Row
 
 __all__ = ["KIND_TITLES", "EstimateTable", "grouped_text", "terminal_width"]
@@ -30,7 +31,7 @@ KIND_TITLES: dict[Kind, str] = {
     "defined": "Defined parameters",
 }
 _KEY = ["level", "lhs", "op", "rhs"]
-_LEFT = ("label", "prior", "random")  # text columns; all others are aligned as numbers
+_LEFT = ("label", "note", "prior", "random")  # text columns; all others are aligned as numbers
 _DROPPABLE = ("prior",)  # left out of the text display where it would not fit
 _DECIMALS = {"ess_bulk": 0, "ess_tail": 0, "r_hat": 3}
 _LEAST_DECIMALS, _MOST_DECIMALS = 3, 8
@@ -75,7 +76,7 @@ class EstimateTable(pd.DataFrame):
         options: dict[str, Any] = {"index": _has_names(self.index)}
         if len(self) > (pd.get_option("display.max_rows") or math.inf):
             options |= {"max_rows": 20, "show_dimensions": True}
-        return "\n".join([*lines, _rounded(self).to_string(**options)])
+        return "\n".join([*lines, _rounded(_without_empty_note(self)).to_string(**options)])
 
     def __str__(self) -> str:
         """Return caption and rounded values as text."""
@@ -89,7 +90,8 @@ class EstimateTable(pd.DataFrame):
         options: dict[str, Any] = {"index": _has_names(self.index)}
         if len(self) > (pd.get_option("display.max_rows") or math.inf):
             options |= {"max_rows": 20, "show_dimensions": True}
-        return f"<div>{caption}{_rounded(self).to_html(border=0, **options)}</div>"
+        body = _rounded(_without_empty_note(self)).to_html(border=0, **options)
+        return f"<div>{caption}{body}</div>"
 
 
 def terminal_width() -> int:
@@ -139,13 +141,15 @@ def _sections(frame: pd.DataFrame) -> list[Section]:
             chosen = [i for i, r in enumerate(rows) if r.level == level and r.kind == kind]
             if chosen:
                 body = _formatted(plain.iloc[chosen][used])
-                body.insert(0, "", [_coordinate(rows[i]) for i in chosen], allow_duplicates=True)
+                body.insert(0, "", [formula(rows[i]) for i in chosen], allow_duplicates=True)
                 sections.append((level, title, body))
     return sections
 
 
-def _coordinate(row: Row) -> str:
-    return f"{row.lhs} {row.op} {row.rhs}"
+def _without_empty_note(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the column of notes where no row has one."""
+    plain = pd.DataFrame(frame)
+    return plain.drop(columns="note") if "note" in plain and _is_empty(plain["note"]) else plain
 
 
 def _is_empty(column: pd.Series[Any]) -> bool:
@@ -162,7 +166,7 @@ def _formatted(frame: pd.DataFrame) -> pd.DataFrame:
             two_digits = 1 - math.floor(math.log10(sd[sd > 0].min()))
             digits = min(max(digits, two_digits), _MOST_DECIMALS)
     shown = _rounded(frame, digits)
-    for column in ("sd", "lower", "upper"):
+    for column in ("median", "sd", "lower", "upper"):
         if column in shown:
             text = "fixed" if column == "sd" else ""
             shown[column] = np.where(constant, text, shown[column])

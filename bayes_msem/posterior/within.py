@@ -29,6 +29,7 @@ from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.recover import cluster_view
 from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.matrices import LevelMatrices, level_matrices
 from bayes_msem.structure.templates import LevelTemplate
 
 FloatArray = NDArray[np.float64]
@@ -141,7 +142,7 @@ class WithinModel:
     def cluster(self, a: FloatArray, b: FloatArray) -> WithinDraws:
         """Level 1 of a cluster with linear effects a (S, n_a) and sampled effects b (S, n_b)."""
         matrices = self.shared or self._matrices(self._cluster_values(b))
-        total, covariance, k = matrices
+        k = matrices.k
         shift, p = np.zeros((self.n_draws, len(self.selection))), len(self.selection)
         if self.effects is not None and len(self.effects.use_effect):
             k = k.copy()
@@ -152,7 +153,10 @@ class WithinModel:
                 else:
                     assert -1 - variable < p
                     shift[:, -1 - variable] += a[:, effect]
-        return WithinDraws(total @ k, covariance, shift, self.selection)
+        return WithinDraws(matrices.total @ k, matrices.covariance, shift, self.selection)
+
+    def _matrices(self, values: FloatArray) -> LevelMatrices:
+        return level_matrices(self.level, values, self.n_design)
 
     def blocks(
         self,
@@ -186,19 +190,6 @@ class WithinModel:
             x_j[:n] = point
             cluster_values(b[s], ints, floats, x_j, values[s])
         return values
-
-    def _matrices(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(I - B)^-1, Phi and K of every draw."""
-        level, m = self.level, len(self.level.names)
-        inner, psi = np.tile(np.eye(m), (len(values), 1, 1)), np.zeros((len(values), m, m))
-        k = np.zeros((len(values), m, self.n_design))
-        inner[:, level.b.row, level.b.column] -= values[:, level.b.source]
-        psi[:, level.psi.row, level.psi.column] = values[:, level.psi.source]
-        psi[:, level.psi.column, level.psi.row] = values[:, level.psi.source]
-        for row, column, source in zip(level.k.row, level.k.column, level.k.source, strict=True):
-            k[:, row, column] += values[:, source]
-        total = np.linalg.inv(inner)
-        return total, total @ psi @ total.transpose(0, 2, 1), k
 
 
 def row_blocks(

@@ -4,9 +4,10 @@
 distribution of the data stays the same if every coefficient of v on u is multiplied by
 exp(c_v - c_u) and every (co)variance of u and v by exp(c_u + c_v). A coefficient that is fixed
 at a number other than 0 must not change: one linear equation in c. Two rows with one label
-must change alike: another. A factor has a scale if and only if all solutions c of these
-equations have c_v = 0. Rows with an ``==`` expression count as fixed, which may miss a missing
-scale, but never finds one that is not missing.
+must change alike: another. A fixed coefficient gives no equation if a free one stands between
+the same two variables (spec.pairs), since their sum can change. A factor has a scale if and only
+if all solutions c of these equations have c_v = 0. Rows with an ``==`` expression count as fixed,
+which may miss a missing scale, but never finds one that is not missing.
 
 **Single indicators.** The variance of a factor with one indicator and the residual variance of
 that indicator enter the moments only as a (weighted) sum, unless the factor has other
@@ -27,7 +28,8 @@ from typing import Literal
 import numpy as np
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.spec.table import ParameterTable, Row
+from bayes_msem.spec.pairs import is_open, rows_of_pairs
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = ["LevelCount", "check_identification", "counting_rule"]
 
@@ -151,8 +153,9 @@ def _scale_equations(
         return e
 
     first: dict[int, Row] = {}
+    absorbed = _absorbed(table)
     for row in table.rows:
-        if row.kind == "defined":
+        if row.kind == "defined" or row.key in absorbed:
             continue
         if row.free:
             yield exponent(row) - exponent(first.setdefault(row.free, row))
@@ -161,6 +164,16 @@ def _scale_equations(
                 yield exponent(row)
         elif row.value != 0:  # computed rows as well: their value is NaN
             yield exponent(row)
+
+
+def _absorbed(table: ParameterTable) -> set[RowKey]:
+    """Keys of coefficients that a free one between the same variables makes up for."""
+    return {
+        row.key
+        for rows in rows_of_pairs(table).values()
+        for row in rows
+        if any(other is not row and is_open(other, table) for other in rows)
+    }
 
 
 def _keeps_scale(row: Row, table: ParameterTable) -> bool:
@@ -190,7 +203,7 @@ def _check_single_indicator(table: ParameterTable, loadings: list[Row]) -> None:
         return row.free > 0 and uses[row.free] == 1 and not row.prior
 
     confounded = is_open(residual) and (is_open(variance) or is_open(loading))
-    if confounded and not _has_other_relations(table, level, factor):
+    if confounded and not _has_other_relations(table, level, factor, indicator):
         raise SpecificationError(
             f"factor '{factor}' at level {level} has the single indicator '{indicator}' with a "
             f"{'random' if residual.random else 'free'} residual variance, which cannot be told "
@@ -199,12 +212,13 @@ def _check_single_indicator(table: ParameterTable, loadings: list[Row]) -> None:
         )
 
 
-def _has_other_relations(table: ParameterTable, level: str, factor: str) -> bool:
+def _has_other_relations(table: ParameterTable, level: str, factor: str, indicator: str) -> bool:
     related = [
         r
         for r in table.rows
         if r.level == level and r.kind in ("regression", "covariance", "loading")
         if factor in (r.lhs, r.rhs) and not (r.kind == "loading" and r.lhs == factor)
+        if (r.lhs, r.rhs) != (indicator, factor)  # a slope adds to the loading
         if not (_is_constant(r, table) and r.value == 0)
     ]
     outcomes = [r for r in related if r.kind == "regression" and r.rhs == factor]

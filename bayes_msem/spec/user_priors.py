@@ -19,7 +19,6 @@ the correlations if it is lkj or beta, and for covariances without a correlation
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,25 +28,17 @@ from bayes_msem.errors import MsemError, NotSupportedError, SpecificationError
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.priors import Prior, fit_to_kind, read_prior
+from bayes_msem.spec.row_names import KINDS, LEVEL_NAMES, key_text, matching_rows
 from bayes_msem.spec.scales import Scales
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 
 __all__ = ["resolve_priors", "unused_priors"]
 
-_LEVELS = {"within": "within", "between": "between", "1": "within", "2": "between"}
+# "~~" alone depends on the family, and definitions have no priors
 _KINDS: dict[str, Kind | Literal["~~"]] = {
-    "=~": "loading",
-    "~": "regression",
-    "~1": "intercept",
-    "~~": "~~",
-    "loading": "loading",
-    "regression": "regression",
-    "intercept": "intercept",
-    "variance": "variance",
-    "sd": "variance",
-    "covariance": "covariance",
+    word: "~~" if word == "~~" else kinds[0] for word, kinds in KINDS.items() if word != "defined"
 }
-_ROW_TEXT = re.compile(r"\s*(?:(\w+)\s*:(?!=)\s*)?(\S+?)\s*(=~|~~|~|:=)\s*(\S+)\s*")
+_LEVELS = {word: level for word, level in LEVEL_NAMES.items() if word}
 _SHOWN_KEYS = 12
 _ROW, _LABEL = 0, 1
 
@@ -138,7 +129,7 @@ def _text_requests(table: ParameterTable) -> list[_Request]:
     requests = []
     for row in table.rows:
         if row.prior:
-            source = f'prior("{row.prior}") of {_name(row)} in the model text'
+            source = f'prior("{row.prior}") of {key_text(row.key)} in the model text'
             rows = _only_free([row], source)
             requests.append(_Request(source, _ROW, rows, _fitted(row.prior, row.kind, source)))
     return requests
@@ -223,39 +214,23 @@ def _pattern_request(
 
 
 def _named_rows(key: Any, table: ParameterTable, source: str) -> tuple[int, tuple[Row, ...]]:
-    if isinstance(key, str):
-        word = key.strip()
-        labelled = [
-            r for r in table.rows if word and word == (r.lhs if r.kind == "defined" else r.label)
-        ]
-        if labelled:
-            return _LABEL, _only_free(labelled, source)
-        match = _ROW_TEXT.fullmatch(key)
-        level, *coordinate = match.groups(default="") if match else ("",)
-    elif isinstance(key, tuple) and len(key) in (3, 4):
-        level, *coordinate = ["", *map(str, key)][-4:]
-    else:
+    if not isinstance(key, str) and not (isinstance(key, tuple) and len(key) in (3, 4)):
         raise SpecificationError(
             f"{source}: a key is a row (level, lhs, op, rhs), a text such as 'fw =~ y2', a "
             f"label, or (level, kind); {_valid_keys(str(key), table)}"
         )
-    rows = [r for r in table.rows if coordinate and _is_at(r, level, coordinate)]
+    rows = matching_rows(table.rows, key)
     if not rows:
-        text = key if isinstance(key, str) else f"{level}: {' '.join(coordinate)}"
+        text = key if isinstance(key, str) else f"{key[0]}: {' '.join(map(str, key[1:]))}"
         raise SpecificationError(f"{source} names nothing; {_valid_keys(text, table)}")
+    if isinstance(key, str) and key.strip() in (rows[0].label, rows[0].lhs):
+        return _LABEL, _only_free(rows, source)
     free = [r for r in rows if r.free]
     if len(free) > 1:
         raise SpecificationError(
-            f"{source} is ambiguous: write {' or '.join(repr(_name(r)) for r in free)}"
+            f"{source} is ambiguous: write {' or '.join(repr(key_text(r.key)) for r in free)}"
         )
     return _ROW, _only_free(free or rows[:1], source)
-
-
-def _is_at(row: Row, level: str, coordinate: list[str]) -> bool:
-    if level and row.level != _LEVELS.get(level):
-        return False
-    written = [row.lhs, row.op, row.rhs]
-    return coordinate == written or (row.op == "~~" and coordinate == written[::-1])
 
 
 def _only_free(rows: Iterable[Row], source: str) -> tuple[Row, ...]:
@@ -274,14 +249,14 @@ def _only_free(rows: Iterable[Row], source: str) -> tuple[Row, ...]:
             why = f"it is fixed at {row.value:g}; free it with NA* or drop its prior"
         else:
             why = "it follows from a constraint; set priors of the labels on its right side"
-        raise SpecificationError(f"{source}: {_name(row)} cannot have a prior, {why}")
+        raise SpecificationError(f"{source}: {key_text(row.key)} cannot have a prior, {why}")
     return tuple(rows)
 
 
 def _valid_keys(text: str, table: ParameterTable) -> str:
     """List the keys that would have been valid, nearest first."""
     free = [r for r in table.rows if r.free]
-    keys = [_name(r) for r in free] + [r.label for r in free if r.label]
+    keys = [key_text(r.key) for r in free] + [r.label for r in free if r.label]
     keys = list(dict.fromkeys(keys))
 
     def likeness(key: str) -> float:
@@ -338,7 +313,7 @@ def _rows_by_parameter(table: ParameterTable) -> dict[int, list[Row]]:
     for rows in groups.values():
         scales = {r.kind if r.op == "~~" else "coefficient": r for r in rows}
         if len(scales) > 1:
-            names = " and ".join(f"the {kind} {_name(r)}" for kind, r in scales.items())
+            names = " and ".join(f"the {kind} {key_text(r.key)}" for kind, r in scales.items())
             raise NotSupportedError(
                 f"label '{rows[0].label}' makes {names} equal, but their priors are on different "
                 "scales; give them labels of their own"
@@ -353,7 +328,7 @@ def _check_set_once(requests: list[_Request]) -> None:
             other = first.setdefault((request.rank, row.key), request)
             if other is not request:
                 raise SpecificationError(
-                    f"the prior of {_name(row)} is set twice: {other.source} and "
+                    f"the prior of {key_text(row.key)} is set twice: {other.source} and "
                     f"{request.source}; keep one"
                 )
 
@@ -369,9 +344,9 @@ def _most_specific(rows: list[Row], requests: list[_Request]) -> Prior | None:
     if len(best) > 1:
         wishes = " and ".join(f"{q.prior} by {q.source}" for q in best.values())
         raise SpecificationError(
-            f"rows {', '.join(_name(r) for r in rows)} share the label '{rows[0].label}' and are "
-            f"one parameter, but get different priors: {wishes}; keep one, or set it by the "
-            f"label: priors={{'{rows[0].label}': ...}}"
+            f"rows {', '.join(key_text(r.key) for r in rows)} share the label "
+            f"'{rows[0].label}' and are one parameter, but get different priors: {wishes}; keep "
+            f"one, or set it by the label: priors={{'{rows[0].label}': ...}}"
         )
     return next(iter(best))
 
@@ -406,9 +381,3 @@ def _check_block(block: CovarianceBlock, priors: dict[int, Prior]) -> None:
             f"has one prior, det(R)^(eta - 1), but its rows differ ({listed}); set them together: "
             f"priors={{('{block.level}', 'covariance'): 'lkj(2)'}}"
         )
-
-
-def _name(row: Row) -> str:
-    """Text of a row as a key: level and formula."""
-    formula = f"{row.lhs} {row.op} {row.rhs}"
-    return f"{row.level}: {formula}" if row.level else formula

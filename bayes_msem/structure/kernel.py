@@ -9,7 +9,7 @@ stamp (:data:`KERNEL_VERSION`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,19 @@ from numba.core.caching import (
 __all__ = ["KERNEL_VERSION", "kernel"]
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_ROOMS = ("structure", "likelihood")  # all kernels live here
+_ROOMS = ("structure", "likelihood")  # the kernels of the likelihood
+_DENSITY = ("prior_kernels.py", "nuts_density.py", "nuts_functions.py")  # what is built on them
 
 
-def _stamp() -> str:
-    digest = sha256()
-    for room in _ROOMS:
-        for path in sorted((_PACKAGE / room).glob("*.py")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+def _stamp(paths: Iterable[Path], before: str = "") -> str:
+    digest = sha256(before.encode())
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-_STAMP = _stamp()
+_STAMP = _stamp(path for room in _ROOMS for path in sorted((_PACKAGE / room).glob("*.py")))
+_DENSITY_STAMP = _stamp((_PACKAGE / "build" / name for name in _DENSITY), _STAMP)
 
 KERNEL_VERSION = int(_STAMP[:12], 16)
 """Changes whenever the source of any kernel does."""
@@ -52,7 +53,8 @@ class _Stamped:
         return super().from_function(py_func, py_file)  # type: ignore[misc]
 
     def get_source_stamp(self) -> str:
-        return _STAMP
+        name = Path(self._py_file).name  # type: ignore[attr-defined]
+        return _DENSITY_STAMP if name in _DENSITY else _STAMP
 
 
 class _UserProvided(_Stamped, UserProvidedCacheLocator):

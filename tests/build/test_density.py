@@ -110,9 +110,9 @@ def test_posterior_is_likelihood_plus_prior_plus_jacobian(seed: int, jacobian: b
     expected += log_slope.sum() if jacobian else 0.0
 
     def value(at: Array) -> float:
-        return log_posterior(blueprint, bounds, at, jacobian=jacobian)[0]
+        return log_posterior(blueprint, at, jacobian=jacobian)[0]
 
-    found, gradient = log_posterior(blueprint, bounds, u, jacobian=jacobian)
+    found, gradient = log_posterior(blueprint, u, jacobian=jacobian)
     assert np.isfinite(found)
     assert found == pytest.approx(expected, rel=1e-13)
     # second differences of a log density near -500: rounding 1e-7, third derivatives up to 1e3

@@ -67,8 +67,8 @@ def test_summary_numbers(demo_fit: bm.Fit, demo_model: bm.Model, ci: float, tail
     """Against NumPy and ArviZ on the sampled variables: rounding only."""
     summary = demo_fit.summary(ci=ci)
     assert list(summary.columns) == [
-        "level", "lhs", "op", "rhs", "label", "mean", "sd", "lower", "upper",
-        "ess_bulk", "ess_tail", "r_hat", "prior",
+        "level", "lhs", "op", "rhs", "label", "mean", "median", "sd", "lower", "upper",
+        "ess_bulk", "ess_tail", "r_hat", "note", "prior",
     ]  # fmt: skip
     keys = list(summary[["level", "lhs", "op", "rhs"]].itertuples(index=False, name=None))
     assert keys == [row.key for row in demo_model.table.rows]
@@ -87,6 +87,7 @@ def test_summary_numbers(demo_fit: bm.Fit, demo_model: bm.Model, ci: float, tail
     for key, draws in cases.items():
         row, data = rows[key], one_row_each(draws)
         assert row.mean == pytest.approx(draws.mean(), rel=1e-12)
+        assert row.median == pytest.approx(np.median(draws), rel=1e-12)
         assert row.sd == pytest.approx(draws.std(ddof=1), rel=1e-12)
         bounds = np.quantile(draws, [tail, 1 - tail])
         assert (row.lower, row.upper) == pytest.approx(tuple(bounds), rel=1e-12)

@@ -118,12 +118,23 @@ def with_value(key: object, value: float) -> object:
         ),
         (
             with_value(("within", "fw", "=~", "y9"), 1.0),
-            r"no row within: fw =~ y9; did you mean 'within: fw =~ y",
+            r"values: no row \('within', 'fw', '=~', 'y9'\); did you mean 'within: fw =~ y",
         ),
-        (with_value(("within", "y2", "=~", "fw"), 1.0), r"no row within: y2 =~ fw"),
-        (with_value(("within", "x1", "~", "fw"), 1.0), r"no row within: x1 ~ fw"),
-        (with_value("fw =~ y2", 1.0), r"'fw =~ y2' is not a row key; use \(level, lhs, op, rhs\)"),
-        (with_value(("fw", "=~", "y2"), 1.0), r"is not a row key.*\"within\", \"fw\""),
+        (with_value(("within", "y2", "=~", "fw"), 1.0), r"no row \('within', 'y2', '=~', 'fw'\)"),
+        (with_value(("within", "x1", "~", "fw"), 1.0), r"no row \('within', 'x1', '~', 'fw'\)"),
+        (
+            with_value("fw =~ y9", 1.0),
+            r"no row 'fw =~ y9'; did you mean 'fw =~ y.*named by its key",
+        ),
+        (
+            with_value(("fw", "=~"), 1.0),
+            r"no row \('fw', '=~'\).*such as \('within', 'fw', '=~', 'y1'\)",
+        ),
+        (
+            with_value("y1 ~~ y1", 1.0),
+            r"ambiguous; write 'within: y1 ~~ y1' or 'between: y1 ~~ y1'",
+        ),
+        (with_value("fw =~ y2", 9.0), r"are one row but have the values"),
         (
             with_value(("within", "fw", "~", "x1"), np.nan),
             r"value of within: fw ~ x1 is nan; give a number",

@@ -33,7 +33,7 @@ def resampled_fit(
     z = normals * scale
     u = mode + z @ root.T
     bounds = support(blueprint)
-    target = np.array([log_posterior(blueprint, bounds, row, jacobian=True)[0] for row in u])
+    target = np.array([log_posterior(blueprint, row, jacobian=True)[0] for row in u])
     log_q = -0.5 * (10.0 + len(mode)) * np.log1p((z**2).sum(axis=1) / 10.0)
     weights = np.exp(target - log_q - (target - log_q).max())
     weights /= weights.sum()

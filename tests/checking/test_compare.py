@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import arviz_stats as az
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayes_msem as bm
+from bayes_msem.checking.accuracy.compare import Weights
 from bayes_msem.checking.accuracy.loo import LooResult
 from tests.checking.laplace import laplace_fit
+from tests.checking.test_stacking import climbed
 
 # With 400 draws k is above .62 here and there: a column of the table says where.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_msem.AccuracyWarning")
@@ -56,10 +57,33 @@ def test_the_numbers(fits: dict[str, bm.Fit]) -> None:
         assert table.loc[name, "p_loo"] == pytest.approx(fits[name].loo().p_loo, rel=1e-12)
         assert table.loc[name, "high_k"] == len(fits[name].loo().high_k)
     assert table["weight"].sum() == pytest.approx(1.0)
-    stacked = az.compare({n: f.loo().elpd_data for n, f in fits.items()}, round_to="none")
-    np.testing.assert_allclose(table["weight"], stacked["weight"])
+    stacked = climbed(np.column_stack([terms[str(name)] for name in table.index]))
+    np.testing.assert_allclose(table["weight"], stacked, atol=1e-6)
     assert "120 clusters: new clusters" in table.caption
     assert "rough" not in table.caption
+
+
+@pytest.mark.parametrize("weights", ["stacking", "BB-pseudo-BMA", "pseudo-BMA"])
+def test_weights_do_not_depend_on_the_units_of_the_data(
+    fits: dict[str, bm.Fit], weights: Weights
+) -> None:
+    """Units that add -1,000 to log densities, whose exp() is then 0, change elpd alone."""
+    results = {name: fit.loo() for name, fit in fits.items()}
+    expected = bm.compare(results, weights=weights)
+    for result in results.values():
+        shifted = result.elpd_data.elpd_i - 1000.0
+        vars(result.elpd_data).update(elpd_i=shifted, elpd=float(shifted.sum()))
+    table = bm.compare(results, weights=weights)
+    np.testing.assert_allclose(table["weight"], expected["weight"], rtol=1e-7)
+    np.testing.assert_allclose(table["se"], expected["se"], rtol=1e-7)
+    np.testing.assert_allclose(table["elpd"], expected["elpd"] - 120_000, rtol=1e-12)
+
+
+def test_terms_that_are_no_numbers_are_refused(fits: dict[str, bm.Fit]) -> None:
+    results = {name: fit.loo() for name, fit in fits.items()}
+    results["null"].elpd_data.elpd_i[[4, 7]] = [-np.inf, np.nan]
+    with pytest.raises(bm.SpecificationError, match=r"'null' has no finite elpd for 2 of 120 .*c4"):
+        bm.compare(results)
 
 
 def test_both_units(fits: dict[str, bm.Fit]) -> None:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import with_information
+from bayes_msem.build.blueprint import with_approximation
 from bayes_msem.checking.accuracy.log_likelihood import unit_labels, unit_positions
+from bayes_msem.likelihood.approximation import no_approximation
 from bayes_msem.posterior.draws import sampled_parameters
 from tests.likelihood.cases import (
     SINGLE_LEVEL_CASES,
@@ -153,8 +154,8 @@ def test_sampled_effects_state_their_error(tmp_path: Path) -> None:
     # made-up coordinates are bad ones; with those of no information 512 nodes are plenty
     plain = fit.model.unpiloted_blueprint()
     shape = (plain.observed.n_clusters, 1)
-    vars(fit.model)["blueprint"] = with_information(
-        plain, np.zeros((*shape, 1)), np.zeros(shape), np.zeros(plain.parameters.n)
+    vars(fit.model)["blueprint"] = with_approximation(
+        plain, no_approximation(*shape), np.zeros(plain.parameters.n)
     )
     found = fit.log_likelihood(nodes=512)
     errors = fit.datatree["log_likelihood_error"]["cluster"]

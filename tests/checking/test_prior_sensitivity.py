@@ -15,8 +15,8 @@ from scipy.special import logsumexp
 
 import bayes_msem as bm
 from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.density import log_prior
-from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.checking.priors.sensitivity import (
     CONFLICT,
     STRONG_PRIOR,
@@ -30,7 +30,7 @@ from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.spec.priors import read_prior
 from tests.checking.laplace import laplace_fit
 from tests.posterior.made_up import posterior_of, synthetic_fit
-from tests.random.models import build, case, make_data, sampled_values
+from tests.random.models import build, case, informed, make_data, sampled_values
 from tests.reference_models import load_reference
 
 Array = NDArray[np.float64]
@@ -207,10 +207,11 @@ def test_log_likelihood_with_sampled_effects_is_the_identity_at_the_approximatio
     """log p(y | b) + log p(b) - log q(b), q normal with precision Lambda + 1 / omega: in SciPy."""
     model = build(case("residual SD"))
     fit = synthetic_fit(model, draws=4, chains=1)  # with made-up information
-    blueprint, dataset = model.blueprint, fit.datatree["posterior"].to_dataset()
+    blueprint, dataset = informed(model.blueprint, 1, joint=False), fit.datatree["posterior"]
+    dataset = dataset.to_dataset()
     found = log_likelihood_draws(blueprint, dataset)[0]
-    information = blueprint.evaluator.information[:, 0, 0]
-    linear = blueprint.evaluator.linear[:, 0]
+    information = blueprint.evaluator.approximation.information[:, 0, 0]
+    linear = blueprint.evaluator.approximation.linear[:, 0]
     expected = []
     for i in range(4):
         free = {r.key: fit.draws[r.key][0, i] for r in model.table.rows if r.free}

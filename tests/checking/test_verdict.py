@@ -11,15 +11,18 @@ from scipy import stats
 
 import bayes_msem as bm
 from bayes_msem.checking.verdict import (
+    Finding,
+    Verdict,
     cluster_findings,
     data_findings,
     fit_findings,
+    grouped,
     near_zero_findings,
     prediction_findings,
     prior_findings,
     sampling_findings,
 )
-from bayes_msem.posterior.convergence import Convergence
+from bayes_msem.posterior.convergence import Convergence, Grade
 from bayes_msem.spec.table import Row
 from benchmarks.planted import MODEL, planted
 from tests.checking.laplace import laplace_fit
@@ -98,8 +101,60 @@ def test_pareto_k_priors_data_and_sampling() -> None:
     (note,) = data_findings(("Only 8 clusters. Be careful. Really.",))
     assert (note.message, note.advice) == ("Only 8 clusters.", "Be careful. Really.")
     assert sampling_findings(Convergence(0, 1.002, 900.0, ()))[0].state == "fine"
-    (bad,) = sampling_findings(Convergence(3, 1.0, 900.0, ("3 divergences: raise it.",)))
-    assert (bad.state, bad.message, bad.advice) == ("problem", "3 divergences.", "raise it.")
+
+
+@pytest.mark.parametrize(("grade", "state"), [("sample longer", "look"), ("do not use", "problem")])
+def test_all_problems_of_the_chains_are_one_finding(grade: Grade, state: str) -> None:
+    problems = ("3 divergent transitions.", "R-hat is above 1.01 for 1 of 4 parameters: a (2).")
+    notes = ("The posterior has 2 modes. Look at mode(). Compare them.",)
+    chains = Convergence(3, 2.0, 9.0, problems, grade, (), "Sample again.", notes)
+    found, note = sampling_findings(chains)
+    assert (found.state, found.advice) == (state, "Sample again.")
+    assert found.message == " ".join(problems)
+    assert (note.message, note.advice) == (
+        "The posterior has 2 modes.",
+        "Look at mode(). Compare them.",
+    )
+    verdict = Verdict((found, note), None, None, None, grade)
+    if state == "problem":
+        assert verdict.summary.startswith("Do not use these estimates yet")
+    else:
+        assert verdict.summary == (
+            "Sample longer before you report these estimates. No serious problem; "
+            "1 thing to look at."
+        )
+
+
+def test_findings_that_differ_in_names_are_one() -> None:
+    text = "'{}' and '{}' are never observed together."
+    pairs = [("a", "b"), ("c", "d"), ("a", "d")]
+    findings = [Finding("data", "look", text.format(*pair), "Be careful.") for pair in pairs]
+    other = Finding("data", "look", "'e' isn't observed in 'f'.", "Be careful.")
+    last = Finding("data", "problem", text.format("g", "h"), "Be careful.")
+    first, second, third = grouped([findings[0], other, *findings[1:], last])
+    assert first.message == (
+        "'a' and 'b' are never observed together. The same holds for 'c' and 'd'; 'a' and 'd'."
+    )
+    assert (second, third) == (other, last)
+    many = [Finding("data", "look", f"'y{i}' is odd.") for i in range(12)]
+    (one,) = grouped(many)
+    assert one.message.endswith("'y5' and 6 more.")
+
+
+@pytest.mark.filterwarnings("ignore::bayes_msem.SmallSampleWarning")
+def test_no_paragraph_stands_twice() -> None:
+    """Priors that matter for many rows: one finding a diagnosis, with all rows and priors in it."""
+    frame = planted(5, n_clusters=8).iloc[::4]
+    model = bm.Model(MODEL, data=frame, cluster="cluster")
+    verdict = laplace_fit(model, draws=300).check(draws=100, loo=False)
+    sources = set(verdict.prior_sensitivity.table["source"]) - {""}
+    assert len(sources) >= 4
+    found = [f for f in verdict.findings if f.topic == "priors"]
+    assert len(found) <= 2 + sum("Pareto k" in f.message for f in found)
+    starts = [" ".join(f.message.split()[:3]) for f in verdict.findings if f.state != "fine"]
+    assert len(set(starts)) == len(starts)
+    named = " ".join(f.message for f in found)
+    assert sum(source in named for source in sources) >= 4
 
 
 def test_variances_near_zero() -> None:

@@ -103,6 +103,16 @@ TWO_LEVEL_CASES = (
         f"{FACTOR_B}\ny2 ~ 0.5*1\ny1 ~~ 0.2*y2\ny1 ~ -0.4*w1",
     ),
     two_level("latent mean", FACTOR_W, f"{FACTOR_B}\ny1 ~ 0*1\nfb ~ 1"),
+    two_level(
+        "loading and slope of one pair",
+        "fw =~ y1 + 0.5*y2 + y3\ny2 ~ fw + x1\nfw ~ x1",
+        "fb =~ y1 + 0.5*y2 + y3\ny2 ~ fb + w1\nz1 ~ fb",
+    ),
+    two_level(
+        "loading and slope of one pair, circle",
+        "fw =~ y1 + 0.5*y2 + y3 + y4\ny2 ~ fw + y4\ny4 ~ y2",
+        "fb =~ y1 + y2 + y3\nz1 ~ fb\nfb =~ 0.4*z1",
+    ),
 )
 
 SINGLE_LEVEL_CASES = (
@@ -117,6 +127,12 @@ SINGLE_LEVEL_CASES = (
     ),
     single_level("second order", "f =~ y1+y2\ng =~ y3+y4\nh =~ y5+y6\ntop =~ f+g+h\ntop ~ x1"),
     single_level("latent mean", "f =~ y1 + y2 + y3\ny1 ~ 0*1\nf ~ 1 + x1"),
+    single_level(
+        "loadings and slopes of one pair",
+        "f =~ y1 + 0.5*y2 + y3\ny2 ~ f\ng =~ y4 + a*y5 + y6\ny5 ~ b*g\ng ~ f + x1\nf =~ 0.3*g\n"
+        "b == 0.5 * a",
+        computed={"b": lambda at: 0.5 * at["a"]},
+    ),
     single_level(
         "computed slope",
         "y1 ~ a*x1 + b*x2\nb == 1 - a",

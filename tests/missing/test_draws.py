@@ -251,16 +251,15 @@ def test_pairs_never_observed_together_are_named() -> None:
 
 def test_pymc_model_integrates_missing_values() -> None:
     """Its density is the same function; nothing is imputed by PyMC."""
-    from bayes_msem.build.density import log_posterior, support
+    from bayes_msem.build.density import log_posterior
 
     model = make_model(LINEAR_CASES[0], holes(seed=7))
     pymc_model = model.pymc_model
     assert [v.name for v in pymc_model.free_RVs] == [
         g.name for g in model.blueprint.parameters.groups
     ]
-    bounds = support(model.blueprint)
     u = np.zeros(model.blueprint.parameters.n)
-    expected = log_posterior(model.blueprint, bounds, u, jacobian=True)[0]
+    expected = log_posterior(model.blueprint, u, jacobian=True)[0]
     point, first = {}, 0
     for group, value in zip(model.blueprint.parameters.groups, pymc_model.value_vars, strict=True):
         point[value.name] = u[first : first + len(group.free)]

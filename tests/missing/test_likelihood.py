@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import bayes_msem as bm
 from bayes_msem.build.blueprint import build_blueprint
-from bayes_msem.build.density import joint_log_likelihood
+from bayes_msem.build.density import joint_log_likelihood, no_coordinates
 from bayes_msem.data.observe import observe
 from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from tests.likelihood.cases import CASES, SINGLE_LEVEL_CASES, Case, free_values, make_model
@@ -191,12 +191,13 @@ def test_by_cluster_and_by_pattern_are_one_number() -> None:
     model = build(case, holes(seed=8))
     blueprint = build_blueprint(model.table, model._priors, model._observed)
     evaluator = blueprint.evaluator
+    t = no_coordinates(blueprint)
     x = np.ascontiguousarray(blueprint.extend_sampled(sampled_values(blueprint, 2)))
-    value, d_x, _ = evaluator.sampled(x, evaluator.linear)  # type: ignore[union-attr]
+    value, d_x, _ = evaluator.sampled(x, t)
     program = blueprint.program
     other, d_other, _ = cluster_value_and_gradient(
         x,
-        evaluator.linear,  # type: ignore[union-attr]
+        t,
         program.ints,
         program.floats,
         evaluator.cluster_statistics,  # type: ignore[union-attr]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bayes_msem.errors import FileError
 from bayes_msem.plotting.diagram import draw_diagram, number
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.parser import parse
@@ -337,3 +338,24 @@ def test_the_object_shows_itself_and_is_saved(tmp_path: Path) -> None:
     assert picture._repr_svg_() == picture.svg
     assert picture.save(tmp_path / "model.svg").read_text(encoding="utf-8") == picture.svg
     assert repr(picture) == "Diagram of 6 nodes; .save('paths.svg') writes it"
+
+
+@pytest.mark.parametrize("name", ["model.png", "model.pdf", "model", "model.svgz"])
+def test_other_formats_are_refused_with_the_way_to_them(name: str, tmp_path: Path) -> None:
+    picture = draw_diagram(make_table(SLOPES))
+    with pytest.raises(FileError, match=r"use '.svg'. .*browser to print it as PDF"):
+        picture.save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loading_and_a_slope_of_one_pair_are_two_arrows() -> None:
+    """Neither hides the other: half way they are 10 pixels apart or more."""
+    svg = draw_diagram(make_table("f =~ y1 + 0.5*y2 + y3\ny2 ~ b*f")).svg
+    edges = {e.get("data-row"): e for e in ET.fromstring(svg).iter(f"{SVG}g") if e.get("data-row")}
+    middles = []
+    for row in ("within: f =~ y2", "within: y2 ~ f"):
+        path = next(e for e in edges[row].iter(f"{SVG}path"))
+        x = [float(v) for v in re.findall(r"-?[\d.]+", path.get("d", ""))]
+        middles.append(((x[0] + 2 * x[2] + x[4]) / 4, (x[1] + 2 * x[3] + x[5]) / 4))
+    (x1, y1), (x2, y2) = middles
+    assert (x1 - x2) ** 2 + (y1 - y2) ** 2 > 10**2

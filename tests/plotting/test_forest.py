@@ -181,7 +181,10 @@ def test_nothing_overlaps_and_nothing_is_cut_off(table: ParameterTable, draws: D
         ({"rows": []}, r"rows=\[\] leaves nothing to show"),
         ({"ci": 95}, r"ci=95 is not a probability"),
         ({"ci_kind": "wald"}, r"ci_kind='wald' is unknown; use 'eti' or 'hdi'"),
-        ({"reference": {("within", "fw", "~", "z"): 1.0}}, r"reference has .*no row of this model"),
+        (
+            {"reference": {("within", "fw", "~", "z"): 1.0}},
+            r"reference: no row \('within', .*'within: fw ~ x'",
+        ),
     ],
 )
 def test_bad_requests(

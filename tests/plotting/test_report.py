@@ -283,6 +283,13 @@ def test_traces_show_the_rows_that_mixed_worst(
     assert set(asked) == set(map(tuple, worst[["level", "lhs", "op", "rhs"]].to_numpy()))
 
 
+@pytest.mark.parametrize("name", ["report.pdf", "report", "report.docx"])
+def test_the_suffix_says_html(fits: dict[str, bm.Fit], tmp_path: Path, name: str) -> None:
+    with pytest.raises(bm.FileError, match=r"use '.html' or '.htm'. For PDF or paper, open"):
+        fits["single"].report(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_in_the_way(fits: dict[str, bm.Fit], tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     target.write_text("mine")
@@ -293,8 +300,9 @@ def test_files_in_the_way(fits: dict[str, bm.Fit], tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     with pytest.raises(bm.FileError, match="there is no folder"):
         fits["single"].report(tmp_path / "nowhere" / "report.html")
-    with pytest.raises(bm.FileError, match="cannot write"):
-        fits["single"].report(tmp_path, overwrite=True, checks=False)
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(bm.FileError, match=r"cannot write .* it is a folder"):
+        fits["single"].report(tmp_path / "folder.html", overwrite=True, checks=False)
 
 
 def test_anchors_and_parts_of_a_page() -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 import bayes_msem as bm
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.pymc_model import COORDINATES
+from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.spec.printing import to_syntax
 from bayes_msem.structure.effects import ClusterTemplates

@@ -37,6 +37,8 @@ def known_parameters(this: Case, frame: pd.DataFrame, draws: int) -> bm.Fit:
         plain("path model"),
         plain("within-only mediator"),
         plain("structural model"),
+        plain("loadings and slopes of one pair"),
+        case("slope, with a loading and a slope of one pair"),
         case("slope that goes through"),
         case("slope of a within-only outcome"),
     ],

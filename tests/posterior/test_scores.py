@@ -63,6 +63,8 @@ def as_array(table: pd.DataFrame, column: str, names: tuple[str, ...]) -> Array:
         plain("x and w on factors and indicators"),
         plain("second order"),
         plain("equal across levels"),
+        plain("loadings and slopes of one pair"),
+        case("slope, with a loading and a slope of one pair"),
         case("slopes of a factor and of its indicator"),
     ],
     ids=str,
@@ -90,7 +92,9 @@ def test_means_and_sds(this: Case) -> None:
         assert scores.attrs["reliability"][name] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["loadings", "everything", "std_lv"])
+@pytest.mark.parametrize(
+    "name", ["loadings", "random loading and slope of one pair", "everything", "std_lv"]
+)
 def test_with_sampled_effects(name: str) -> None:
     """Every cluster has matrices of its own."""
     this: Conditional = conditional(case(name), make_data(sizes=(3, 2, 4, 1, 2, 3)))

@@ -12,6 +12,9 @@ from bayes_msem.build.values import theta_from_values
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.levels import levels_at
 from bayes_msem.posterior.standardise import (
+    RANDOM,
+    SEVERAL_ROWS,
+    TWO_LEVELS,
     explained_variance,
     omitted_definitions,
     standardised_values,
@@ -25,7 +28,8 @@ TWO_FACTORS = two_level(
     "labels",
     "fw =~ y1 + l*y2 + y3\nfw ~ a*x1",
     "fb =~ y1 + l*y2 + y3\nfb ~ b*w1",
-    "difference := b - a\nshared := l * a\nmore := shared + b",
+    "difference := b - a\nshared := l * a\nmore := shared + b\ndouble := 2 * a\nbelow := a^2 + a\n"
+    "through := double - b\nratio := below / double",
 )
 FOLDER = Path(__file__).parents[1] / "reference"
 
@@ -66,7 +70,8 @@ def test_demo_solution_is_lavaans():
 
 
 def test_two_factor_solution_is_lavaans():
-    """A negative variance, and a definition of labels at two levels."""
+    """A negative variance. The difference of slopes of two levels has no standardised value:
+    lavaan's, (bb - bw) of slopes in different units, is not reproduced."""
     reference, model = reference_model("lq2002-two-factor")
     stored = lavaan_keys(pd.read_csv(FOLDER / "lq2002-two-factor" / "standardized.csv"))
     half = stored.index[stored["op"].eq("=~") & stored["lhs"].eq("lead_b")][0]
@@ -75,10 +80,10 @@ def test_two_factor_solution_is_lavaans():
     table = stored.set_index(["level", "lhs", "op", "rhs"])["est.std"]
     values = {k: v for k, v in reference.estimates.items() if k in reference.free}
     ours = standardised_at(model, values)
+    assert ("", "contextual", ":=", "bb-bw") in table.index
+    assert omitted_definitions(model.table) == {"contextual": TWO_LEVELS}
     for (level, lhs, op, rhs), value in ours.items():
-        if op == ":=":
-            np.testing.assert_allclose(value, table["", "contextual", ":=", "bb-bw"], atol=1e-4)
-            continue
+        assert op != ":="
         # figures of an earlier run, up to 0.001 SE from the maximum; the SEs here are below 0.1,
         # of intercepts in units of small between SDs about 1
         limit = 2e-3 if rhs == "1" else 1e-4
@@ -206,10 +211,38 @@ def test_constants_are_shown_as_such() -> None:
 def test_definitions_use_standardised_values() -> None:
     fit = synthetic_fit(TWO_FACTORS)
     draws = standardised_values(fit._levels())
-    expected = draws["between", "fb", "~", "w1"] - draws["within", "fw", "~", "x1"]
-    np.testing.assert_allclose(draws["", "difference", ":=", "b - a"], expected, rtol=1e-12)
-    assert omitted_definitions(fit.model.table) == ("shared", "more")
-    assert "Left out, having no one standardised value: shared, more." in fit.standardized().caption
+    slope = draws["within", "fw", "~", "x1"]
+    expected = {"double": 2 * slope, "below": slope**2 + slope, "ratio": (slope + 1) / 2}
+    defined = {key[1]: value for key, value in draws.items() if key[2] == ":="}
+    assert list(defined) == list(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(defined[name], value, rtol=1e-12)
+
+
+def test_definitions_without_a_standardised_value_are_named_with_the_reason() -> None:
+    """Also those that combine levels through another definition."""
+    fit = synthetic_fit(TWO_FACTORS)
+    assert omitted_definitions(fit.model.table) == {
+        "difference": TWO_LEVELS,
+        "shared": SEVERAL_ROWS,
+        "more": SEVERAL_ROWS,
+        "through": TWO_LEVELS,
+    }
+    table = fit.standardized()
+    assert list(table.loc[table["op"] == ":=", "lhs"]) == ["double", "below", "ratio"]
+    assert (
+        "Left out: difference, through (combine both levels, which are standardised by different "
+        "SDs); shared, more (use a label of several rows, whose standardised values differ)."
+    ) in table.caption
+    raw = fit.summary()
+    assert set(raw.loc[raw["op"] == ":=", "lhs"]) >= {"difference", "through"}
+
+
+def test_random_coefficients_are_a_reason_too() -> None:
+    this = two_level("random", 'y1 ~ rv("s")*x1 + a*x2', "y1 ~~ s", "k := s * a\nm := a^2")
+    fit = synthetic_fit(this)
+    assert omitted_definitions(fit.model.table) == {"k": RANDOM}
+    assert "Left out: k (use random coefficients)." in fit.standardized().caption
 
 
 def test_unknown_cluster_is_named() -> None:

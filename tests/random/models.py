@@ -7,7 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import Blueprint, build_blueprint, with_information
+from bayes_msem.build.blueprint import Blueprint, build_blueprint, with_approximation
+from bayes_msem.likelihood.approximation import Approximation
+from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.parameters import CORRELATION, SQUARE
 from tests.likelihood.cases import Case, Key, free_values, make_frame, make_model, two_level
 from tests.likelihood.cases import random_values as all_values
@@ -61,6 +63,11 @@ LINEAR_CASES = (
         "s ~ a*w1\ns ~~ v*s\nz1 ~ b*s",
         "b == a^2 - v",
         computed={"b": lambda at: at["a"] ** 2 - at["v"]},
+    ),
+    two_level(
+        "slope, with a loading and a slope of one pair",
+        'fw =~ y1 + 0.5*y2 + y3\nfw ~ rv("s")*x1\ny2 ~ fw + rv("t")*x1',
+        "fb =~ y1 + 0.5*y2 + y3 + 0.3*s\ny2 ~ fb\ns ~ fb",
     ),
 )
 
@@ -143,6 +150,16 @@ SAMPLED_CASES = (
         computed={"c": lambda at: 2 * at["a"] - at["v"]},
     ),
     two_level(
+        "random loading and slope of one pair",
+        'fw =~ y1 + rv("l")*y2 + y3\ny2 ~ rv("s")*fw\ny3 ~ 0.3*fw\nfw ~ x1',
+        "fb =~ y1 + 0.5*y2 + y3\ny2 ~ fb",
+    ),
+    two_level(
+        "fixed loading, random slope",
+        'fw =~ y1 + 0.5*y2 + y3\ny2 ~ rv("s")*fw\ny1 ~~ rv("v")*y1',
+        "fb =~ y1 + y2 + y3 + z1\ns ~ fb + w1\nz1 ~ fb",
+    ),
+    two_level(
         "everything",
         'f =~ y1 + rv("l2")*y2 + y3\ng =~ y4 + rv("l5")*y5 + y6\n'
         'g ~ rv("s")*x1\nf ~ rv("t")*x2 + rv("s2")*s1\n'
@@ -223,12 +240,22 @@ def effects(blueprint: Blueprint, seed: int) -> Array:
     return rng.normal(0.2, 0.6, size=(blueprint.observed.n_clusters, blueprint.n_sampled))
 
 
-def informed(blueprint: Blueprint, seed: int) -> Blueprint:
-    """Random coordinates: information of every size, from none to 1e3, and of every rank."""
+def informed(blueprint: Blueprint, seed: int, *, joint: bool = True) -> Blueprint:
+    """Random coordinates: information of every size, from none to 1e3, and of every rank.
+
+    ``joint``: about linear and sampled effects, and given cluster-level variables; otherwise about
+    sampled effects alone.
+    """
     rng = np.random.default_rng(seed)
-    n_clusters, n = blueprint.observed.n_clusters, blueprint.n_sampled
+    n_clusters, n_sampled = blueprint.observed.n_clusters, blueprint.n_sampled
+    templates = blueprint.templates
+    assert isinstance(templates, ClusterTemplates)
+    n = n_sampled + (len(templates.effects.linear) if joint else 0)
     root = rng.normal(size=(n_clusters, n, n)) * 10.0 ** rng.uniform(-1, 1.5, (n_clusters, 1, 1))
     root[::3, :, 0] = 0.0
+    root[1::5, :, 1:] = 0.0
     information = np.einsum("jik,jlk->jil", root, root)
     linear = np.einsum("jik,jk->ji", information, rng.normal(0.2, 0.5, (n_clusters, n)))
-    return with_information(blueprint, information, linear, np.zeros(blueprint.parameters.n))
+    z = blueprint.observed.z if joint else np.empty((n_clusters, 0))
+    approximation = Approximation(information, linear, n_sampled, z)
+    return with_approximation(blueprint, approximation, np.zeros(blueprint.parameters.n))

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint, with_information
+from bayes_msem.build.blueprint import Blueprint, with_approximation
 from bayes_msem.build.density import joint_log_likelihood
+from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.centring import coordinates_of
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from tests.random.conditional import Conditional, conditional
@@ -54,7 +55,8 @@ def informed(blueprint: Blueprint, kind: str, seed: int) -> tuple[Blueprint, Arr
     information = sizes[:, None, None] * np.einsum("jik,jlk->jil", root, root)
     linear = np.einsum("jik,jk->ji", information, rng.normal(0.2, 0.5, (n_clusters, n)))
     pilot = np.zeros(blueprint.parameters.n)
-    return with_information(blueprint, information, linear, pilot), information, linear
+    approximation = Approximation(information, linear, n, np.empty((n_clusters, 0)))
+    return with_approximation(blueprint, approximation, pilot), information, linear
 
 
 def parameters(this: Conditional, seed: int, tiny: bool) -> Array:
@@ -108,7 +110,7 @@ def test_density_of_coordinates_is_that_of_effects_times_the_jacobian(
     x = parameters(this, 42, tiny and name != "everything")
     extended = blueprint.extend_sampled(x)
     rng = np.random.default_rng(43)
-    t = rng.normal(size=evaluator.linear.shape)
+    t = rng.normal(size=evaluator.coordinates_shape)
     b = evaluator.effects(extended, t)
     mean, covariance = moments(this, x)
     expected = normal_log_density(b - mean, covariance).sum()
@@ -127,7 +129,7 @@ def test_coordinates_do_not_change_the_posterior(name: str, kind: str) -> None:
     evaluator = evaluator_of(blueprint)
     x = parameters(this, 45, tiny=False)
     extended = blueprint.extend_sampled(x)
-    t = np.random.default_rng(46).normal(size=evaluator.linear.shape)
+    t = np.random.default_rng(46).normal(size=evaluator.coordinates_shape)
     b = evaluator.effects(extended, t)
     columns = [evaluator.effects(extended, t + e) - b for e in np.eye(t.shape[1])]
     mean, covariance = moments(this, x)
@@ -147,14 +149,11 @@ def test_coordinates_of_inverts_effects_at(name: str, kind: str, tiny: bool) -> 
     """
     this = brute_force(name)
     blueprint, _, _ = informed(this.blueprint, kind, 47)
-    evaluator, program = evaluator_of(blueprint), blueprint.program
+    evaluator = evaluator_of(blueprint)
     x = parameters(this, 48, tiny and name != "everything")
     extended = blueprint.extend_sampled(x)
-    s = np.random.default_rng(49).normal(size=evaluator.linear.shape)
-    t = coordinates_of(
-        extended, s, program.ints, program.floats, blueprint.statistics,
-        evaluator.information, evaluator.linear,
-    )  # fmt: skip
+    s = np.random.default_rng(49).normal(size=evaluator.coordinates_shape)
+    t = coordinates_of(extended, s, *evaluator.arguments)
     mean, covariance = moments(this, x)
     sd = np.sqrt(np.diag(covariance))
     root = sd[:, None] * np.linalg.cholesky(covariance / np.outer(sd, sd))
@@ -201,7 +200,7 @@ def test_no_information_is_the_non_centred_form(name: str) -> None:
     blueprint, _, _ = informed(this.blueprint, "none", 53)
     evaluator = evaluator_of(blueprint)
     x = parameters(this, 54, tiny=False)
-    t = np.random.default_rng(55).normal(size=evaluator.linear.shape)
+    t = np.random.default_rng(55).normal(size=evaluator.coordinates_shape)
     mean, covariance = moments(this, x)
     expected = mean + t @ np.linalg.cholesky(covariance).T
     extended = blueprint.extend_sampled(x)

@@ -24,7 +24,14 @@ def stacked_draws(this: Conditional, x: Array, b: Array, n: int) -> Array:
 
 
 @pytest.mark.parametrize(
-    "name", ["slope predicts z", "one name, factor and indicator", "everything"]
+    "name",
+    [
+        "slope predicts z",
+        "one name, factor and indicator",
+        "slope, with a loading and a slope of one pair",
+        "random loading and slope of one pair",
+        "everything",
+    ],
 )
 def test_outcomes_have_the_moments_of_the_stacked_cluster(name: str) -> None:
     """4000 draws of 3 clusters given b: z values below 4.5 for up to 1500 means and covariances.

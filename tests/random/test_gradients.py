@@ -87,11 +87,10 @@ def test_table_values(case: Case) -> None:
 def test_both_parts_with_respect_to_parameters_and_coordinates(case: Case, part: str) -> None:
     """log p(y, z | b(t, theta), theta) and log p(t | theta), as the PyTensor Op computes them."""
     blueprint = informed(unpiloted(build(case)), 13)
-    evaluator, program = blueprint.evaluator, blueprint.program
+    evaluator = blueprint.evaluator
     assert isinstance(evaluator, ClusterEvaluator)
     op = ClusterLogLikelihood("data" if part == "data" else "effects")
-    constants = [program.ints, program.floats, blueprint.statistics]
-    constants += [evaluator.information, evaluator.linear]
+    constants = evaluator.arguments
 
     def value(x: Array, t: Array) -> list[Array]:
         storage: list[list[Array]] = [[np.empty(0)], [np.empty(0)], [np.empty(0)]]
@@ -99,7 +98,7 @@ def test_both_parts_with_respect_to_parameters_and_coordinates(case: Case, part:
         return [cell[0] for cell in storage]
 
     x = blueprint.extend_sampled(sampled_values(blueprint, 14))
-    t = np.random.default_rng(15).normal(size=evaluator.linear.shape)
+    t = np.random.default_rng(15).normal(size=evaluator.coordinates_shape)
     _, d_x, d_t = value(x, t)
     check(d_x, lambda at: float(value(at, t)[0]), x)
     check(d_t, lambda at: float(value(x, at)[0]), t)
@@ -132,9 +131,9 @@ def test_log_posterior(name: str, jacobian: bool) -> None:
     u = np.concatenate([u, np.random.default_rng(21).normal(size=n_coordinates)])
 
     def value(at: Array) -> float:
-        return log_posterior(blueprint, bounds, at, jacobian=jacobian)[0]
+        return log_posterior(blueprint, at, jacobian=jacobian)[0]
 
-    check(log_posterior(blueprint, bounds, u, jacobian=jacobian)[1], value, u)
+    check(log_posterior(blueprint, u, jacobian=jacobian)[1], value, u)
 
 
 @pytest.mark.parametrize("name", ["slope", "one name, two covariates", "slope of a factor"])

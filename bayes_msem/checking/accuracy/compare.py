@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
 import arviz_stats as az
+import numpy as np
 import pandas as pd
 
 from bayes_msem.checking.accuracy.log_likelihood import Unit, check_unit
 from bayes_msem.checking.accuracy.loo import LooResult
+from bayes_msem.checking.accuracy.stacking import stacking_weights
 from bayes_msem.checking.accuracy.target import Target, check_same_target, target_of
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.tables import EstimateTable
@@ -30,6 +32,7 @@ Weights = Literal["stacking", "BB-pseudo-BMA", "pseudo-BMA"]
 
 _SMALL = 4.0  # differences below: the models predict about equally well (Sivula et al. 2020)
 _FEW = 100  # units
+_MOST = 5  # of them named in a message
 _UNITS = {"cluster": "clusters", "observation": "rows"}
 _QUESTION = {
     "cluster": "new clusters (random effects integrated out)",
@@ -98,21 +101,37 @@ def compare(
         name: model if isinstance(model, LooResult) else model.loo(shared)
         for name, model in models.items()
     }
-    with warnings.catch_warnings():
-        # the table has a column for high k
-        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
-        found = az.compare(
-            {name: result.elpd_data for name, result in results.items()},
-            method=weights,
-            round_to="none",
-        )
-    found = found.rename(columns=_NAMES)
+    found = _compared(results, weights).rename(columns=_NAMES)
     found["high_k"] = [len(results[str(name)].high_k) for name in found.index]
     found.index.name = "model"
     table = EstimateTable(found[_COLUMNS].astype({"rank": int, "high_k": int}))
     table.attrs["caption"] = _caption(table, shared, len(next(iter(results.values())).pareto_k))
     table.attrs["unit"] = shared
     return table
+
+
+def _compared(results: Mapping[str, LooResult], weights: Weights) -> pd.DataFrame:
+    """Table of ArviZ, which stacks exp(elpd); of clusters that is 0, so weights are made here."""
+    for name, result in results.items():
+        bad = result.pointwise[~np.isfinite(result.pointwise)].index
+        if len(bad):
+            raise SpecificationError(
+                f"'{name}' has no finite elpd for {len(bad)} of {len(result.pointwise)} "
+                f"{_UNITS[result.unit]} ({', '.join(map(str, bad[:_MOST]))}), so it cannot be "
+                "compared; look at loo().pointwise, and at whether its chains have converged"
+            )
+    with warnings.catch_warnings():
+        # the table has a column for high k
+        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
+        found: pd.DataFrame = az.compare(
+            {name: result.elpd_data for name, result in results.items()},
+            method="pseudo-BMA" if weights == "stacking" else weights,
+            round_to="none",
+        )
+    if weights == "stacking":
+        terms = [results[str(name)].pointwise.to_numpy() for name in found.index]
+        found["weight"] = stacking_weights(np.column_stack(terms))
+    return found
 
 
 def _check_arguments(models: Mapping[str, Fit | LooResult], unit: str | None, weights: str) -> None:

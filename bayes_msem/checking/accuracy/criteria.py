@@ -48,6 +48,7 @@ from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit
 from bayes_msem.checking.accuracy.loo import lppd
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.enough import check_enough
 
 __all__ = ["Dic", "Waic", "dic", "waic"]
 
@@ -112,6 +113,7 @@ class Waic:
 def waic(log_likelihood: xr.DataArray, unit: Unit, labels: pd.Index[Any]) -> Waic:
     """Compute WAIC from log-likelihoods (chain, draw, unit)."""
     p = log_likelihood.transpose("chain", "draw", UNIT_DIMENSION[unit]).to_numpy()
+    check_enough(p.shape[0] * p.shape[1], 2, "WAIC")
     variance = p.reshape(-1, p.shape[-1]).var(axis=0, ddof=1)
     terms = lppd(log_likelihood, unit) - variance
     return Waic(
@@ -199,6 +201,7 @@ def dic(
     Dic
     """
     deviance = -2.0 * log_likelihood.to_numpy().sum(axis=-1)
+    check_enough(deviance.size, 2, "DIC")
     x = sampled_parameters(blueprint, posterior).mean(axis=(0, 1))
     if integral is None:
         at_mean, error_at_mean = -2.0 * joint_log_likelihood(blueprint, x)[0], 0.0

@@ -1,11 +1,10 @@
 r"""The likelihood of whole clusters, with every random effect integrated out.
 
 What is linear is integrated exactly (likelihood.cluster_terms). Sampled effects b_j are integrated
-numerically, in the coordinates t in which NUTS sampled them (likelihood.centring): with
-Q_j = I + L' Lambda_j L = C_j C_j',
+numerically, in the coordinates t in which NUTS sampled them, of which they
+are linear functions b(t) with derivative D_j (likelihood.centring). With Omega = L L',
 
-    b(t) = mu_j + L s(t) ,   s(t) = Q_j^-1 L' (eta_j - Lambda_j mu_j) + C_j^-T t ,
-    log p(t | theta) = log N(s(t); 0, I) - log|C_j| ,
+    log p(t | theta) = log N(s(t); 0, I) + log|L^-1 D_j| ,   s(t) = L^-1 (b(t) - E b_j) ,
 
     p(y_j, z_j | theta) = E_q [ p(y_j, z_j | b(t), theta) p(t | theta) / q_j(t) ] .
 
@@ -38,11 +37,11 @@ from scipy.stats import qmc
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.data.pieces import pieces
 from bayes_msem.data.subsets import only_cluster
+from bayes_msem.likelihood.centring import coordinate_map
 from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
 from bayes_msem.likelihood.cluster_terms import cluster_log_likelihoods, node_log_likelihoods
 from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.packing import frozen
 from bayes_msem.posterior.recover import cluster_view
 from bayes_msem.structure.effects import ClusterTemplates
 
@@ -162,8 +161,7 @@ class ClusterIntegral:
             evaluator,
             statistics=statistics,
             cluster_statistics=statistics,
-            information=frozen(evaluator.information[one].copy()),
-            linear=frozen(evaluator.linear[one].copy()),
+            approximation=evaluator.approximation.only(cluster),
         )
         proposal = self.proposal
         if proposal is not None:
@@ -179,20 +177,19 @@ class ClusterIntegral:
         log_q = _LOG_T * z.shape[1] - (_DF + 1) / 2 * np.log1p(z**2 / _DF).sum(axis=1)
         log_q = log_q[:, None] - np.log(np.einsum("jii->ji", self.proposal.root)).sum(axis=1)
         program, first = self.evaluator.program, self.first
-        _, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
+        _, omega, *_ = between_moments(point, program.ints, program.floats)
         root = np.linalg.cholesky(omega[first:, first:])
-        mean = self.view.observed.cluster_design @ c_b[:, first:]
-        information, linear = self.evaluator.information, self.evaluator.linear
-        chol = np.linalg.cholesky(np.eye(len(root)) + root.T @ information @ root)
-        inverse = np.linalg.inv(chol)
-        gap = linear - np.einsum("jik,jk->ji", information, mean)
-        inner = np.einsum("jik,jk->ji", inverse, gap @ root)
-        s = np.einsum("jki,njk->nji", inverse, inner + t, optimize=True)
+        origin, slopes, _, mean = coordinate_map(
+            point, np.zeros(self.evaluator.coordinates_shape), *self.evaluator.arguments
+        )
+        deviation = origin + np.einsum("jik,njk->nji", slopes, t, optimize=True)
+        inverse = np.linalg.inv(root)
+        s = deviation @ inverse.T
         log_p = -0.5 * (s**2 + np.log(2 * np.pi)).sum(axis=2)
-        log_p = log_p - np.log(np.einsum("jii->ji", chol)).sum(axis=1)
+        log_p = log_p + np.linalg.slogdet(inverse @ slopes)[1]
         far = (np.abs(z).max(axis=1) > _FAR_Z)[:, None] & (np.abs(s).max(axis=2) > _FAR_S)
         log_weights = np.where(far, -np.inf, log_p - log_q)
-        return np.ascontiguousarray(mean + s @ root.T), log_weights
+        return np.ascontiguousarray(mean + deviation), log_weights
 
     def _shifted(self) -> FloatArray:
         """t-distributed points, in independent digital shifts, (nodes, n_b)."""

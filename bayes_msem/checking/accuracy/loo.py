@@ -28,12 +28,15 @@ from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit, un
 from bayes_msem.checking.accuracy.target import Target, target_of
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import AccuracyWarning
+from bayes_msem.posterior.convergence import LEAST_DRAWS as DRAWS_OF_A_CHAIN
+from bayes_msem.posterior.enough import check_enough
 
-__all__ = ["LooResult", "lppd", "psis_loo", "replaced", "warn_of_high_k"]
+__all__ = ["LEAST_DRAWS", "LooResult", "lppd", "psis_loo", "replaced", "warn_of_high_k"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+LEAST_DRAWS = 25  # of all chains
 _MOST = 8  # units named in a message
 _UNITS = {"cluster": "clusters", "observation": "rows"}
 _QUESTION = {
@@ -161,10 +164,19 @@ def psis_loo(tree: xr.DataTree, observed: ObservedData, unit: Unit) -> LooResult
     Returns
     -------
     LooResult
+
+    Raises
+    ------
+    SpecificationError
+        Fewer than 25 draws: the tail that is smoothed is a fifth of them, and needs five.
     """
+    sizes = tree["posterior"].sizes
+    check_enough(sizes["chain"] * sizes["draw"], LEAST_DRAWS, "leave-one-out cross-validation")
+    # ArviZ takes the efficiency of the draws from effective sizes, which need some per chain
+    efficiency = 1.0 if sizes["draw"] < DRAWS_OF_A_CHAIN else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
-        data = az.loo(tree, var_name=unit, pointwise=True)
+        data = az.loo(tree, var_name=unit, pointwise=True, reff=efficiency)
     about = tree["log_likelihood"][unit].attrs
     k = pd.Series(data.pareto_k.to_numpy(), unit_labels(observed, unit), name="pareto_k")
     return LooResult(

@@ -141,7 +141,7 @@ def moment_matched(
 
     def log_density(u: xr.DataArray) -> xr.DataArray:
         rows = u.to_numpy().reshape(-1, u.sizes["parameter"])
-        values = [log_posterior(blueprint, bounds, row, jacobian=True)[0] for row in rows]
+        values = [log_posterior(blueprint, row, jacobian=True)[0] for row in rows]
         return _like_draws(u, np.array(values))
 
     def unit_density(u: xr.DataArray, i: int) -> xr.DataArray:
@@ -152,6 +152,8 @@ def moment_matched(
         # what could not be mended is told by the record
         warnings.filterwarnings("ignore", message="Observation [0-9]+: Moment matching did not")
         warnings.filterwarnings("ignore", message="After Moment Matching")
+        # k that is no number is not "above" the threshold for ArviZ
+        warnings.filterwarnings("ignore", message="No Pareto k values exceed the threshold")
         data = az.loo_moment_match(
             tree,
             result.elpd_data,

@@ -65,9 +65,7 @@ class Refit:
         blueprint = replace(self.blueprint, evaluator=evaluator)
 
         def objective(v: FloatArray) -> tuple[float, FloatArray]:
-            value, gradient = log_posterior(
-                blueprint, self.bounds, self.center + self.root @ v, jacobian=True
-            )
+            value, gradient = log_posterior(blueprint, self.center + self.root @ v, jacobian=True)
             return -value, -(self.root.T @ gradient)
 
         found = optimize.minimize(

@@ -36,6 +36,7 @@ from scipy import integrate
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.checking.priors.draws import draw_prior
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.priors import Prior
@@ -77,6 +78,7 @@ def prior_posterior_overlap(
         Columns level, lhs, op, rhs, label, overlap, sd_prior, sd_posterior, sd_ratio and prior.
     """
     rows = [row for row in blueprint.table.rows if row.free]
+    check_enough(next(iter(draws.values())).size, 2, "the overlap of prior and posterior")
     drawn: dict[RowKey, FloatArray] | None = None
     records = []
     for row in rows:

@@ -49,8 +49,9 @@ from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.enough import check_enough
+from bayes_msem.posterior.names import row_name
 from bayes_msem.posterior.recover import coordinates_of_effects
 from bayes_msem.posterior.tables import EstimateTable, terminal_width
 from bayes_msem.spec.priors import Prior
@@ -59,6 +60,7 @@ from bayes_msem.structure.parameters import CORRELATION
 
 __all__ = [
     "CONFLICT",
+    "LEAST_DRAWS",
     "STRONG_PRIOR",
     "PriorSensitivity",
     "log_likelihood_draws",
@@ -73,8 +75,9 @@ FloatArray = NDArray[np.float64]
 CONFLICT, STRONG_PRIOR = "prior-data conflict", "strong prior, weak data"
 THRESHOLD = 0.05  # Kallioinen et al., section 4
 _ALPHAS = (0.99, 1.01)
-_LEAST_DRAWS = 50
+LEAST_DRAWS = 50  # of all chains
 _MOST = 6  # rows named in a line of advice
+_EXAMPLES = 3  # priors written out in it
 _KINDS = {"variance": "SD", "covariance": "correlation"}
 _SCALE_ARGUMENTS = {"sigma": 2.0, "b": 2.0, "beta": 2.0, "lam": 0.5}  # twice as wide
 _RATES = ("gamma",)  # whose beta is a rate
@@ -152,8 +155,7 @@ def prior_sensitivity(
         Fewer than 50 draws.
     """
     n = posterior.sizes["chain"] * posterior.sizes["draw"]
-    if n < _LEAST_DRAWS:
-        raise SpecificationError(f"sensitivity needs {_LEAST_DRAWS} draws or more, not {n}")
+    check_enough(n, LEAST_DRAWS, "sensitivity to priors")
     rows = sensitive_rows(blueprint, draws)
     tree = sensitivity_tree(blueprint, posterior, rows, draws)
     of_prior, of_likelihood = _sense(tree, "prior"), _sense(tree, "likelihood")
@@ -271,8 +273,7 @@ def log_likelihood_draws(blueprint: Blueprint, posterior: xr.Dataset) -> FloatAr
 
 def coordinates(row: Row, blueprint: Blueprint) -> str:
     """Text of a row, with its level if there are two."""
-    level = f"{row.level}: " if row.level and blueprint.table.two_level else ""
-    return f"{level}{row.lhs} {row.op} {row.rhs}"
+    return row_name(row, two_level=blueprint.table.two_level)
 
 
 def _groups(blueprint: Blueprint) -> dict[str, list[str]]:
@@ -334,35 +335,59 @@ def _advice(
     diagnoses: Sequence[str],
     sources: Sequence[Row | None],
 ) -> list[str]:
-    """One line per prior that matters and diagnosis."""
-    moved: dict[tuple[int, str], list[str]] = {}
-    by_number: dict[int, Row] = {}
-    for row, diagnosis, source in zip(rows, diagnoses, sources, strict=True):
-        if source is not None:
-            moved.setdefault((source.free, diagnosis), []).append(coordinates(row, blueprint))
-            by_number[source.free] = source
+    """One line per diagnosis, with all rows that have it and the priors behind."""
     lines = []
-    for (free, diagnosis), names in moved.items():
-        source, prior = by_number[free], blueprint.priors[free]
-        listed = "; ".join(names[:_MOST]) + (
-            f" and {len(names) - _MOST} more" * (len(names) > _MOST)
-        )
-        stated = f"the prior of {coordinates(source, blueprint)}, {prior},"
+    for diagnosis in (CONFLICT, STRONG_PRIOR):
+        moved: dict[int, list[str]] = {}
+        by_number: dict[int, Row] = {}
+        for row, found, source in zip(rows, diagnoses, sources, strict=True):
+            if source is not None and found == diagnosis:
+                moved.setdefault(source.free, []).append(coordinates(row, blueprint))
+                by_number[source.free] = source
+        if not moved:
+            continue
+        one = len(moved) == 1
+        said = _moved_rows(blueprint, by_number, moved)
         if diagnosis == CONFLICT:
             text = (
-                f"Both data and {stated} move {listed}: they may pull in different directions. "
-                "That is no error. If the prior says what is known, keep it and report both; if "
-                "not, refit with a wider one and compare"
+                f"Both data and priors move {said}: they may pull in different directions. "
+                f"That is no error. If {'the' if one else 'a'} prior says "
+                "what is known, keep it and report both; if not, refit with "
+                f"{'a wider one' if one else 'wider ones'} and compare"
             )
         else:
             text = (
-                f"The data say little about {listed}; {stated} decides. Give the reasons for it, "
-                "and report how the result changes with another one"
+                f"The data say little about {said}; the prior{' decides' if one else 's decide'}. "
+                f"Give the reasons for {'it' if one else 'them'}, and report how the result "
+                f"changes with {'another one' if one else 'others'}"
             )
-        wider = wider_prior(prior)
-        example = "" if wider is None else f", for example priors={{{source.key}: '{wider}'}}"
-        lines.append(f"{text}{example}.")
+        lines.append(f"{text}{_wider_example(blueprint, by_number)}.")
     return lines
+
+
+def _moved_rows(
+    blueprint: Blueprint, by_number: Mapping[int, Row], moved: Mapping[int, Sequence[str]]
+) -> str:
+    """Rows and the priors that move them, the first few of them."""
+    parts = []
+    for free, names in list(moved.items())[:_MOST]:
+        source = coordinates(by_number[free], blueprint)
+        more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+        stated = str(blueprint.priors[free])
+        stated = stated if list(names) == [source] else f"prior of {source}: {stated}"
+        parts.append(f"{', '.join(names[:_MOST])}{more} ({stated})")
+    more = f" and {len(moved) - _MOST} more" if len(moved) > _MOST else ""
+    return "; ".join(parts) + more
+
+
+def _wider_example(blueprint: Blueprint, by_number: Mapping[int, Row]) -> str:
+    """Priors twice as wide as those named, where there are such."""
+    wider = {
+        row.key: str(prior)
+        for free, row in list(by_number.items())[:_EXAMPLES]
+        if (prior := wider_prior(blueprint.priors[free])) is not None
+    }
+    return f", for example priors={wider}" if wider else ""
 
 
 def wider_prior(prior: Prior) -> Prior | None:
