@@ -20,6 +20,7 @@ from bayes_msem.errors import (
     CacheWarning,
     ConvergenceWarning,
     DataError,
+    DataWarning,
     FileError,
     HeywoodWarning,
     IdentificationWarning,
@@ -31,6 +32,7 @@ from bayes_msem.errors import (
     NotSupportedError,
     SmallSampleWarning,
     SpecificationError,
+    SpecificationWarning,
 )
 from bayes_msem.fit import Fit
 from bayes_msem.loading import load
@@ -45,6 +47,7 @@ __all__ = [
     "CacheWarning",
     "ConvergenceWarning",
     "DataError",
+    "DataWarning",
     "FileError",
     "Fit",
     "HeywoodWarning",
@@ -59,6 +62,7 @@ __all__ = [
     "Prior",
     "SmallSampleWarning",
     "SpecificationError",
+    "SpecificationWarning",
     "compare",
     "describe",
     "describe_dataset",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ _SINGLE_LEVEL: dict[Role, str] = {
     "covariate": "covariate (conditioned on)",
     "within factor": "factor",
 }
+_SHOWN_PAIRS = 8
 _SCALES = {"sd": "the standard deviation", "cor": "the correlation", "cov": "the covariance"}
 
 
@@ -37,6 +39,7 @@ def describe_model(
     missing: Sequence[str],
     plan: str,
     notes: Sequence[str],
+    random_covariances: str,
 ) -> str:
     """Describe data, roles of variables, parameters with priors, and plan.
 
@@ -54,6 +57,8 @@ def describe_model(
         The plan in words.
     notes
         Advice on the data.
+    random_covariances
+        Which covariances of random effects are free by default.
 
     Returns
     -------
@@ -66,6 +71,7 @@ def describe_model(
         "\n".join([describe_data(observed), *(_wrapped(line) for line in missing)]),
         _describe_roles(table),
         _describe_parameters(parameters),
+        *_describe_random_covariances(table, random_covariances),
         "\n".join(_wrapped(line) for line in plan.splitlines()),
     ]
     parts += [_wrapped(f"Note: {note}") for note in notes]
@@ -122,6 +128,32 @@ def _describe_parameters(parameters: pd.DataFrame) -> str:
     scales = scales_of_priors(parameters)
     head += f" {scales}" if scales else ""
     return f"{_wrapped(head)}\n{textwrap.indent(grouped_text(shown), '  ')}"
+
+
+def _describe_random_covariances(table: ParameterTable, setting: str) -> list[str]:
+    """Say which random effects covary; nothing if no coefficient varies.
+
+    Indicators are left out: their residuals covary only where the text says so.
+    """
+    rows = [r for r in table.rows if r.level == "between"]
+    indicators = {r.rhs for r in rows if r.kind == "loading"}
+    modelled = table.variables("between", "split", "cluster-level", "between factor")
+    coefficients = table.variables("between", "random effect")
+    members = [v for v in (*modelled, *coefficients) if v not in indicators]
+    if not coefficients or len(members) < 2:
+        return []
+    free = {frozenset((r.lhs, r.rhs)) for r in rows if r.kind == "covariance" and r.free}
+    pairs = list(combinations(members, 2))
+    others = [f"{a} ~~ {b}" for a, b in pairs if frozenset((a, b)) not in free]
+    text = (
+        f"Covariances of random effects (random_covariances='{setting}'): "
+        f"{len(pairs) - len(others)} of {len(pairs)} pairs of {', '.join(members)} are free."
+    )
+    if 0 < len(others) < len(pairs):
+        more = len(others) - _SHOWN_PAIRS
+        text += f" Not free: {', '.join(others[:_SHOWN_PAIRS])}"
+        text += f" and {more} more." if more > 0 else "."
+    return [_wrapped(text)]
 
 
 def _wrapped(line: str) -> str:

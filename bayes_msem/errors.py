@@ -20,6 +20,7 @@ __all__ = [
     "CacheWarning",
     "ConvergenceWarning",
     "DataError",
+    "DataWarning",
     "FileError",
     "HeywoodWarning",
     "IdentificationWarning",
@@ -31,6 +32,7 @@ __all__ = [
     "NotSupportedError",
     "SmallSampleWarning",
     "SpecificationError",
+    "SpecificationWarning",
     "nearest",
 ]
 
@@ -155,11 +157,34 @@ class InterruptedWarning(MsemWarning):
     """Sampling was interrupted; the draws made so far are kept."""
 
 
+class SpecificationWarning(MsemWarning):
+    """The model text can be read, but may not mean what its author wants."""
+
+
+class DataWarning(MsemWarning):
+    """The data can be used, but something in them may not be what it seems."""
+
+
 class SmallSampleWarning(MsemWarning):
     """Few clusters: results depend on the priors more than usual."""
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string."""
-    matches = difflib.get_close_matches(name, [str(a) for a in allowed], n=1, cutoff=0.6)
+    """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string.
+
+    A name that differs in case alone is the closest.
+
+    Examples
+    --------
+    >>> nearest("Y", ["x", "y"])
+    "; did you mean 'y'?"
+    """
+    names = [str(a) for a in allowed]
+    folded = {known.casefold(): known for known in reversed(names)}
+    if (same := folded.get(name.strip().casefold())) is not None:
+        return f"; did you mean '{same}'?"
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if not matches:
+        alike = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+        matches = [folded[key] for key in alike]
     return f"; did you mean '{matches[0]}'?" if matches else ""

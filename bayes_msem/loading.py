@@ -67,6 +67,8 @@ def _rebuild(tree: xr.DataTree, options: dict[str, Any]) -> Model:
     """Build the model; it warned when it was first built, and need not again."""
     stored = {"priors": read_priors(options["priors"]), "cluster": read_name(options["cluster"])}
     arguments = options | stored
+    # Files from before this option hold draws of the covariances that were free then.
+    arguments.setdefault("random_covariances", "coefficients")
     spec = arguments.pop("spec")
     frame = data_frame(tree[DATA].to_dataset(), arguments["cluster"])
     with warnings.catch_warnings():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,16 +36,6 @@ def read_arguments(
 def heading(text: str) -> None:
     """Print a heading."""
     print(f"\n{text}\n{'=' * len(text)}\n", flush=True)
-
-
-def show_model(model: bm.Model) -> None:
-    """Print a model without the covariances that the text fixes at 0."""
-    lines = str(model).splitlines()
-    shown = [line for line in lines if not re.search(r" ~~ \S+ +0 +0$", line)]
-    text = "\n".join(shown)
-    print(re.sub(r"\n    Covariances [^\n]*(?=\n    \S)", "", text))  # a heading without rows
-    if len(shown) < len(lines):
-        print(f"\n({len(lines) - len(shown)} covariances fixed at 0 are left out here.)")
 
 
 @contextmanager

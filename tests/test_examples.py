@@ -103,7 +103,11 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
     "random_covariance": (
         25,
         ["covariance_correlations.png", "covariance_forest.png"],
-        ["(104 covariances fixed at 0 are left out here.)", "r ~ 1 0.500", "inside the interval:"],
+        [
+            "(random_covariances='none'): 0 of 105 pairs of g1, g2, l2, l3,",
+            "r ~ 1 0.500",
+            "inside the interval:",
+        ],
     ),
 }
 

@@ -267,7 +267,7 @@ def _advice_on_number(observed: ObservedData, varying: Sequence[Row]) -> list[st
         f"{plural(len(names), 'variable')}{variables} and {plural(len(effects), 'coefficient')} "
         f"({listed(effects)}) vary between {n_clusters} clusters: the data alone do not determine "
         "all their (co)variances, so priors decide. Let fewer coefficients vary (remove rv()), or "
-        f"fix covariances of random effects at 0 ('{effects[0]} ~~ 0*...' at level between)."
+        "let them be independent: Model(..., random_covariances='none')."
     ]
 
 

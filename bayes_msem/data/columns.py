@@ -6,6 +6,7 @@ Row numbers in messages are positions, counted from 0. The frame is never writte
 from __future__ import annotations
 
 import numbers
+import re
 from collections.abc import Hashable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.arguments import shown
-from bayes_msem.errors import DataError, nearest
+from bayes_msem.errors import DataError, NotSupportedError, nearest
 
 __all__ = [
     "check_cluster_argument",
@@ -53,18 +54,48 @@ def check_frame(frame: object) -> None:
         raise DataError("data has no rows; check the filter or the file that made it")
 
 
-def check_cluster_name(cluster: object) -> None:
-    """Raise DataError unless ``cluster`` can name a column: hashable, and not a missing value.
+def check_cluster_name(cluster: object, columns: Sequence[Hashable] = ()) -> None:
+    """Raise an error unless ``cluster`` can name a column: hashable, and not a missing value.
 
     Whoever compares names afterwards can rely on ``==`` giving True or False.
+
+    Parameters
+    ----------
+    cluster
+        What the user gave.
+    columns
+        Columns of the data, which tell several names from one.
+
+    Raises
+    ------
+    DataError
+        It names no column.
+    NotSupportedError
+        It names several.
     """
     hashable = pd.api.types.is_hashable(cluster)
+    if several := _several_columns(cluster, columns):
+        raise NotSupportedError(
+            f"cluster names {plural(len(several), 'column')} ({listed(several)}), but a model has "
+            "one cluster column: three levels and crossed clusters are not there yet"
+        )
     if cluster is None or (hashable and not pd.Series([cluster], dtype=object).isna().item()):
         return
     raise DataError(
         f"cluster must be the name of one column, got {shown(cluster)}; pass the name and not the "
         "column itself, e.g. cluster='school'"
     )
+
+
+def _several_columns(cluster: object, columns: Sequence[Hashable]) -> list[Hashable]:
+    """Return the columns that a list, or a text such as "school/class", names; else nothing."""
+    named: list[object] = []
+    if isinstance(cluster, str) and cluster not in columns:
+        named = [name.strip() for name in re.split(r"[/:+,]", cluster)]
+    elif isinstance(cluster, list) or (isinstance(cluster, tuple) and cluster not in columns):
+        named = list(cluster)
+    known = [name for name in named if pd.api.types.is_hashable(name) and name in columns]
+    return known if len(known) == len(named) > 1 else []
 
 
 def check_cluster_argument(frame: pd.DataFrame, cluster: object, *, two_level: bool) -> None:
@@ -79,7 +110,8 @@ def check_cluster_argument(frame: pd.DataFrame, cluster: object, *, two_level: b
     if not two_level:
         raise DataError(
             f"cluster={cluster!r} was given, but the model has a single level and would ignore "
-            "it; add `level: within` and `level: between` blocks, or leave cluster out"
+            "it; add `level: within` and `level: between` blocks, or leave cluster out if rows are "
+            "independent of each other"
         )
     if not pd.api.types.is_hashable(cluster) or cluster not in frame.columns:
         message = f"cluster column {cluster!r} is not in data"
@@ -185,15 +217,23 @@ def _not_numeric(series: pd.Series[Any], name: str) -> DataError:
     """Describe a column that is not numeric by its first value that is not a number."""
     dtype = "category" if isinstance(series.dtype, pd.CategoricalDtype) else series.dtype
     head = f"'{name}' is not numeric (dtype {dtype})"
+    if dtype == "category":
+        return DataError(
+            f"{head}: categories are no measurements, and models for ordered or unordered "
+            f"categories are not there yet. As a predictor, code '{name}' as columns of 0 and 1 "
+            f"(pandas.get_dummies(data['{name}'], drop_first=True)). If its values are "
+            "measurements, give the column a numeric dtype"
+        )
     for i, value in enumerate(series):
         if not _reads_as_number(value):
             return DataError(
                 f"{head}: the first value that is not a number is {value!r} in row {i}; correct "
-                "it, or code the variable with numbers (0 and 1 for two groups)"
+                "it, or code the variable with numbers (categories as columns of 0 and 1)"
             )
-    column = f"data['{name}']"
-    fix = f"{column}.astype(float)" if dtype == "category" else f"pandas.to_numeric({column})"
-    return DataError(f"{head}, though all its values read as numbers; convert it with {fix}")
+    return DataError(
+        f"{head}, though all its values read as numbers; convert it with "
+        f"pandas.to_numeric(data['{name}'])"
+    )
 
 
 def _reads_as_number(value: object) -> bool:

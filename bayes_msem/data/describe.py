@@ -44,7 +44,7 @@ from bayes_msem.arguments import columns as check_columns
 from bayes_msem.data import columns
 from bayes_msem.errors import DataError, nearest
 
-__all__ = ["Description", "describe"]
+__all__ = ["Description", "anova_components", "describe"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -189,7 +189,7 @@ def describe(
     matrices = {key: np.full((len(names), len(names)), np.nan) for key in ("w", "b", "sigma")}
     for i, first in enumerate(names):
         for k, second in enumerate(names[: i + 1]):
-            pair = _components(values[first], values[second], codes)
+            pair = anova_components(values[first], values[second], codes)
             for key, value in zip(matrices, pair, strict=True):
                 matrices[key][i, k] = matrices[key][k, i] = value
     frames = {key: pd.DataFrame(m, index=index, columns=index) for key, m in matrices.items()}
@@ -225,7 +225,7 @@ def _checked_names(
     return names
 
 
-def _components(
+def anova_components(
     first: FloatArray, second: FloatArray, codes: IntArray
 ) -> tuple[float, float, float]:
     """S_W, S_B and Sigma_B of a pair, from the rows in which both are present."""

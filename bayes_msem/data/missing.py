@@ -8,7 +8,7 @@ writing their variance (``x ~~ x``) brings them into the model, and then they ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MissingReport",
     "check_any_observed",
-    "check_cluster_covariates",
     "check_covariates",
     "complete_rows",
     "missing_report",
@@ -72,37 +71,82 @@ def check_any_observed(values: dict[str, FloatArray]) -> None:
 
 
 def check_covariates(
-    values: dict[str, FloatArray], x_names: Sequence[str], y_names: Sequence[str]
+    values: Mapping[str, FloatArray],
+    x_names: Sequence[str],
+    y_names: Sequence[str],
+    of_clusters: Mapping[str, FloatArray],
+    w_names: Sequence[str],
+    ids: pd.Index[Any],
 ) -> None:
-    """Raise DataError if a level-1 covariate is missing where an outcome is observed."""
+    """Raise DataError if covariates are missing; it names all of them, with the lines to write.
+
+    A level-1 covariate may be missing where no outcome is observed.
+
+    Parameters
+    ----------
+    values
+        Columns of all variables, (N,).
+    x_names, y_names
+        Level-1 covariates and outcomes.
+    of_clusters
+        Values of cluster-level variables in every cluster, (J,).
+    w_names
+        Cluster-level covariates.
+    ids
+        Identifiers of the clusters, (J,); empty in single-level models.
+    """
     seen = np.zeros(len(next(iter(values.values()))), dtype=bool)
     for name in y_names:
         seen |= ~np.isnan(values[name])
+    places: dict[str, list[str]] = {"within": [], "between": []}
+    lines: dict[str, list[str]] = {"within": [], "between": []}
     for name in x_names:
         missing = np.isnan(values[name]) & seen
         if missing.any():
-            raise DataError(
-                f"covariate '{name}' is missing in {positions(missing)}, and covariates are "
-                f"conditioned on; bring it into the model by writing its variance at level within, "
-                f"'{name} ~~ {name}' (it is then modelled and its missing values are integrated "
-                "out), or use missing='listwise' to leave these rows out (biased unless values "
-                "are missing completely at random)"
+            places["within"].append(f"covariate '{name}' is missing in {positions(missing)}")
+            lines["within"].append(f"{name} ~~ {name}")
+    for name in w_names:
+        absent = np.flatnonzero(np.isnan(of_clusters[name]))
+        if len(absent):
+            shown = listed([ids[j] for j in absent[:5]]) + (", ..." if len(absent) > 5 else "")
+            places["between"].append(
+                f"cluster-level covariate '{name}' is missing in {len(absent)} of {len(ids)} "
+                f"clusters ('{ids.name}' {shown})"
             )
+            lines["between"].append(f"{name} ~~ {name}")
+    if places["within"] or places["between"]:
+        raise DataError(_missing_covariates(places, lines, two_level=len(ids) > 0))
 
 
-def check_cluster_covariates(w: FloatArray, w_names: Sequence[str], ids: pd.Index[Any]) -> None:
-    """Raise DataError if a cluster-level covariate is missing in a cluster."""
-    for k, name in enumerate(w_names):
-        missing = np.flatnonzero(np.isnan(w[:, k]))
-        if len(missing):
-            shown = listed([ids[j] for j in missing[:5]]) + (", ..." if len(missing) > 5 else "")
-            raise DataError(
-                f"cluster-level covariate '{name}' is missing in {len(missing)} of {len(ids)} "
-                f"clusters ('{ids.name}' {shown}), and covariates are conditioned on; bring it "
-                f"into the model by writing its variance at level between, '{name} ~~ {name}' (it "
-                "is then modelled and its missing values are integrated out), or use "
-                "missing='listwise' to leave these clusters out"
-            )
+def _missing_covariates(
+    places: Mapping[str, Sequence[str]], lines: Mapping[str, Sequence[str]], *, two_level: bool
+) -> str:
+    """Say where covariates are missing, and what to write."""
+    written = [
+        "\n".join(
+            [
+                *([f"to the block 'level: {level}':"] if two_level else []),
+                *(f"    {text}" for text in lines[level]),
+            ]
+        )
+        for level in ("within", "between")
+        if lines[level]
+    ]
+    several = sum(len(found) for found in lines.values()) > 1
+    it = "their variances" if several else "its variance"
+    left_out = " and ".join(
+        name for name, level in (("rows", "within"), ("clusters", "between")) if lines[level]
+    )
+    return "\n".join(
+        [
+            f"{'; '.join([*places['within'], *places['between']])}. Covariates are conditioned on, "
+            f"so nothing says what a missing one may be. Bring them into the model by {it}, then "
+            "their missing values are integrated out; add",
+            *written,
+            f"or use missing='listwise' to leave these {left_out} out (biased unless values are "
+            "missing completely at random)",
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

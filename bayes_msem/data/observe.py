@@ -206,7 +206,6 @@ def observe(
         dropped = int((~keep).sum())
         frame = frame[keep]
         values = {name: column[keep] for name, column in values.items()}
-    missing_values.check_covariates(values, x_names, y_names)
     codes, ids = None, pd.Index([])
     sizes, of_clusters = np.empty(0, np.int64), {}
     if cluster is not None:
@@ -215,6 +214,7 @@ def observe(
         checks.check_cluster_sizes(sizes, ids)
         for name in z_names + w_names:
             of_clusters[name] = checks.cluster_values(name, values[name], codes, ids)
+    missing_values.check_covariates(values, x_names, y_names, of_clusters, w_names, ids)
     observed = ObservedData(
         y=_stack(values, y_names, len(frame)),
         y_names=y_names,
@@ -232,7 +232,6 @@ def observe(
         row_index=frame.index.copy(),
         dropped=dropped,
     )
-    missing_values.check_cluster_covariates(observed.w, w_names, ids)
     checks.check_counts(observed)
     checks.check_variation(observed)
     checks.check_collinear(observed)

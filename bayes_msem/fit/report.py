@@ -13,7 +13,6 @@ import pandas as pd
 from bayes_msem import disk
 from bayes_msem.arguments import checked
 from bayes_msem.checking.predictive.p_values import p_values
-from bayes_msem.data.checks import advice
 from bayes_msem.display import describe_data, roles_in_words, scales_of_priors
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.fit.check_figures import CheckFigures
@@ -190,7 +189,7 @@ def _data(fit: Report) -> str:
     roles = {role: ", ".join(names) for role, names in roles_in_words(fit.model.table).items()}
     lines = fit.model.missing.lines
     missing = preformatted("\n".join(lines)) if lines else paragraph("No missing values.")
-    notes = advice(observed, [row for row in fit.model.table.rows if row.random])
+    notes = fit.model.notes
     return "".join(
         [
             paragraph(f"{summary[0].upper()}{summary[1:]}."),

@@ -23,7 +23,6 @@ from bayes_msem.build.pymc_model import build_pymc_model, has_potentials
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.seeds import seed_of
 from bayes_msem.build.values import Values, theta_from_values
-from bayes_msem.data.checks import advice
 from bayes_msem.data.columns import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing import MissingReport, missing_report
@@ -35,17 +34,17 @@ from bayes_msem.errors import (
     ConvergenceWarning,
     IdentificationWarning,
     MissingDataWarning,
-    SmallSampleWarning,
     SpecificationError,
 )
 from bayes_msem.fit import Fit
 from bayes_msem.likelihood.plan import Plan, make_plan
+from bayes_msem.model.notes import notes_of, remarks_of, warn_of
 from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
-from bayes_msem.spec.defaults import build_table
+from bayes_msem.spec.defaults import RandomCovariances, build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.pairs import confounded_pairs
 from bayes_msem.spec.parser import parse
@@ -89,6 +88,12 @@ class Model(PriorChecks, Simulation):
         ``rv()`` on every such row that is free and carries no label, prior or starting value.
         The parameter table shows the rows and their generated names, such as ``l.fw.y2``.
         Variables used at both levels have random intercepts anyway.
+    random_covariances
+        Which covariances of random effects at level between are free unless the text says
+        otherwise. "all" (default): those among random intercepts and ``rv()`` coefficients.
+        "coefficients": those with at least one ``rv()`` coefficient; intercepts covary as in
+        lavaan. "none": coefficients are independent of each other and of all else. Pairs joined
+        by a path have none in any case, and rows written in the text stay as they are written.
     centring
         Coordinates in which NUTS samples random coefficients that cannot be integrated out:
         "adaptive" (default) lets the information in each cluster decide, "centred" and
@@ -119,7 +124,12 @@ class Model(PriorChecks, Simulation):
     (6, 4)
     """
 
-    @checked(cluster=anything, missing=choice(Missing), centring=choice(Centring))
+    @checked(
+        cluster=anything,
+        missing=choice(Missing),
+        random_covariances=choice(RandomCovariances),
+        centring=choice(Centring),
+    )
     def __init__(
         self,
         spec: str,
@@ -130,15 +140,22 @@ class Model(PriorChecks, Simulation):
         std_lv: bool = False,
         missing: Missing = "fiml",
         random: RandomWord | Sequence[RandomWord] | None = None,
+        random_covariances: RandomCovariances = "all",
         centring: Centring = "adaptive",
     ) -> None:
         self._spec = spec
         data = to_pandas_frame(data)
         check_frame(data)  # before names are looked up: its message names the real culprit
-        check_cluster_name(cluster)
         columns = list(data.columns)
+        check_cluster_name(cluster, columns)
         parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
-        table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
+        table = build_table(
+            parsed,
+            columns,
+            cluster=cluster,
+            std_lv=std_lv,
+            random_covariances=random_covariances,
+        )
         check_identification(table)
         self._observed = observe(data, table, cluster, missing=missing)
         check_storable(self._observed, spec)  # now, and not after hours of sampling
@@ -153,16 +170,17 @@ class Model(PriorChecks, Simulation):
             "std_lv": bool(std_lv),
             "missing": missing,
             "random": random if random is None or isinstance(random, str) else list(random),
+            "random_covariances": random_covariances,
             "centring": centring,
         }
-        varying = [row for row in self._table.rows if row.random]
         if self._observed.dropped:
             warnings.warn(
                 "\n".join(self.missing.lines), MissingDataWarning, skip_file_prefixes=INSIDE
             )
-        self._notes = tuple(advice(self._observed, varying))
-        for note in self._notes:
-            warnings.warn(note, SmallSampleWarning, skip_file_prefixes=INSIDE)
+        notes = notes_of(parsed, columns, table, self._observed)
+        self._remarks = remarks_of(table, priors, random_covariances)
+        self._notes = tuple(note.text for note in notes)
+        warn_of(notes)
         for count in counting_rule(self._table):
             if not count.is_identifiable:
                 warnings.warn(str(count), IdentificationWarning, skip_file_prefixes=INSIDE)
@@ -251,7 +269,10 @@ class Model(PriorChecks, Simulation):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know about data of this size: few clusters, few rows. Warned of when built."""
+        """What to know about text and data: few clusters, codes that may mean missing, ...
+
+        Those that may make numbers wrong were warned of when the model was built.
+        """
         return self._notes
 
     @property
@@ -460,7 +481,8 @@ class Model(PriorChecks, Simulation):
             self._observed,
             self.missing.lines,
             str(self.plan),
-            self._notes,
+            [*self._notes, *self._remarks],
+            self._options["random_covariances"],
         )
 
     __repr__ = __str__

@@ -27,7 +27,12 @@ Beyond lavaan:
    covaries if both are exogenous (as exogenous factors do) or if both predict nothing (as the
    residuals of outcomes do). So a random slope and the random intercept covary whether none,
    one or both have predictors, as in lme4, but not if one of them predicts something and the
-   other has predictors: then a path usually stands for their association.
+   other has predictors: then a path usually stands for their association. Where coefficients
+   vary, random intercepts (split variables) covary with each other by the same rule: a
+   covariance matrix with zeros between intercepts alone is no one's hypothesis.
+   ``random_covariances`` says less: "coefficients" leaves intercepts to points 3 and 6, and
+   "none" also lets coefficients covary with nothing. A variable whose variance is fixed at 0
+   gets no covariance.
 """
 
 from __future__ import annotations
@@ -36,6 +41,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, product
+from typing import Literal
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.spec.labels import UNNUMBERED, check_definitions, describe, resolve_labels
@@ -55,8 +61,9 @@ from bayes_msem.spec.roles import (
 from bayes_msem.spec.statements import Formula, ParsedModel
 from bayes_msem.spec.table import ParameterTable, Role, Row
 
-__all__ = ["build_table"]
+__all__ = ["RandomCovariances", "build_table"]
 
+RandomCovariances = Literal["all", "coefficients", "none"]
 _MODELLED: tuple[Role, ...] = ("split", "within-only", "cluster-level")
 _COVARIATES: tuple[Role, ...] = ("covariate", "cluster-level covariate")
 _ORDER = {"loading": 0, "regression": 1, "variance": 2, "covariance": 2, "intercept": 3}
@@ -68,6 +75,7 @@ def build_table(
     *,
     cluster: str | None = None,
     std_lv: bool = False,
+    random_covariances: RandomCovariances = "all",
 ) -> ParameterTable:
     """Build the parameter table of a model text.
 
@@ -81,6 +89,9 @@ def build_table(
         The column that identifies clusters; None for single-level models.
     std_lv
         Fix the (residual) variance of each factor at 1 and free its first loading.
+    random_covariances
+        Which covariances of random effects are free unless written (point 7): "all",
+        "coefficients" or "none".
 
     Returns
     -------
@@ -102,7 +113,7 @@ def build_table(
     for level in LEVELS:
         extra = tuple(random) if level == "between" else ()
         use = level_use(parsed.formulas, level, extra=extra)
-        rows += _Level(use, roles, parsed.formulas, std_lv).rows()
+        rows += _Level(use, roles, parsed.formulas, std_lv, random_covariances).rows()
     labels = [r.label for r in rows if r.label]
     for name in sorted(set(labels) & set(random)):
         raise SpecificationError(
@@ -133,6 +144,7 @@ class _Level:
     roles: dict[tuple[str, str], Role]
     formulas: tuple[Formula, ...]
     std_lv: bool
+    random_covariances: RandomCovariances
 
     def rows(self) -> list[Row]:
         """Return the rows in table order; free rows are not numbered yet."""
@@ -250,17 +262,34 @@ class _Level:
             combinations(dict.fromkeys(outcomes), 2),
             self._random_pairs(),
         )
-        return (self._default(v, "~~", w) for v, w in pairs)
+        apart = self._with_role("random effect") if self.random_covariances == "none" else ()
+        return (self._default(v, "~~", w) for v, w in pairs if v not in apart and w not in apart)
 
     def _random_pairs(self) -> Iterator[tuple[str, str]]:
         """Point 7 of the module's list."""
         use = self.use
         random = self._with_role("random effect")
+        if not random:
+            return
         others = [v for v in use.names if self._role(v) not in _COVARIATES and v not in random]
-        for v, r in chain(product(others, random), combinations(random, 2)):
+        intercepts = self._with_role("split") if self.random_covariances == "all" else []
+        constant = self._constants()
+        for v, r in chain(
+            combinations(intercepts, 2), product(others, random), combinations(random, 2)
+        ):
             exogenous = use.is_exogenous(v) and use.is_exogenous(r)
-            if exogenous or (use.is_childless(v) and use.is_childless(r)):
+            childless = use.is_childless(v) and use.is_childless(r)
+            if (exogenous or childless) and not constant & {v, r}:
                 yield v, r
+
+    def _constants(self) -> set[str]:
+        """Return the variables whose (residual) variance the text fixes at 0."""
+        return {
+            f.lhs
+            for f in self.formulas
+            if f.level == self.use.level and f.op == "~~" and f.lhs == f.term.name
+            if f.term.modifiers.fixed == 0
+        }
 
     def _intercepts(self) -> Iterator[Row]:
         scale = self._scale_of_random_variances()

@@ -135,6 +135,14 @@ def _level(header: Tree[Token], headers: dict[Level, Span]) -> Level:
     if not isinstance(value, Token):
         raise Culprit("This is not a level.", span(value), _VALID_LEVELS)
     level = _LEVELS.get(value.lower())
+    if level is None and value.type == "NUMBER" and value != "0":
+        raise Culprit(
+            f"'level: {value}' is not supported: models have two levels.",
+            span(value),
+            "A third level is not there yet. Levels are written 'level: within' (or 1) and "
+            "'level: between' (or 2).",
+            supported=False,
+        )
     if level is None:
         problem = f"'{value}' is not a level{nearest(value.lower(), _LEVELS) or '.'}"
         raise Culprit(problem, span(value), _VALID_LEVELS)

@@ -181,7 +181,9 @@ def _check_levels(parsed: ParsedModel, cluster: str | None) -> None:
     if not parsed.two_level and cluster is not None:
         raise SpecificationError(
             f"cluster={cluster!r} was given, but the model text has no 'level:' blocks; "
-            "write 'level: within' and 'level: between', or leave out cluster"
+            "write 'level: within' above the formulas and 'level: between' with what varies "
+            "between clusters below them (at least the random intercepts, e.g. 'y ~~ y'), or "
+            "leave out cluster if rows are independent of each other"
         )
     present = {f.level for f in parsed.formulas}
     for level, other in (LEVELS, LEVELS[::-1]):
@@ -245,7 +247,8 @@ def _check_name(
     if name == cluster:
         raise SpecificationError(
             f"the cluster column '{name}' is used as a variable {at}; "
-            "it only says which rows belong together, so remove it from the formulas"
+            "it only says which rows belong together. How clusters differ in an outcome is its "
+            "random intercept: mention the outcome at level between, e.g. 'y ~~ y'"
         )
     if name in here.factors or name in columns:
         return

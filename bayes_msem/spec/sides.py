@@ -30,6 +30,7 @@ from bayes_msem.spec.expressions import (
     evaluate,
     names,
 )
+from bayes_msem.spec.foreign import INTERACTION, call_remark, is_foreign
 from bayes_msem.spec.statements import Modifiers, Operator, Span, Term
 from bayes_msem.spec.syntax import Culprit, Node, span
 
@@ -42,7 +43,7 @@ def variables(side: Node) -> tuple[str, ...]:
     """Return the variables of a left-hand side."""
     found: list[str] = []
     for node in _summands(side):
-        _refuse_lavaan_calls(node)
+        _refuse_foreign_calls(node)
         if isinstance(node, Tree) and node.data == "multiply":
             raise Culprit(
                 "Modifiers cannot stand on the left-hand side.",
@@ -98,6 +99,10 @@ def _variable(node: Node) -> str:
             span(node),
             f"Write {node}*x to fix the coefficient of x, {node}*1 to fix an intercept.",
         )
+    if node.value == ".":
+        raise Culprit(
+            "'.' does not stand for all other columns.", span(node), "Write out the predictors."
+        )
     if node.value == "NA":
         raise Culprit("'NA' is not a variable.", span(node), "Write NA*x to free a coefficient.")
     return str(node)
@@ -140,6 +145,7 @@ class _Modifier:
     field: str
     value: float | str | bool
     span: Span
+    bare: bool = False
 
 
 _MODIFIER_FUNCTIONS = {
@@ -178,11 +184,10 @@ def terms(side: Node, op: Operator) -> tuple[Term, ...]:
     for node in _summands(side):
         name, modifiers = _term(node, op)
         if name in given and not (given[name] and modifiers):
-            raise Culprit(
-                f"'{name}' stands twice in this formula.",
-                span(node),
-                "Remove one, or give each its own modifier.",
-            )
+            fix = "Remove one, or give each its own modifier."
+            if any(m.field == "label" and m.value in given for m in modifiers):
+                fix = f"'*' joins a modifier to a variable. {INTERACTION}"
+            raise Culprit(f"'{name}' stands twice in this formula.", span(node), fix)
         places.setdefault(name, span(node))
         given.setdefault(name, []).extend(modifiers)
     return tuple(Term(name, _combined(given[name]), place) for name, place in places.items())
@@ -190,7 +195,7 @@ def terms(side: Node, op: Operator) -> tuple[Term, ...]:
 
 def _term(node: Node, op: Operator) -> tuple[str, list[_Modifier]]:
     *before, last = _factors(node)
-    _refuse_lavaan_calls(*before, last)
+    _refuse_foreign_calls(*before, last)
     if before and isinstance(last, Token) and last.type == "NUMBER" and last.value != "1":
         raise Culprit(
             f"'{last}' is not a variable.",
@@ -210,7 +215,7 @@ def _modifier(node: Node) -> _Modifier:
     if isinstance(node, Token) and node.type == "NAME":
         if node.value == "NA":
             return _Modifier("free", True, place)
-        return _Modifier("label", node.value, place)
+        return _Modifier("label", node.value, place, bare=True)
     if isinstance(node, Token) and node.type == "STRING":
         raise Culprit("Text is not a modifier.", place, f"Write label({node})*x for a label.")
     if isinstance(node, Tree) and node.data == "call":
@@ -274,7 +279,8 @@ def _combined(modifiers: list[_Modifier]) -> Modifiers:
             raise Culprit(
                 f"This gives {_WORDS[modifier.field]} for the second time.",
                 modifier.span,
-                "Keep one of the two.",
+                "Keep one of the two."
+                + (f" If products are meant: {INTERACTION}" if modifier.field == "label" else ""),
             )
         for earlier in fields:
             first, second = sorted((earlier, modifier.field))
@@ -285,25 +291,36 @@ def _combined(modifiers: list[_Modifier]) -> Modifiers:
                     reason,
                 )
         fields[modifier.field] = modifier.value
+        fields["bare_label"] = fields.get("bare_label", False) or modifier.bare
     return Modifiers(**fields)
 
 
-_LAVAAN_CALLS = {
-    "c": ("Several groups, as in c(...), are not supported.", "Give one modifier."),
-    "efa": ("Exploratory factor blocks, efa(...), are not supported.", "Write out the loadings."),
-    "lower": ("Bounds are not supported.", 'Choose a prior instead: prior("halfnormal(1)")*x.'),
-    "upper": ("Bounds are not supported.", 'Choose a prior instead: prior("beta(2, 2)")*x.'),
-}
-
-
-def _refuse_lavaan_calls(*nodes: Node) -> None:
+def _refuse_foreign_calls(*nodes: Node) -> None:
+    """Refuse calls that mean something to other packages."""
     for node in nodes:
         for factor in _factors(node):
             if isinstance(factor, Tree) and factor.data == "call":
-                function = cast("Token", factor.children[0]).value
-                if function in _LAVAAN_CALLS:
-                    problem, suggestion = _LAVAAN_CALLS[function]
-                    raise Culprit(problem, span(factor), suggestion, supported=False)
+                function, *arguments = factor.children
+                name = cast("Token", function).value
+                if is_foreign(name):
+                    listed = ", ".join(_text(argument) for argument in arguments)
+                    problem, suggestion, supported = call_remark(name, listed)
+                    raise Culprit(problem, span(factor), suggestion, supported=supported)
+
+
+def _text(node: Node) -> str:
+    """Write a node as text, with its parts in the order of the text."""
+    if isinstance(node, Token):
+        return str(node)
+    parts = [_text(child) for child in node.children]
+    match node.data:
+        case "call":
+            return f"{parts[0]}({', '.join(parts[1:])})"
+        case "group":
+            return f"({parts[0]})"
+        case "negate":
+            return f"-{parts[0]}"
+    return f" {_BINARY[node.data]} ".join(parts)
 
 
 # Expressions ---------------------------------------------------------------------------------

@@ -27,7 +27,9 @@ class Modifiers:
 
     ``fixed`` is a number (``0.5*x``), ``free`` is True for ``NA*x``; ``label`` an equality
     label (``a*x``, ``equal("a")*x``, ``label("a")*x``); ``start`` a starting value; ``prior``
-    the text inside ``prior("...")``; ``random`` the name inside ``rv("...")``.
+    the text inside ``prior("...")``; ``random`` the name inside ``rv("...")``. ``bare_label`` says
+    that the label stands without ``label()``, as in ``a*x``, where a reader may take it for a
+    variable.
     """
 
     fixed: float | None = None
@@ -36,6 +38,7 @@ class Modifiers:
     start: float | None = None
     prior: str | None = None
     random: str | None = None
+    bare_label: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,14 @@ from lark import Lark, Token, Tree, UnexpectedToken
 from lark.lark import PostLex
 
 from bayes_msem.errors import ModelSyntaxError, NotSupportedError
+from bayes_msem.spec.foreign import (
+    NAME_RULE,
+    VALID_OPERATORS,
+    character_remark,
+    operator_remark,
+)
+from bayes_msem.spec.mplus import mplus_statement
+from bayes_msem.spec.passages import Remark, statement_at
 from bayes_msem.spec.statements import Span
 
 __all__ = ["Culprit", "Node", "UnsupportedSyntaxError", "span", "syntax_tree"]
@@ -34,8 +42,6 @@ _ENDS = frozenset({"$END", "_SEPARATOR", "LEVEL"})
 
 # Line ends that str.splitlines knows, `\n` and `\r\n` apart: one character each.
 _RARE_NEWLINE = re.compile("\r(?!\n)|[\v\f\x1c-\x1e\x85\u2028\u2029]")
-
-_VALID_OPERATORS = "Valid operators: =~ (loading), ~ (regression), ~~ ((co)variance), :=, ==."
 
 
 class UnsupportedSyntaxError(ModelSyntaxError, NotSupportedError):
@@ -86,17 +92,18 @@ def syntax_tree(text: str, start: Literal["model", "expression"]) -> Tree[Token]
     """Return the syntax tree of a text; raises :class:`Culprit`."""
     lark = _lark()
     parser = lark.parse_interactive(start=start)
+    plain = _RARE_NEWLINE.sub("\n", text)
     fed: list[Token] = []
     try:
-        for token in lark.lex(_RARE_NEWLINE.sub("\n", text)):
+        for token in lark.lex(plain):
             parser.feed_token(token)
             fed.append(token)
         end = Token.new_borrow_pos("$END", "", fed[-1]) if fed else Token("$END", "")
         return cast("Tree[Token]", parser.feed_token(end))
     except UnexpectedToken as error:
         if start == "expression":
-            raise _expression_diagnosis(fed, error.token) from None
-        raise _diagnosis(fed, error.token) from None
+            raise _expression_diagnosis(fed, error.token, plain) from None
+        raise _diagnosis(fed, error.token, plain) from None
 
 
 @cache
@@ -113,7 +120,7 @@ def _lark() -> Lark:
 
 
 class _Layout(PostLex):
-    """Decides which newlines end a statement, and stops at tokens that have no place here."""
+    """Decides which newlines end a statement."""
 
     always_accept = (
         "FOREIGN_ARROW",
@@ -134,7 +141,6 @@ class _Layout(PostLex):
             if token.type == "NEWLINE":
                 broken = True
                 continue
-            _refuse_foreign(token)
             _balance(parentheses, token)
             if token.type == "SEMICOLON":
                 ended = True
@@ -171,93 +177,53 @@ def _unclosed(parenthesis: Token) -> Culprit:
 
 # Tokens outside the grammar ------------------------------------------------------------------
 
-_UNSUPPORTED_OPERATORS = {
-    "|": (
-        "Thresholds ('|') of ordered outcomes are not supported.",
-        "Leave the line out: all outcomes are treated as continuous.",
-    ),
-    "<~": (
-        "Formative factors ('<~') are not supported.",
-        "Use a reflective factor (f =~ y1 + y2), or compute the composite as a data column.",
-    ),
-    "~*~": ("Scaling factors ('~*~') are not supported.", "Leave the line out."),
-    ":": (
-        "Interaction terms ('x1:x2') are not supported.",
-        "Compute the product as a column of the data and use that column.",
-    ),
-}
-_INEQUALITY = (
-    'Choose a prior with the wanted support instead, for example prior("halfnormal(1)")*x.'
-)
-_WRONG_OPERATORS = {
-    "=": "Write '=~' for a loading, ':=' for a definition or '==' for a constraint.",
-    "->": "Write the outcome first: 'y ~ x' instead of 'x -> y', 'f =~ y' for a factor.",
-    "<-": "Write 'y ~ x' instead of 'y <- x'.",
-    "<->": "Write '~~' for a (co)variance.",
-    "=~~": "Did you mean '=~'?",
-    "~=": "Did you mean '=~'?",
-    "~~~": "Did you mean '~~'?",
-    "===": "Did you mean '=='?",
-    "=:": "Did you mean ':='?",
-}
-# What word processors and web pages make of the plain characters.
-_TYPOGRAPHIC = {
-    **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", 'Use straight quotes: ".'),
-    **dict.fromkeys("\u2018\u2019\u201a\u201b\u0060\u00b4", "Use straight quotes: '."),
-    **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014", "Use the plain minus sign: -."),
-    **dict.fromkeys("\u00d7\u00b7\u2217\u22c5", "Use the plain asterisk: *."),
-    **dict.fromkeys("\u223c\u02dc\uff5e", "Use the plain tilde: ~."),
-}
-_NAME_RULE = (
-    "Names hold letters, digits, '.' and '_' and do not start with a digit; "
-    "rename other columns of the data."
-)
 
-
-def _refuse_foreign(token: Token) -> None:
+def _outside(token: Token, text: str) -> Culprit | None:
+    """Return what to say of a token that the grammar has no place for; None if it has one."""
     match token.type:
         case "FOREIGN_HEADER":
-            raise Culprit(
+            return Culprit(
                 f"Blocks by '{token.value}' are not supported: there is no multi-group analysis.",
                 span(token),
                 "Only 'level: within' and 'level: between' head a block.",
                 supported=False,
             )
         case "FOREIGN_ARROW" | "FOREIGN_OPERATOR":
-            raise _wrong_operator(token)
+            return _remarked(operator_remark(token, text), span(token))
         case "UNCLOSED_STRING":
-            raise Culprit(
+            return Culprit(
                 "This quote is never closed.",
                 span(token),
                 f"Add a closing {token.value[0]} on the same line.",
             )
         case "STRAY":
-            raise Culprit(
-                f"Unexpected character '{token.value}'.",
-                span(token),
-                _TYPOGRAPHIC.get(token.value, _NAME_RULE),
-            )
+            return _remarked(character_remark(token, text), span(token))
+    return None
 
 
-def _wrong_operator(token: Token) -> Culprit:
-    operator = token.value
-    if operator in _UNSUPPORTED_OPERATORS:
-        problem, suggestion = _UNSUPPORTED_OPERATORS[operator]
-        return Culprit(problem, span(token), suggestion, supported=False)
-    if operator in {"<", ">", "<=", ">="}:
-        problem = f"Inequality constraints ('{operator}') are not supported."
-        return Culprit(problem, span(token), _INEQUALITY, supported=False)
-    suggestion = _WRONG_OPERATORS.get(operator, "")
-    return Culprit(
-        f"Unknown operator '{operator}'.", span(token), f"{suggestion} {_VALID_OPERATORS}".lstrip()
-    )
+def _remarked(remark: Remark, place: Span) -> Culprit:
+    problem, suggestion, supported = remark
+    return Culprit(problem, place, suggestion, supported=supported)
+
+
+def _mplus(token: Token, text: str) -> Culprit | None:
+    """Say how a statement of Mplus, such as ``f BY y1 y2``, is written here."""
+    around = statement_at(text, token)
+    found = mplus_statement(around)
+    if found is None:
+        return None
+    position, word, remark = found
+    line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+    return _remarked(remark, Span(line, column, line, column + len(word)))
 
 
 # Tokens of the grammar at the wrong place ----------------------------------------------------
 
 
-def _diagnosis(fed: list[Token], token: Token) -> Culprit:
+def _diagnosis(fed: list[Token], token: Token, text: str) -> Culprit:
     """Say why ``token`` cannot follow the tokens ``fed`` so far."""
+    if (outside := _outside(token, text)) is not None:
+        return outside
     begin = max((i + 1 for i, t in enumerate(fed) if t.type == "_SEPARATOR"), default=0)
     statement = fed[begin:]
     if token.type == "OPERATOR":
@@ -265,6 +231,8 @@ def _diagnosis(fed: list[Token], token: Token) -> Culprit:
     if not statement:
         return _misplaced(None, token)
     previous = statement[-1]
+    if token.type == "NAME" and (mplus := _mplus(token, text)) is not None:
+        return mplus
     same_line = previous.line == token.line and token.type != "$END"
     if token.type in _ENDS and not (token.type == "LEVEL" and same_line):
         if previous.type in _DANGLING:
@@ -274,7 +242,7 @@ def _diagnosis(fed: list[Token], token: Token) -> Culprit:
                 "'level:' without a value.", span(previous), "Write 'level: within' or 'between'."
             )
         return Culprit(
-            "This statement has no operator.", span(statement[0], previous), _VALID_OPERATORS
+            "This statement has no operator.", span(statement[0], previous), VALID_OPERATORS
         )
     if not same_line and (parentheses := _open(statement)):
         return _unclosed(parentheses[-1])  # it swallowed the end of its line
@@ -303,7 +271,7 @@ def _operator_diagnosis(statement: list[Token], token: Token) -> Culprit:
         return Culprit(
             f"'{token.value}' follows '{statement[-1].value}' directly.",
             span(token),
-            _VALID_OPERATORS,
+            VALID_OPERATORS,
         )
     if any(t.type == "OPERATOR" for t in statement):
         return Culprit(
@@ -314,7 +282,9 @@ def _operator_diagnosis(statement: list[Token], token: Token) -> Culprit:
     return _misplaced(statement[-1], token)
 
 
-def _expression_diagnosis(fed: list[Token], token: Token) -> Culprit:
+def _expression_diagnosis(fed: list[Token], token: Token, text: str) -> Culprit:
+    if (outside := _outside(token, text)) is not None:
+        return outside
     if not fed and token.type == "$END":
         return Culprit("The expression is empty.", Span(1, 1, 1, 2))
     if token.type in {"OPERATOR", "LEVEL"}:
@@ -341,7 +311,7 @@ def _misplaced(previous: Token | None, token: Token) -> Culprit:
             return Culprit(
                 f"'{previous.value}{token.value}' is neither a number nor a name.",
                 span(previous, token),
-                _NAME_RULE,
+                NAME_RULE,
             )
         return Culprit(
             f"'{token.value}' follows '{previous.value}' without a sign between them.",

@@ -22,7 +22,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from bayes_msem.errors import MsemError, NotSupportedError, SpecificationError
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
@@ -30,12 +30,12 @@ from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.priors import Prior, fit_to_kind, read_prior
 from bayes_msem.spec.row_names import KINDS, LEVEL_NAMES, key_text, matching_rows
 from bayes_msem.spec.scales import Scales
-from bayes_msem.spec.table import ParameterTable, Row, RowKey
+from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 
-__all__ = ["resolve_priors"]
+__all__ = ["resolve_priors", "unused_priors"]
 
 # "~~" alone depends on the family, and definitions have no priors
-_KINDS = {
+_KINDS: dict[str, Kind | Literal["~~"]] = {
     word: "~~" if word == "~~" else kinds[0] for word, kinds in KINDS.items() if word != "defined"
 }
 _LEVELS = {word: level for word, level in LEVEL_NAMES.items() if word}
@@ -45,7 +45,10 @@ _ROW, _LABEL = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A prior the user asks for: where it was written, how specific it is, and its rows."""
+    """A prior the user asks for: where it was written, how specific it is, and its rows.
+
+    A kind that the model lacks has no rows.
+    """
 
     source: str
     rank: int
@@ -97,13 +100,38 @@ def resolve_priors(
     return replace(table, rows=filled), priors
 
 
+def unused_priors(
+    table: ParameterTable, user: Mapping[Any, str | Prior] | None = None
+) -> list[str]:
+    """Name kinds of rows in ``user`` that the model lacks.
+
+    Parameters
+    ----------
+    table, user
+        As for :func:`resolve_priors`, which accepts them.
+
+    Returns
+    -------
+    list of str
+        One note, or none.
+    """
+    blocks = [b for level in ("within", "between") for b in covariance_blocks(table, level)]
+    unused = [q.source for q in _user_requests(table, user, blocks) if not q.rows]
+    if not unused:
+        return []
+    return [
+        f"{', '.join(unused)}: this model has no such free row, so "
+        f"{'this prior is' if len(unused) == 1 else 'these priors are'} not used."
+    ]
+
+
 def _text_requests(table: ParameterTable) -> list[_Request]:
     requests = []
     for row in table.rows:
         if row.prior:
             source = f'prior("{row.prior}") of {key_text(row.key)} in the model text'
             rows = _only_free([row], source)
-            requests.append(_Request(source, _ROW, rows, _fitted(row.prior, rows, source)))
+            requests.append(_Request(source, _ROW, rows, _fitted(row.prior, row.kind, source)))
     return requests
 
 
@@ -124,7 +152,7 @@ def _user_requests(
         pattern = _pattern(key, table)
         if pattern is None:
             rank, rows = _named_rows(key, table, source)
-            requests.append(_Request(source, rank, rows, _fitted(value, rows, source)))
+            requests.append(_Request(source, rank, rows, _fitted(value, rows[0].kind, source)))
         else:
             requests.append(_pattern_request(pattern, value, table, source, correlated))
     return requests
@@ -133,7 +161,7 @@ def _user_requests(
 # Keys ------------------------------------------------------------------------------------------
 
 
-def _pattern(key: Any, table: ParameterTable) -> tuple[str, str] | None:
+def _pattern(key: Any, table: ParameterTable) -> tuple[str, Kind | Literal["~~"]] | None:
     """Read (level or "", kind or "~~") from a key; None if it is a row or a label."""
     if isinstance(key, str):
         word = key.strip()
@@ -151,7 +179,7 @@ def _pattern(key: Any, table: ParameterTable) -> tuple[str, str] | None:
 
 
 def _pattern_request(
-    pattern: tuple[str, str],
+    pattern: tuple[str, Kind | Literal["~~"]],
     value: str | Prior,
     table: ParameterTable,
     source: str,
@@ -173,7 +201,8 @@ def _pattern_request(
         and (not level or r.level == level)
         and (kind != "covariance" or (r.free in correlated) == on_correlation)
     )
-    if not rows:
+    present = any(r.free and r.kind == kind and level in ("", r.level) for r in table.rows)
+    if not rows and present:
         where = f"at the {level} level" if level else "in the model"
         what = {True: " with a correlation", False: " without a correlation"}[on_correlation]
         what = f"free {kind}{what if kind == 'covariance' else ''}"
@@ -181,7 +210,7 @@ def _pattern_request(
             f"{source}: there is no {what} {where} that {prior} could hold for; "
             f"{_valid_keys(str(pattern[1]), table)}"
         )
-    return _Request(source, rank, rows, _fitted(prior, rows, source))
+    return _Request(source, rank, rows, _fitted(prior, kind, source))
 
 
 def _named_rows(key: Any, table: ParameterTable, source: str) -> tuple[int, tuple[Row, ...]]:
@@ -233,7 +262,10 @@ def _valid_keys(text: str, table: ParameterTable) -> str:
     def likeness(key: str) -> float:
         # Without its level as well: the user may have left that out.
         forms = {key, key.split(": ", 1)[-1]}
-        return max(difflib.SequenceMatcher(None, text, form).ratio() for form in forms)
+        return max(
+            difflib.SequenceMatcher(None, text.casefold(), form.casefold()).ratio()
+            for form in forms
+        )
 
     keys.sort(key=likeness, reverse=True)
     more = len(keys) - _SHOWN_KEYS
@@ -264,9 +296,9 @@ def _read(value: str | Prior) -> Prior:
     )
 
 
-def _fitted(value: str | Prior, rows: tuple[Row, ...], source: str) -> Prior:
+def _fitted(value: str | Prior, kind: Kind, source: str) -> Prior:
     with _told(source):
-        return fit_to_kind(_read(value), rows[0].kind)
+        return fit_to_kind(_read(value), kind)
 
 
 # Choice and consistency ------------------------------------------------------------------------

@@ -16,8 +16,10 @@ from bayes_msem.data.checks import advice
 from bayes_msem.data.moments import moments
 from bayes_msem.data.observe import observe
 from bayes_msem.data.scales import scales
-from bayes_msem.errors import DataError, MsemError
+from bayes_msem.errors import DataError, MsemError, NotSupportedError
 from bayes_msem.model import Model
+from bayes_msem.spec.defaults import build_table
+from bayes_msem.spec.parser import parse
 
 
 def _assert_raises(parts, frame, table, cluster="school"):
@@ -70,6 +72,21 @@ def test_missing_cluster_column(frame, table):
     _assert_raises(["in its index", "reset_index"], frame.set_index("school"), table)
 
 
+@pytest.mark.parametrize(
+    "cluster", [["school", "unused"], ("school", "unused"), "school/unused", "school:unused"]
+)
+def test_two_cluster_columns_are_not_there_yet(frame, cluster):
+    text = "level: within\n y1 ~ x1\nlevel: between\n y1 ~~ y1"
+    with pytest.raises(NotSupportedError, match=r"2 columns \('school', 'unused'\).*three levels"):
+        Model(text, frame, cluster=cluster)
+
+
+def test_one_column_in_a_list_is_a_slip(frame):
+    text = "level: within\n y1 ~ x1\nlevel: between\n y1 ~~ y1"
+    with pytest.raises(DataError, match="name of one column, got \\['school'\\]"):
+        Model(text, frame, cluster=["school"])
+
+
 def test_cluster_must_fit_the_model(frame, table, make_table):
     _assert_raises(["between level", "no cluster column", "cluster='"], frame, table, None)
     single = make_table({"y1": "within-only"})
@@ -110,7 +127,8 @@ def test_cluster_ids_that_cannot_be_compared(frame, table):
     ("values", "parts"),
     [
         (lambda s: s.astype(str), ["dtype str", "read as numbers", "pandas.to_numeric"]),
-        (lambda s: s.astype("category"), ["dtype category", "astype(float)"]),
+        (lambda s: s.astype("category"), ["dtype category", "not there yet", "get_dummies"]),
+        (lambda s: pd.Categorical(["low"] * len(s)), ["dtype category", "not there yet"]),
         (lambda s: ["low", *s[1:]], ["dtype object", "'low' in row 0", "code the variable"]),
         (lambda s: ["1", "2", "n/a", *s[3:].astype(str)], ["dtype str", "'n/a' in row 2"]),
         (lambda s: pd.Timestamp("2024-01-01"), ["datetime64", "Timestamp('2024-01-01"]),
@@ -144,14 +162,53 @@ def test_missing_covariates_name_the_rows(frame, table):
     frame["x2"] = frame.x2.astype("Int64")
     frame.iloc[1, frame.columns.get_loc("x2")] = pd.NA
     frame.iloc[[0, 3], frame.columns.get_loc("y2")] = np.nan
-    parts = ["covariate 'x2' is missing in 1 row (1, counting from 0)", "'x2 ~~ x2'", "listwise"]
+    parts = ["covariate 'x2' is missing in 1 row (1, counting from 0)", "x2 ~~ x2", "listwise"]
     _assert_raises(parts, frame, table)
+
+
+def test_all_missing_covariates_are_named_at_once(frame, table):
+    """With the lines that mend it: pasted into the text, they do."""
+    school = frame.school.iloc[4]
+    frame.iloc[1, frame.columns.get_loc("x1")] = np.nan
+    frame["x2"] = frame.x2.where(np.arange(len(frame)) > 1).astype("Float64")
+    frame.loc[frame.school == school, "w1"] = np.nan
+    with pytest.raises(DataError) as caught:
+        observe(frame, table, "school")
+    message = str(caught.value)
+    for part in (
+        "covariate 'x1' is missing in 1 row (1,",
+        "covariate 'x2' is missing in 2 rows (0, 1,",
+        f"covariate 'w1' is missing in 1 of 7 clusters ('school' {school})",
+        "to the block 'level: within':\n    x1 ~~ x1\n    x2 ~~ x2\n",
+        "to the block 'level: between':\n    w1 ~~ w1\n",
+        "leave these rows and clusters out",
+    ):
+        assert part in message, f"{part!r} is not in: {message}"
+    within, between = (
+        message.split(f"'level: {level}':\n")[1].split("\nto the")[0].split("\nor use")[0]
+        for level in ("within", "between")
+    )
+    text = "level: within\n y1 ~ x1 + x2\n{}\nlevel: between\n y1 ~ w1\n{}"
+    columns = list(frame.columns)
+    with pytest.raises(DataError, match=r"x1.*x2.*w1"):
+        observe(frame, build_table(parse(text.format("", "")), columns, cluster="school"), "school")
+    mended = build_table(parse(text.format(within, between)), columns, cluster="school")
+    observed = observe(frame, mended, "school")
+    assert observed.y_names == ("y1", "x1", "x2")
+    assert np.isnan(observed.y).sum() == 3
+    assert np.isnan(observed.z).sum() == 1
+
+
+def test_missing_covariates_of_one_level(frame, make_table):
+    frame.iloc[1, frame.columns.get_loc("x1")] = np.nan
+    table = make_table({"y1": "within-only", "x1": "covariate"})
+    _assert_raises(["by its variance", "add\n    x1 ~~ x1\nor use"], frame, table, None)
 
 
 def test_missing_cluster_covariates_name_the_clusters(frame, table):
     school = frame.school.iloc[4]
     frame.loc[frame.school == school, "w1"] = np.nan
-    parts = [f"'w1' is missing in 1 of 7 clusters ('school' {school})", "'w1 ~~ w1'", "listwise"]
+    parts = [f"'w1' is missing in 1 of 7 clusters ('school' {school})", "w1 ~~ w1", "listwise"]
     _assert_raises(parts, frame, table)
 
 

@@ -290,7 +290,7 @@ SYNTAX_ERRORS = [
     ("y ~ \u22121*x", 1, 5, 1, "plain minus sign"),
     # Levels
     ("level: wihtin\ny ~ x", 1, 8, 6, "did you mean 'within'"),
-    ("level: 3\ny ~ x", 1, 8, 1, "'3' is not a level"),
+    ("level: 0\ny ~ x", 1, 8, 1, "'0' is not a level"),
     ("level: with-in\ny ~ x", 1, 8, 7, "not a level"),
     ("level:\ny ~ x", 1, 1, 6, "'level:' without a value"),
     ("y ~ x\nlevel:", 2, 1, 6, "'level:' without a value"),
@@ -377,7 +377,8 @@ UNSUPPORTED = [
     ("y1|t1", 1, 3, 1, "Thresholds"),
     ("f <~ y1 + y2", 1, 3, 2, "Formative"),
     ("y ~*~ 1*y", 1, 3, 3, "Scaling factors"),
-    ("y ~ x\ny ~ x1:x2", 2, 7, 1, "product as a column"),
+    ("y ~ x\ny ~ x1:x2", 2, 7, 1, "column of their products"),
+    ("level: 3\ny ~ x", 1, 8, 1, "models have two levels"),
     ("y ~ a*x\na > 0", 2, 3, 1, 'prior("halfnormal(1)")'),
     ("a < 1", 1, 3, 1, "Inequality"),
     ("a >= 1", 1, 3, 2, "Inequality"),

@@ -102,11 +102,15 @@ ERRORS = {
     ),
     "cluster_column": (
         two_level("y1 ~ x1", "y1 ~ school"),
-        ["cluster column 'school' is used as a variable at level between", "remove it"],
+        [
+            "cluster column 'school' is used as a variable at level between",
+            "random intercept",
+            "'y ~~ y'",
+        ],
     ),
     "cluster_column_as_factor": (
         two_level("y1 ~ x1", "school =~ y1"),
-        ["cluster column 'school'", "remove it"],
+        ["cluster column 'school'", "random intercept"],
     ),
     "only_within": (
         "level: within\ny1 ~ x1",

@@ -7,7 +7,7 @@ import pytest
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.priors import Prior
-from bayes_msem.spec.user_priors import resolve_priors
+from bayes_msem.spec.user_priors import resolve_priors, unused_priors
 from tests.spec.test_default_priors import RING, SCALES, make_table
 
 TABLE = make_table(
@@ -156,6 +156,31 @@ def test_all_rows_of_a_block_together():
     assert set(changed(TRIO, rows).values()) == {"lkj(1)[cor]"}
 
 
+KINDS = {
+    "loading": "normal(1, 0.5)",
+    ("between", "sd"): "exponential(1)",
+    ("within", "covariance"): "lkj(3)",
+    "~~": "halfnormal(2)",
+    "regression": "normal(0, 5)",
+}
+
+
+def test_one_dictionary_serves_models_that_lack_some_kinds():
+    """What is lacking is noted and nothing else changes."""
+    assert changed(DEFINED, KINDS) == {"within y1 ~ x": "normal(0, 5)"}
+    (note,) = unused_priors(DEFINED, KINDS)
+    for key in ("loading", ("between", "sd"), ("within", "covariance"), "~~"):
+        assert f"priors[{key!r}]" in note
+    assert "priors['regression']" not in note
+    assert "these priors are not used" in note
+    (one,) = unused_priors(TABLE, KINDS)
+    assert one.startswith("priors[('within', 'covariance')]: this model")
+    assert "this prior is not used" in one
+    assert unused_priors(TABLE, {"loading": "normal(1, 1)"}) == []
+    assert unused_priors(TABLE) == []
+
+
+CIRCLE = make_table(*RING)
 DEFINED = make_table("within y1 ~ x label=a", "within y2 ~ x value=nan")
 ERRORS = [
     (TABLE, {"fw =~ y22": SINGLE}, r"'fw =~ y22'\] names nothing; valid keys.*'within: fw =~ y2'"),
@@ -167,7 +192,11 @@ ERRORS = [
     (TABLE, {("within", "lodaing"): SINGLE}, r"\(level, kind\).*a kind out of =~, ~, ~1"),
     (TABLE, {("middle", "=~"): SINGLE}, r"with level 'within' or 'between'"),
     (TABLE, {3: SINGLE}, r"priors\[3\]: a key is a row \(level, lhs, op, rhs\)"),
-    (TABLE, {("within", "covariance"): "lkj(2)"}, r"no free covariance with a correl.*within lev"),
+    (CIRCLE, {("within", "covariance"): "lkj(2)"}, r"no free covariance with a correl.*within lev"),
+    (DEFINED, {"covariance": "halfnormall(1)"}, r"unknown prior family"),
+    (DEFINED, {"variance": "normal(0, 1)"}, r"needs a family on positive numbers"),
+    (DEFINED, {("between", "sd"): "lkj(1)"}, r"prior lkj\(1\) of a variance"),
+    (DEFINED, {"covariances": "lkj(1)"}, r"names nothing"),
     (TABLE, {"covariance": "normal(0, 1)"}, r"no free covariance without a correlation in the mo"),
     (TABLE, {"fw =~ y1": SINGLE}, r"within: fw =~ y1 cannot.*fixed at 1; free"),
     (TABLE, {"y4 ~ x": SINGLE}, r"varies over clusters; set 'between: slope ~ 1' for its mean"),

@@ -1,0 +1,238 @@
+"""Things in the data that a model text takes at face value, and that may not be what they seem.
+
+None is an error. Each function returns notes, one or two sentences each, or nothing.
+
+**Codes.** Values such as 999 or -9 at the end of a variable, far from all others.
+
+**Means of outcomes.** A variable of level 2 that is a linear function of the cluster means of a
+level-1 outcome (R^2 above 1 - :data:`_DERIVED`; published means are rounded).
+
+**Slopes without variation.** ``rv()`` on a covariate that is constant inside clusters.
+
+**Blended slopes.** A covariate of level within that differs between clusters by more than chance
+(ANOVA components of :mod:`bayes_msem.data.describe`, F test) has one slope for two effects:
+that of differences inside clusters and that of differences between them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bayes_msem.data.columns import listed, plural
+from bayes_msem.data.describe import anova_components
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.spec.table import ParameterTable
+
+__all__ = [
+    "blended_slopes",
+    "codes_for_missing",
+    "means_of_outcomes",
+    "slopes_without_variation",
+]
+
+FloatArray = NDArray[np.float64]
+
+# A code of two rows or more lies this many ranges of the other values away from them (less if all
+# of these are fractions); a single one is more likely to be an outlier, unless it is very far.
+_NEAR, _FAR, _VERY_FAR = 0.25, 0.75, 5.0
+# 9, 8, 7, 99, 98, 97, 88, 77, 999, ..., and the same with a minus sign.
+_CODES = frozenset(
+    [float(10**k - d) for k in range(1, 6) for d in (1, 2, 3)]
+    + [float(str(d) * k) for d in (7, 8) for k in range(2, 6)]
+)
+_DERIVED = 5e-4
+_FEWEST_CLUSTERS = 4  # with fewer, any variable is nearly a function of any other
+_ICC, _LEVEL = 0.05, 0.001
+
+
+def codes_for_missing(observed: ObservedData) -> list[str]:
+    """Name values that look like codes for missing ones."""
+    blocks = (
+        (observed.y_names, observed.y, "row"),
+        (observed.z_names, observed.z, "cluster"),
+        (observed.x_names, observed.x, "row"),
+        (observed.w_names, observed.w, "cluster"),
+    )
+    found: dict[str, list[float]] = {}
+    told: list[str] = []
+    for names, values, unit in blocks:
+        for k, name in enumerate(names):
+            column = values[:, k]
+            for code in _codes(column[~np.isnan(column)]):
+                found.setdefault(name, []).append(code)
+                count = plural(int((column == code).sum()), unit)
+                told.append(f"{code:g} in '{name}' ({count})")
+    if not found:
+        return []
+    codes = {name: values if len(values) > 1 else values[0] for name, values in found.items()}
+    shown = ", ".join(f"{name!r}: {_plain(code)}" for name, code in codes.items())
+    return [
+        f"Values that may be codes for missing ones: {', '.join(told)}. They lie far from all "
+        "other values and are read as numbers. If they are codes, replace them first: "
+        f"data = data.replace({{{shown}}}, float('nan'))."
+    ]
+
+
+def _plain(code: float | list[float]) -> str:
+    return f"[{', '.join(f'{c:g}' for c in code)}]" if isinstance(code, list) else f"{code:g}"
+
+
+def _codes(column: FloatArray) -> list[float]:
+    """Return the codes at both ends of a variable."""
+    values = np.unique(column)
+    low = _tail(values, -1)
+    high = _tail(values[::-1], 1)
+    found = [*low, *high[::-1]]
+    rest = values[~np.isin(values, found)]
+    codes: list[float] = []
+    for tail, end in ((low, rest[:1]), (high, rest[-1:])):
+        if not tail or len(rest) < 2:
+            continue
+        count = int(np.isin(column, tail).sum())
+        gap = abs(float(tail[-1] - end[0])) / float(rest[-1] - rest[0])
+        whole = rest == np.round(rest)
+        needed = _VERY_FAR if count == 1 else _FAR if whole.any() else _NEAR
+        negative = tail is low and count > 1 and rest[0] >= 0 and bool(whole.all())
+        if gap >= needed or negative:  # a negative number among counts or scores
+            codes += sorted(tail)
+    return codes
+
+
+def _tail(values: FloatArray, sign: int) -> list[float]:
+    """Return the leading values that are codes, from the end of the variable inwards."""
+    tail: list[float] = []
+    for value in values:
+        if sign * value not in _CODES:
+            break
+        tail.append(float(value))
+    return tail
+
+
+# Two levels ------------------------------------------------------------------------------------
+
+
+def means_of_outcomes(observed: ObservedData) -> list[str]:
+    """Name cluster-level variables that are cluster means of modelled level-1 variables."""
+    if observed.cluster is None:
+        return []
+    notes = []
+    for name, values in _cluster_variables(observed).items():
+        for k, outcome in enumerate(observed.y_names):
+            if _is_mean(values, observed.y[:, k], observed):
+                notes.append(
+                    f"'{name}' is the cluster mean of '{outcome}' (up to its scale), and "
+                    f"'{outcome}' is an outcome here: the same data enter twice, as outcome and "
+                    f"as cause. At level between, write '{outcome}' in the place of '{name}': "
+                    "it stands for the latent cluster mean there."
+                )
+    return notes
+
+
+def _cluster_variables(observed: ObservedData) -> dict[str, FloatArray]:
+    """Values per cluster of the variables that are constant inside clusters."""
+    assert observed.cluster is not None
+    found = dict(zip(observed.z_names, observed.z.T, strict=True))
+    found |= dict(zip(observed.w_names, observed.w.T, strict=True))
+    first = np.unique(observed.cluster, return_index=True)[1]
+    for k, name in enumerate(observed.x_names):
+        if _varying_clusters(observed, k) == 0:
+            found[name] = observed.x[first, k]
+    return found
+
+
+def _is_mean(values: FloatArray, column: FloatArray, observed: ObservedData) -> bool:
+    """Whether cluster values are a linear function of the cluster means of a column."""
+    assert observed.cluster is not None
+    seen = ~np.isnan(column)
+    codes = observed.cluster[seen]
+    counts = np.bincount(codes, minlength=observed.n_clusters)
+    sums = np.bincount(codes, weights=column[seen], minlength=observed.n_clusters)
+    both = (counts > 0) & ~np.isnan(values)
+    if both.sum() < _FEWEST_CLUSTERS:
+        return False
+    pair = np.vstack([values[both], sums[both] / counts[both]])
+    pair = pair - pair.mean(axis=1, keepdims=True)
+    (v, c), (_, m) = pair @ pair.T
+    return bool(v > 0 and m > 0 and c**2 >= (1 - _DERIVED) * v * m)
+
+
+def _varying_clusters(observed: ObservedData, k: int) -> int:
+    """Count the clusters inside which covariate ``k`` of level within takes several values."""
+    assert observed.cluster is not None
+    seen = ~np.isnan(observed.x[:, k])
+    column, codes = observed.x[seen, k], observed.cluster[seen]
+    low = np.full(observed.n_clusters, np.inf)
+    high = np.full(observed.n_clusters, -np.inf)
+    np.minimum.at(low, codes, column)
+    np.maximum.at(high, codes, column)
+    rounding = 1e-9 * column.std()
+    return int((high - low > rounding).sum())
+
+
+def slopes_without_variation(observed: ObservedData, table: ParameterTable) -> list[str]:
+    """Name random slopes on covariates that hardly vary inside clusters."""
+    if observed.cluster is None:
+        return []
+    notes = []
+    for row in table.rows:
+        if not row.random or row.kind != "regression" or row.rhs not in observed.x_names:
+            continue
+        varying = _varying_clusters(observed, observed.x_names.index(row.rhs))
+        what = f'rv("{row.random}")*{row.rhs}'
+        if varying == 0:
+            notes.append(
+                f"{what}: '{row.rhs}' is constant inside every cluster, so no cluster shows a "
+                f"slope of its own. What differs is how much '{row.lhs}' varies between clusters "
+                f"with different '{row.rhs}'. For its effect on the cluster means, write "
+                f"'{row.lhs} ~ {row.rhs}' at level between."
+            )
+        elif varying < min(3, observed.n_clusters):
+            notes.append(
+                f"{what}: '{row.rhs}' varies inside {plural(varying, 'cluster')} of "
+                f"{observed.n_clusters} only, so the data hardly say how slopes differ."
+            )
+    return notes
+
+
+def blended_slopes(observed: ObservedData, table: ParameterTable) -> list[str]:
+    """Name covariates of level within whose slope blends two effects."""
+    if observed.cluster is None or not observed.split_names:
+        return []
+    blended: dict[str, float] = {}
+    for k, name in enumerate(observed.x_names):
+        column = observed.x[:, k]
+        if not _has_effect(name, table) or _varying_clusters(observed, k) == 0:
+            continue
+        within, between, sigma = anova_components(column, column, observed.cluster)
+        if not within > 0:  # rounding, or clusters of one row
+            continue
+        seen = ~np.isnan(column)
+        n_clusters = len(np.unique(observed.cluster[seen]))
+        p = stats.f.sf(between / within, n_clusters - 1, int(seen.sum()) - n_clusters)
+        icc = sigma / (sigma + within)
+        mundlak = any(_is_mean(w, column, observed) for w in observed.w.T)
+        if icc >= _ICC and p < _LEVEL and not mundlak:
+            blended[name] = icc
+    if not blended:
+        return []
+    first = next(iter(blended))
+    shown = ", ".join(f"{name} {icc:.2f}" for name, icc in blended.items())
+    one = len(blended) == 1
+    return [
+        f"{'Covariate' if one else 'Covariates'} {listed(list(blended))} of level within "
+        f"{'differs' if one else 'differ'} between clusters too (intraclass correlation: {shown}), "
+        f"so {'its slope blends' if one else 'their slopes blend'} effects inside clusters with "
+        f"effects between clusters. To tell them apart, use '{first}' at level between as well (it "
+        "is then split into latent parts); for the effect inside clusters alone, centre it: "
+        f"data['{first}'] - data.groupby('{observed.cluster_name}')['{first}'].transform('mean')."
+    ]
+
+
+def _has_effect(name: str, table: ParameterTable) -> bool:
+    return any(
+        row.level == "within" and row.kind == "regression" and row.rhs == name
+        for row in table.rows
+        if row.origin == "user" and (row.free or row.random or row.value != 0)
+    )
