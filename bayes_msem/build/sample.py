@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import prior_scales, support
-from bayes_msem.build.mode import unconstrained_mode
+from bayes_msem.build.modes import unconstrained_mode
 from bayes_msem.build.pymc_model import COORDINATES
 from bayes_msem.errors import InterruptedWarning, NotSupportedError, SpecificationError, nearest
 
