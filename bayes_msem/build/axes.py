@@ -1,9 +1,9 @@
 r"""Coordinates in which the search for a maximum is well conditioned.
 
-The intercept of an outcome is its expected value where all predictors are zero. If they are far from
-zero (a calendar year, an income), intercept and slope move along a narrow ridge: one more in the
-slope is a predictor's mean less in the intercept. The searches therefore move *means*: in the place
-of every intercept stands
+The intercept of an outcome is its expected value where all predictors are zero. If they are far
+from zero (a calendar year, an income), intercept and slope move along a narrow ridge: one more in
+the slope is a predictor's mean less in the intercept. The searches therefore move *means*: in the
+place of every intercept stands
 
     E(v) = (I - B)^-1 (K mean(d) + mean slopes that vary over clusters * mean(d)) ,
 
@@ -75,7 +75,9 @@ def mean_axes(
         step = np.zeros(len(rows))
         step[k] = _STEP * scale[k] * slope[k]
         above, below = (variable_means(blueprint, theta + s) for s in (step, -step))
-        to_means[intercepts, k] = [(above[v] - below[v]) / (2 * _STEP * scale[k]) for v in variables]
+        to_means[intercepts, k] = [
+            (above[v] - below[v]) / (2 * _STEP * scale[k]) for v in variables
+        ]
     own = scale.copy()
     own[intercepts] = _spread_of_means(blueprint, variables, to_means[intercepts], scale)
     if not np.isfinite(to_means).all() or np.linalg.matrix_rank(to_means) < len(rows):
@@ -116,7 +118,8 @@ def variable_means(blueprint: Blueprint, theta: FloatArray) -> dict[Variable, fl
         (level, variable) -> mean.
     """
     templates, data = blueprint.templates, blueprint.observed
-    x, w = data.x[data.informative].mean(axis=0), data.w.mean(axis=0) if data.two_level else []
+    x = data.x[data.informative].mean(axis=0)
+    w = data.w.mean(axis=0) if data.two_level else np.empty(0)
     extended = blueprint.extend(theta)
     values = np.concatenate([extended, templates.constants])
     within_design = between_design = np.array([1.0, *x, *w])

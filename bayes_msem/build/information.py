@@ -38,7 +38,7 @@ _INVOLVED = 0.1  # smallest coordinate of a unit direction that makes a row part
 def standard_errors(
     blueprint: Blueprint, maximum: Maximum, values: Callable[[FloatArray], dict[RowKey, float]]
 ) -> dict[RowKey, float]:
-    """Standard errors of all rows that are estimated, from the observed information.
+    """Compute standard errors of all rows that are estimated, from the observed information.
 
     Parameters
     ----------

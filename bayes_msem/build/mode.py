@@ -163,8 +163,8 @@ def maximum_likelihood(blueprint: Blueprint) -> Mode:
     def axes(theta: FloatArray) -> FloatArray:
         return mean_axes(blueprint, theta, scale, np.ones(n))
 
-    found = sorted(distinct_maxima(objective, starts, axes), key=lambda m: (-m.converged, -m.value))
-    best = found[0]
+    found = distinct_maxima(objective, starts, axes, thorough=True)
+    best = max(found, key=lambda m: m.value)  # also if it did not converge: then it warns
     if not best.converged:
         _warn("the maximum of the likelihood")
     _warn_of_undetermined(blueprint, best)
@@ -234,11 +234,16 @@ def _value_scales(blueprint: Blueprint, x: FloatArray) -> FloatArray:
 
     def at(level: float) -> FloatArray:
         partial = np.where(transform == CORRELATION, level, x)
-        return blueprint.theta(partial[None, :])[0][: len(x)]
+        values: FloatArray = blueprint.theta(partial[None, :])[0][: len(x)]
+        return values
 
     theta = blueprint.theta(x[None, :])[0][: len(x)]
     covariance = np.abs(at(0.75) - at(0.5)) + 1e-300
-    return np.where(transform == IDENTITY, default_scales(blueprint), np.where(transform == SQUARE, theta, covariance))
+    return np.where(
+        transform == IDENTITY,
+        default_scales(blueprint),
+        np.where(transform == SQUARE, theta, covariance),
+    )
 
 
 def _table_values(

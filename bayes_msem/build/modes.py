@@ -135,7 +135,9 @@ def unconstrained_axes(blueprint: Blueprint) -> Axes:
     """Typical changes of unconstrained coordinates: 1 for logs and logits, else of the prior."""
     bounds = support(blueprint)
     constrained = np.isfinite(bounds.lower) | np.isfinite(bounds.upper)
-    scale = np.where(constrained, 1.0, np.minimum(prior_scales(blueprint), default_scales(blueprint)))
+    scale = np.where(
+        constrained, 1.0, np.minimum(prior_scales(blueprint), default_scales(blueprint))
+    )
     identity = blueprint.parameters.transform == IDENTITY
 
     def axes(u: FloatArray) -> FloatArray:
@@ -271,7 +273,11 @@ def reflected_factors(blueprint: Blueprint, a: Maximum, b: Maximum) -> tuple[str
     signs = np.ones(len(rows))
     names = []
     for level, factor in _factors(blueprint):
-        own = [i for i, r in enumerate(rows) if r.kind == "loading" and (r.level, r.lhs) == (level, factor)]
+        own = [
+            i
+            for i, r in enumerate(rows)
+            if r.kind == "loading" and (r.level, r.lhs) == (level, factor)
+        ]
         if own and at_a[own] @ at_b[own] < 0:
             names.append(factor)
             touched = [r.level == level and (r.lhs == factor) != (r.rhs == factor) for r in rows]

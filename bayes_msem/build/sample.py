@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import prior_scales, support
-from bayes_msem.build.modes import unconstrained_mode
 from bayes_msem.build.pymc_model import COORDINATES
+from bayes_msem.build.starts import nutpie_seeds, starts_at_modes
 from bayes_msem.errors import InterruptedWarning, NotSupportedError, SpecificationError, nearest
 
 FloatArray = NDArray[np.float64]
 Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
-
-_OVERDISPERSION = 2.0  # spread of starting points, in posterior standard deviations
 
 
 def draw_posterior(
@@ -42,8 +40,8 @@ def draw_posterior(
 ) -> xr.DataTree:
     """Sample the posterior with NUTS.
 
-    Chains start around the posterior mode, twice as spread out as the normal approximation there
-    says, so that R-hat can do its work whatever the units of the data.
+    Chains start around the modes of the posterior (build.starts); with sampled effects, around the
+    pilot's mode.
 
     Parameters
     ----------
@@ -82,7 +80,12 @@ def draw_posterior(
             f"unknown sampler '{sampler}'; allowed are {', '.join(allowed)}"
             f"{nearest(str(sampler), allowed)}"
         )
-    start = _starting_points(blueprint)
+    seeds = np.random.SeedSequence(random_seed).generate_state(chains)
+
+    def seeds_of_chains() -> Sequence[int]:
+        return nutpie_seeds(chains, random_seed) if sampler == "nutpie" else seeds.tolist()
+
+    start = _starting_points(blueprint, seeds_of_chains)
     if sampler == "nutpie":
         # Parameters of a factor model are correlated, so estimating the leading directions pays;
         # with the effects of many clusters among the dimensions it costs more than it gives.
@@ -103,7 +106,6 @@ def draw_posterior(
         return _without_missing_draws(tree, draws)
     if sampler in ("numpyro", "blackjax"):
         _prepare_jax(sampler)
-    seeds = np.random.SeedSequence(random_seed).generate_state(chains)
     result: xr.DataTree = pm.sample(
         draws=draws,
         tune=tune,
@@ -168,21 +170,13 @@ def _prepare_jax(sampler: Sampler) -> None:
     import_module("bayes_msem.likelihood.jax_op")
 
 
-def _starting_points(blueprint: Blueprint) -> Callable[[int | None], FloatArray]:
+def _starting_points(
+    blueprint: Blueprint, seeds: Callable[[], Sequence[int]]
+) -> Callable[[int | None], FloatArray]:
     """Return a function from a seed to unconstrained starting values."""
     if blueprint.pilot is not None:
         return _starts_with_effects(blueprint, blueprint.pilot)
-    mode, _, _, hessian = unconstrained_mode(blueprint, jacobian=True)
-    values, vectors = np.linalg.eigh(-hessian)
-    # flat directions get the spread of a weakly informed parameter on the unconstrained scale
-    root = vectors / np.sqrt(np.maximum(values, 1e-2 * np.abs(np.median(values))))
-
-    def start(seed: int | None) -> FloatArray:
-        rng = np.random.default_rng(seed)
-        noise: FloatArray = root @ rng.standard_normal(len(mode))
-        return mode + _OVERDISPERSION * noise
-
-    return start
+    return starts_at_modes(blueprint, seeds)
 
 
 def _starts_with_effects(

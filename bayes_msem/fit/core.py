@@ -15,6 +15,7 @@ from bayes_msem.build.rows import row_values
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.convergence import Convergence, check_convergence
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.modes import read_modes
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.spec.table import RowKey
 
@@ -45,7 +46,8 @@ class FitCore:
         if COORDINATES in posterior:
             t = posterior[COORDINATES].transpose("chain", "draw", ...).to_numpy()
             x = np.concatenate([x, t.reshape(*x.shape[:2], -1)], axis=-1)
-        return check_convergence(x, self.datatree["sample_stats"].to_dataset())
+        modes = read_modes(str(self.datatree.attrs.get("modes", "")))
+        return check_convergence(x, self.datatree["sample_stats"].to_dataset(), modes)
 
     @cached_property
     def cluster_draws(self) -> xr.Dataset:

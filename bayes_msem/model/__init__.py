@@ -42,6 +42,7 @@ from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
+from bayes_msem.posterior.modes import found_modes, write_modes
 from bayes_msem.posterior.record import plain_priors
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
@@ -377,10 +378,13 @@ class Model(PriorChecks, Simulation):
             "missing": self._options["missing"],
             "random_seed": seed,
             "sampler": sampler,
+            "modes": write_modes(found_modes(self.blueprint)),
         }
         fit = Fit(self, complete_tree(tree, self.blueprint, record))
         if fit.convergence.problems:
-            problems = "\n".join(f"- {p}" for p in fit.convergence.problems)
+            modes = fit.convergence.modes
+            notes = [str(modes)] if modes and modes.message else []
+            problems = "\n".join(f"- {p}" for p in (*fit.convergence.problems, *notes))
             warnings.warn(f"sampling had problems:\n{problems}", ConvergenceWarning, stacklevel=2)
         return fit
 
@@ -403,8 +407,15 @@ class Model(PriorChecks, Simulation):
             self._observed,
             self.missing.lines,
             str(self.plan),
-            self._notes,
+            (*self._notes, *self._modes_in_words()),
         )
+
+    def _modes_in_words(self) -> tuple[str, ...]:
+        """Say that the posterior has several modes, if mode() or fit() have found some."""
+        if "blueprint" not in vars(self):
+            return ()
+        modes = found_modes(self.blueprint)
+        return (str(modes),) if modes and modes.message else ()
 
     __repr__ = __str__
 

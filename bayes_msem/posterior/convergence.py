@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_msem.posterior.modes import FoundModes, with_shares
 from bayes_msem.posterior.summary import diagnostics
 
 R_HAT_LIMIT = 1.01
@@ -27,12 +28,16 @@ class Convergence:
         Worst over the free parameters (bulk and tail ESS).
     problems
         What is wrong and what to do, one sentence each; empty if nothing is.
+    modes
+        The modes of the posterior that were found before sampling, with the share of the draws
+        near each; None if they could not be searched (sampled effects).
     """
 
     divergences: int
     max_r_hat: float
     min_ess: float
     problems: tuple[str, ...]
+    modes: FoundModes | None = None
 
     def __str__(self) -> str:
         """Return a short verdict."""
@@ -40,16 +45,20 @@ class Convergence:
             f"R-hat at most {self.max_r_hat:.3f}, ESS at least {self.min_ess:.0f}, "
             f"{self.divergences} divergences"
         )
+        notes = [str(self.modes)] if self.modes and self.modes.message else []
         if not self.problems:
-            return f"{head}: converged"
+            head = f"{head}: converged"
         advice = [
-            fill(p, 88, initial_indent="  - ", subsequent_indent="    ") for p in self.problems
+            fill(p, 88, initial_indent="  - ", subsequent_indent="    ")
+            for p in (*self.problems, *notes)
         ]
         return "\n".join([head, *advice])
 
 
-def check_convergence(x: NDArray[np.float64], sample_stats: xr.Dataset) -> Convergence:
-    """Judge draws x (chain, draw, parameter) of all free parameters."""
+def check_convergence(
+    x: NDArray[np.float64], sample_stats: xr.Dataset, modes: FoundModes | None = None
+) -> Convergence:
+    """Judge draws x (chain, draw, parameter) of all free parameters, given the modes found."""
     bulk, tail, r_hat = diagnostics(x).T
     divergences = int(sample_stats["diverging"].sum()) if "diverging" in sample_stats else 0
     worst, least = float(np.max(r_hat)), float(np.minimum(bulk, tail).min())
@@ -73,4 +82,5 @@ def check_convergence(x: NDArray[np.float64], sample_stats: xr.Dataset) -> Conve
             f"the effective sample size is as low as {least:.0f} (should be at least {needed}): "
             "intervals are imprecise. Raise draws."
         )
-    return Convergence(divergences, worst, least, tuple(problems))
+    found = modes and with_shares(modes, x)
+    return Convergence(divergences, worst, least, tuple(problems), found)

@@ -72,7 +72,9 @@ def test_standard_errors(name: str) -> None:
     errors = maximum_likelihood(name).standard_errors
     compared = [key for key in reference.free if np.isfinite(reference.se[key])]
     assert compared
-    assert set(errors) == reference.free | {k for k in reference_model(name)[1].mode() if k[2] == ":="}
+    assert set(errors) == reference.free | {
+        k for k in reference_model(name)[1].mode() if k[2] == ":="
+    }
     for key in compared:
         expected = pytest.approx(reference.se[key], rel=tolerance[stored.get("information")])
         assert errors[key] == expected, key
