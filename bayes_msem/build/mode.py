@@ -53,6 +53,8 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 
+_EQUAL = 1e-4  # log units
+
 
 @dataclass(frozen=True, eq=False)
 class Mode(Mapping[RowKey, float]):
@@ -169,8 +171,9 @@ def maximum_likelihood(blueprint: Blueprint) -> Mode:
         _warn("the maximum of the likelihood")
     _warn_of_undetermined(blueprint, best)
     _warn_of_heywood(blueprint, best.position)
-    others = sorted((m for m in found if m is not best and m.converged), key=lambda m: -m.value)
-    near = [m for m in others if m.value > best.value - WITHIN_REACH]
+    others = sorted((m for m in found if m.converged), key=lambda m: -m.value)
+    # a maximum that is equal is the same solution with other signs or numbers of its factors
+    near = [m for m in others if _EQUAL < best.value - m.value < WITHIN_REACH]
     mode = _likelihood_record(blueprint, best)
     return replace(mode, others=tuple(_likelihood_record(blueprint, m) for m in near))
 

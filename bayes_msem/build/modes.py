@@ -56,6 +56,7 @@ _HOPELESS = 100.0  # log units
 _SHORT = 20  # steps that a new hill may take after the cheap search
 _MOST_STARTS, _FEWEST_STARTS = 12, 4
 _BUDGET = 1.0  # seconds, at the speed below
+_SAME = 2.0  # posterior standard deviations between a mode and the reflection of another
 _FARTHEST = 2.0  # of the deviates
 _ON_THE_LINE = np.linspace(0.0, 1.0, 9)[1:-1]
 
@@ -265,28 +266,20 @@ def reflected_factors(blueprint: Blueprint, a: Maximum, b: Maximum) -> tuple[str
         Maxima in unconstrained coordinates.
     """
     bounds, rows = support(blueprint), blueprint.parameters.rows
-    at_a, at_b = (bounds.to_constrained(m.position)[0] for m in (a, b))
-    identity = blueprint.parameters.transform == IDENTITY
-    # partial correlations are sampled as (z + 1) / 2, standard deviations have no sign
-    correlation = blueprint.parameters.transform == CORRELATION
-    at_a, at_b = (np.where(correlation, 2 * x - 1, x) for x in (at_a, at_b))
-    signs = np.ones(len(rows))
-    names = []
+    # partial correlations are sampled as (z + 1) / 2; standard deviations have no sign
+    width = np.where(blueprint.parameters.transform == CORRELATION, 2.0, 1.0)
+    at_a, at_b = (bounds.to_constrained(m.position)[0] * width - (width - 1.0) for m in (a, b))
+    names, signs = [], np.ones(len(rows))
     for level, factor in _factors(blueprint):
-        own = [
-            i
-            for i, r in enumerate(rows)
-            if r.kind == "loading" and (r.level, r.lhs) == (level, factor)
-        ]
-        if own and at_a[own] @ at_b[own] < 0:
+        own = [r.kind == "loading" and (r.level, r.lhs) == (level, factor) for r in rows]
+        if any(own) and at_a[own] @ at_b[own] < 0:
             names.append(factor)
             touched = [r.level == level and (r.lhs == factor) != (r.rhs == factor) for r in rows]
-            signs = np.where(touched, -signs, signs)
-    if not names:
-        return ()
-    spread = np.sqrt(np.diag(np.linalg.pinv(-a.hessian, hermitian=True)))
-    spread = spread * np.where(identity | correlation, 1.0, 1.0)
-    return tuple(names) if np.abs(signs * at_a - at_b).max() < spread.max() else ()
+            signs[touched] *= -1.0
+    variance = np.diag(np.linalg.pinv(-a.hessian, hermitian=True))
+    spread = np.sqrt(np.maximum(variance, 0.0)) * bounds.to_constrained(a.position)[1] * width
+    alike = np.abs(signs * at_a - at_b) <= _SAME * np.abs(spread)
+    return tuple(names) if alike.all() else ()
 
 
 def _factors(blueprint: Blueprint) -> list[tuple[str, str]]:

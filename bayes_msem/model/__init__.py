@@ -20,6 +20,7 @@ from bayes_msem.build.prior_predictive import draw_prior_predictive
 from bayes_msem.build.pymc_model import build_pymc_model
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.seeds import seed_of
+from bayes_msem.build.singular import check_singular
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.checks import advice
 from bayes_msem.data.columns import check_cluster_name, check_frame
@@ -44,6 +45,7 @@ from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.modes import found_modes, write_modes
 from bayes_msem.posterior.record import plain_priors
+from bayes_msem.spec.constants import check_constants, doubtful_constants
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.parser import parse
@@ -129,7 +131,9 @@ class Model(PriorChecks, Simulation):
         columns = list(data.columns)
         parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
         table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
+        check_constants(table)
         check_identification(table)
+        check_singular(table)
         self._observed = observe(data, table, cluster, missing=missing)
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
@@ -150,6 +154,8 @@ class Model(PriorChecks, Simulation):
         self._notes = tuple(advice(self._observed, varying))
         for note in self._notes:
             warnings.warn(note, SmallSampleWarning, stacklevel=2)
+        for doubt in doubtful_constants(self._table):
+            warnings.warn(doubt, IdentificationWarning, stacklevel=2)
         for count in counting_rule(self._table):
             if not count.is_identifiable:
                 warnings.warn(str(count), IdentificationWarning, stacklevel=2)
