@@ -10,7 +10,8 @@ place of every intercept stands
 the mean of its variable at average covariates (of both parts, if it is split over levels). With
 D = dE / d(parameters) as the rows of intercepts in an identity matrix, the columns of D^-1 are
 changes of one parameter each that leave all other means alone, observed and latent ones. The axes
-are exact at a point; the map is linear unless a mean passes through factors.
+are exact at a point; the map is linear unless a mean passes through factors. There the ridge is
+bent, and maximum likelihood therefore climbs first on centred covariates, where there is none.
 """
 
 from __future__ import annotations
@@ -20,20 +21,27 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.blueprint import Blueprint, statistics_of
 from bayes_msem.build.density import prior_scales
 from bayes_msem.data.scales import scales
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.templates import LevelTemplate
 
-__all__ = ["default_scales", "mean_axes", "variable_means"]
+__all__ = [
+    "default_scales",
+    "mean_axes",
+    "variable_means",
+    "with_centred_covariates",
+    "with_means_of",
+]
 
 FloatArray = NDArray[np.float64]
 Variable = tuple[str, str]  # level, name
 
 _STEP = 1e-4  # of differences, in units of the parameter's scale
 _LEAST = 1e-3  # share of an intercept's spread that is its own
+_NEAR = 3.0  # standard deviations from zero
 
 
 def default_scales(blueprint: Blueprint) -> FloatArray:
@@ -139,6 +147,65 @@ def variable_means(blueprint: Blueprint, theta: FloatArray) -> dict[Variable, fl
     both = {("within", v): mean + between.get(v, 0.0) for v, mean in within.items()}
     shared = {("between", v): mean + within.get(v, 0.0) for v, mean in between.items()}
     return both | shared
+
+
+def with_centred_covariates(blueprint: Blueprint) -> Blueprint | None:
+    """Return the same model on centred covariates; None if none is far from zero.
+
+    Covariates with slopes that vary stay as they are: shifting them changes the (co)variances of
+    random intercepts as well.
+    """
+    templates, data = blueprint.templates, blueprint.observed
+    varying = set()
+    if isinstance(templates, ClusterTemplates):
+        varying = {int(column) - 1 for column in templates.effects.use_column if column > 0}
+    x, far_x = _centred(data.x, [k not in varying for k in range(data.x.shape[1])])
+    w, far_w = _centred(data.w, [True] * data.w.shape[1])
+    if not (far_x or far_w):
+        return None
+    observed = replace(data, x=x, w=w)
+    evaluator = replace(blueprint.evaluator, statistics=statistics_of(blueprint, observed))
+    return replace(blueprint, observed=observed, evaluator=evaluator)
+
+
+def _centred(values: FloatArray, chosen: list[bool]) -> tuple[FloatArray, bool]:
+    """Centre the chosen columns, and say whether any of them was far from zero."""
+    if not any(chosen):
+        return values, False
+    mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    shift = np.where(chosen, mean, 0.0)
+    return values - shift, bool((np.abs(shift) > _NEAR * spread).any())
+
+
+def with_means_of(source: Blueprint, target: Blueprint, theta: FloatArray) -> FloatArray:
+    """Change intercepts such that all variables have the same means with other covariates.
+
+    Parameters
+    ----------
+    source, target
+        A model on two sets of covariates.
+    theta
+        Table values of the free parameters that belong to ``source``, (n_free,).
+
+    Returns
+    -------
+    (n_free,) array
+        Those that belong to ``target``.
+    """
+    rows = source.parameters.rows
+    intercepts = [i for i, row in enumerate(rows) if row.kind == "intercept"]
+    variables = [(rows[i].level, rows[i].lhs) for i in intercepts]
+
+    def means(blueprint: Blueprint, at: FloatArray) -> FloatArray:
+        found = variable_means(blueprint, at)
+        return np.array([found[v] for v in variables])
+
+    here = means(target, theta)
+    unit = np.eye(len(rows))
+    slopes = np.column_stack([means(target, theta + unit[i]) - here for i in intercepts])
+    result = theta.copy()
+    result[intercepts] += np.linalg.lstsq(slopes, means(source, theta) - here)[0]
+    return result
 
 
 def _level_means(

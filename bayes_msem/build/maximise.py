@@ -25,6 +25,7 @@ Axes = Callable[[FloatArray], FloatArray]
 _STEP = 1e-4  # of the central differences, in units of the coordinate
 _DECREMENT = 1e-12  # g' H^-1 g: twice the distance to the maximum in log density
 _ROUNDS, _MAX_STEPS = 4, 300  # of the trust region; each round has axes of its own
+_AGREE = 0.1  # typical changes
 _CLIMB = 150  # iterations of the cheap search
 _CLOSE = 1e-2  # gradient per unit of a coordinate at which the cheap search stops
 
@@ -81,11 +82,13 @@ def maximise(
     here = _InAxes(objective, frame)
     top = _newton(here, np.linalg.solve(frame, climb(objective, start, frame)[0]))
     for _ in range(rounds):
-        if top.converged:
+        position = here.frame @ top.v
+        fresh = axes(position)
+        if top.converged and _alike(frame, fresh):
             break
         # far from the start other changes are typical: ask again, and measure
-        position = here.frame @ top.v
-        here = _InAxes(objective, axes(position))
+        frame = fresh
+        here = _InAxes(objective, frame)
         bend = np.abs(np.diag(here.hessian(np.linalg.solve(here.frame, position))))
         here.frame = here.frame / np.sqrt(np.where(bend > 0, bend, 1.0))
         v = optimize.minimize(
@@ -100,6 +103,12 @@ def maximise(
     back = np.linalg.inv(here.frame)
     hessian = -(back.T @ top.curvature @ back)
     return Maximum(here.frame @ top.v, -here.value(top.v), top.converged, (hessian + hessian.T) / 2)
+
+
+def _alike(old: FloatArray, new: FloatArray) -> bool:
+    """Whether typical changes of one kind are those of the other, within a tenth."""
+    distance = np.abs(np.linalg.solve(new, old) - np.eye(len(old))).max(initial=0.0)
+    return bool(distance < _AGREE)
 
 
 def climb(objective: Objective, start: FloatArray, frame: FloatArray) -> tuple[FloatArray, float]:

@@ -20,11 +20,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.build.axes import default_scales, mean_axes, variable_means
+from bayes_msem.build.axes import (
+    default_scales,
+    mean_axes,
+    variable_means,
+    with_centred_covariates,
+    with_means_of,
+)
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import log_likelihood, support
 from bayes_msem.build.information import standard_errors, undetermined_rows
-from bayes_msem.build.maximise import Maximum, maximise
+from bayes_msem.build.maximise import Axes, Maximum, Objective, maximise
 from bayes_msem.build.modes import (
     WITHIN_REACH,
     distinct_maxima,
@@ -157,14 +163,14 @@ def maximum_likelihood(blueprint: Blueprint) -> Mode:
     ]  # also the low ones: priors may have made them so
     starts = [blueprint.theta(x[None, :])[0][:n] for x in points]
     scale = _value_scales(blueprint, points[0])
-
-    def objective(theta: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = blueprint.evaluator.natural(blueprint.extend(theta))
-        return value, blueprint.pull_back(theta, gradient)
-
-    def axes(theta: FloatArray) -> FloatArray:
-        return mean_axes(blueprint, theta, scale, np.ones(n))
-
+    objective, axes = _likelihood_of_values(blueprint, scale)
+    centred = with_centred_covariates(blueprint)
+    if centred is not None:
+        search = _likelihood_of_values(centred, scale)
+        tops = [
+            maximise(search[0], with_means_of(blueprint, centred, t), search[1]) for t in starts
+        ]
+        starts = [with_means_of(centred, blueprint, top.position) for top in tops]
     found = distinct_maxima(objective, starts, axes, thorough=True)
     best = max(found, key=lambda m: m.value)  # also if it did not converge: then it warns
     if not best.converged:
@@ -176,6 +182,19 @@ def maximum_likelihood(blueprint: Blueprint) -> Mode:
     near = [m for m in others if _EQUAL < best.value - m.value < WITHIN_REACH]
     mode = _likelihood_record(blueprint, best)
     return replace(mode, others=tuple(_likelihood_record(blueprint, m) for m in near))
+
+
+def _likelihood_of_values(blueprint: Blueprint, scale: FloatArray) -> tuple[Objective, Axes]:
+    """Log-likelihood of the free table values, without bounds, and typical changes of them."""
+
+    def objective(theta: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = blueprint.evaluator.natural(blueprint.extend(theta))
+        return value, blueprint.pull_back(theta, gradient)
+
+    def axes(theta: FloatArray) -> FloatArray:
+        return mean_axes(blueprint, theta, scale, np.ones(len(theta)))
+
+    return objective, axes
 
 
 def _likelihood_record(blueprint: Blueprint, maximum: Maximum) -> Mode:
@@ -268,8 +287,8 @@ def _warn_of_undetermined(blueprint: Blueprint, maximum: Maximum) -> None:
             "the information matrix is nearly singular: the likelihood hardly changes along "
             f"{'; '.join(rows)}, so it does not identify these rows, and their estimates and "
             "standard errors mean little. Fix or equate some of them, choose another marker for a "
-            "factor whose first indicator does not measure it, or give informative priors and use "
-            "model.fit.",
+            "factor whose first indicator does not measure it, centre covariates whose slopes "
+            "vary, or give informative priors and use model.fit.",
             IdentificationWarning,
             stacklevel=4,
         )

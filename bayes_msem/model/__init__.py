@@ -291,12 +291,21 @@ class Model(PriorChecks, Simulation):
         prior
             True: the mode of the posterior on the scale of the priors. False: maximum
             likelihood without bounds, as lavaan and Mplus compute it, with standard errors from
-            the observed information; warns where it ends at a negative variance.
+            the observed information (delta method for definitions); warns where it ends at a
+            negative variance, and where the information is nearly singular.
 
         Returns
         -------
         Mode
-            Mapping {(level, lhs, op, rhs): value} with ``log_likelihood`` and ``converged``.
+            Mapping {(level, lhs, op, rhs): value} with ``log_likelihood`` and ``converged``. The
+            search starts at several points; further maxima are in ``others``.
+
+        Warns
+        -----
+        IdentificationWarning
+            The likelihood leaves rows undetermined; the warning names them.
+        HeywoodWarning, ConvergenceWarning
+            Negative variances; no maximum to full precision.
         """
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
 
@@ -360,7 +369,8 @@ class Model(PriorChecks, Simulation):
         Warns
         -----
         ConvergenceWarning
-            Divergences, R-hat above 1.01 or few effective draws, with advice.
+            Divergences, R-hat above 1.01 or few effective draws, with advice; where the posterior
+            has several modes, their densities.
         """
         seed = seed_of(random_seed)
         tree = draw_posterior(
