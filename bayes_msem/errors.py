@@ -146,7 +146,7 @@ class HeywoodWarning(MsemWarning):
 
 
 class IdentificationWarning(MsemWarning):
-    """The likelihood alone does not identify all parameters."""
+    """The likelihood does not identify all parameters, or constants restrict more than needed."""
 
 
 class MissingDataWarning(MsemWarning):

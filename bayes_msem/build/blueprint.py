@@ -29,7 +29,7 @@ from bayes_msem.structure.templates import Templates, build_templates
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Blueprint:
     """A model structure with its data.
 

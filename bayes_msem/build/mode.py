@@ -5,42 +5,64 @@ deviations, partial correlations), with positive definiteness built in. Maximum 
 on the table values themselves, without bounds, like the SEM programs do: it may end at a negative
 variance, and says so.
 
-Both use a trust region with Hessians from central differences of the exact gradient: a gradient
-costs microseconds, so a Hessian of 50 parameters costs less than one line of Python elsewhere.
+Both are searched from several starting points (build.modes), in coordinates in which predictors
+are centred (build.axes). Other maxima whose density is within ten log units of the highest are
+kept as ``others``.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import optimize
 
 from bayes_msem.arguments import checked
+from bayes_msem.build.axes import (
+    default_scales,
+    mean_axes,
+    variable_means,
+    with_centred_covariates,
+    with_means_of,
+)
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import (
-    log_likelihood,
-    log_posterior,
-    prior_scales,
-    starting_point,
-    support,
+from bayes_msem.build.density import log_likelihood, support
+from bayes_msem.build.information import standard_errors, undetermined_rows
+from bayes_msem.build.maximise import Axes, Maximum, Objective, maximise
+from bayes_msem.build.modes import (
+    WITHIN_REACH,
+    distinct_maxima,
+    posterior_modes,
+    unconstrained_axes,
+    unconstrained_mode,
 )
 from bayes_msem.build.rows import row_values
-from bayes_msem.build.threads import one_blas_thread
-from bayes_msem.errors import INSIDE, ConvergenceWarning, HeywoodWarning, NotSupportedError
+from bayes_msem.errors import (
+    INSIDE,
+    ConvergenceWarning,
+    HeywoodWarning,
+    IdentificationWarning,
+    NotSupportedError,
+)
 from bayes_msem.spec.row_names import ByRow
 from bayes_msem.spec.table import RowKey
-from bayes_msem.structure.parameters import row_label
+from bayes_msem.structure.parameters import CORRELATION, IDENTITY, SQUARE, row_label
+
+__all__ = [
+    "Mode",
+    "admissible_maximum",
+    "likelihood_at",
+    "maximum_likelihood",
+    "posterior_mode",
+    "unconstrained_mode",
+]
 
 FloatArray = NDArray[np.float64]
-Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
-_STEP = 1e-4  # of the central differences, in units of the parameter's scale
-_DECREMENT = 1e-9  # g' H^-1 g: twice the distance to the maximum in log density
+_EQUAL = 1e-4  # log units
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +72,19 @@ class Mode(Mapping[RowKey, float]):
     Attributes
     ----------
     estimates
-        Value of every table row, variances as variances.
+        Value of every table row, variances as variances; of random coefficients, the mean over
+        clusters.
     standard_errors
-        From the inverse of the observed information (maximum likelihood only, empty otherwise).
+        From the inverse of the observed information, by the delta method for rows that are
+        computed from others (maximum likelihood only, empty otherwise).
     log_likelihood
         Marginal log-likelihood at the mode.
     log_posterior
         Log posterior density (unnormalised); NaN for maximum likelihood.
     converged
         Whether the gradient vanishes and the curvature is that of a maximum.
+    others
+        Other maxima that were found within reach of this one, the highest first.
     """
 
     estimates: Mapping[RowKey, float]
@@ -66,6 +92,7 @@ class Mode(Mapping[RowKey, float]):
     log_likelihood: float
     log_posterior: float
     converged: bool
+    others: tuple[Mode, ...] = ()
 
     def __getitem__(self, key: RowKey) -> float:
         """Value of one row, by key, text or label (see :attr:`bayes_msem.Fit.draws`)."""
@@ -79,6 +106,11 @@ class Mode(Mapping[RowKey, float]):
         """Return the number of rows."""
         return len(self.estimates)
 
+    @property
+    def log_density(self) -> float:
+        """What was maximised: the log posterior density, or the log-likelihood."""
+        return self.log_likelihood if np.isnan(self.log_posterior) else self.log_posterior
+
     @checked()
     def to_frame(self) -> pd.DataFrame:
         """Return a data frame with columns level, lhs, op, rhs, value (and se if known)."""
@@ -91,68 +123,96 @@ class Mode(Mapping[RowKey, float]):
     def __repr__(self) -> str:
         """Return the values as a table."""
         state = "converged" if self.converged else "NOT converged"
-        return f"{self.to_frame()}\nlog-likelihood {self.log_likelihood:.4f}, {state}"
+        text = f"{self.to_frame()}\nlog-likelihood {self.log_likelihood:.4f}, {state}"
+        if self.others:
+            what = "log-likelihood" if np.isnan(self.log_posterior) else "log posterior"
+            values = ", ".join(f"{other.log_density:.2f}" for other in self.others)
+            text += (
+                f"\nThere are other maxima within {WITHIN_REACH:g} log units: {what} "
+                f"{self.log_density:.2f} here, {values} in .others"
+            )
+        return text
 
 
 def posterior_mode(blueprint: Blueprint) -> Mode:
     """Maximise the posterior density on the scale of the priors."""
     _refuse_sampled(blueprint, "the posterior mode")
-    u, value, converged, _ = unconstrained_mode(blueprint, jacobian=False)
-    x = support(blueprint).to_constrained(u)[0]
-    theta = blueprint.theta(x[None, :])[0]
-    if not converged:
+    found = posterior_modes(blueprint).on_prior_scale
+    best, *others = sorted(found, key=lambda m: (-m.converged, -m.value))
+    if not best.converged:
         _warn("the posterior mode")
+    mode = _posterior_record(blueprint, best)
+    return replace(mode, others=tuple(_posterior_record(blueprint, m) for m in others))
+
+
+def _posterior_record(blueprint: Blueprint, maximum: Maximum) -> Mode:
+    x = support(blueprint).to_constrained(maximum.position)[0]
+    theta = blueprint.theta(x[None, :])[0]
     return Mode(
         estimates=_table_values(blueprint, theta, x),
         standard_errors={},
         log_likelihood=likelihood_at(blueprint, theta),
-        log_posterior=value,
-        converged=converged,
+        log_posterior=maximum.value,
+        converged=maximum.converged,
     )
 
 
-def unconstrained_mode(
-    blueprint: Blueprint, *, jacobian: bool
-) -> tuple[FloatArray, float, bool, FloatArray]:
-    """Mode in unconstrained coordinates: position, log density, convergence, Hessian."""
-    bounds = support(blueprint)
-    start = bounds.to_unconstrained(starting_point(blueprint))
-
-    def objective(u: FloatArray) -> tuple[float, FloatArray]:
-        return log_posterior(blueprint, u, jacobian=jacobian)
-
-    return maximise(objective, start, _unconstrained_scales(blueprint))
-
-
-def _unconstrained_scales(blueprint: Blueprint) -> FloatArray:
-    """Typical size of a change: 1 for logs and logits, the spread of the prior otherwise."""
-    bounds = support(blueprint)
-    constrained = np.isfinite(bounds.lower) | np.isfinite(bounds.upper)
-    return np.where(constrained, 1.0, prior_scales(blueprint))
-
-
 def maximum_likelihood(blueprint: Blueprint) -> Mode:
-    """Maximise the likelihood over the table values, starting at the posterior mode."""
+    """Maximise the likelihood over the table values, starting at the maxima of the posterior."""
     _refuse_sampled(blueprint, "maximum likelihood")
-    u, _, _, _ = unconstrained_mode(blueprint, jacobian=True)
-    x = support(blueprint).to_constrained(u)[0]
-    start = blueprint.theta(x[None, :])[0][: blueprint.parameters.n]
+    modes, bounds = posterior_modes(blueprint), support(blueprint)
+    n = blueprint.parameters.n
+    points = [
+        bounds.to_constrained(m.position)[0] for m in (*modes.sampled, *modes.elsewhere)
+    ]  # also the low ones: priors may have made them so
+    starts = [blueprint.theta(x[None, :])[0][:n] for x in points]
+    scale = _value_scales(blueprint, points[0])
+    objective, axes = _likelihood_of_values(blueprint, scale)
+    centred = with_centred_covariates(blueprint)
+    if centred is not None:
+        search = _likelihood_of_values(centred, scale)
+        tops = [
+            maximise(search[0], with_means_of(blueprint, centred, t), search[1]) for t in starts
+        ]
+        starts = [with_means_of(centred, blueprint, top.position) for top in tops]
+    found = distinct_maxima(objective, starts, axes, thorough=True)
+    best = max(found, key=lambda m: m.value)  # also if it did not converge: then it warns
+    if not best.converged:
+        _warn("the maximum of the likelihood")
+    _warn_of_undetermined(blueprint, best)
+    _warn_of_heywood(blueprint, best.position)
+    others = sorted((m for m in found if m.converged), key=lambda m: -m.value)
+    # a maximum that is equal is the same solution with other signs or numbers of its factors
+    near = [m for m in others if _EQUAL < best.value - m.value < WITHIN_REACH]
+    mode = _likelihood_record(blueprint, best)
+    return replace(mode, others=tuple(_likelihood_record(blueprint, m) for m in near))
+
+
+def _likelihood_of_values(blueprint: Blueprint, scale: FloatArray) -> tuple[Objective, Axes]:
+    """Log-likelihood of the free table values, without bounds, and typical changes of them."""
 
     def objective(theta: FloatArray) -> tuple[float, FloatArray]:
         value, gradient = blueprint.evaluator.natural(blueprint.extend(theta))
         return value, blueprint.pull_back(theta, gradient)
 
-    theta, value, converged, hessian = maximise(objective, start, _value_scales(blueprint, x))
-    if not converged:
-        _warn("the maximum of the likelihood")
-    errors = _standard_errors(blueprint, hessian) if converged else {}
-    _warn_of_heywood(blueprint, theta)
+    def axes(theta: FloatArray) -> FloatArray:
+        return mean_axes(blueprint, theta, scale, np.ones(len(theta)))
+
+    return objective, axes
+
+
+def _likelihood_record(blueprint: Blueprint, maximum: Maximum) -> Mode:
+    theta = blueprint.extend(maximum.position)
+    errors: Mapping[RowKey, float] = {}
+    if maximum.converged:
+        found = standard_errors(blueprint, maximum, lambda t: _table_values(blueprint, t))
+        errors = ByRow(blueprint.table.rows, found)
     return Mode(
-        estimates=_table_values(blueprint, blueprint.extend(theta)),
+        estimates=_table_values(blueprint, theta),
         standard_errors=errors,
-        log_likelihood=value,
+        log_likelihood=maximum.value,
         log_posterior=float("nan"),
-        converged=converged,
+        converged=maximum.converged,
     )
 
 
@@ -168,7 +228,7 @@ def admissible_maximum(blueprint: Blueprint) -> tuple[FloatArray, float, bool]:
         Sampled parameters (n_free,), log-likelihood, and whether it is a maximum.
     """
     _refuse_sampled(blueprint, "maximum likelihood")
-    start, _, _, _ = unconstrained_mode(blueprint, jacobian=True)
+    start = unconstrained_mode(blueprint, jacobian=True).position
     bounds = support(blueprint)
 
     def objective(u: FloatArray) -> tuple[float, FloatArray]:
@@ -176,7 +236,7 @@ def admissible_maximum(blueprint: Blueprint) -> tuple[FloatArray, float, bool]:
         value, gradient = log_likelihood(blueprint, x)
         return value, gradient * slope
 
-    u, value, converged, _ = maximise(objective, start, _unconstrained_scales(blueprint))
+    u, value, converged, _ = maximise(objective, start, unconstrained_axes(blueprint))
     return bounds.to_constrained(u)[0], value, converged
 
 
@@ -195,124 +255,48 @@ def _refuse_sampled(blueprint: Blueprint, what: str) -> None:
         )
 
 
-@one_blas_thread
-def maximise(
-    objective: Objective, start: FloatArray, scale: FloatArray
-) -> tuple[FloatArray, float, bool, FloatArray]:
-    """Maximise a smooth function with known gradient.
-
-    Parameters
-    ----------
-    objective
-        Returns value and gradient; minus infinity outside its domain.
-    start, scale
-        Starting point, and the typical size of a change of each coordinate.
-
-    Returns
-    -------
-    tuple
-        Position, value, whether it is a maximum, and the Hessian there.
-    """
-
-    def value(v: FloatArray) -> float:
-        return -objective(v * scale)[0]
-
-    def gradient(v: FloatArray) -> FloatArray:
-        return -objective(v * scale)[1] * scale
-
-    def hessian(v: FloatArray) -> FloatArray:
-        return _hessian(gradient, v)
-
-    v = start / scale
-    if not np.isfinite(value(v)):  # no density, no gradient: nowhere to go
-        return start, -value(v), False, np.zeros((len(v), len(v)))
-    for _ in range(3):
-        result = optimize.minimize(
-            value,
-            v,
-            jac=gradient,
-            hess=hessian,
-            method="trust-exact",
-            options={"gtol": 1e-5, "maxiter": 300, "initial_trust_radius": 1.0},
-        )
-        v = result.x
-        v, converged = _newton(value, gradient, hessian, v)
-        if converged:
-            break
-    curvature = -hessian(v) / np.outer(scale, scale)
-    return v * scale, -value(v), converged, curvature
-
-
-def _hessian(gradient: Callable[[FloatArray], FloatArray], v: FloatArray) -> FloatArray:
-    columns = []
-    for i in range(len(v)):
-        step = np.zeros_like(v)
-        step[i] = _STEP
-        columns.append((gradient(v + step) - gradient(v - step)) / (2 * _STEP))
-    matrix = np.array(columns)
-    matrix = np.where(np.isfinite(matrix), matrix, 0.0)
-    symmetric: FloatArray = (matrix + matrix.T) / 2
-    return symmetric
-
-
-def _newton(
-    value: Callable[[FloatArray], float],
-    gradient: Callable[[FloatArray], FloatArray],
-    hessian: Callable[[FloatArray], FloatArray],
-    v: FloatArray,
-) -> tuple[FloatArray, bool]:
-    """Polish with plain Newton steps; True if the decrement vanishes at positive curvature."""
-    for _ in range(10):
-        g, h = gradient(v), hessian(v)
-        values, vectors = np.linalg.eigh(h)
-        if values.min() < -1e-6 * values.max():
-            return v, False
-        # directions in which the objective is flat (a variance going to zero on the log scale)
-        # have neither gradient nor curvature: leave them alone
-        keep = values > 1e-10 * values.max()
-        step = vectors[:, keep] @ ((vectors[:, keep].T @ g) / values[keep])
-        if np.abs(vectors[:, ~keep].T @ g).max(initial=0.0) > 1e-4:
-            return v, False
-        if g @ step < _DECREMENT:
-            return v, True
-        if not value(v - step) <= value(v) + 1e-9 * abs(value(v)):
-            return v, False
-        v = v - step
-    return v, False
-
-
 def _value_scales(blueprint: Blueprint, x: FloatArray) -> FloatArray:
-    """Typical size of every table value: the prior's spread, or what x = 1 / prior mean gives."""
-    scales = prior_scales(blueprint)
-    theta = blueprint.theta(x[None, :])[0][: len(x)]
-    full = blueprint.theta(_correlations_at(blueprint, x, 0.75)[None, :])[0][: len(x)]
-    none = blueprint.theta(_correlations_at(blueprint, x, 0.5)[None, :])[0][: len(x)]
+    """Typical change of every table value: variances change by themselves."""
     transform = blueprint.parameters.transform
+
+    def at(level: float) -> FloatArray:
+        partial = np.where(transform == CORRELATION, level, x)
+        values: FloatArray = blueprint.theta(partial[None, :])[0][: len(x)]
+        return values
+
+    theta = blueprint.theta(x[None, :])[0][: len(x)]
+    covariance = np.abs(at(0.75) - at(0.5)) + 1e-300
     return np.where(
-        transform == 0, scales, np.where(transform == 1, theta, np.abs(full - none) + 1e-300)
+        transform == IDENTITY,
+        default_scales(blueprint),
+        np.where(transform == SQUARE, theta, covariance),
     )
-
-
-def _correlations_at(blueprint: Blueprint, x: FloatArray, level: float) -> FloatArray:
-    return np.where(blueprint.parameters.transform == 2, level, x)
-
-
-def _standard_errors(blueprint: Blueprint, hessian: FloatArray) -> Mapping[RowKey, float]:
-    try:
-        covariance = np.linalg.inv(-hessian)
-    except np.linalg.LinAlgError:
-        return {}
-    errors = np.sqrt(np.where(np.diag(covariance) > 0, np.diag(covariance), np.nan))
-    position = blueprint.parameters.position
-    rows = [row for row in blueprint.table.rows if row.free]
-    return ByRow(rows, {row.key: float(errors[position[row.free]]) for row in rows})
 
 
 def _table_values(
     blueprint: Blueprint, theta: FloatArray, x: FloatArray | None = None
 ) -> ByRow[float]:
     values = row_values(blueprint, theta[None, :], None if x is None else x[None, :])
-    return ByRow(blueprint.table.rows, {key: float(v[0]) for key, v in values.items()})
+    result = {key: float(value[0]) for key, value in values.items()}
+    random = [row for row in blueprint.table.rows if row.random]
+    if random:
+        means = variable_means(blueprint, theta[: blueprint.parameters.n])
+        result |= {row.key: means["between", row.random] for row in random}
+    return ByRow(blueprint.table.rows, result)
+
+
+def _warn_of_undetermined(blueprint: Blueprint, maximum: Maximum) -> None:
+    rows = undetermined_rows(blueprint, maximum)
+    if rows:
+        warnings.warn(
+            "the information matrix is nearly singular: the likelihood hardly changes along "
+            f"{'; '.join(rows)}, so it does not identify these rows, and their estimates and "
+            "standard errors mean little. Fix or equate some of them, choose another marker for a "
+            "factor whose first indicator does not measure it, centre covariates whose slopes "
+            "vary, or give informative priors and use model.fit.",
+            IdentificationWarning,
+            skip_file_prefixes=INSIDE,
+        )
 
 
 def _warn_of_heywood(blueprint: Blueprint, theta: FloatArray) -> None:

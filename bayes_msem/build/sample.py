@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,16 +21,16 @@ from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.build.density import log_posterior, prior_scales, support
 from bayes_msem.build.geometry import coordinates_at, geometry_at
 from bayes_msem.build.interrupt import interruptible
-from bayes_msem.build.mode import unconstrained_mode
+from bayes_msem.build.modes import posterior_modes
 from bayes_msem.build.nuts_density import Geometry
 from bayes_msem.build.nuts_model import nuts_model
+from bayes_msem.build.starts import nutpie_seeds, starts_at_modes
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 
 FloatArray = NDArray[np.float64]
 Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
 
 _STEP = 1e-4  # of differences of gradients, in prior scales
-_OVERDISPERSION = 2.0  # spread of starting points, in posterior standard deviations
 
 
 def draw_posterior(
@@ -49,8 +49,8 @@ def draw_posterior(
 ) -> xr.DataTree:
     """Sample the posterior with NUTS.
 
-    Chains start around the posterior mode, twice as spread out as the normal approximation there
-    says, so that R-hat can do its work whatever the units of the data.
+    Chains start around the modes of the posterior (build.starts); with sampled effects, around the
+    pilot's mode.
 
     Parameters
     ----------
@@ -93,7 +93,12 @@ def draw_posterior(
             f"unknown sampler '{sampler}'; allowed are {', '.join(allowed)}"
             f"{nearest(str(sampler), allowed)}"
         )
-    center, start = _starting_points(blueprint)
+    seeds = np.random.SeedSequence(random_seed).generate_state(chains)
+
+    def seeds_of_chains() -> Sequence[int]:
+        return nutpie_seeds(chains, random_seed) if sampler == "nutpie" else seeds.tolist()
+
+    center, start = _starting_points(blueprint, seeds_of_chains)
     if sampler == "nutpie":
         # Parameters of a factor model are correlated, so estimating the leading directions pays;
         # with the effects of many clusters among the dimensions it costs more than it gives.
@@ -120,7 +125,6 @@ def draw_posterior(
         return interruptible(sample, draws=draws, chains=chains)
     if sampler in ("numpyro", "blackjax"):
         _prepare_jax(sampler)
-    seeds = np.random.SeedSequence(random_seed).generate_state(chains)
     sample = partial(
         pm.sample,
         draws=draws,
@@ -163,22 +167,13 @@ def _moved(
 
 
 def _starting_points(
-    blueprint: Blueprint,
+    blueprint: Blueprint, seeds: Callable[[], Sequence[int]]
 ) -> tuple[FloatArray, Callable[[int | None], FloatArray]]:
     """Return sampled parameters at a mode, and a function from a seed to unconstrained starts."""
     if blueprint.pilot is not None:
         return blueprint.pilot, _starts_with_effects(blueprint, blueprint.pilot)
-    mode, _, _, hessian = unconstrained_mode(blueprint, jacobian=True)
-    values, vectors = np.linalg.eigh(-hessian)
-    # flat directions get the spread of a weakly informed parameter on the unconstrained scale
-    root = vectors / np.sqrt(np.maximum(values, 1e-2 * np.abs(np.median(values))))
-
-    def start(seed: int | None) -> FloatArray:
-        rng = np.random.default_rng(seed)
-        noise: FloatArray = root @ rng.standard_normal(len(mode))
-        return mode + _OVERDISPERSION * noise
-
-    return support(blueprint).to_constrained(mode)[0], start
+    mode = posterior_modes(blueprint).sampled[0].position
+    return support(blueprint).to_constrained(mode)[0], starts_at_modes(blueprint, seeds)
 
 
 def _starts_with_effects(

@@ -2,7 +2,8 @@
 
 Every check gives findings: fine, worth a look, or a problem. The rules:
 
-- sampling: the grade of the convergence diagnostics (fine, sample longer, do not use);
+- sampling: the grade of the convergence diagnostics (fine, sample longer, do not use), and several
+  modes of the posterior;
 - fit: posterior predictive p-values of the likelihood ratio of each level, at the data's own mode
   where there is one (below .05 a look, below .01 a problem), and the other statistics, each group
   of which (one statistic, all variables) is named if a p-value is beyond what its number of
@@ -218,6 +219,15 @@ def grouped(findings: Sequence[Finding]) -> list[Finding]:
         also = f" The same holds for {_listed(names, '; ')}." if names else ""
         merged.append(replace(first, message=f"{first.message}{also}"))
     return merged
+
+
+def mode_findings(convergence: Convergence) -> list[Finding]:
+    """Name the modes of the posterior if there are several."""
+    modes = convergence.modes
+    if modes is None or not modes.message:
+        return []
+    message = f"{modes.message[0].upper()}{modes.message[1:]}."
+    return [Finding("sampling", "look", message, modes.advice)]
 
 
 def fit_findings(table: pd.DataFrame) -> list[Finding]:

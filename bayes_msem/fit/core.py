@@ -16,6 +16,7 @@ from bayes_msem.data.columns import plural
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.convergence import Convergence, convergence_of
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.modes import read_modes
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.spec.row_names import ByRow
 
@@ -66,6 +67,7 @@ class FitCore:
             self.model.blueprint,
             self.datatree["posterior"].to_dataset(),
             self.datatree["sample_stats"].to_dataset(),
+            modes=read_modes(str(self.datatree.attrs.get("modes", ""))),
         )
 
     @cached_property

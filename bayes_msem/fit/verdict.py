@@ -17,6 +17,7 @@ from bayes_msem.checking.verdict import (
     data_findings,
     fit_findings,
     grouped,
+    mode_findings,
     near_zero_findings,
     prediction_findings,
     prior_findings,
@@ -68,6 +69,7 @@ class Verdicts(Checks, Accuracy, Sensitivity):
             ``loo`` and ``prior_sensitivity`` the results behind them.
         """
         findings: list[Finding] = sampling_findings(self.convergence)
+        findings += mode_findings(self.convergence)
         check = self.ppc(draws=draws, keep=0, random_seed=random_seed)
         table = p_values(check)
         findings += fit_findings(pd.DataFrame(table)) + cluster_findings(check.clusters)

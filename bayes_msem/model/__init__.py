@@ -22,6 +22,7 @@ from bayes_msem.build.prior_predictive import draw_prior_predictive
 from bayes_msem.build.pymc_model import build_pymc_model, has_potentials
 from bayes_msem.build.sample import Sampler, draw_posterior
 from bayes_msem.build.seeds import seed_of
+from bayes_msem.build.singular import check_singular
 from bayes_msem.build.values import Values, theta_from_values
 from bayes_msem.data.columns import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
@@ -43,7 +44,9 @@ from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
+from bayes_msem.posterior.modes import found_modes, write_modes
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
+from bayes_msem.spec.constants import check_constants, doubtful_constants
 from bayes_msem.spec.defaults import RandomCovariances, build_table
 from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.pairs import confounded_pairs
@@ -156,7 +159,9 @@ class Model(PriorChecks, Simulation):
             std_lv=std_lv,
             random_covariances=random_covariances,
         )
+        check_constants(table)
         check_identification(table)
+        check_singular(table)
         self._observed = observe(data, table, cluster, missing=missing)
         check_storable(self._observed, spec)  # now, and not after hours of sampling
         self._scales = scales(self._observed)
@@ -181,6 +186,8 @@ class Model(PriorChecks, Simulation):
         self._remarks = remarks_of(table, priors, random_covariances)
         self._notes = tuple(note.text for note in notes)
         warn_of(notes)
+        for doubt in doubtful_constants(self._table):
+            warnings.warn(doubt, IdentificationWarning, skip_file_prefixes=INSIDE)
         for count in counting_rule(self._table):
             if not count.is_identifiable:
                 warnings.warn(str(count), IdentificationWarning, skip_file_prefixes=INSIDE)
@@ -339,12 +346,21 @@ class Model(PriorChecks, Simulation):
         prior
             True: the mode of the posterior on the scale of the priors. False: maximum
             likelihood without bounds, as lavaan and Mplus compute it, with standard errors from
-            the observed information; warns where it ends at a negative variance.
+            the observed information (delta method for definitions); warns where it ends at a
+            negative variance, and where the information is nearly singular.
 
         Returns
         -------
         Mode
-            Mapping {(level, lhs, op, rhs): value} with ``log_likelihood`` and ``converged``.
+            Mapping {(level, lhs, op, rhs): value} with ``log_likelihood`` and ``converged``. The
+            search starts at several points; further maxima are in ``others``.
+
+        Warns
+        -----
+        IdentificationWarning
+            The likelihood leaves rows undetermined; the warning names them.
+        HeywoodWarning, ConvergenceWarning
+            Negative variances; no maximum to full precision.
         """
         self.check_free("nothing to estimate")
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
@@ -417,7 +433,8 @@ class Model(PriorChecks, Simulation):
         Warns
         -----
         ConvergenceWarning
-            Divergences, R-hat above 1.01 or few effective draws, with advice.
+            Divergences, R-hat above 1.01 or few effective draws, with advice; where the posterior
+            has several modes, their densities.
         """
         options = check_sampler_options(sampler, options)
         self.check_free("nothing to sample")
@@ -445,6 +462,7 @@ class Model(PriorChecks, Simulation):
             "missing": self._options["missing"],
             "random_seed": seed,
             "sampler": sampler,
+            "modes": write_modes(found_modes(self.blueprint)),
         }
         fit = Fit(self, complete_tree(tree, self.blueprint, record))
         if fit.convergence.problems:
@@ -481,8 +499,15 @@ class Model(PriorChecks, Simulation):
             self._observed,
             self.missing.lines,
             str(self.plan),
-            [*self._notes, *self._remarks],
+            [*self._notes, *self._remarks, *self._modes_in_words()],
             self._options["random_covariances"],
         )
+
+    def _modes_in_words(self) -> tuple[str, ...]:
+        """Say that the posterior has several modes, if mode() or fit() have found some."""
+        if "blueprint" not in vars(self):
+            return ()
+        modes = found_modes(self.blueprint)
+        return (str(modes),) if modes and modes.message else ()
 
     __repr__ = __str__

@@ -25,6 +25,7 @@ from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.coordinates import COORDINATES
 from bayes_msem.data.columns import plural
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.modes import FoundModes, with_shares
 from bayes_msem.posterior.names import row_name
 from bayes_msem.posterior.summary import diagnostics
 
@@ -96,6 +97,9 @@ class Convergence:
         What to do about all problems together; empty if there are none.
     notes
         What else there is to know about the chains, one note of a sentence or more each.
+    modes
+        The modes of the posterior that were found before sampling, with the share of the draws
+        near each; None if they could not be searched (sampled effects).
     """
 
     divergences: int
@@ -106,6 +110,7 @@ class Convergence:
     rows: tuple[RowDiagnostics, ...] = ()
     advice: str = ""
     notes: tuple[str, ...] = ()
+    modes: FoundModes | None = None
 
     @property
     def numbers(self) -> str:
@@ -119,8 +124,9 @@ class Convergence:
 
     def __str__(self) -> str:
         """Return a short verdict."""
+        modes = [str(self.modes)] if self.modes and self.modes.message else []
         lines = [f"{self.numbers}: {'converged' if self.grade == 'fine' else self.grade}"]
-        items = [("  - ", text) for text in (*self.problems, *self.notes)]
+        items = [("  - ", text) for text in (*self.problems, *self.notes, *modes)]
         items += [("  -> ", self.advice)] * bool(self.advice)
         lines += [
             fill(text, 88, initial_indent=mark, subsequent_indent=" " * len(mark))
@@ -171,6 +177,7 @@ def check_convergence(
     names: Sequence[str] | None = None,
     *,
     notes: Sequence[str] = (),
+    modes: FoundModes | None = None,
 ) -> Convergence:
     """Judge draws.
 
@@ -184,6 +191,8 @@ def check_convergence(
         What the parameters are called; None: by number.
     notes
         What else is known about these chains.
+    modes
+        Modes found before sampling.
     """
     n_chains, n_draws, n = x.shape
     moved = (np.ptp(x, axis=1) > 0).any(axis=1)
@@ -209,6 +218,7 @@ def check_convergence(
         rows=_rows(found),
         advice=_advice(found, grade) if faults else "",
         notes=tuple(notes),
+        modes=modes and with_shares(modes, x),
     )
 
 
@@ -218,6 +228,7 @@ def convergence_of(
     sample_stats: xr.Dataset,
     *,
     notes: Sequence[str] = (),
+    modes: FoundModes | None = None,
 ) -> Convergence:
     """Judge the draws of all parameters and sampled effects of a model.
 
@@ -229,6 +240,8 @@ def convergence_of(
         What the sampler tells of them.
     notes
         What else is known about these chains.
+    modes
+        Modes found before sampling.
     """
     x = sampled_parameters(blueprint, posterior)
     two_level = blueprint.table.two_level
@@ -240,7 +253,7 @@ def convergence_of(
         names += [
             f"effect {effect} of cluster {cluster}" for cluster in clusters for effect in effects
         ]
-    return check_convergence(x, sample_stats, names, notes=notes)
+    return check_convergence(x, sample_stats, names, notes=notes, modes=modes)
 
 
 def told_apart(value: float, limit: float, digits: int) -> str:

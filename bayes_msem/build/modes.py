@@ -1,0 +1,285 @@
+r"""All modes of the posterior that matter, found from several starting points.
+
+Chains that start around one mode never show that there is another, and R-hat then says that all is
+well. So the search for a mode starts at the usual starting values and at points dispersed around
+them: one standard normal deviate for every coordinate of :mod:`bayes_msem.build.axes`, from a
+generator with a fixed seed, so that the same model and data always give the same modes. From every
+point a cheap search climbs the hill it stands on; only hills that are new are climbed to the top
+with Hessians. Two tops are one mode if the density on the straight line between them is nowhere
+more than one log unit below the lower of them.
+
+A mode *matters* if its mass is within ten log units (a factor of 22,000) of the largest, by
+Laplace's approximation,
+
+    log mass = log density + n/2 log(2 pi) + 1/2 log |covariance| ,
+
+on the scale on which NUTS samples. Ten is generous, because the approximation may be off by a few.
+Modes that differ only in the sign of a factor (all its loadings, slopes and covariances reflected)
+describe the data equally well; they are one solution, kept once.
+
+The number of starting points falls with the cost of a gradient, which follows from the sizes of
+model and data, not from a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.build.axes import default_scales, mean_axes
+from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.build.density import log_posterior, prior_scales, starting_point, support
+from bayes_msem.build.maximise import Axes, Maximum, Objective, climb, maximise
+from bayes_msem.structure.parameters import CORRELATION, IDENTITY
+
+__all__ = [
+    "WITHIN_REACH",
+    "PosteriorModes",
+    "distinct_maxima",
+    "known_modes",
+    "posterior_modes",
+    "posterior_objective",
+    "reflected_factors",
+    "unconstrained_axes",
+    "unconstrained_mode",
+]
+
+FloatArray = NDArray[np.float64]
+
+WITHIN_REACH = 10.0  # log units
+_BARRIER = 1.0  # log units
+_HOPELESS = 100.0  # log units
+_SHORT = 20  # steps that a new hill may take after the cheap search
+_MOST_STARTS, _FEWEST_STARTS = 12, 4
+_BUDGET = 1.0  # seconds, at the speed below
+_SAME = 2.0  # posterior standard deviations between a mode and the reflection of another
+_FARTHEST = 2.0  # of the deviates
+_ON_THE_LINE = np.linspace(0.0, 1.0, 9)[1:-1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PosteriorModes:
+    """The modes that matter, the one with the largest mass first.
+
+    Attributes
+    ----------
+    sampled
+        Maxima on the scale on which NUTS samples.
+    on_prior_scale
+        For each of them, the maximum on the scale of the priors that is reached from it.
+    log_mass
+        By Laplace's approximation.
+    reflected
+        Factors whose sign may be reversed at little cost: the reflected solution would matter too.
+    elsewhere
+        Maxima on the sampled scale that do not matter.
+    n_starts
+        Number of starting points.
+    """
+
+    sampled: tuple[Maximum, ...]
+    on_prior_scale: tuple[Maximum, ...]
+    log_mass: tuple[float, ...]
+    reflected: tuple[str, ...]
+    elsewhere: tuple[Maximum, ...]
+    n_starts: int
+
+
+_KNOWN: WeakKeyDictionary[Blueprint, PosteriorModes] = WeakKeyDictionary()
+
+
+def known_modes(blueprint: Blueprint) -> PosteriorModes | None:
+    """Return the modes of this blueprint if they have been searched."""
+    return _KNOWN.get(blueprint)
+
+
+def posterior_modes(blueprint: Blueprint) -> PosteriorModes:
+    """Search the posterior of a model without sampled effects; remembered per blueprint."""
+    if blueprint not in _KNOWN:
+        _KNOWN[blueprint] = _search(blueprint)
+    return _KNOWN[blueprint]
+
+
+def unconstrained_mode(blueprint: Blueprint, *, jacobian: bool) -> Maximum:
+    """Highest mode in unconstrained coordinates: position, log density, convergence, Hessian.
+
+    Parameters
+    ----------
+    blueprint
+        A model without sampled effects.
+    jacobian
+        True: of the density that NUTS samples. False: of the density on the scale of the priors.
+    """
+    found = posterior_modes(blueprint)
+    return _highest(found.sampled if jacobian else found.on_prior_scale)
+
+
+def _highest(maxima: Sequence[Maximum]) -> Maximum:
+    return max(maxima, key=lambda m: (m.converged, m.value))
+
+
+def posterior_objective(blueprint: Blueprint, *, jacobian: bool) -> Objective:
+    """Log posterior density of unconstrained coordinates, with gradient."""
+
+    def objective(u: FloatArray) -> tuple[float, FloatArray]:
+        return log_posterior(blueprint, u, jacobian=jacobian)
+
+    return objective
+
+
+def unconstrained_axes(blueprint: Blueprint) -> Axes:
+    """Typical changes of unconstrained coordinates: 1 for logs and logits, else of the prior."""
+    bounds = support(blueprint)
+    constrained = np.isfinite(bounds.lower) | np.isfinite(bounds.upper)
+    scale = np.where(
+        constrained, 1.0, np.minimum(prior_scales(blueprint), default_scales(blueprint))
+    )
+    identity = blueprint.parameters.transform == IDENTITY
+
+    def axes(u: FloatArray) -> FloatArray:
+        x, slope, _, _ = bounds.to_constrained(u)
+        theta = blueprint.theta(x[None, :])[0][: len(x)]
+        return mean_axes(blueprint, theta, scale, np.where(identity, slope, 1.0))
+
+    return axes
+
+
+def _search(blueprint: Blueprint) -> PosteriorModes:
+    start = support(blueprint).to_unconstrained(starting_point(blueprint))
+    axes, n_starts = unconstrained_axes(blueprint), _number_of_starts(blueprint)
+    starts = [start, *_dispersed(start, axes(start), n_starts - 1)]
+    objective = posterior_objective(blueprint, jacobian=True)
+    found = distinct_maxima(objective, starts, axes)
+    mass = [_log_mass(maximum) for maximum in found]
+    order = sorted(range(len(found)), key=lambda i: (-found[i].converged, -mass[i], i))
+    kept: list[int] = []
+    reflected: list[str] = []
+    for i in order:
+        if kept and mass[i] < mass[kept[0]] - WITHIN_REACH:
+            continue
+        mirrors = [reflected_factors(blueprint, found[k], found[i]) for k in kept]
+        if any(mirrors):
+            reflected += [f for f in next(filter(None, mirrors)) if f not in reflected]
+        else:
+            kept.append(i)
+    plain = posterior_objective(blueprint, jacobian=False)
+    return PosteriorModes(
+        sampled=tuple(found[i] for i in kept),
+        on_prior_scale=tuple(maximise(plain, found[i].position, axes) for i in kept),
+        log_mass=tuple(mass[i] for i in kept),
+        reflected=tuple(reflected),
+        elsewhere=tuple(found[i] for i in order if i not in kept),
+        n_starts=n_starts,
+    )
+
+
+def _number_of_starts(blueprint: Blueprint) -> int:
+    """As many as the budget allows for gradients of this size."""
+    n, outcomes = blueprint.parameters.n, len(blueprint.templates.outcomes)
+    seconds = 1e-4 + 2e-9 * blueprint.statistics.size * outcomes
+    return int(np.clip(_BUDGET / (seconds * 4 * n), _FEWEST_STARTS, _MOST_STARTS))
+
+
+def _dispersed(start: FloatArray, frame: FloatArray, n: int) -> list[FloatArray]:
+    rng = np.random.default_rng(20)
+    deviates = rng.standard_normal((n, len(start))).clip(-_FARTHEST, _FARTHEST)
+    return list(start + deviates @ frame.T)
+
+
+def _log_mass(maximum: Maximum) -> float:
+    values = np.linalg.eigvalsh(-maximum.hessian)
+    values = np.maximum(values, 1e-2 * np.abs(np.median(values)) + 1e-300)
+    half = 0.5 * float(np.log(2 * np.pi / values).sum())
+    return maximum.value + half
+
+
+def distinct_maxima(
+    objective: Objective, starts: Sequence[FloatArray], axes: Axes, *, thorough: bool = False
+) -> list[Maximum]:
+    """Climb from every starting point and keep one maximum per hill.
+
+    Parameters
+    ----------
+    objective, axes
+        As in :func:`bayes_msem.build.maximise.maximise`.
+    starts
+        Starting points; the first one is climbed in any case, and its result comes first.
+    thorough
+        Climb every new hill with the same effort as the first, and keep where the search ended
+        even if that is no maximum to full precision.
+
+    Returns
+    -------
+    list of Maximum
+    """
+    first = maximise(objective, starts[0], axes)
+    found = [first]
+    if not np.isfinite(first.value):
+        return found
+    for start in starts[1:]:
+        inside = _inside(objective, start, starts[0])
+        position, value = climb(objective, inside, axes(inside))
+        if not np.isfinite(value) or _on_a_known_hill(objective, found, position, value):
+            continue
+        if value < max(top.value for top in found) - _HOPELESS:
+            continue
+        effort = {} if thorough else {"rounds": 1, "max_steps": _SHORT}
+        top = maximise(objective, position, axes, **effort)
+        if (top.converged or thorough) and not _on_a_known_hill(objective, found, *top[:2]):
+            found.append(top)
+    return found
+
+
+def _inside(objective: Objective, point: FloatArray, origin: FloatArray) -> FloatArray:
+    """Move a point towards another one until it has a density."""
+    for _ in range(20):
+        if np.isfinite(objective(point)[0]):
+            return point
+        point = (point + origin) / 2
+    return origin
+
+
+def _on_a_known_hill(
+    objective: Objective, found: Sequence[Maximum], position: FloatArray, value: float
+) -> bool:
+    return any(
+        min(objective(position + s * (top.position - position))[0] for s in _ON_THE_LINE)
+        > min(value, top.value) - _BARRIER
+        for top in found
+        if np.isfinite(top.position).all()
+    )
+
+
+def reflected_factors(blueprint: Blueprint, a: Maximum, b: Maximum) -> tuple[str, ...]:
+    """Name the factors whose reflection turns one mode into the other; none if nothing does.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    a, b
+        Maxima in unconstrained coordinates.
+    """
+    bounds, rows = support(blueprint), blueprint.parameters.rows
+    # partial correlations are sampled as (z + 1) / 2; standard deviations have no sign
+    width = np.where(blueprint.parameters.transform == CORRELATION, 2.0, 1.0)
+    at_a, at_b = (bounds.to_constrained(m.position)[0] * width - (width - 1.0) for m in (a, b))
+    names, signs = [], np.ones(len(rows))
+    for level, factor in _factors(blueprint):
+        own = [r.kind == "loading" and (r.level, r.lhs) == (level, factor) for r in rows]
+        if any(own) and at_a[own] @ at_b[own] < 0:
+            names.append(factor)
+            touched = [r.level == level and (r.lhs == factor) != (r.rhs == factor) for r in rows]
+            signs[touched] *= -1.0
+    variance = np.diag(np.linalg.pinv(-a.hessian, hermitian=True))
+    spread = np.sqrt(np.maximum(variance, 0.0)) * bounds.to_constrained(a.position)[1] * width
+    alike = np.abs(signs * at_a - at_b) <= _SAME * np.abs(spread)
+    return tuple(names) if alike.all() else ()
+
+
+def _factors(blueprint: Blueprint) -> list[tuple[str, str]]:
+    return [key for key, role in blueprint.table.roles.items() if role.endswith("factor")]
