@@ -390,9 +390,16 @@ def functions(name: str, value: Any) -> Any:
     """Check names and functions: one, a list of them, or a dict from names to functions."""
     if isinstance(value, str) or callable(value):
         return value
-    listed = value if isinstance(value, Mapping) else several(name, value)
-    for one in listed.values() if isinstance(listed, Mapping) else listed:
-        if not callable(one) and (isinstance(listed, Mapping) or not isinstance(one, str)):
+    if isinstance(value, Mapping):
+        wrong = [key for key, one in value.items() if not callable(one)]
+        if wrong:
+            raise SpecificationError(
+                f"{name}: {shown(wrong[0])} is not a function, but {shown(value[wrong[0]])}"
+            )
+        return value
+    listed = several(name, value)
+    for one in listed:
+        if not callable(one) and not isinstance(one, str):
             raise SpecificationError(
                 f"{name} must be names or functions, or a dict from names to functions, got "
                 f"{shown(one)} among them"

@@ -219,7 +219,7 @@ def test_options_of_refits_are_checked_before_the_first_refit(fit: bm.Fit) -> No
         fit.loo(refit="exact", foo=1)
     with pytest.raises(SpecificationError, match="chains must be"):
         fit.loo(refit="exact", chains=0)
-    with pytest.raises(ArgumentError, match="add refit='exact'"):
+    with pytest.raises(SpecificationError, match="add refit='exact'"):
         fit.loo(chains=2)
     assert check_fit_options({"cores": None, "draws": 5}) == {"cores": None, "draws": 5}
 
@@ -322,6 +322,7 @@ def test_words_of_other_packages_elsewhere(fit: bm.Fit, frame: pd.DataFrame) -> 
     cases: list[tuple[Callable[[], object], str]] = [
         (lambda: fit.summary(prob=0.9), r"Fit\.summary\(\).*ci="),
         (lambda: fit.summary(hdi_prob=0.9), "ci="),
+        (lambda: fit.summary(**{"CI.kind": "hdi"}), "here it is ci_kind="),
         (lambda: fit.summary(standardized=True), r"fit\.standardized\(\)"),
         (lambda: fit.plot_trace(var_names=["y"]), "rows="),
         (lambda: fit.ppp(seed=1), r"random_seed=\."),

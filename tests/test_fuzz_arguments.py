@@ -197,9 +197,9 @@ def test_some_of_all_arguments(
     model: bm.Model, fit: bm.Fit, tmp_path: Path, nothing_sampled: None
 ) -> None:
     every = [(case, make) for case in cases(model, fit, tmp_path) for make in JUNK]
-    outcomes = [check(*pair) for pair in random.Random(1).sample(every, 500)]
-    assert outcomes.count("refused") > 300
-    assert outcomes.count("result") > 10
+    outcomes = [check(*pair) for pair in random.Random(1).sample(every, 250)]
+    assert outcomes.count("refused") > 150
+    assert outcomes.count("result") > 5
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from bayes_msem.checking.accuracy.log_likelihood import (
 )
 from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, replaced, warn_of_high_k
 from bayes_msem.checking.accuracy.refit import exact_terms, moment_matched
-from bayes_msem.errors import ArgumentError, SpecificationError
+from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.pareto import pareto_k
 
@@ -308,7 +308,7 @@ def _checked_refit(refit: Any, options: dict[str, Any], threshold: float | None)
     if refit is not None and not callable(refit):
         choice(("exact", "moment_match", "a function from a model to a fit"))("refit", refit)
     if options and refit != "exact":
-        raise ArgumentError(
+        raise SpecificationError(
             f"{', '.join(map(repr, options))} would be passed to the refits, but there are none "
             "that Model.fit makes; add refit='exact'"
         )

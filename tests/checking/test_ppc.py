@@ -156,11 +156,11 @@ def test_functions_of_users(right: bm.Fit) -> None:
     [
         ({"statistics": "chi_sqare"}, "no statistic 'chi_sqare'.*did you mean 'chi_square'"),
         ({"clusters": "old"}, "clusters='old' is unknown"),
-        ({"draws": 0}, "draws=0 replicates"),
+        ({"draws": 0}, "draws must be an integer, at least 1, got 0"),
         ({"draws": 10**6}, "use a number from 1 to 200"),
         ({"random_seed": -1}, "random_seed must be an integer of at least 0"),
         ({"random_seed": 0.5}, "random_seed must be an integer"),
-        ({"keep": -1}, "keep=-1"),
+        ({"keep": -1}, "keep must be an integer, at least 0, got -1"),
         ({"statistics": {"text": lambda frame: "much"}}, "'text' returned str"),
         ({"statistics": {"matrix": lambda frame: np.eye(2)}}, "shape \\(2, 2\\)"),
         ({"statistics": {"nothing": 3}}, "'nothing' is not a function"),
