@@ -40,6 +40,7 @@ from bayes_msem.checking.indices.table import IndexTable, index_table
 from bayes_msem.errors import ConvergenceWarning, NotSupportedError, SpecificationError, nearest
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.indices import index_histograms
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.summary import IntervalKind, check_interval
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ class Indices(FitCore):
             raise SpecificationError(
                 f"pd='{pd}' is unknown; use {', '.join(options)}{nearest(str(pd), options)}"
             )
+        sizes = self.datatree["posterior"].sizes
+        check_enough(sizes["chain"] * sizes["draw"], 2, "the effective number of parameters")
         if levels:
             check_separable(self.model.table)
         if baseline is not None:
