@@ -59,12 +59,13 @@ class Figures(FitCore):
         -------
         matplotlib.figure.Figure
             Not registered with pyplot: a notebook shows it as the result of a cell; elsewhere
-            save it with ``savefig``.
+            save it with ``savefig``. Random coefficients have a name in place of numbers.
 
         Raises
         ------
         SpecificationError
-            Unknown level, row or kind of interval, or ``ci`` outside (0, 1).
+            Unknown level, row or kind of interval, ``ci`` outside (0, 1), only random
+            coefficients chosen, or a single draw.
         """
         return forest(
             self.model.table,
@@ -249,7 +250,8 @@ class Figures(FitCore):
         -------
         matplotlib.figure.Figure
             As in :meth:`plot_forest`. Every line covers the range of its cluster; other
-            covariates of the outcome are held at their means.
+            covariates of the outcome are held at their means. Clusters without any value of the
+            predictor are left out; the title counts those drawn.
 
         Raises
         ------
@@ -290,12 +292,15 @@ class Figures(FitCore):
         matplotlib.figure.Figure
             As in :meth:`plot_forest`. Left, observed cluster means with the slope between; right,
             deviations from them with the slope within (its mean over clusters, if it varies).
-            Lines run through the centre of the points, and other predictors are not shown.
+            Lines run through the centre of the points, and other predictors are not shown. Where
+            values are missing, means are of those observed, deviations are of rows with both
+            values, and the number of points is written in the corner.
 
         Raises
         ------
         SpecificationError
-            No such regression at one of the levels, a latent variable, or a single-level model.
+            No such regression at one of the levels, a latent variable, a predictor that does not
+            vary, or a single-level model.
         """
         return level_slopes(
             self._posterior(), x, y, between=between, ci=ci, ci_kind=ci_kind, figsize=figsize

@@ -47,6 +47,7 @@ from bayes_msem.errors import (
 )
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.indices import index_histograms
+from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.summary import IntervalKind
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ class Indices(FitCore):
         structural equation modeling. Structural Equation Modeling, 16(4), 583-601.
         https://doi.org/10.1080/10705510902751259
         """
+        sizes = self.datatree["posterior"].sizes
+        check_enough(sizes["chain"] * sizes["draw"], 2, "the effective number of parameters")
         if levels:
             check_separable(self.model.table)
         if baseline is not None:

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import bayes_msem as bm
+from bayes_msem.plotting.ppc import compare
 from tests.checking.laplace import laplace_fit
 from tests.plotting.drawn import assert_shows_something, points_of
 from tests.posterior.made_up import synthetic_fit
@@ -214,3 +215,65 @@ def test_chains_that_stand_still(fits: dict[str, bm.Fit], figure: str) -> None:
     drawn = points_of(made.axes[0])
     gid = {"trace": "density 1", "prior and posterior": "posterior", "forest": "fixed"}[figure]
     assert drawn[gid][0, 0] == pytest.approx(0.3)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in log")
+def test_clusters_whose_definition_is_no_number() -> None:
+    """A logarithm of random slopes, of which some are negative in some draws."""
+    text = RANDOM + "h := log(s)\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.MsemWarning)
+        fit = synthetic_fit(bm.Model(text, gappy(), cluster="g"), draws=20)
+    effects = fit.cluster_draws
+    names = list(effects["effect"].to_numpy())
+    values = effects["effects"].to_numpy()
+    values[..., names.index("h")] = 1.0 + np.arange(20)
+    values[0, 3, [2, 5], names.index("h")] = np.nan
+    drawn = points_of(fit.plot_clusters("h", sort=False).axes[0])
+    expected = [j + 1.0 for j in range(19, -1, -1) if j not in (2, 5)]
+    np.testing.assert_allclose(drawn["mean"][:, 0], expected)
+    values[0, 0, :, names.index("h")] = np.nan
+    with pytest.raises(bm.SpecificationError, match="'h' is no number in some draws of every"):
+        fit.plot_clusters("h")
+
+
+def test_predictors_that_do_not_vary_have_no_line(fits: dict[str, bm.Fit]) -> None:
+    """A level-1 covariate that is the same in all rows of a cluster has no slope within to show."""
+    frame = gappy().dropna()
+    frame["x"] = frame.groupby("g")["w"].transform("first")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.MsemWarning)
+        fit = synthetic_fit(bm.Model(FIXED, frame, cluster="g"), draws=20)
+    with pytest.raises(bm.SpecificationError, match="'x' does not vary inside clusters"):
+        fit.plot_levels("x", "y", between="w")
+
+
+def test_deviations_need_two_values_in_a_cluster(fits: dict[str, bm.Fit]) -> None:
+    fit = fits["missing"]
+    check, observed = fit.ppc([], keep=5), fit.model.observed
+    y = check.data.sel(outcome="y").values  # a view
+    seen = pd.Series(observed.cluster[check.data["row"].values]).duplicated().to_numpy()
+    y[seen] = np.nan  # one value per cluster
+    assert [item.outcome for item in compare(check, observed, "within")] == ["m"]
+    with pytest.raises(bm.SpecificationError, match="no cluster has two observed values of 'y'"):
+        compare(check, observed, "within", ["y"])
+
+
+def test_statistics_that_are_no_numbers_are_told(fits: dict[str, bm.Fit]) -> None:
+    fit = fits["missing"]
+    check = fit.ppc(["deviance"], keep=0)
+    check.observed[0, :10] = np.nan
+    whole = check.observed[np.isfinite(check.observed) & np.isfinite(check.replicated)]
+    (ax,) = fit.plot_ppc("scatter", check=check).axes
+    np.testing.assert_allclose(np.sort(points_of(ax)["pairs"][:, 0]), np.sort(whole))
+    check.replicated[:] = np.nan
+    (ax,) = fit.plot_ppc("statistics", check=check).axes
+    assert "no number in the replicates" in [t.get_text() for t in ax.texts]
+
+
+def test_a_check_without_distances_is_refused(fits: dict[str, bm.Fit]) -> None:
+    fit = fits["missing"]
+    check = fit.ppc([], keep=0)
+    check.clusters[["ppp_within", "ppp_between"]] = np.nan
+    with pytest.raises(bm.SpecificationError, match="no distances of clusters"):
+        fit.plot_ppc("clusters", check=check)
