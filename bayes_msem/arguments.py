@@ -260,8 +260,7 @@ def probability(name: str, value: Any) -> float:
         return cast("float", _BETWEEN(name, value))
     except SpecificationError:
         raise SpecificationError(
-            f"{name}={shown(value)} is not a probability; use a number between 0 and 1, such as "
-            "0.95"
+            f"{name}={shown(value)} is not a probability; use a number such as 0.95"
         ) from None
 
 
