@@ -64,7 +64,7 @@ FIGURES = {
         "correlations": lambda fit: fit.plot_effect_correlations(),
     },
     "single": _SINGLE | _PRIOR,
-    "one chain": _TWO,
+    "one chain": {name: made for name, made in _TWO.items() if name != "rank"},
     "few draws": _TWO,
 }
 
@@ -109,6 +109,11 @@ def fits() -> dict[str, bm.Fit]:
 )
 def test_every_panel_shows_something(fits: dict[str, bm.Fit], kind: str, figure: str) -> None:
     assert_shows_something(FIGURES[kind][figure](fits[kind]))
+
+
+def test_ranks_of_one_chain_are_refused(fits: dict[str, bm.Fit]) -> None:
+    with pytest.raises(bm.SpecificationError, match="ranks compare chains, and this fit has one"):
+        fits["one chain"].plot_rank()
 
 
 def test_slopes_of_levels_with_missing_values(fits: dict[str, bm.Fit]) -> None:
