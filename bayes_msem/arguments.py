@@ -336,7 +336,8 @@ def rows(name: str, value: Any) -> Any:
     listed = several(name, value)
     for row in [] if isinstance(listed, str) else listed:
         parts = row if isinstance(row, tuple) else (row,)
-        if not all(isinstance(part, str) for part in parts):
+        # the level of a key may be a number, as in the syntax
+        if not all(isinstance(p, str) or (len(parts) > 1 and p in (1, 2)) for p in parts):
             raise SpecificationError(
                 f"{name} must be rows, such as 'fw =~ y2' or ('within', 'fw', '=~', 'y2'), got "
                 f"{shown(row)} among them"
