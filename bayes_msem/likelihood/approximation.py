@@ -64,7 +64,7 @@ class Approximation:
     @property
     def n_linear(self) -> int:
         """Number of linear effects in it: all or none."""
-        return self.linear.shape[1] - self.n_sampled
+        return int(self.linear.shape[1]) - self.n_sampled
 
     def only(self, cluster: int) -> Approximation:
         """Return that of one cluster."""
