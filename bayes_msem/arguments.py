@@ -334,7 +334,8 @@ def several(name: str, value: Any) -> Any:
 def rows(name: str, value: Any) -> Any:
     """Check rows of the parameter table: one text or key, or a list of them."""
     listed = several(name, value)
-    for row in [] if isinstance(listed, str) else listed:
+    flat = isinstance(value, tuple) and not any(isinstance(part, tuple) for part in value)
+    for row in [] if isinstance(listed, str) else [listed] if flat else listed:
         parts = row if isinstance(row, tuple) else (row,)
         # the level of a key may be a number, as in the syntax
         if not all(isinstance(p, str) or (len(parts) > 1 and p in (1, 2)) for p in parts):
