@@ -260,8 +260,7 @@ def probability(name: str, value: Any) -> float:
         return cast("float", _BETWEEN(name, value))
     except SpecificationError:
         raise SpecificationError(
-            f"{name}={shown(value)} is not a probability; use a number between 0 and 1, such as "
-            "0.95"
+            f"{name}={shown(value)} is not a probability; use a number such as 0.95"
         ) from None
 
 
@@ -335,9 +334,11 @@ def several(name: str, value: Any) -> Any:
 def rows(name: str, value: Any) -> Any:
     """Check rows of the parameter table: one text or key, or a list of them."""
     listed = several(name, value)
-    for row in [] if isinstance(listed, str) else listed:
+    flat = isinstance(value, tuple) and not any(isinstance(part, tuple) for part in value)
+    for row in [] if isinstance(listed, str) else [listed] if flat else listed:
         parts = row if isinstance(row, tuple) else (row,)
-        if not all(isinstance(part, str) for part in parts):
+        # the level of a key may be a number, as in the syntax
+        if not all(isinstance(p, str) or (len(parts) > 1 and p in (1, 2)) for p in parts):
             raise SpecificationError(
                 f"{name} must be rows, such as 'fw =~ y2' or ('within', 'fw', '=~', 'y2'), got "
                 f"{shown(row)} among them"

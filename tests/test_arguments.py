@@ -230,6 +230,17 @@ def test_specs_that_are_no_text(frame: pd.DataFrame, spec: Any) -> None:
         bm.Model(spec, frame)
 
 
+def test_fits_that_are_none(model: bm.Model, fit: bm.Fit) -> None:
+    with pytest.raises(SpecificationError, match="model must be a Model, got None"):
+        bm.Fit(None, fit.datatree)
+    with pytest.raises(SpecificationError, match="datatree must be a DataTree of draws, got None"):
+        bm.Fit(model, None)
+    with pytest.raises(SpecificationError, match="baseline must be a fit of a null model, got 3"):
+        fit.indices(baseline=3)
+    with pytest.raises(SpecificationError, match=r"observed must be model\.observed"):
+        model.on(None)
+
+
 @pytest.mark.parametrize("draws", [0, -1, 1.5, None, "10", True, 10**12])
 def test_numbers_of_prior_draws(untouched: bm.Model, draws: Any) -> None:
     for method in (untouched.prior_predictive, untouched.prior_implied):

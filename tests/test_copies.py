@@ -16,7 +16,7 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 import bayes_msem as bm
-from bayes_msem.build.density import log_posterior, support
+from bayes_msem.build.density import log_posterior
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from tests.build.models import quiet_model
@@ -53,7 +53,7 @@ def results(fit: bm.Fit) -> list[np.ndarray]:
     blueprint = fit.model.blueprint
     n = blueprint.parameters.n + blueprint.observed.n_clusters * blueprint.n_sampled
     u = np.random.default_rng(1).normal(scale=0.1, size=n)
-    density, gradient = log_posterior(blueprint, support(blueprint), u, jacobian=True)
+    density, gradient = log_posterior(blueprint, u, jacobian=True)
     summary = fit.summary()[["mean", "lower", "upper"]].to_numpy(dtype=float)
     effects = fit.cluster_effects()[["mean", "lower", "upper"]].to_numpy(dtype=float)
     found = [np.array(density), gradient, summary, effects]
@@ -111,10 +111,9 @@ def test_copies_keep_the_coordinates_of_sampled_effects() -> None:
     """They are those of the draws: a pilot of their own would change what the draws mean."""
     fit = fit_of("sampled effects")
     other = WAYS["pickle"](fit)
-    assert fit.model.blueprint.evaluator.information.any()
-    np.testing.assert_array_equal(
-        other.model.blueprint.evaluator.information, fit.model.blueprint.evaluator.information
-    )
+    assert fit.model.blueprint.evaluator.approximation.packed.any()
+    packed = [f.model.blueprint.evaluator.approximation.packed for f in (other, fit)]
+    np.testing.assert_array_equal(*packed)
 
 
 def test_arrays_that_a_pool_maps_from_a_file(tmp_path: Any) -> None:

@@ -40,6 +40,7 @@ from bayes_msem.build.modes import (
     unconstrained_mode,
 )
 from bayes_msem.build.rows import row_values
+from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.errors import (
     INSIDE,
     ConvergenceWarning,
@@ -157,6 +158,7 @@ def _posterior_record(blueprint: Blueprint, maximum: Maximum) -> Mode:
     )
 
 
+@one_blas_thread
 def maximum_likelihood(blueprint: Blueprint) -> Mode:
     """Maximise the likelihood over the table values, starting at the maxima of the posterior."""
     _refuse_sampled(blueprint, "maximum likelihood")

@@ -34,6 +34,7 @@ from bayes_msem.build.axes import default_scales, mean_axes
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import log_posterior, prior_scales, starting_point, support
 from bayes_msem.build.maximise import Axes, Maximum, Objective, climb, maximise
+from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.structure.parameters import CORRELATION, IDENTITY
 
 __all__ = [
@@ -148,6 +149,7 @@ def unconstrained_axes(blueprint: Blueprint) -> Axes:
     return axes
 
 
+@one_blas_thread
 def _search(blueprint: Blueprint) -> PosteriorModes:
     start = support(blueprint).to_unconstrained(starting_point(blueprint))
     axes, n_starts = unconstrained_axes(blueprint), _number_of_starts(blueprint)

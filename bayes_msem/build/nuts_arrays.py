@@ -57,7 +57,7 @@ _BINARY = {"+": PLUS, "-": MINUS, "*": TIMES, "/": OVER, "^": POWER}
 
 def bounds_of(parameters: Parameters) -> tuple[FloatArray, FloatArray]:
     """Lower and upper bounds of the sampled parameters, from the families of their priors."""
-    lower, upper = [], []
+    lower, upper = [np.empty(0)], [np.empty(0)]
     for group in parameters.groups:
         low, high = FAMILIES[group.family].limits(list(group.arguments))
         if group.family == "beta":
@@ -77,7 +77,8 @@ def pack_priors(table: ParameterTable, parameters: Parameters) -> PriorArrays:
     parameters
         The sampled parameters and their priors.
     """
-    family, arguments, constant = [], [], []
+    family = [np.empty(0, dtype=np.int64)]
+    arguments, constant = [np.empty((0, 3))], [np.empty(0)]
     for group in parameters.groups:
         codes, values = _kernel_of(group)
         family.append(np.full(len(group.free), codes))

@@ -15,6 +15,7 @@ from typing import Any
 
 import nutpie
 import pymc as pm
+from nutpie import _lib
 
 from bayes_msem.arguments import (
     MOST_CHAINS,
@@ -52,6 +53,7 @@ _NUTPIE = (
     *("max_step_size", "store_divergences", "store_gradient", "store_mass_matrix"),
     *("store_unconstrained", "mass_matrix_eigval_cutoff", "mass_matrix_gamma"),
 )
+_SAMPLE: dict[str, Callable[..., Any]] = {"nutpie": nutpie.sample, "pymc": pm.sample}
 _DEEPEST = 20  # 2**20 steps for one draw
 
 
@@ -181,7 +183,7 @@ def _unknown(name: str, sampler: str, known: list[str]) -> str:
 
 @cache
 def _known(sampler: str) -> frozenset[str]:
-    function: Callable[..., Any] = nutpie.sample if sampler == "nutpie" else pm.sample
+    function = _SAMPLE["nutpie" if sampler == "nutpie" else "pymc"]
     parameters = inspect.signature(function).parameters.values()
     names = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
     names |= set(_NUTPIE) if sampler == "nutpie" else {"target_accept", "nuts"}
@@ -199,7 +201,7 @@ def _steps_of_pymc() -> frozenset[str]:
 
 def _settings(adaptation: str) -> Any:
     kind = {"low_rank": "LowRank", "flow": "Flow"}.get(adaptation, "Diag")
-    return getattr(nutpie.sample.__globals__["_lib"].PyNutsSettings, kind)(0)
+    return getattr(_lib.PyNutsSettings, kind)(0)
 
 
 def _nutpie_takes(option: dict[str, Any]) -> bool:
@@ -220,7 +222,7 @@ def _adaptation_for(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Settings of one kind of adaptation, such as ``mass_matrix_gamma``, choose that kind.
     """
-    named = set(inspect.signature(nutpie.sample).parameters) - {"kwargs"}
+    named = set(inspect.signature(_SAMPLE["nutpie"]).parameters) - {"kwargs"}
     settings = {name: value for name, value in options.items() if name not in named}
     given = options.get("adaptation")
     problems: dict[str, Exception] = {}

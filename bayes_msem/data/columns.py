@@ -81,9 +81,10 @@ def check_cluster_name(cluster: object, columns: Sequence[Hashable] = ()) -> Non
         )
     if cluster is None or (hashable and not pd.Series([cluster], dtype=object).isna().item()):
         return
+    given = shown(cluster) if hashable or isinstance(cluster, list) else type(cluster).__name__
     raise DataError(
-        f"cluster must be the name of one column, got {shown(cluster)}; pass the name and not the "
-        "column itself, e.g. cluster='school'"
+        f"cluster must be the name of one column, got {given}; pass the name and not the column "
+        "itself, e.g. cluster='school'"
     )
 
 

@@ -31,10 +31,9 @@ def _model(name: str, value: Any) -> Any:
 
 
 def _draws(name: str, value: Any) -> xr.DataTree:
-    if not isinstance(value, xr.DataTree) or "posterior" not in value.children:
+    if not isinstance(value, xr.DataTree):
         raise SpecificationError(
-            f"{name} must be a DataTree with a group posterior, got {shown(value)}; "
-            "model.fit() makes one"
+            f"{name} must be a DataTree of draws, got {shown(value)}; model.fit() makes one"
         )
     return value
 

@@ -182,7 +182,7 @@ class Figures(FitCore):
         Raises
         ------
         SpecificationError
-            Unknown level or row, or only constants chosen.
+            Unknown level or row, only constants chosen, or a single chain.
         """
         return rank(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 

@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import stats
 
+from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
@@ -57,9 +58,14 @@ def rank(
     Raises
     ------
     SpecificationError
-        Unknown level or row, or only constants chosen.
+        Unknown level or row, only constants chosen, or a single chain.
     """
-    shown, note = varying_rows(select_rows(table, level, rows), draws, "rank")
+    shown, note = varying_rows(select_rows(table, level, rows), draws, "ranks")
+    if len(draws[shown[0].key]) < 2:
+        raise SpecificationError(
+            "ranks compare chains, and this fit has one; sample with chains=4, or look at "
+            "plot_trace()"
+        )
     figure, axes = panel_grid(len(shown), figsize)
     for ax, row in zip(axes, shown, strict=True):
         shares = rank_shares(draws[row.key])

@@ -90,7 +90,7 @@ def varying_rows(
     rows, draws
         Rows to choose from, and row key -> draws (chain, draw).
     what
-        What is to be drawn of them, such as "trace".
+        What is to be drawn of them, such as "traces".
 
     Returns
     -------
@@ -103,7 +103,7 @@ def varying_rows(
     SpecificationError
         A single draw, or no such row; the message says why.
     """
-    check_enough(draws[rows[0].key].size, 2, f"a {what} plot")
+    check_enough(draws[rows[0].key].size, 2, f"a plot of {what}")
     numbers = {row.key: bool(np.isfinite(draws[row.key]).all()) for row in rows}
     shown = tuple(r for r in rows if numbers[r.key] and np.ptp(draws[r.key]) > 0)
     if not shown:
@@ -111,7 +111,7 @@ def varying_rows(
         if not absent:
             raise SpecificationError(f"all rows chosen are constants, which have no {what}")
         listed = "; ".join(f"'{formula(r)}' {no_number(r, draws[r.key])}" for r in absent)
-        raise SpecificationError(f"no row chosen has a {what}: {listed}")
+        raise SpecificationError(f"no row chosen has {what}: {listed}")
     broken = [r for r in rows if not numbers[r.key] and not r.random]
     left_out = "; ".join(f"{formula(r)}: {no_number(r, draws[r.key])}" for r in broken)
     return shown, f"left out: {left_out}" if left_out else ""

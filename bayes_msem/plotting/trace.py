@@ -65,7 +65,7 @@ def trace(
     SpecificationError
         Unknown level or row, or only constants chosen.
     """
-    shown, note = varying_rows(select_rows(table, level, rows), draws, "trace")
+    shown, note = varying_rows(select_rows(table, level, rows), draws, "traces")
     values = np.stack([draws[r.key] for r in shown], axis=-1)
     n_blocks = 2 if len(shown) > _WRAP else 1
     per_block = -(-len(shown) // n_blocks)

@@ -212,7 +212,7 @@ def test_units_of_the_data_do_not_matter() -> None:
 
 
 def test_no_density_anywhere_is_no_convergence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(_: object, __: object, u: np.ndarray, **___: object) -> tuple[float, np.ndarray]:
+    def nowhere(_: object, u: np.ndarray, **__: object) -> tuple[float, np.ndarray]:
         return -np.inf, np.full(len(u), np.nan)
 
     monkeypatch.setattr("bayes_msem.build.modes.log_posterior", nowhere)

@@ -53,7 +53,6 @@ CALLS: dict[str, tuple[int, Callable[[bm.Fit], object]]] = {
     "predictions": (1, lambda fit: fit.predict()),
     "forest": (2, lambda fit: fit.plot_forest()),
     "trace": (2, lambda fit: fit.plot_trace()),
-    "rank": (2, lambda fit: fit.plot_rank()),
     "prior and posterior": (2, lambda fit: fit.plot_prior_posterior()),
     "scatter": (2, lambda fit: fit.plot_ppc("scatter", statistics=["deviance"])),
     "densities": (1, lambda fit: fit.plot_ppc()),

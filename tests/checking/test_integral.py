@@ -65,7 +65,7 @@ def test_against_a_grid(name: str, incomplete: bool, codes: range, points: int) 
     """Coordinates are informed at random: they cost accuracy, and the error says how much."""
     this = conditional(case(name), holes(seed=5) if incomplete else None)
     x = sampled_values(this.blueprint, 3)
-    blueprint = informed(this.blueprint, 3) if len(this.names) == 1 else this.blueprint
+    blueprint = informed(this.blueprint, 3, joint=False) if len(this.names) == 1 else this.blueprint
     value, error = integral(blueprint, 4096)(np.ascontiguousarray(blueprint.extend_sampled(x)))
     for code in codes:
         expected = on_a_grid(this, x, code, points)

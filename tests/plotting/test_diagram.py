@@ -351,7 +351,8 @@ def test_other_formats_are_refused_with_the_way_to_them(name: str, tmp_path: Pat
 def test_a_loading_and_a_slope_of_one_pair_are_two_arrows() -> None:
     """Neither hides the other: half way they are 10 pixels apart or more."""
     svg = draw_diagram(make_table("f =~ y1 + 0.5*y2 + y3\ny2 ~ b*f")).svg
-    edges = {e.get("data-row"): e for e in ET.fromstring(svg).iter(f"{SVG}g") if e.get("data-row")}
+    groups = [e for e in ET.fromstring(svg).iter(f"{SVG}g") if "edge" in e.get("class", "")]
+    edges = {e.get("data-row"): e for e in groups}
     middles = []
     for row in ("within: f =~ y2", "within: y2 ~ f"):
         path = next(e for e in edges[row].iter(f"{SVG}path"))

@@ -64,7 +64,7 @@ FIGURES = {
         "correlations": lambda fit: fit.plot_effect_correlations(),
     },
     "single": _SINGLE | _PRIOR,
-    "one chain": _TWO,
+    "one chain": {name: made for name, made in _TWO.items() if name != "rank"},
     "few draws": _TWO,
 }
 
@@ -109,6 +109,11 @@ def fits() -> dict[str, bm.Fit]:
 )
 def test_every_panel_shows_something(fits: dict[str, bm.Fit], kind: str, figure: str) -> None:
     assert_shows_something(FIGURES[kind][figure](fits[kind]))
+
+
+def test_ranks_of_one_chain_are_refused(fits: dict[str, bm.Fit]) -> None:
+    with pytest.raises(bm.SpecificationError, match="ranks compare chains, and this fit has one"):
+        fits["one chain"].plot_rank()
 
 
 def test_slopes_of_levels_with_missing_values(fits: dict[str, bm.Fit]) -> None:
@@ -180,6 +185,7 @@ def test_a_random_slope_in_the_forest(fits: dict[str, bm.Fit]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in log")
+@pytest.mark.filterwarnings("ignore:the population mean of 'log:bayes_msem.AccuracyWarning")
 def test_definitions_that_are_no_numbers_are_told() -> None:
     text = FIXED.replace("d := 2*a", "d := log(a)\nk := a - a")
     with warnings.catch_warnings():
@@ -218,6 +224,7 @@ def test_chains_that_stand_still(fits: dict[str, bm.Fit], figure: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in log")
+@pytest.mark.filterwarnings("ignore:the population mean of 'log:bayes_msem.AccuracyWarning")
 def test_clusters_whose_definition_is_no_number() -> None:
     """A logarithm of random slopes, of which some are negative in some draws."""
     text = RANDOM + "h := log(s)\n"

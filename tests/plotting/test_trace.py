@@ -68,7 +68,8 @@ def test_a_chain_that_never_moved(table: ParameterTable, draws: Draws) -> None:
     stuck = {**draws, key: draws[key].copy()}
     stuck[key][1] = 0.5
     density, path = trace(table, stuck, rows=key).axes
-    assert len(density.lines) == 2
+    assert len(density.lines) == 3
+    assert density.lines[1].get_xdata() == [0.5, 0.5]  # no density: a line at its value
     assert len(path.lines) == 3
 
 
