@@ -76,7 +76,12 @@ WORDS: dict[str, Word] = {
     **dict.fromkeys(("std_lv", "stdlv", "lv_std"), Word("std_lv", _MODEL)),
     "auto_fix_first": Word("std_lv", _MODEL, "std_lv=True fixes variances in place of loadings."),
     "std_ov": Word(says="Data are taken in their own units; fit.standardized() standardises."),
-    "orthogonal": Word(says="Factors are orthogonal where the model text says 'f1 ~~ 0*f2'."),
+    "orthogonal": Word(
+        "random_covariances",
+        _MODEL,
+        "random_covariances='none' makes random effects independent. Factors are where the model "
+        "text says 'f1 ~~ 0*f2'.",
+    ),
     **dict.fromkeys(("na_action", "na_rm", "listwise", "fiml"), Word("missing", _MODEL)),
     **dict.fromkeys(("fixed_x", "conditional_x"), _CONDITIONAL),
     **dict.fromkeys(("meanstructure", "int_ov_free", "int_lv_free", "intercepts"), _MEANS),

@@ -290,6 +290,7 @@ NOT_YET = {
 OURS = {
     "dp": "priors=",
     "std.lv": "std_lv=",
+    "orthogonal": "random_covariances=.none. makes random effects independent",
     "model": "spec=",
     "seed": r"random_seed=, an argument of model\.fit\(\)",
     "iter": r"draws=, an argument of model\.fit\(\)",
