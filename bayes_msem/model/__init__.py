@@ -399,7 +399,7 @@ class Model(PriorChecks, Simulation):
         fit = Fit(self, complete_tree(tree, self.blueprint, record))
         if fit.convergence.problems:
             modes = fit.convergence.modes
-            notes = [str(modes)] if modes and modes.message else []
+            notes = [str(modes)] if modes and modes.several else []
             problems = "\n".join(f"- {p}" for p in (*fit.convergence.problems, *notes))
             warnings.warn(f"sampling had problems:\n{problems}", ConvergenceWarning, stacklevel=2)
         return fit
