@@ -80,7 +80,11 @@ def maximise(
     if not np.isfinite(value):  # no density, no gradient: nowhere to go
         return Maximum(start, value, False, np.zeros((len(start), len(start))))
     here = _InAxes(objective, frame)
-    top = _newton(here, np.linalg.solve(frame, climb(objective, start, frame)[0]))
+    position = climb(objective, start, frame)[0]
+    top = _newton(here, np.linalg.solve(frame, position))
+    if not top.converged:  # gradients are cheaper than Hessians
+        position = climb(objective, position, frame, closely=True)[0]
+        top = _newton(here, np.linalg.solve(frame, position))
     for _ in range(rounds):
         position = here.frame @ top.v
         fresh = axes(position)
@@ -111,8 +115,11 @@ def _alike(old: FloatArray, new: FloatArray) -> bool:
     return bool(distance < _AGREE)
 
 
-def climb(objective: Objective, start: FloatArray, frame: FloatArray) -> tuple[FloatArray, float]:
+def climb(
+    objective: Objective, start: FloatArray, frame: FloatArray, *, closely: bool = False
+) -> tuple[FloatArray, float]:
     """Go from a starting point to near the maximum whose hill it stands on, without Hessians."""
+    closer = 1e-3 if closely else 1.0
     here = _InAxes(objective, frame)
     origin = np.linalg.solve(frame, start)
     result = optimize.minimize(
@@ -120,7 +127,12 @@ def climb(objective: Objective, start: FloatArray, frame: FloatArray) -> tuple[F
         origin,
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": _CLIMB, "maxcor": 20, "gtol": _CLOSE, "ftol": 1e-9},
+        options={
+            "maxiter": int(_CLIMB / closer**0.5),
+            "maxcor": 20,
+            "gtol": _CLOSE * closer,
+            "ftol": 1e-9 * closer**2,
+        },
     )
     return frame @ np.asarray(result.x), -float(result.fun)
 

@@ -6,8 +6,8 @@ on the table values themselves, without bounds, like the SEM programs do: it may
 variance, and says so.
 
 Both are searched from several starting points (build.modes), in coordinates in which predictors
-are centred (build.axes). Other maxima whose density is within ten log units of the highest are
-kept as ``others``.
+are centred (build.axes). Other maxima whose mass or likelihood is within thirty log units of the
+highest are kept as ``others``.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from bayes_msem.build.density import log_likelihood, prior_scales, support
 from bayes_msem.build.information import standard_errors, undetermined_rows
 from bayes_msem.build.maximise import Axes, Maximum, Objective, maximise
 from bayes_msem.build.modes import (
-    WITHIN_REACH,
+    REPORTED,
     distinct_maxima,
     posterior_modes,
+    turned,
     unconstrained_mode,
 )
 from bayes_msem.build.rows import row_values
@@ -84,7 +85,7 @@ class Mode(Mapping[RowKey, float]):
     converged
         Whether the gradient vanishes and the curvature is that of a maximum.
     others
-        Other maxima that were found within reach of this one, the highest first.
+        Other maxima that were found within thirty log units of this one, the highest first.
     """
 
     estimates: Mapping[RowKey, float]
@@ -128,7 +129,7 @@ class Mode(Mapping[RowKey, float]):
             what = "log-likelihood" if np.isnan(self.log_posterior) else "log posterior"
             values = ", ".join(f"{other.log_density:.2f}" for other in self.others)
             text += (
-                f"\nThere are other maxima within {WITHIN_REACH:g} log units: {what} "
+                f"\nThere are other maxima within {REPORTED:g} log units: {what} "
                 f"{self.log_density:.2f} here, {values} in .others"
             )
         return text
@@ -177,6 +178,8 @@ def maximum_likelihood(blueprint: Blueprint) -> Mode:
         ]
         starts = [with_means_of(centred, blueprint, top.position) for top in tops]
     found = distinct_maxima(objective, starts, axes, thorough=True)
+    reversed_ = turned(blueprint, max(found, key=lambda m: m.value).position)
+    found = distinct_maxima(objective, reversed_, axes, thorough=True, known=found)
     best = max(found, key=lambda m: m.value)  # also if it did not converge: then it warns
     if not best.converged:
         _warn("the maximum of the likelihood")
@@ -184,7 +187,7 @@ def maximum_likelihood(blueprint: Blueprint) -> Mode:
     _warn_of_heywood(blueprint, best.position)
     others = sorted((m for m in found if m.converged), key=lambda m: -m.value)
     # a maximum that is equal is the same solution with other signs or numbers of its factors
-    near = [m for m in others if _EQUAL < best.value - m.value < WITHIN_REACH]
+    near = [m for m in others if _EQUAL < best.value - m.value < REPORTED]
     mode = _likelihood_record(blueprint, best)
     return replace(mode, others=tuple(_likelihood_record(blueprint, m) for m in near))
 

@@ -5,8 +5,10 @@ well. So the search for a mode starts at the usual starting values and at points
 them: one standard normal deviate for every coordinate of :mod:`bayes_msem.build.axes`, from a
 generator with a fixed seed, so that the same model and data always give the same modes. From every
 point a cheap search climbs the hill it stands on; only hills that are new are climbed to the top
-with Hessians. Two tops are one mode if the density on the straight line between them is nowhere
-more than one log unit below the lower of them.
+with Hessians. At the tops every factor with a marker is turned over (loadings, slopes and
+covariances but for the marker): where the marker is weak, that is the way to another hill. Two tops
+are one mode if the density on the straight line between them is nowhere more than one log unit
+below the lower of them.
 
 A mode *matters* if its mass is within ten log units (a factor of 22,000) of the largest, by
 Laplace's approximation,
@@ -14,6 +16,7 @@ Laplace's approximation,
     log mass = log density + n/2 log(2 pi) + 1/2 log |covariance| ,
 
 on the scale on which NUTS samples. Ten is generous, because the approximation may be off by a few.
+Modes within thirty are reported, but no chain starts there: it would stay where there is no mass.
 Modes that differ only in the sign of a factor (all its loadings, slopes and covariances reflected)
 describe the data equally well; they are one solution, kept once.
 
@@ -38,25 +41,29 @@ from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.structure.parameters import CORRELATION, IDENTITY
 
 __all__ = [
-    "WITHIN_REACH",
+    "MATTERS",
+    "REPORTED",
     "PosteriorModes",
     "distinct_maxima",
     "known_modes",
     "posterior_modes",
     "posterior_objective",
     "reflected_factors",
+    "turned",
     "unconstrained_axes",
     "unconstrained_mode",
 ]
 
 FloatArray = NDArray[np.float64]
 
-WITHIN_REACH = 10.0  # log units
+MATTERS, REPORTED = 10.0, 30.0  # log units
 _BARRIER = 1.0  # log units
+_HIGHER = 0.01  # log units by which a search may end above the top that it is said to belong to
 _HOPELESS = 100.0  # log units
 _SHORT = 20  # steps that a new hill may take after the cheap search
 _MOST_STARTS, _FEWEST_STARTS = 12, 4
 _BUDGET = 1.0  # seconds, at the speed below
+_TURNED = 3  # modes at which the signs of factors are reversed
 _SAME = 2.0  # posterior standard deviations between a mode and the reflection of another
 _FARTHEST = 2.0  # of the deviates
 _ON_THE_LINE = np.linspace(0.0, 1.0, 9)[1:-1]
@@ -64,12 +71,14 @@ _ON_THE_LINE = np.linspace(0.0, 1.0, 9)[1:-1]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PosteriorModes:
-    """The modes that matter, the one with the largest mass first.
+    """The modes of a posterior, the one with the largest mass first.
 
     Attributes
     ----------
     sampled
-        Maxima on the scale on which NUTS samples.
+        Maxima on the scale on which NUTS samples, within thirty log units.
+    n_matter
+        How many of them matter: within ten log units.
     on_prior_scale
         For each of them, the maximum on the scale of the priors that is reached from it.
     log_mass
@@ -77,12 +86,13 @@ class PosteriorModes:
     reflected
         Factors whose sign may be reversed at little cost: the reflected solution would matter too.
     elsewhere
-        Maxima on the sampled scale that do not matter.
+        Further maxima on the sampled scale.
     n_starts
         Number of starting points.
     """
 
     sampled: tuple[Maximum, ...]
+    n_matter: int
     on_prior_scale: tuple[Maximum, ...]
     log_mass: tuple[float, ...]
     reflected: tuple[str, ...]
@@ -156,21 +166,26 @@ def _search(blueprint: Blueprint) -> PosteriorModes:
     starts = [start, *_dispersed(start, axes(start), n_starts - 1)]
     objective = posterior_objective(blueprint, jacobian=True)
     found = distinct_maxima(objective, starts, axes)
+    for top in found[:_TURNED]:
+        found = distinct_maxima(objective, turned(blueprint, top.position), axes, known=found)
     mass = [_log_mass(maximum) for maximum in found]
     order = sorted(range(len(found)), key=lambda i: (-found[i].converged, -mass[i], i))
     kept: list[int] = []
     reflected: list[str] = []
     for i in order:
-        if kept and mass[i] < mass[kept[0]] - WITHIN_REACH:
+        if kept and mass[i] < mass[kept[0]] - REPORTED:
             continue
         mirrors = [reflected_factors(blueprint, found[k], found[i]) for k in kept]
         if any(mirrors):
+            if mass[i] < mass[kept[0]] - MATTERS:
+                continue
             reflected += [f for f in next(filter(None, mirrors)) if f not in reflected]
         else:
             kept.append(i)
     plain = posterior_objective(blueprint, jacobian=False)
     return PosteriorModes(
         sampled=tuple(found[i] for i in kept),
+        n_matter=sum(mass[i] >= mass[kept[0]] - MATTERS for i in kept),
         on_prior_scale=tuple(maximise(plain, found[i].position, axes) for i in kept),
         log_mass=tuple(mass[i] for i in kept),
         reflected=tuple(reflected),
@@ -200,7 +215,12 @@ def _log_mass(maximum: Maximum) -> float:
 
 
 def distinct_maxima(
-    objective: Objective, starts: Sequence[FloatArray], axes: Axes, *, thorough: bool = False
+    objective: Objective,
+    starts: Sequence[FloatArray],
+    axes: Axes,
+    *,
+    thorough: bool = False,
+    known: Sequence[Maximum] = (),
 ) -> list[Maximum]:
     """Climb from every starting point and keep one maximum per hill.
 
@@ -213,17 +233,20 @@ def distinct_maxima(
     thorough
         Climb every new hill with the same effort as the first, and keep where the search ended
         even if that is no maximum to full precision.
+    known
+        Maxima that have been found before; then every starting point is treated like another.
 
     Returns
     -------
     list of Maximum
+        The known ones first.
     """
-    first = maximise(objective, starts[0], axes)
-    found = [first]
-    if not np.isfinite(first.value):
+    found = [*known] or [maximise(objective, starts[0], axes)]
+    origin = found[0].position
+    if not np.isfinite(found[0].value):
         return found
-    for start in starts[1:]:
-        inside = _inside(objective, start, starts[0])
+    for start in starts if known else starts[1:]:
+        inside = _inside(objective, start, origin)
         position, value = climb(objective, inside, axes(inside))
         if not np.isfinite(value) or _on_a_known_hill(objective, found, position, value):
             continue
@@ -249,7 +272,8 @@ def _on_a_known_hill(
     objective: Objective, found: Sequence[Maximum], position: FloatArray, value: float
 ) -> bool:
     return any(
-        min(objective(position + s * (top.position - position))[0] for s in _ON_THE_LINE)
+        value < top.value + _HIGHER
+        and min(objective(position + s * (top.position - position))[0] for s in _ON_THE_LINE)
         > min(value, top.value) - _BARRIER
         for top in found
         if np.isfinite(top.position).all()
@@ -275,12 +299,49 @@ def reflected_factors(blueprint: Blueprint, a: Maximum, b: Maximum) -> tuple[str
         own = [r.kind == "loading" and (r.level, r.lhs) == (level, factor) for r in rows]
         if any(own) and at_a[own] @ at_b[own] < 0:
             names.append(factor)
-            touched = [r.level == level and (r.lhs == factor) != (r.rhs == factor) for r in rows]
-            signs[touched] *= -1.0
+            signs *= reflection(blueprint, level, factor)
     variance = np.diag(np.linalg.pinv(-a.hessian, hermitian=True))
     spread = np.sqrt(np.maximum(variance, 0.0)) * bounds.to_constrained(a.position)[1] * width
     alike = np.abs(signs * at_a - at_b) <= _SAME * np.abs(spread)
     return tuple(names) if alike.all() else ()
+
+
+def turned(blueprint: Blueprint, position: FloatArray) -> list[FloatArray]:
+    """Reverse the sign of each factor but for its marker.
+
+    A marker that hardly measures its factor may do so with either sign, and the other sign lies on
+    the far side of infinity: the other loadings are measured in its units.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    position
+        Free table values or unconstrained coordinates, (n_free,). Partial correlations change
+        their sign with the coordinate as well.
+
+    Returns
+    -------
+    list of arrays
+        One per factor that has a marker and something to reverse.
+    """
+    bounds, points = support(blueprint), []
+    one_sided = np.isfinite(bounds.lower) ^ np.isfinite(bounds.upper)
+    for level, factor in _factors(blueprint):
+        signs = reflection(blueprint, level, factor)
+        own = [r for r in blueprint.table.rows if r.kind == "loading"]
+        own = [r for r in own if (r.level, r.lhs) == (level, factor)]
+        marked = any(not r.free and not r.random and r.value != 0 for r in own)
+        if marked and (signs < 0).any() and not one_sided[signs < 0].any():
+            points.append(position * signs)
+    return points
+
+
+def reflection(blueprint: Blueprint, level: str, factor: str) -> FloatArray:
+    """Signs of the free parameters' change if a factor is reversed, (n_free,)."""
+    rows = blueprint.parameters.rows
+    touched = [r.level == level and (r.lhs == factor) != (r.rhs == factor) for r in rows]
+    return np.where(touched, -1.0, 1.0)
 
 
 def _factors(blueprint: Blueprint) -> list[tuple[str, str]]:

@@ -44,7 +44,8 @@ def starts_at_modes(
     seeds
         Returns the seeds of the chains, in their order; asked only if there are several modes.
     """
-    modes = posterior_modes(blueprint).sampled
+    found = posterior_modes(blueprint)
+    modes = found.sampled[: found.n_matter]
     roots = [inverse_root(-mode.hessian) for mode in modes]
     chain_of = {seed: k for k, seed in enumerate(seeds())} if len(modes) > 1 else {}
 

@@ -227,7 +227,7 @@ def mode_findings(convergence: Convergence) -> list[Finding]:
     if modes is None or not modes.message:
         return []
     message = f"{modes.message[0].upper()}{modes.message[1:]}."
-    return [Finding("sampling", "look", message, modes.advice)]
+    return [Finding("sampling", "look" if modes.several else "fine", message, modes.advice)]
 
 
 def fit_findings(table: pd.DataFrame) -> list[Finding]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.build.blueprint import Blueprint
 from bayes_msem.build.density import support
-from bayes_msem.build.modes import WITHIN_REACH, known_modes
+from bayes_msem.build.modes import known_modes
 
 __all__ = ["FoundModes", "found_modes", "read_modes", "with_shares", "write_modes"]
 
@@ -19,12 +19,14 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class FoundModes:
-    """Modes of the posterior that matter, the one with the largest mass first.
+    """Modes of the posterior, the one with the largest mass first.
 
     Attributes
     ----------
     log_posterior
         Log posterior density (unnormalised) on the scale of the priors, as of ``model.mode()``.
+    n_matter
+        How many of them matter: within ten log units of the first in mass. Chains start at these.
     log_mass
         Log of the posterior mass around each mode, by Laplace's approximation (same constant).
     reflected
@@ -38,6 +40,7 @@ class FoundModes:
     """
 
     log_posterior: tuple[float, ...]
+    n_matter: int
     log_mass: tuple[float, ...]
     reflected: tuple[str, ...]
     n_starts: int
@@ -46,7 +49,7 @@ class FoundModes:
 
     @property
     def n(self) -> int:
-        """Number of modes that matter."""
+        """Number of modes that were found within thirty log units."""
         return len(self.log_posterior)
 
     @property
@@ -56,18 +59,32 @@ class FoundModes:
         return tuple((mass / mass.sum()).tolist())
 
     @property
+    def several(self) -> bool:
+        """Whether more than one solution matters."""
+        return self.n_matter > 1 or bool(self.reflected)
+
+    @property
     def message(self) -> str:
         """What was found, if it is more than one mode; otherwise empty."""
         parts = []
-        if self.n > 1:
-            densities = ", ".join(f"{value:.2f}" for value in self.log_posterior)
+        first, rest = self.log_posterior[: self.n_matter], self.log_posterior[self.n_matter :]
+        if self.n_matter > 1:
+            weights, shares = self.weight[: self.n_matter], self.share[: self.n_matter]
             parts.append(
-                f"the posterior has {self.n} modes within {WITHIN_REACH:g} log units (search from "
-                f"{self.n_starts} points), log posterior {densities}, with about "
-                f"{_percent(self.weight)} of its mass by Laplace's approximation"
+                f"the posterior has {self.n_matter} modes that matter, log posterior "
+                f"{_listed(first)}, with about {_percent(weights)} of its mass by Laplace's "
+                "approximation"
             )
             if self.share:
-                parts[0] += f"; {_percent(self.share)} of the draws are near them"
+                parts.append(f"{_percent(shares)} of the draws are near them")
+        if rest:
+            parts.append(
+                f"the posterior has further maxima that hold next to nothing of its mass, log "
+                f"posterior {_listed(rest)}"
+                + (f" against {_listed(first)}" if self.n_matter == 1 else "")
+            )
+        if parts:
+            parts[0] += f" (search from {self.n_starts} points)"
         if self.reflected:
             parts.append(f"the sign of {', '.join(self.reflected)} is not fixed")
         return "; ".join(parts)
@@ -76,12 +93,14 @@ class FoundModes:
     def advice(self) -> str:
         """What to do about it; empty if nothing."""
         parts = []
-        if self.n > 1:
+        if self.n_matter > 1:
             parts.append(
                 "Chains start at each of them in turn; chains that stay where they started do not "
                 "weigh them. Compare model.mode() with its .others to see which solutions compete, "
                 "and decide by theory: another marker, a fixed or stronger prior, another model."
             )
+        elif self.n > 1:
+            parts.append("No chain starts there; see model.mode().others.")
         if self.reflected:
             parts.append(
                 f"Give a loading of {', '.join(self.reflected)} a prior with one sign, such as "
@@ -94,6 +113,10 @@ class FoundModes:
         if not self.message:
             return f"One mode of the posterior was found from {self.n_starts} starting points."
         return f"{self.message[0].upper()}{self.message[1:]}. {self.advice}"
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
 
 
 def _percent(shares: tuple[float, ...]) -> str:
@@ -109,6 +132,7 @@ def found_modes(blueprint: Blueprint) -> FoundModes | None:
     positions = [bounds.to_constrained(m.position)[0].tolist() for m in known.sampled]
     return FoundModes(
         log_posterior=tuple(float(m.value) for m in known.on_prior_scale),
+        n_matter=known.n_matter,
         log_mass=tuple(float(m) for m in known.log_mass),
         reflected=known.reflected,
         n_starts=known.n_starts,
@@ -120,7 +144,7 @@ def write_modes(modes: FoundModes | None) -> str:
     """Text for a fit's record; empty if there was no search."""
     if modes is None:
         return ""
-    names = ("log_posterior", "log_mass", "reflected", "n_starts", "positions")
+    names = ("log_posterior", "n_matter", "log_mass", "reflected", "n_starts", "positions")
     return json.dumps({name: getattr(modes, name) for name in names})
 
 
@@ -131,6 +155,7 @@ def read_modes(text: str) -> FoundModes | None:
     stored = json.loads(text)
     return FoundModes(
         log_posterior=tuple(stored["log_posterior"]),
+        n_matter=int(stored["n_matter"]),
         log_mass=tuple(stored["log_mass"]),
         reflected=tuple(stored["reflected"]),
         n_starts=int(stored["n_starts"]),
