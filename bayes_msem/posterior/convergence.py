@@ -124,7 +124,7 @@ class Convergence:
 
     def __str__(self) -> str:
         """Return a short verdict."""
-        modes = [str(self.modes)] if self.modes and self.modes.several else []
+        modes = [str(self.modes)] if self.modes and self.modes.message else []
         lines = [f"{self.numbers}: {'converged' if self.grade == 'fine' else self.grade}"]
         items = [("  - ", text) for text in (*self.problems, *self.notes, *modes)]
         items += [("  -> ", self.advice)] * bool(self.advice)
