@@ -57,6 +57,7 @@ def maximise(
     *,
     rounds: int = _ROUNDS,
     max_steps: int = _MAX_STEPS,
+    rescale: bool = False,
 ) -> Maximum:
     """Maximise a smooth function with known gradient.
 
@@ -70,6 +71,9 @@ def maximise(
         Returns, for a point, the matrix (n, n) whose columns are typical changes there.
     rounds, max_steps
         How often the trust region may start anew, and steps in each round.
+    rescale
+        Measure changes by the curvature in every round. For values with units; not for logs, along
+        which the function may be flat for ever.
 
     Returns
     -------
@@ -93,8 +97,9 @@ def maximise(
         # far from the start other changes are typical: ask again, and measure
         frame = fresh
         here = _InAxes(objective, frame)
-        bend = np.abs(np.diag(here.hessian(np.linalg.solve(here.frame, position))))
-        here.frame = here.frame / np.sqrt(np.where(bend > 0, bend, 1.0))
+        if rescale:
+            bend = np.abs(np.diag(here.hessian(np.linalg.solve(here.frame, position))))
+            here.frame = here.frame / np.sqrt(np.where(bend > 0, bend, 1.0))
         v = optimize.minimize(
             here.value,
             np.linalg.solve(here.frame, position),

@@ -174,12 +174,13 @@ def maximum_likelihood(blueprint: Blueprint) -> Mode:
     if centred is not None:
         search = _likelihood_of_values(centred, scale)
         tops = [
-            maximise(search[0], with_means_of(blueprint, centred, t), search[1]) for t in starts
+            maximise(search[0], with_means_of(blueprint, centred, t), search[1], rescale=True)
+            for t in starts
         ]
         starts = [with_means_of(centred, blueprint, top.position) for top in tops]
-    found = distinct_maxima(objective, starts, axes, thorough=True)
+    found = distinct_maxima(objective, starts, axes, thorough=True, rescale=True)
     reversed_ = turned(blueprint, max(found, key=lambda m: m.value).position)
-    found = distinct_maxima(objective, reversed_, axes, thorough=True, known=found)
+    found = distinct_maxima(objective, reversed_, axes, thorough=True, rescale=True, known=found)
     best = max(found, key=lambda m: m.value)  # also if it did not converge: then it warns
     if not best.converged:
         _warn("the maximum of the likelihood")

@@ -220,6 +220,7 @@ def distinct_maxima(
     axes: Axes,
     *,
     thorough: bool = False,
+    rescale: bool = False,
     known: Sequence[Maximum] = (),
 ) -> list[Maximum]:
     """Climb from every starting point and keep one maximum per hill.
@@ -233,6 +234,8 @@ def distinct_maxima(
     thorough
         Climb every new hill with the same effort as the first, and keep where the search ended
         even if that is no maximum to full precision.
+    rescale
+        As in :func:`bayes_msem.build.maximise.maximise`.
     known
         Maxima that have been found before; then every starting point is treated like another.
 
@@ -241,7 +244,7 @@ def distinct_maxima(
     list of Maximum
         The known ones first.
     """
-    found = [*known] or [maximise(objective, starts[0], axes)]
+    found = [*known] or [maximise(objective, starts[0], axes, rescale=rescale)]
     origin = found[0].position
     if not np.isfinite(found[0].value):
         return found
@@ -252,8 +255,10 @@ def distinct_maxima(
             continue
         if value < max(top.value for top in found) - _HOPELESS:
             continue
-        effort = {} if thorough else {"rounds": 1, "max_steps": _SHORT}
-        top = maximise(objective, position, axes, **effort)
+        if thorough:
+            top = maximise(objective, position, axes, rescale=rescale)
+        else:
+            top = maximise(objective, position, axes, rounds=1, max_steps=_SHORT)
         if (top.converged or thorough) and not _on_a_known_hill(objective, found, *top[:2]):
             found.append(top)
     return found
