@@ -1,8 +1,8 @@
 """Microseconds of CPU for one log density and its gradient.
 
 "kernel" is the likelihood alone: table transforms, implied moments, groups, and back. "density" is
-what nutpie calls in every leapfrog step: priors, transforms and likelihood, compiled from the PyMC
-model. Both are called from Python through prepared arguments; the column "call" is the same call
+what nutpie calls in every leapfrog step: priors, transforms and likelihood, compiled once for all
+models. Both are called from Python through prepared arguments; the column "call" is the same call
 with a function that does nothing.
 """
 
@@ -22,10 +22,10 @@ from models import (
     lq2002_model,
     reference_model,
     simulated_frame,
+    start_of,
 )
 
 import bayes_msem as bm
-from bayes_msem.build.density import support
 from bayes_msem.likelihood.marginal import sampler_value_and_gradient
 
 TARGET = 50.0
@@ -37,10 +37,9 @@ def _nothing(x: Any, ints: Any, floats: Any, statistics: Any) -> Any:
     return 0.0, x
 
 
-def kernel_calls(kernel: Callable[..., Any], model: bm.Model, u: np.ndarray) -> Callable[..., Any]:
-    """Return a function that calls the kernel n times at unconstrained coordinates u."""
+def kernel_calls(kernel: Callable[..., Any], model: bm.Model, x: np.ndarray) -> Callable[..., Any]:
+    """Return a function that calls the kernel n times at the free parameters x."""
     blueprint = model.blueprint
-    x = support(blueprint).to_constrained(u)[0]
     arguments = (x, blueprint.program.ints, blueprint.program.floats, blueprint.statistics)
     if not np.isfinite(kernel(*arguments)[0]):
         raise RuntimeError("the likelihood is not finite at the starting point")
@@ -52,15 +51,15 @@ def kernel_calls(kernel: Callable[..., Any], model: bm.Model, u: np.ndarray) -> 
     return call
 
 
-def density_calls(compiled: Any, u: np.ndarray) -> Callable[..., Any]:
-    """Return a function that calls nutpie's compiled log density n times at u."""
-    value, gradient, pointer = np.empty(()), np.empty_like(u), ctypes.POINTER(ctypes.c_double)
+def density_calls(compiled: Any, v: np.ndarray) -> Callable[..., Any]:
+    """Return a function that calls the log density that NUTS samples n times at v."""
+    value, gradient, pointer = np.empty(()), np.empty_like(v), ctypes.POINTER(ctypes.c_double)
     arguments = (
-        len(u),
-        *(array.ctypes.data_as(pointer) for array in (u, gradient, value)),
-        compiled.user_data.ctypes.data_as(ctypes.c_void_p),
+        len(v),
+        *(array.ctypes.data_as(pointer) for array in (v, gradient, value)),
+        compiled.table.ctypes.data_as(ctypes.c_void_p),
     )
-    function = compiled.compiled_logp_func.ctypes
+    function = compiled.functions[0].ctypes
     if function(*arguments) != 0:
         raise RuntimeError("the density is not finite at the starting point")
 
@@ -74,14 +73,14 @@ def density_calls(compiled: Any, u: np.ndarray) -> Callable[..., Any]:
 def measure_model(label: str, model: bm.Model) -> list[str]:
     """Measure one model; return a row of the table."""
     compiled = compiled_for_sampling(model)
-    u = np.ascontiguousarray(compiled.initial_point_func(1))
+    v, x = start_of(compiled)
     observed = model.blueprint.observed
     times = [
         microseconds(call, calls=CALLS, batches=BATCHES)
         for call in (
-            kernel_calls(sampler_value_and_gradient, model, u),
-            density_calls(compiled, u),
-            kernel_calls(_nothing, model, u),
+            kernel_calls(sampler_value_and_gradient, model, x),
+            density_calls(compiled, v),
+            kernel_calls(_nothing, model, x),
         )
     ]
     return [
@@ -89,7 +88,7 @@ def measure_model(label: str, model: bm.Model) -> list[str]:
         f"{observed.n_rows:,}",
         str(observed.n_clusters),
         str(len(model.blueprint.evaluator.moments.weight)),
-        str(len(u)),
+        str(len(v)),
         *(f"{minimum:.1f} / {median:.1f}" for minimum, median in times),
     ]
 

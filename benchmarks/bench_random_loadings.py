@@ -27,7 +27,7 @@ import pandas as pd
 import xarray as xr
 from bench_gradient import density_calls
 from measure import Run, cpu_time, machine, microseconds, print_table, sample
-from models import compiled_for_sampling
+from models import compiled_for_sampling, start_of
 from random_loadings import (
     FAMILIES,
     LARGE,
@@ -39,7 +39,6 @@ from random_loadings import (
 )
 
 import bayes_msem as bm
-from bayes_msem.build.density import support
 from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 
 EFFECTS = "effect_coordinates"
@@ -163,12 +162,12 @@ def compare(
     print(f"ratios of minimum ESS per CPU second; target: at least {target:g}\n")
 
 
-def cluster_kernel_calls(model: bm.Model, u: np.ndarray) -> Callable[[int], None]:
-    """Return a function that calls the likelihood kernel n times at unconstrained u."""
+def cluster_kernel_calls(model: bm.Model, x: np.ndarray, t: np.ndarray) -> Callable[[int], None]:
+    """Return a function that calls the likelihood kernel n times at x and t."""
     blueprint = model.blueprint
-    evaluator, n = blueprint.evaluator, blueprint.parameters.n
-    x = np.ascontiguousarray(blueprint.extend_sampled(support(blueprint).to_constrained(u[:n])[0]))
-    t = np.ascontiguousarray(u[n:].reshape(blueprint.observed.n_clusters, blueprint.n_sampled))
+    evaluator = blueprint.evaluator
+    x = np.ascontiguousarray(blueprint.extend_sampled(x))
+    t = np.ascontiguousarray(t.reshape(blueprint.observed.n_clusters, blueprint.n_sampled))
     b = evaluator.effects(x, t) if blueprint.n_sampled else t
     arguments = (x, b, evaluator.program.ints, evaluator.program.floats, evaluator.statistics)
     if not np.isfinite(cluster_value_and_gradient(*arguments)[0]):
@@ -190,13 +189,13 @@ def measure_gradient() -> None:
         ("random slope (marginal)", random_slope_model(frame)),
     ):
         compiled = compiled_for_sampling(model)
-        u = np.ascontiguousarray(compiled.initial_point_func(1))
+        v, x = start_of(compiled)
         n_clusters = model.blueprint.observed.n_clusters
         cells = []
-        for call in (cluster_kernel_calls(model, u), density_calls(compiled, u)):
+        for call in (cluster_kernel_calls(model, x, v[len(x) :]), density_calls(compiled, v)):
             minimum, median = microseconds(call, calls=CALLS, batches=BATCHES)
             cells.append(f"{minimum / n_clusters:.2f} / {median / n_clusters:.2f}")
-        rows.append([label, str(n_clusters), str(len(u)), *cells])
+        rows.append([label, str(n_clusters), str(len(v)), *cells])
     print_table(["model", "clusters", "dimensions", "kernel", "density"], rows)
     print(f"microseconds of CPU per cluster, minimum / median of {BATCHES} batches of {CALLS}")
     print(f"calls; target: at most {GRADIENT_TARGET:g}\n")

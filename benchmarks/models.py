@@ -12,6 +12,8 @@ import nutpie
 import pandas as pd
 
 import bayes_msem as bm
+from bayes_msem.build.nuts_arrays import PriorArrays
+from bayes_msem.build.nuts_density import Geometry, constrained
 
 REFERENCE = Path(__file__).resolve().parent.parent / "tests" / "reference"
 CLUSTER_SIZES = (5, 10, 15, 20)  # of the reference data; each belongs to 50 clusters
@@ -107,3 +109,19 @@ def compiled_for_sampling(model: bm.Model) -> Any:
         except _Captured as captured:
             return captured.args[0]
     raise RuntimeError("Model.fit did not call nutpie.sample")
+
+
+def start_of(compiled: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a starting point in the coordinates of NUTS, and the free parameters x there.
+
+    Parameters
+    ----------
+    compiled
+        What :func:`compiled_for_sampling` returns.
+    """
+    blueprint = compiled.blueprint
+    v, x = np.ascontiguousarray(compiled.start(1)), np.empty(blueprint.parameters.n)
+    first = len(PriorArrays._fields)
+    geometry = Geometry(*compiled.arrays[first : first + len(Geometry._fields)])
+    constrained(v, len(x), blueprint.prior_arrays, geometry, x)
+    return v, x

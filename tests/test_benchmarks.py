@@ -18,7 +18,7 @@ import pytest
 import bayes_msem as bm
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-SHARED = ("measure", "models", "by_hand", "random_loadings", "planted")
+SHARED = ("measure", "models", "by_hand", "random_loadings", "planted", "vanishing")
 TINY = {"draws": 20, "tune": 20, "chains": 2}
 
 
@@ -122,6 +122,14 @@ def test_missing(start: Callable[..., str]) -> None:
     assert "2,500 rows in 200 clusters" in printed
     assert re.search(r"random intercepts: complete [\d.]+ / [\d.]+ us, 15% missing", printed)
     assert re.search(r"random slope: .*row by row [\d.]+ us", printed)
+
+
+def test_vanishing(start: Callable[..., str]) -> None:
+    options = ("--seeds", "1", "--clusters", "15", "--draws", "20")
+    table = rows(start("bench_vanishing", *options, "--blocks", "four effects, one constant"))
+    ((_, clusters, seed, *figures),) = table
+    assert (clusters, seed) == ("15", "1")
+    assert all(number(cell) > 0 for cell in figures[1:-1])
 
 
 def test_replicate(start: Callable[..., str]) -> None:

@@ -104,7 +104,7 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
         25,
         ["covariance_correlations.png", "covariance_forest.png"],
         [
-            "(random_covariances='none'): 0 of 105 pairs of g1, g2, l2, l3,",
+            "(random_covariances='none'): 1 of 105 pairs of g1, g2, l2, l3,",
             "r ~ 1 0.500",
             "inside the interval:",
         ],

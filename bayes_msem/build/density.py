@@ -1,9 +1,8 @@
 """The log posterior density, without compiling anything for a model.
 
 The same density as the PyMC model's (a test compares them). NUTS, modes and starting points use
-it. Unconstrained coordinates u follow PyMC's
-transforms: log(x - lower) or log(upper - x) where there is one bound, log(x - lower) -
-log(upper - x) where there are two.
+it. Unconstrained coordinates u follow PyMC's transforms: log(x - lower) or log(upper - x) where
+there is one bound, log(x - lower) - log(upper - x) where there are two.
 """
 
 from __future__ import annotations
@@ -154,7 +153,8 @@ def log_posterior(
         True: the density of u, which NUTS samples. False: the density of x, whose maximum is
         the posterior mode on the scale of the priors.
     geometry
-        Where ``u`` takes the intercepts (build.geometry); by default where the table does.
+        The map from what is given as ``u`` to the unconstrained parameters (build.geometry); by
+        default none.
 
     Returns
     -------

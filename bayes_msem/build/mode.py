@@ -29,7 +29,7 @@ from bayes_msem.build.axes import (
     with_means_of,
 )
 from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import log_likelihood, prior_scales, support
+from bayes_msem.build.density import log_likelihood, support
 from bayes_msem.build.information import standard_errors, undetermined_rows
 from bayes_msem.build.maximise import Axes, Maximum, Objective, maximise
 from bayes_msem.build.modes import (
@@ -37,6 +37,7 @@ from bayes_msem.build.modes import (
     distinct_maxima,
     posterior_modes,
     turned,
+    unconstrained_axes,
     unconstrained_mode,
 )
 from bayes_msem.build.rows import row_values
@@ -241,10 +242,7 @@ def admissible_maximum(blueprint: Blueprint) -> tuple[FloatArray, float, bool]:
         value, gradient = log_likelihood(blueprint, x)
         return value, gradient * slope
 
-    # axes of their own: a saturated model has no predictors whose means could be far from zero
-    bounded = np.isfinite(bounds.lower) | np.isfinite(bounds.upper)
-    axes = np.diag(np.where(bounded, 1.0, prior_scales(blueprint)))
-    top = maximise(objective, start, lambda _: axes)
+    top = maximise(objective, start, unconstrained_axes(blueprint))
     return bounds.to_constrained(top.position)[0], top.value, top.converged
 
 

@@ -11,8 +11,8 @@ coordinates of sampled effects (likelihood.centring),
 
 The structure, the data, the priors and the constraints arrive as arrays (build.nuts_arrays), so a
 second model, other priors or other data need no compilation. NUTS moves in v, which
-:class:`Geometry` describes. One function for each of the three likelihoods; all
-are built from the same two halves, :func:`_parameters` and :func:`_pull_back`.
+:class:`Geometry` describes. One function for each of the three likelihoods; all are built from the
+same two halves, :func:`_parameters` and :func:`_pull_back`.
 """
 
 from __future__ import annotations
@@ -80,6 +80,12 @@ def constrained(v, n, priors, geometry, x):
         x[i] = bounded(
             priors.bounded[i], priors.lower[i], priors.upper[i], _soft(geometry, i), v[i]
         )[0]
+    _shear(v, geometry, x)
+
+
+@kernel
+def _shear(v, geometry, x):
+    """Take intercepts from the mean of their predictors to zero, in place."""
     for e in range(len(geometry.to)):
         mean = geometry.mean[e]
         weight = v[mean] if mean >= 0 else geometry.weight[e]
@@ -93,22 +99,24 @@ def _parameters(v, n, priors, geometry, extended, slope, bend, d_x):
     ``slope`` is dx/du, ``bend`` the derivative of its logarithm, ``d_x`` that of the log prior.
     """
     log_prior, log_jacobian = 0.0, 0.0
-    constrained(v, n, priors, geometry, extended)
+    log_x, log_rest = np.empty(n), np.empty(n)
     for i in range(n):
-        _, slope[i], log_slope, bend[i], log_x, log_rest = bounded(
+        extended[i], slope[i], log_slope, bend[i], log_x[i], log_rest[i] = bounded(
             priors.bounded[i], priors.lower[i], priors.upper[i], _soft(geometry, i), v[i]
         )
+        log_jacobian += log_slope
+    _shear(v, geometry, extended)
+    for i in range(n):
         value, d_x[i] = prior_kernel(
             priors.family[i],
             priors.arguments[i, 0],
             priors.arguments[i, 1],
             priors.arguments[i, 2],
             extended[i],
-            log_x,
-            log_rest,
+            log_x[i],
+            log_rest[i],
         )
         log_prior += value + priors.constant[i]
-        log_jacobian += log_slope
     stack = np.empty(len(priors.code) + 1)
     for k in range(len(priors.programs)):
         extended[n + k] = evaluated(

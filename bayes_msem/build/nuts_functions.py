@@ -139,56 +139,43 @@ def _told(value, logp, gradient):
     return 0
 
 
-def moment_logp(n, x, gradient, logp, user):
-    """Density of a model whose likelihood goes by cluster size."""
-    table = _table(user)
-    out = numba.carray(gradient, (n,))
-    value = moment_posterior(
-        numba.carray(x, (n,)),
-        1.0,
+@kernel
+def _model(table):
+    """Return priors, geometry, and ints, floats and statistics of the likelihood."""
+    return (
         _priors(table),
         _geometry(table),
         _read_only(_ints(table, _LIKELIHOOD)),
         _read_only(_floats(table, _LIKELIHOOD + 1)),
         _read_only(_floats(table, _LIKELIHOOD + 2)),
-        out,
     )
+
+
+def moment_logp(n, x, gradient, logp, user):
+    """Density of a model whose likelihood goes by cluster size."""
+    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
+    priors, geometry, ints, floats, statistics = _model(_table(user))
+    value = moment_posterior(v, 1.0, priors, geometry, ints, floats, statistics, out)
     return _told(value, numba.carray(logp, (1,)), out)
 
 
 def cluster_logp(n, x, gradient, logp, user):
     """Density of a model whose likelihood goes by cluster or response pattern."""
-    table = _table(user)
-    out = numba.carray(gradient, (n,))
-    statistics = _read_only(_floats(table, _LIKELIHOOD + 2))
-    value = cluster_posterior(
-        numba.carray(x, (n,)),
-        1.0,
-        _priors(table),
-        _geometry(table),
-        _read_only(_ints(table, _LIKELIHOOD)),
-        _read_only(_floats(table, _LIKELIHOOD + 1)),
-        statistics,
-        np.empty((clusters_in(statistics), 0)),
-        out,
-    )
+    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
+    priors, geometry, ints, floats, statistics = _model(_table(user))
+    none = np.empty((clusters_in(statistics), 0))
+    value = cluster_posterior(v, 1.0, priors, geometry, ints, floats, statistics, none, out)
     return _told(value, numba.carray(logp, (1,)), out)
 
 
 def sampled_logp(n, x, gradient, logp, user):
     """Density of a model with sampled effects."""
+    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
     table = _table(user)
-    out = numba.carray(gradient, (n,))
+    priors, geometry, ints, floats, statistics = _model(table)
+    approximation = _read_only(_floats(table, _LIKELIHOOD + 3))
     value = sampled_posterior(
-        numba.carray(x, (n,)),
-        1.0,
-        _priors(table),
-        _geometry(table),
-        _read_only(_ints(table, _LIKELIHOOD)),
-        _read_only(_floats(table, _LIKELIHOOD + 1)),
-        _read_only(_floats(table, _LIKELIHOOD + 2)),
-        _read_only(_floats(table, _LIKELIHOOD + 3)),
-        out,
+        v, 1.0, priors, geometry, ints, floats, statistics, approximation, out
     )
     return _told(value, numba.carray(logp, (1,)), out)
 

@@ -142,7 +142,7 @@ def nuts_model(
     blueprint
         The model.
     geometry
-        Where intercepts are taken.
+        The map from the coordinates of NUTS to the parameters (build.geometry).
     start
         From a seed to a starting point in the coordinates of the geometry.
     """

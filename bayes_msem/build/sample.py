@@ -103,13 +103,13 @@ def draw_posterior(
         # Parameters of a factor model are correlated, so estimating the leading directions pays;
         # with the effects of many clusters among the dimensions it costs more than it gives.
         options.setdefault("adaptation", "diag" if blueprint.n_sampled else "low_rank")
-        geometry = geometry_at(blueprint, center)
-        compiled: CompiledModel = nuts_model(
-            blueprint, geometry, _moved(blueprint, geometry, start)
-        )
+        compiled: CompiledModel
         if potentials:
             own = nutpie.compile_pymc_model(model())
             compiled = dataclasses.replace(own, initial_point_func=start)
+        else:
+            geometry = geometry_at(blueprint, center)
+            compiled = nuts_model(blueprint, geometry, _moved(blueprint, geometry, start))
         sample = partial(
             nutpie.sample,
             compiled,

@@ -221,7 +221,7 @@ def test_ctrl_c(regression: bm.Model, ctrl_c: None) -> None:
 def test_ctrl_c_during_tuning(regression: bm.Model, ctrl_c: None) -> None:
     """Nothing else is raised or warned of: warnings are errors here."""
     with pytest.raises(KeyboardInterrupt, match="before the first draw"):
-        regression.fit(draws=500, tune=20_000_000, **LONG)
+        regression.fit(draws=500, tune=10_000_000, **LONG)
 
 
 def test_ctrl_c_where_all_is_needed(regression: bm.Model, ctrl_c: None) -> None:

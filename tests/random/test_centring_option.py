@@ -51,5 +51,5 @@ def test_extremes_and_the_mixture_between_them(frame):
 
 
 def test_unknown_choice_names_the_valid_ones(frame):
-    with pytest.raises(bm.SpecificationError, match="use adaptive, centred, noncentred"):
+    with pytest.raises(bm.SpecificationError, match="use 'adaptive', 'centred' or 'noncentred'"):
         bm.Model(SPEC, frame, cluster="g", centring="center")

@@ -11,15 +11,27 @@ from bayes_msem.structure.implied import add_moments
 from bayes_msem.structure.kernel import KERNEL_VERSION, kernel
 
 
-def test_stamp_changes_with_any_kernel_source(tmp_path, monkeypatch):
-    for room in ("structure", "likelihood", "posterior"):
-        (tmp_path / room).mkdir()
-        (tmp_path / room / "one.py").write_text("x = 1\n")
-    monkeypatch.setattr(module, "_PACKAGE", tmp_path)
-    before = module._stamp()
-    assert module._stamp() == before
-    (tmp_path / "likelihood" / "one.py").write_text("x = 2\n")
-    assert module._stamp() != before
+def test_stamp_changes_with_any_source(tmp_path):
+    paths = [tmp_path / name for name in ("one.py", "two.py")]
+    for path in paths:
+        path.write_text("x = 1\n")
+    before = module._stamp(paths)
+    assert module._stamp(paths) == before
+    paths[1].write_text("x = 2\n")
+    assert module._stamp(paths) != before
+    assert module._stamp(paths[:1], "a") != module._stamp(paths[:1], "b")
+
+
+def test_every_file_with_kernels_is_in_a_stamp():
+    """Kernels call each other: one that no stamp covers would run with old parts of others."""
+    package = module._PACKAGE
+    covered = {p for room in module._ROOMS for p in (package / room).glob("*.py")}
+    covered |= {package / "build" / name for name in module._DENSITY}
+    marks = ("@kernel", "c_function(")
+    with_kernels = {p for p in package.rglob("*.py") if any(m in p.read_text() for m in marks)}
+    assert with_kernels - covered == {
+        package / "build" / "nuts_model.py"
+    }  # compiles what others hold
 
 
 def test_numba_cache_of_kernels_uses_the_joint_stamp():
