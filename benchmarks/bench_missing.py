@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import build_blueprint
-from bayes_msem.likelihood.clusters import cluster_value_and_gradient
+from bayes_msem.blueprint.blueprint import build_blueprint
+from bayes_msem.kernels.clusters import cluster_value_and_gradient
 
 REPEATS, BATCHES = 200, 30
 NAMES = [f"y{i}" for i in range(1, 7)]

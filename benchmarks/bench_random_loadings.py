@@ -39,7 +39,7 @@ from random_loadings import (
 )
 
 import bayes_msem as bm
-from bayes_msem.likelihood.clusters import cluster_value_and_gradient
+from bayes_msem.kernels.clusters import cluster_value_and_gradient
 
 EFFECTS = "effect_coordinates"
 SEEDS, HAND_SEEDS = range(1, 11), (1, 2, 3)

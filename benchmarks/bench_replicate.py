@@ -21,9 +21,9 @@ from models import quiet_model, reference_frame, reference_text
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' fits without NUTS
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.simulate import simulate_data
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.predictive.statistics import BUILT_IN
+from bayes_msem.simulation.simulate import simulate_data
 from bayes_msem.structure.parameters import CORRELATION, SQUARE
 from tests.checking.laplace import laplace_fit
 

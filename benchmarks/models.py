@@ -12,8 +12,8 @@ import nutpie
 import pandas as pd
 
 import bayes_msem as bm
-from bayes_msem.build.nuts_arrays import PriorArrays
-from bayes_msem.build.nuts_density import Geometry, constrained
+from bayes_msem.blueprint.prior_arrays import PriorArrays
+from bayes_msem.kernels.density import Geometry, constrained
 
 REFERENCE = Path(__file__).resolve().parent.parent / "tests" / "reference"
 CLUSTER_SIZES = (5, 10, 15, 20)  # of the reference data; each belongs to 50 clusters

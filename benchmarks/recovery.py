@@ -10,7 +10,7 @@ are made from that file.
 
 Compiling the density takes much longer than sampling these small models, and every data set would
 need it again. So ``Model.fit`` runs here with the package's NumPy version of the same density
-(:mod:`bayes_msem.build.density`), which the tests compare with that of PyMC.
+(:mod:`bayes_msem.inference.density`), which the tests compare with that of PyMC.
 
 Where ``Case.draw`` is given, data come from NumPy code here, which shares nothing with the package
 and knows the effects of every cluster. Else they come from ``Model.simulate``.
@@ -37,8 +37,8 @@ from nutpie.compiled_pyfunc import PyFuncModel, from_pyfunc
 from scipy import stats
 
 import bayes_msem as bm
-from bayes_msem.build.coordinates import COORDINATES
-from bayes_msem.build.density import log_posterior, support
+from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.inference.density import log_posterior, support
 
 RESULTS = Path(__file__).with_name("recovery_results.csv")
 PAGE = Path(__file__).parents[1] / "docs" / "recovery.md"

@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 import bayes_msem as bm
-from bayes_msem.build.mode import Mode
+from bayes_msem.inference.mode import Mode
 
 MODEL = """
     level: within

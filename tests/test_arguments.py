@@ -15,10 +15,10 @@ import pytest
 import bayes_msem as bm
 import bayes_msem.model
 from bayes_msem.arguments import IntervalKind, checked, figure_size, integer, shown
-from bayes_msem.build.mode import Mode
-from bayes_msem.build.options import check_fit_options, check_sampler_options
 from bayes_msem.errors import INSIDE, ArgumentError, MsemError, SpecificationError
 from bayes_msem.foreign_words import WORDS
+from bayes_msem.inference.mode import Mode
+from bayes_msem.inference.options import check_fit_options, check_sampler_options
 from tests.posterior.made_up import synthetic_fit
 
 TWO_LEVEL = "level: within; y ~ x; level: between; y ~ w"

@@ -16,11 +16,11 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 import bayes_msem as bm
-from bayes_msem.build.density import log_posterior
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.inference.density import log_posterior
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from tests.build.models import quiet_model
 from tests.checking.laplace import laplace_fit
+from tests.inference.models import quiet_model
 from tests.missing.frames import holes
 from tests.posterior.made_up import synthetic_fit
 from tests.random.models import make_data

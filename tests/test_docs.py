@@ -17,8 +17,8 @@ from typing import Any, get_args
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.build.sample import Sampler
 from bayes_msem.errors import ModelSyntaxError, NotSupportedError
+from bayes_msem.inference.sample import Sampler
 from bayes_msem.spec.expressions import FUNCTIONS
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.prior_families import FAMILIES

@@ -10,7 +10,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, choice, integer, number
-from bayes_msem.build.options import check_fit_options
 from bayes_msem.checking.accuracy import criteria
 from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import (
@@ -25,6 +24,7 @@ from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, replaced, warn
 from bayes_msem.checking.accuracy.refit import exact_terms, moment_matched
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
+from bayes_msem.inference.options import check_fit_options
 from bayes_msem.plotting.pareto import pareto_k
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, choice, functions, identifiers, names
-from bayes_msem.build.pymc_model import observed_matrix
 from bayes_msem.checking.predictive.ppc import PredictiveCheck
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.checks import Checks
+from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.plotting.ppc import Part, densities
 from bayes_msem.plotting.ppc_clusters import cluster_distances, cluster_replicates
 from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels

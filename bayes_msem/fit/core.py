@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.arguments import checked_class, shown
-from bayes_msem.build.rows import row_values
+from bayes_msem.blueprint.rows import row_values
 from bayes_msem.data.columns import plural
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.convergence import Convergence, convergence_of

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bayes_msem.arguments import checked, choice, shown
-from bayes_msem.build.interrupt import all_or_nothing
 from bayes_msem.checking.indices.indices import (
     Comparison,
     Discrepancy,
@@ -46,6 +45,7 @@ from bayes_msem.errors import (
     SpecificationError,
 )
 from bayes_msem.fit.core import FitCore
+from bayes_msem.inference.interrupt import all_or_nothing
 from bayes_msem.plotting.indices import index_histograms
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.summary import IntervalKind

@@ -22,10 +22,10 @@ from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
+from bayes_msem.kernels.lanes import LANES, as_lanes
 from bayes_msem.likelihood.cluster_program import SIZES
 from bayes_msem.likelihood.cluster_statistics import in_batches
 from bayes_msem.likelihood.packing import integers
-from bayes_msem.structure.lanes import LANES, as_lanes
 
 FloatArray = NDArray[np.float64]
 

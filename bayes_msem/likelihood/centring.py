@@ -2,7 +2,7 @@ r"""Coordinates in which NUTS samples the cluster-level effects that cannot be i
 
 Sampled effects b_j are neither sampled as they are (bad where data say little) nor standardised
 (bad where data say much). Given z_j, they are b_j = m_bj + L s_j with s_j ~ N(0, I), and the linear
-effects beside them a_j = m_aj + U s_j + N(0, V) (likelihood.whitening). With a fixed normal
+effects beside them a_j = m_aj + U s_j + N(0, V) (kernels.whitening). With a fixed normal
 approximation of what the data y_j say about both (likelihood.approximation: A, Gamma, S, eta1 and
 eta2), write
 
@@ -32,20 +32,16 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.likelihood.approximation import unpack_approximation
-from bayes_msem.likelihood.cluster_statistics import level_two_statistics
-from bayes_msem.likelihood.clusters import (
+from bayes_msem.kernels.clusters import (
     add_across,
     add_clusters,
     between_gradient,
     between_moments,
 )
-from bayes_msem.likelihood.conditioning import normal_density
-from bayes_msem.likelihood.coordinates import effects_backward, effects_forward
-from bayes_msem.likelihood.triangular import cholesky
-from bayes_msem.likelihood.whitening import given_means, given_means_back, whiten, whiten_back
-from bayes_msem.structure.kernel import kernel
-from bayes_msem.structure.lanes import (
+from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.conditioning import normal_density
+from bayes_msem.kernels.coordinates import effects_backward, effects_forward
+from bayes_msem.kernels.lanes import (
     LANES,
     across,
     as_lanes,
@@ -55,6 +51,10 @@ from bayes_msem.structure.lanes import (
     lanes_matrix,
     lanes_vector,
 )
+from bayes_msem.kernels.triangular import cholesky
+from bayes_msem.kernels.whitening import given_means, given_means_back, whiten, whiten_back
+from bayes_msem.likelihood.approximation import unpack_approximation
+from bayes_msem.likelihood.cluster_statistics import level_two_statistics
 
 HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
 

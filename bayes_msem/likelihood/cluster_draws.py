@@ -5,6 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_msem.kernels.cluster_values import cluster_values, use_vectors
+from bayes_msem.kernels.clusters import between_moments, common_values
+from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.integrate import (
+    add_pieces,
+    integrate_effects,
+    piece_room,
+    posterior_effects,
+    semidefinite_root,
+)
+from bayes_msem.kernels.lanes import LANES
+from bayes_msem.kernels.level_two import condition_batch
 from bayes_msem.likelihood.cluster_program import (
     SIZES,
     USE_COLUMN,
@@ -13,19 +25,7 @@ from bayes_msem.likelihood.cluster_program import (
     WITHIN,
 )
 from bayes_msem.likelihood.cluster_statistics import unpack_statistics
-from bayes_msem.likelihood.cluster_values import cluster_values, use_vectors
-from bayes_msem.likelihood.clusters import between_moments, common_values
-from bayes_msem.likelihood.integrate import (
-    add_pieces,
-    integrate_effects,
-    piece_room,
-    posterior_effects,
-    semidefinite_root,
-)
-from bayes_msem.likelihood.level_two import condition_batch
 from bayes_msem.likelihood.packing import integers, level_forward
-from bayes_msem.structure.kernel import kernel
-from bayes_msem.structure.lanes import LANES
 
 FloatArray = NDArray[np.float64]
 

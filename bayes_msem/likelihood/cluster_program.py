@@ -1,4 +1,4 @@
-"""Structure and statistics of models with random coefficients, packed for likelihood.clusters."""
+"""Structure and statistics of models with random coefficients, packed for kernels.clusters."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """The packed statistics of all clusters: how data reach the kernels, and views of them there.
 
-Clusters come in batches of LANES (see structure.lanes), and the pieces of a batch's clusters (see
+Clusters come in batches of LANES (see kernels.lanes), and the pieces of a batch's clusters (see
 data.pieces) side by side: the first piece of each, then the second of each, and so on. With
 complete data every cluster has one piece. Lanes without a cluster, or without a further piece,
 hold zeros: also in place of the 1 of (1, w), and in place of a pattern, which makes them rows that
 miss everything.
 
 A second layout, :func:`pack_pattern_statistics`, serves incomplete data when all clusters share
-their within-level matrices; see likelihood.patterns.
+their within-level matrices; see kernels.patterns.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.data.pieces import Pieces, pieces
 from bayes_msem.data.readonly import frozen
+from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.lanes import LANES, as_lanes, from_lanes
 from bayes_msem.likelihood.cluster_program import SIZES
 from bayes_msem.likelihood.packing import integers
-from bayes_msem.structure.kernel import kernel
-from bayes_msem.structure.lanes import LANES, as_lanes, from_lanes
 
 FloatArray = NDArray[np.float64]
 

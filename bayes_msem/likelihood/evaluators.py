@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.moments import Moments
 from bayes_msem.data.readonly import ReadOnlyArrays
-from bayes_msem.likelihood import centring, clusters
+from bayes_msem.kernels import clusters
+from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.patterns import marginal_value_and_gradient
+from bayes_msem.likelihood import centring
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.cluster_program import ClusterProgram
 from bayes_msem.likelihood.marginal import (
@@ -26,8 +29,6 @@ from bayes_msem.likelihood.marginal import (
     theta_draws,
     value_and_gradient,
 )
-from bayes_msem.likelihood.patterns import marginal_value_and_gradient
-from bayes_msem.structure.kernel import kernel
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -90,7 +91,7 @@ class ClusterEvaluator(ReadOnlyArrays):
         The same for table values (no transforms).
     statistics
         What the likelihood reads: packed cross products of every cluster, or those of response
-        patterns (likelihood.patterns).
+        patterns (kernels.patterns).
     cluster_statistics
         Packed cross products of every cluster, always; empty in single-level models.
     approximation

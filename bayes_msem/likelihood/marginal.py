@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.moments import Moments
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
-from bayes_msem.likelihood.groups import group_log_likelihood
+from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.groups import group_log_likelihood
+from bayes_msem.kernels.transform import backward as transform_backward
+from bayes_msem.kernels.transform import forward as transform_forward
 from bayes_msem.likelihood.packing import (
     floats_at,
     integers,
@@ -23,11 +26,8 @@ from bayes_msem.likelihood.packing import (
     level_forward,
     pack,
 )
-from bayes_msem.structure.kernel import kernel
 from bayes_msem.structure.parameters import Parameters
 from bayes_msem.structure.templates import Templates
-from bayes_msem.structure.transform import backward as transform_backward
-from bayes_msem.structure.transform import forward as transform_forward
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -22,10 +22,10 @@ from pytensor.link.numba.dispatch.basic import (
     register_funcify_default_op_cache_key,
 )
 
+from bayes_msem.kernels.compile import KERNEL_VERSION, kernel
+from bayes_msem.kernels.patterns import marginal_value_and_gradient
 from bayes_msem.likelihood.centring import coordinate_density, sampled_value_and_gradient
 from bayes_msem.likelihood.marginal import sampler_value_and_gradient
-from bayes_msem.likelihood.patterns import marginal_value_and_gradient
-from bayes_msem.structure.kernel import KERNEL_VERSION, kernel
 
 
 class SufficientStatistics(Op):

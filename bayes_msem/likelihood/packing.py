@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.readonly import frozen
-from bayes_msem.structure.implied import add_moments, backward, total_effects
-from bayes_msem.structure.kernel import kernel
+from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.template import add_moments, backward, total_effects
 from bayes_msem.structure.templates import Cells, LevelTemplate
 
 IntArray = NDArray[np.int64]

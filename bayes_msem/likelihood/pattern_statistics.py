@@ -1,4 +1,4 @@
-"""Statistics of incomplete data, pooled over clusters and by piece (see likelihood.patterns)."""
+"""Statistics of incomplete data, pooled over clusters and by piece (see kernels.patterns)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.data.pieces import Pieces, pieces
 from bayes_msem.data.readonly import frozen
+from bayes_msem.kernels.lanes import LANES, as_lanes
 from bayes_msem.likelihood.cluster_program import SIZES
 from bayes_msem.likelihood.cluster_statistics import HEADER, in_batches, level_two_lanes
 from bayes_msem.likelihood.packing import integers
-from bayes_msem.structure.lanes import LANES, as_lanes
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -13,17 +13,8 @@ import pymc as pm
 import xarray as xr
 
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
-from bayes_msem.build.blueprint import Blueprint, build_blueprint
-from bayes_msem.build.conditional import likelihood_given_effects
-from bayes_msem.build.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
-from bayes_msem.build.options import FIT_ARGUMENTS, check_sampler_options
-from bayes_msem.build.pilot import Centring, with_pilot
-from bayes_msem.build.prior_predictive import draw_prior_predictive
-from bayes_msem.build.pymc_model import build_pymc_model, has_potentials
-from bayes_msem.build.sample import Sampler, draw_posterior
-from bayes_msem.build.seeds import seed_of
-from bayes_msem.build.singular import check_singular
-from bayes_msem.build.values import Values, theta_from_values
+from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.data.columns import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing import MissingReport, missing_report
@@ -38,6 +29,13 @@ from bayes_msem.errors import (
     SpecificationError,
 )
 from bayes_msem.fit import Fit
+from bayes_msem.inference.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
+from bayes_msem.inference.options import FIT_ARGUMENTS, check_sampler_options
+from bayes_msem.inference.pilot import Centring, with_pilot
+from bayes_msem.inference.pymc_model import build_pymc_model, has_potentials
+from bayes_msem.inference.sample import Sampler, draw_posterior
+from bayes_msem.inference.seeds import seed_of
+from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, make_plan
 from bayes_msem.model.notes import notes_of, remarks_of, warn_of
 from bayes_msem.model.prior_checks import PriorChecks
@@ -46,6 +44,8 @@ from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.modes import found_modes, write_modes
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
+from bayes_msem.simulation.conditional import likelihood_given_effects
+from bayes_msem.simulation.prior_predictive import draw_prior_predictive
 from bayes_msem.spec.constants import check_constants, doubtful_constants
 from bayes_msem.spec.defaults import RandomCovariances, build_table
 from bayes_msem.spec.identification import check_identification, counting_rule

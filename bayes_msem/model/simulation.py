@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from bayes_msem.arguments import checked
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.conditional import simulate_from_table
-from bayes_msem.build.level_two import true_effects
-from bayes_msem.build.seeds import seed_of
-from bayes_msem.build.values import Values, theta_from_values
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.data.design import design_from_frame, new_sample, resampled_design
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.observe import ObservedData, frame_of
 from bayes_msem.errors import SpecificationError
+from bayes_msem.inference.seeds import seed_of
+from bayes_msem.simulation.conditional import simulate_from_table
+from bayes_msem.simulation.level_two import true_effects
 
 
 class Simulation:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.coordinates import COORDINATES
-from bayes_msem.build.pymc_model import observed_matrix
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.posterior.draws import derived_variables
 
 

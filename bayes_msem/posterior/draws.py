@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.rows import row_values
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.rows import row_values
 from bayes_msem.spec.table import Row, RowKey
 from bayes_msem.structure.parameters import row_label
 

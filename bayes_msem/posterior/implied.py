@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.coordinates import COORDINATES
-from bayes_msem.build.population import level_two_moments
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.population import level_two_moments
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.likelihood.cluster_draws import cluster_structures
-from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.likelihood.marginal import implied_draws
 from bayes_msem.posterior.draws import sampled_parameters

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observe import frame_of
 from bayes_msem.errors import SpecificationError
 from bayes_msem.likelihood.cluster_draws import cluster_structures

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.likelihood.cluster_values import cluster_values
-from bayes_msem.likelihood.clusters import common_values
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.kernels.cluster_values import cluster_values
+from bayes_msem.kernels.clusters import common_values
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.effects import ClusterTemplates

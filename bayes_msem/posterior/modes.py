@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import support
-from bayes_msem.build.modes import known_modes
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.inference.density import support
+from bayes_msem.inference.modes import known_modes
 
 __all__ = ["FoundModes", "found_modes", "read_modes", "with_shares", "write_modes"]
 

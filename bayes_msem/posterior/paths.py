@@ -10,7 +10,7 @@ coefficients add, and the direct effect is the sum.
 
 Random coefficients. The effect of a path differs between clusters and the table has its population
 mean, per draw: for two random coefficients E[a_j b_j] = E[a_j] E[b_j] + cov(a_j, b_j), in general
-by quadrature (build.population), averaged over the clusters' covariates.
+by quadrature (blueprint.population), averaged over the clusters' covariates.
 
 References
 ----------
@@ -28,7 +28,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.build.population import population_mean
+from bayes_msem.blueprint.population import population_mean
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 from bayes_msem.posterior.levels import Level, Levels
 from bayes_msem.spec.expressions import Binary, Expression, Name

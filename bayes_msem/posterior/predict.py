@@ -20,8 +20,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.population import roots
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.population import roots
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.rows import Clusters, Rows, by_row

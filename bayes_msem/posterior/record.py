@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_msem.build.blueprint import Blueprint, with_approximation
+from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
 from bayes_msem.data.observe import ObservedData, columns_of
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.approximation import Approximation

@@ -3,7 +3,7 @@
 NUTS never sees random intercepts, slopes on covariates, or factors. Given a draw of the
 parameters (and of the sampled effects b) they are normal, so they are drawn exactly:
 
-    a_j | y_j, z_j, b_j     likelihood.integrate
+    a_j | y_j, z_j, b_j     kernels.integrate
     v_j | u_j               the level-2 variables given u = (a, z, b), from the level-2 model
 
 Effects are *total* coefficients of a cluster (fixed part plus deviation).
@@ -17,16 +17,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint, build_blueprint
-from bayes_msem.build.coordinates import COORDINATES
-from bayes_msem.build.level_two import draw_factors
-from bayes_msem.build.rows import defined_effects
-from bayes_msem.build.threads import one_blas_thread
+from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.rows import defined_effects
+from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.inference.threads import one_blas_thread
+from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.enough import sd_of_draws
+from bayes_msem.simulation.level_two import draw_factors
 from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.matrices import level_matrices
 

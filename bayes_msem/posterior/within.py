@@ -22,9 +22,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.likelihood.cluster_values import cluster_values
-from bayes_msem.likelihood.clusters import between_moments
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.kernels.cluster_values import cluster_values
+from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.recover import cluster_view

@@ -2,7 +2,7 @@
 
 A *linear* effect enters the cluster's model linearly: random intercepts and slopes on observed
 covariates. Given everything else it is normal and can be integrated out; it is described by its
-*uses*, each an added mean ``a_q l_q d[column]`` (see likelihood.integrate). All other random
+*uses*, each an added mean ``a_q l_q d[column]`` (see kernels.integrate). All other random
 coefficients (loadings, slopes on latent or latently centred predictors, log standard deviations,
 Fisher-z correlations) change B_j or Psi_j and are *sampled*: their cells point at entries of the
 value vector that differ between clusters.

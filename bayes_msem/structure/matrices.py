@@ -1,6 +1,6 @@
 """From a template to matrices in NumPy, for one or many vectors of values.
 
-The kernels (structure.implied) go through the cells of a template without ever forming a matrix.
+The kernels (kernels.template) go through the cells of a template without ever forming a matrix.
 Everything else takes its matrices from here:
 
     B, Psi, K        sums of the values of their cells, Psi symmetric

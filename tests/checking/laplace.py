@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 import bayes_msem as bm
-from bayes_msem.build.density import support
-from bayes_msem.build.mode import unconstrained_mode
+from bayes_msem.inference.density import support
+from bayes_msem.inference.mode import unconstrained_mode
 from tests.posterior.made_up import posterior_of, synthetic_fit
 
 

@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 import bayes_msem as bm
-from bayes_msem.build.mode import admissible_maximum
 from bayes_msem.checking.indices.indices import (
     Comparison,
     absolute_indices,
@@ -21,6 +20,7 @@ from bayes_msem.checking.indices.indices import (
 )
 from bayes_msem.checking.indices.saturated import build_on, model_text, structured_level
 from bayes_msem.fit import indices as fit_indices
+from bayes_msem.inference.mode import admissible_maximum
 from tests.checking.laplace import laplace_fit
 from tests.oracle import Key, oracle_from_values, oracle_log_likelihood
 from tests.reference_models import FOLDER, load_reference

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, Proposal, proposal_from
-from bayes_msem.likelihood.cluster_terms import node_log_likelihoods
-from bayes_msem.likelihood.clusters import between_moments
+from bayes_msem.kernels.cluster_terms import node_log_likelihoods
+from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.structure.effects import ClusterTemplates
 from tests.missing.frames import holes

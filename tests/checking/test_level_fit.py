@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.linalg import inv, sqrtm
 
-from bayes_msem.build.inverse import sampled_from_table
-from bayes_msem.build.values import theta_from_values
+from bayes_msem.blueprint.inverse import sampled_from_table
+from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.design import check_design
 from bayes_msem.checking.predictive.sample import Sample

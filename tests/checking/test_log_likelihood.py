@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import with_approximation
+from bayes_msem.blueprint.blueprint import with_approximation
 from bayes_msem.checking.accuracy.log_likelihood import unit_labels, unit_positions
 from bayes_msem.likelihood.approximation import no_approximation
 from bayes_msem.posterior.draws import sampled_parameters

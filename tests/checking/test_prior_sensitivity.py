@@ -14,9 +14,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.coordinates import COORDINATES
-from bayes_msem.build.density import log_prior
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.priors.sensitivity import (
     CONFLICT,
     STRONG_PRIOR,
@@ -25,6 +23,8 @@ from bayes_msem.checking.priors.sensitivity import (
     wider_prior,
 )
 from bayes_msem.errors import SpecificationError
+from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.inference.density import log_prior
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.spec.priors import read_prior

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.build.mode import admissible_maximum
-from bayes_msem.build.values import theta_from_values
+from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.checking.indices import indices
 from bayes_msem.checking.indices.saturated import (
     build_on,
@@ -21,6 +20,7 @@ from bayes_msem.checking.indices.saturated import (
     structured_level,
 )
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.inference.mode import admissible_maximum
 from tests.oracle import oracle_log_likelihood
 from tests.reference_models import FOLDER, load_reference
 

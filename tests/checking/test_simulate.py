@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.build.pymc_model import _random
-from bayes_msem.build.simulate import draw_rows, simulate_data
+from bayes_msem.inference.pymc_model import _random
 from bayes_msem.posterior.recover import cluster_view
+from bayes_msem.simulation.simulate import draw_rows, simulate_data
 from tests.checking.simulated import (
     CLUSTERS,
     cluster_of_three,

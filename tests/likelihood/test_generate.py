@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.simulate import simulate_data
-from bayes_msem.build.values import theta_from_values
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.likelihood.implied_moments import implied_moments
+from bayes_msem.simulation.simulate import simulate_data
 from tests.likelihood.cases import (
     CASES,
     Case,

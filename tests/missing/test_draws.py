@@ -251,7 +251,7 @@ def test_pairs_never_observed_together_are_named() -> None:
 
 def test_pymc_model_integrates_missing_values() -> None:
     """Its density is the same function; nothing is imputed by PyMC."""
-    from bayes_msem.build.density import log_posterior
+    from bayes_msem.inference.density import log_posterior
 
     model = make_model(LINEAR_CASES[0], holes(seed=7))
     pymc_model = model.pymc_model

@@ -14,10 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import build_blueprint
-from bayes_msem.build.density import joint_log_likelihood, no_coordinates
+from bayes_msem.blueprint.blueprint import build_blueprint
 from bayes_msem.data.observe import observe
-from bayes_msem.likelihood.clusters import cluster_value_and_gradient
+from bayes_msem.inference.density import joint_log_likelihood, no_coordinates
+from bayes_msem.kernels.clusters import cluster_value_and_gradient
 from tests.likelihood.cases import CASES, SINGLE_LEVEL_CASES, Case, free_values, make_model
 from tests.likelihood.cases import random_values as all_values
 from tests.missing.frames import OUTCOMES, holes

@@ -42,7 +42,7 @@ def test_log_likelihood_at_the_stored_estimates(name: str) -> None:
 
 @pytest.mark.parametrize("name", MISSING_NAMES)
 def test_maximum_likelihood(name: str) -> None:
-    """As in tests.build.test_mode: Newton steps of less than 1e-6 SE; SEs from differences."""
+    """As in tests.inference.test_mode: Newton steps of less than 1e-6 SE; SEs from differences."""
     reference, model = reference_model(name)
     mode = model.mode(prior=False)
     assert mode.converged

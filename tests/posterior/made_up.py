@@ -7,8 +7,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.coordinates import COORDINATES
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.spec.printing import to_syntax
 from bayes_msem.structure.effects import ClusterTemplates

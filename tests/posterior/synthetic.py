@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import bayes_msem as bm
-from bayes_msem.build.coordinates import COORDINATES
+from bayes_msem.inference.coordinates import COORDINATES
 from tests.likelihood.cases import Case
 from tests.random.models import build, make_data, sampled_values, unpiloted
 

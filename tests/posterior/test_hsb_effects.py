@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.build.inverse import sampled_from_table
-from bayes_msem.build.values import theta_from_values
+from bayes_msem.blueprint.inverse import sampled_from_table
+from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.likelihood.cluster_draws import linear_effects
 from bayes_msem.posterior.recover import cluster_view
 

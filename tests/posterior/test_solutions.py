@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.build.values import theta_from_values
+from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.levels import Levels, levels_at
 from bayes_msem.posterior.reliability import composite_reliabilities
 from bayes_msem.posterior.variance import average_size, intraclass_correlations
-from tests.build.models import quiet_model, reference_model
+from tests.inference.models import quiet_model, reference_model
 from tests.likelihood.cases import FACTOR_B, FACTOR_W, Case, make_frame, single_level, two_level
 from tests.posterior.synthetic import synthetic_fit
 from tests.random.models import case

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_msem.build.values import theta_from_values
+from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.levels import levels_at
 from bayes_msem.posterior.standardise import (
@@ -19,7 +19,7 @@ from bayes_msem.posterior.standardise import (
     omitted_definitions,
     standardised_values,
 )
-from tests.build.models import quiet_model, reference_model
+from tests.inference.models import quiet_model, reference_model
 from tests.likelihood.cases import make_frame, two_level
 from tests.posterior.synthetic import moments_by_hand, synthetic_fit, values_by_hand
 from tests.random.models import case

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.parameters import CORRELATION, SQUARE

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import Blueprint, build_blueprint, with_approximation
+from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint, with_approximation
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.parameters import CORRELATION, SQUARE

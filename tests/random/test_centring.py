@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint, with_approximation
-from bayes_msem.build.density import joint_log_likelihood
+from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
+from bayes_msem.inference.density import joint_log_likelihood
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.centring import coordinates_of
 from bayes_msem.likelihood.evaluators import ClusterEvaluator

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bayes_msem.build.simulate import simulate_data
 from bayes_msem.likelihood.cluster_draws import cluster_structures, root_of
+from bayes_msem.simulation.simulate import simulate_data
 from tests.random.conditional import Conditional, conditional
 from tests.random.level_two import cluster
 from tests.random.models import case, effects, make_data, sampled_values

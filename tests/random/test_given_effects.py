@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError
-from bayes_msem.likelihood.clusters import cluster_value_and_gradient
+from bayes_msem.kernels.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.structure.effects import ClusterTemplates
 from tests.likelihood.cases import Case, two_level

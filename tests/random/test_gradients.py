@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bayes_msem.build.density import joint_log_likelihood, log_posterior, support
-from bayes_msem.likelihood.clusters import cluster_value_and_gradient
+from bayes_msem.inference.density import joint_log_likelihood, log_posterior, support
+from bayes_msem.kernels.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.likelihood.ops import ClusterLogLikelihood
 from bayes_msem.structure.parameters import CORRELATION

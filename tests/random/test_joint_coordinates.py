@@ -7,12 +7,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import joint_log_likelihood
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.inference.density import joint_log_likelihood
+from bayes_msem.kernels.clusters import between_moments
+from bayes_msem.kernels.messages import cluster_messages
 from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.messages import cluster_messages
 from bayes_msem.structure.effects import ClusterTemplates
 from tests.likelihood.cases import Case
 from tests.missing.frames import holes

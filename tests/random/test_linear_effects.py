@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
+from bayes_msem.kernels.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.likelihood.clusters import cluster_value_and_gradient
 from bayes_msem.structure.effects import ClusterTemplates
 from tests.random.conditional import Conditional, conditional
 from tests.random.level_two import cluster

@@ -9,7 +9,7 @@ from scipy.linalg import block_diag
 from scipy.stats import multivariate_normal
 
 import bayes_msem as bm
-from bayes_msem.build.density import log_likelihood
+from bayes_msem.inference.density import log_likelihood
 from tests.likelihood.cases import Case, Key, two_level
 from tests.oracle import oracle_log_likelihood
 from tests.random.models import (

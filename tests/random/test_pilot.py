@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 import bayes_msem as bm
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.pilot import with_pilot
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError
+from bayes_msem.inference.pilot import with_pilot
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.structure.effects import ClusterTemplates
 from tests.likelihood.cases import Case, Key, free_values, two_level

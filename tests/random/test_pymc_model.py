@@ -15,9 +15,9 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.coordinates import COORDINATES
-from bayes_msem.build.density import log_posterior, starting_point, support
-from bayes_msem.build.pymc_model import build_pymc_model
+from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.inference.density import log_posterior, starting_point, support
+from bayes_msem.inference.pymc_model import build_pymc_model
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from tests.likelihood.cases import two_level
 from tests.random.conditional import Conditional

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.build.mode import Mode
-from tests.build.models import quiet_model
+from bayes_msem.inference.mode import Mode
+from tests.inference.models import quiet_model
 from tests.reference_models import RANDOM_SLOPE_NAMES, Reference, load_reference
 
 

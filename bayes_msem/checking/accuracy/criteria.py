@@ -42,11 +42,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import joint_log_likelihood
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit
 from bayes_msem.checking.accuracy.loo import lppd
+from bayes_msem.inference.density import joint_log_likelihood
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.enough import check_enough
 

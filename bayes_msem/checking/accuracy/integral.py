@@ -1,6 +1,6 @@
 r"""The likelihood of whole clusters, with every random effect integrated out.
 
-What is linear is integrated exactly (likelihood.cluster_terms). Sampled effects b_j are integrated
+What is linear is integrated exactly (kernels.cluster_terms). Sampled effects b_j are integrated
 numerically, in the coordinates t in which NUTS sampled them, of which they
 are linear functions b(t) with derivative D_j (likelihood.centring). With Omega = L L',
 
@@ -34,13 +34,13 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, stdtrit
 from scipy.stats import qmc
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.pieces import pieces
 from bayes_msem.data.subsets import only_cluster
+from bayes_msem.kernels.cluster_terms import cluster_log_likelihoods, node_log_likelihoods
+from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.likelihood.centring import coordinate_map
 from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
-from bayes_msem.likelihood.cluster_terms import cluster_log_likelihoods, node_log_likelihoods
-from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.recover import cluster_view
 from bayes_msem.structure.effects import ClusterTemplates

@@ -31,7 +31,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes, proposal_from
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest

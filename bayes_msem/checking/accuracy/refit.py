@@ -29,9 +29,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.density import log_posterior, support
-from bayes_msem.build.interrupt import all_or_nothing
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import (
     Unit,
@@ -42,6 +40,8 @@ from bayes_msem.checking.accuracy.log_likelihood import (
 from bayes_msem.checking.accuracy.loo import LooResult
 from bayes_msem.data.subsets import without_cluster, without_outcomes
 from bayes_msem.errors import NotSupportedError
+from bayes_msem.inference.density import log_posterior, support
+from bayes_msem.inference.interrupt import all_or_nothing
 from bayes_msem.posterior.draws import sampled_parameters
 
 __all__ = ["exact_terms", "moment_matched"]

@@ -35,11 +35,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.mode import admissible_maximum
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.missing import never_together
 from bayes_msem.data.observe import ObservedData, columns_of, frame_of
 from bayes_msem.errors import DataError, MsemWarning, NotSupportedError, SpecificationError
+from bayes_msem.inference.mode import admissible_maximum
 from bayes_msem.spec.expressions import names
 from bayes_msem.spec.printing import to_syntax
 from bayes_msem.spec.table import ParameterTable

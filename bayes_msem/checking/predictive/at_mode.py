@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from bayes_msem.build.blueprint import Blueprint, build_blueprint, statistics_of
-from bayes_msem.build.density import log_posterior, support
-from bayes_msem.build.mode import unconstrained_mode
+from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint, statistics_of
 from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.statistics import BUILT_IN, Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure, structure_at
+from bayes_msem.inference.density import log_posterior, support
+from bayes_msem.inference.mode import unconstrained_mode
 
 FloatArray = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.data.subsets import take_rows
 from bayes_msem.errors import SpecificationError

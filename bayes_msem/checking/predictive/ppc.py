@@ -25,8 +25,6 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.pymc_model import observed_matrix
-from bayes_msem.build.threads import one_blas_thread
 from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.at_mode import NAME, Refit, refit_statistics
 from bayes_msem.checking.predictive.deviance import deviance_statistic
@@ -35,6 +33,8 @@ from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.data.columns import plural
+from bayes_msem.inference.pymc_model import observed_matrix
+from bayes_msem.inference.threads import one_blas_thread
 
 FloatArray = NDArray[np.float64]
 

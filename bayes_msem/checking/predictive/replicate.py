@@ -14,9 +14,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.rows import row_values
-from bayes_msem.build.simulate import draw_rows, simulate_data
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.rows import row_values
 from bayes_msem.checking.predictive.design import Design, check_design
 from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.structure import Structure, structure_at
@@ -25,6 +24,7 @@ from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.impute import complete_outcomes
 from bayes_msem.posterior.recover import cluster_view, coordinates_of_effects, one_draw
+from bayes_msem.simulation.simulate import draw_rows, simulate_data
 from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]

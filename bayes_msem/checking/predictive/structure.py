@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.predictive.design import Design
+from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.likelihood.cluster_draws import cluster_structures
-from bayes_msem.likelihood.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.spec.table import RowKey
 

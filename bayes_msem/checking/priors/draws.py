@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.simulate import simulate_data
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError
+from bayes_msem.simulation.simulate import simulate_data
 from bayes_msem.spec.prior_families import FAMILIES
 
 __all__ = ["draw_prior", "replicate"]

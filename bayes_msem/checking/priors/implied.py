@@ -34,8 +34,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
-from bayes_msem.build.pymc_model import with_outcomes
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.priors.draws import draw_prior, replicate
 from bayes_msem.checking.priors.quantities import (
     QuantityKey,
@@ -45,6 +44,7 @@ from bayes_msem.checking.priors.quantities import (
 from bayes_msem.data.components import Components
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import SpecificationError
+from bayes_msem.inference.pymc_model import with_outcomes
 from bayes_msem.posterior.levels import levels_at
 from bayes_msem.posterior.tables import EstimateTable, terminal_width
 

@@ -34,7 +34,7 @@ from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from scipy import integrate
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.priors.draws import draw_prior
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale

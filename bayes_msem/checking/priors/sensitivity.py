@@ -48,7 +48,7 @@ from arviz_stats import psense
 from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
-from bayes_msem.build.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.names import row_name

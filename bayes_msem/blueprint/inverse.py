@@ -1,0 +1,96 @@
+"""Sampled parameters from table values: the inverse of the map in structure.parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.errors import SpecificationError
+from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
+from bayes_msem.spec.table import Row
+from bayes_msem.structure.parameters import SQUARE, row_label
+
+FloatArray = NDArray[np.float64]
+
+
+def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
+    """Find the sampled parameters that give certain table values.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    theta
+        Extended table values, (n_theta,).
+
+    Returns
+    -------
+    (n_free,) array
+
+    Raises
+    ------
+    SpecificationError
+        A negative variance, or covariances that are not positive definite: no sampled parameters
+        give these values.
+    """
+    parameters = blueprint.parameters
+    x = theta[: parameters.n].copy()
+    for i, row in enumerate(parameters.rows):
+        if parameters.transform[i] == SQUARE:
+            if x[i] < 0:
+                raise SpecificationError(
+                    f"{row.level}: {row_label(row)} = {x[i]:g} is a negative variance; "
+                    "a value of at least 0 is needed here"
+                )
+            x[i] = np.sqrt(x[i])
+    for level in ("within", "between"):
+        for block in covariance_blocks(blueprint.table, level):
+            if block.pattern != "direct":
+                for free, value in _partial_correlations(blueprint, block, theta).items():
+                    x[parameters.position[free]] = value
+    return x
+
+
+def _partial_correlations(
+    blueprint: Blueprint, block: CovarianceBlock, theta: FloatArray
+) -> dict[int, float]:
+    """Free number -> (z + 1) / 2 of every free covariance of a block."""
+    rows = {(r.level, r.lhs): r for r in blueprint.table.rows if r.kind == "variance"}
+    sd = {v: _typical_sd(blueprint, rows[(block.level, v)], theta) for v in block.variables}
+    place = {v: i for i, v in enumerate(block.variables)}
+    correlation = np.eye(len(place))
+    for (a, b), row in zip(block.edges, block.rows, strict=True):
+        if row.random:
+            value = float(np.tanh(_intercept(blueprint, row.random, theta)))
+        else:
+            value = float(blueprint.row_value(row.key, theta))
+            if value:  # a variance of zero leaves no other covariance than zero
+                with np.errstate(divide="ignore"):
+                    value = float(np.divide(value, sd[a] * sd[b]))
+        correlation[place[a], place[b]] = correlation[place[b], place[a]] = value
+    try:
+        if not np.isfinite(correlation).all():
+            raise np.linalg.LinAlgError
+        root = np.linalg.cholesky(correlation)
+    except np.linalg.LinAlgError:
+        raise SpecificationError(
+            f"the covariances of {', '.join(block.variables)} at level {block.level} are not "
+            "positive definite at the values given; make them smaller or the variances larger"
+        ) from None
+    result = {}
+    for free, (a, b) in block.free_edges.items():
+        i, k = place[a], place[b]
+        rest = np.sqrt(1.0 - sum(root[i, m] ** 2 for m in range(k)))
+        result[free] = float((1.0 + root[i, k] / rest) / 2.0)
+    return result
+
+
+def _typical_sd(blueprint: Blueprint, row: Row, theta: FloatArray) -> float:
+    if row.random:
+        return float(np.exp(_intercept(blueprint, row.random, theta)))
+    return float(np.sqrt(blueprint.row_value(row.key, theta)))
+
+
+def _intercept(blueprint: Blueprint, name: str, theta: FloatArray) -> float:
+    return float(blueprint.row_value(("between", name, "~", "1"), theta))

@@ -1,1 +1,0 @@
-"""From a declared structure and data to a PyMC model, its modes and its draws."""

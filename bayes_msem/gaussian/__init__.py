@@ -1,0 +1,1 @@
+"""Normal distributions in NumPy: conditioning, draws, roots, expectations."""

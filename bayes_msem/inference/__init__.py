@@ -1,0 +1,1 @@
+"""From a blueprint to a PyMC model, its modes and its draws."""

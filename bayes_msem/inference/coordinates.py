@@ -1,0 +1,30 @@
+"""Names, dimensions and coordinates of what is sampled, the same for every sampler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.structure.effects import ClusterTemplates
+
+COORDINATES = "effect_coordinates"  # name of the random variable behind the sampled effects
+
+
+def coords_of(blueprint: Blueprint) -> dict[str, list[Any]]:
+    """Return the coordinates of every dimension of the random variables."""
+    coords: dict[str, list[Any]] = {
+        f"{group.name}_row": list(group.labels) for group in blueprint.parameters.groups
+    }
+    if isinstance(blueprint.templates, ClusterTemplates) and blueprint.n_sampled:
+        coords["cluster_id"] = [str(c) for c in blueprint.observed.cluster_ids]
+        coords["sampled_effect"] = list(blueprint.templates.effects.sampled)
+    return coords
+
+
+def dimensions(blueprint: Blueprint) -> dict[str, tuple[str, ...]]:
+    """Return the dimensions of every random variable."""
+    dims: dict[str, tuple[str, ...]]
+    dims = {group.name: (f"{group.name}_row",) for group in blueprint.parameters.groups}
+    if blueprint.n_sampled:
+        dims[COORDINATES] = ("cluster_id", "sampled_effect")
+    return dims

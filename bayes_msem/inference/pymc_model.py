@@ -1,0 +1,236 @@
+"""The PyMC model: a few vector-valued priors and one observed variable.
+
+This is the only module that creates random variables. Each group of parameters (see
+structure.parameters) is one random variable whose dimension is named ``<group>_row`` and has the
+table rows as coordinates. The observed variable ``y`` carries the raw data (rows x outcomes, with
+cluster-level outcomes repeated inside their cluster); its log density is the marginal
+log-likelihood, its random draws new data from the model, so that PyMC's own prior and posterior
+predictive sampling work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+
+from bayes_msem.blueprint.blueprint import Blueprint, statistics_of
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.errors import NotSupportedError
+from bayes_msem.inference.coordinates import COORDINATES, coords_of
+from bayes_msem.inference.density import no_coordinates
+from bayes_msem.likelihood.centring import coordinates_of
+from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.likelihood.ops import (
+    ClusterLogLikelihood,
+    MarginalLogLikelihood,
+    SufficientStatistics,
+)
+from bayes_msem.simulation.simulate import simulate_data
+from bayes_msem.spec.expressions import FUNCTIONS, evaluate
+from bayes_msem.spec.prior_families import FAMILIES
+from bayes_msem.structure.parameters import SQUARE, Group
+
+FloatArray = NDArray[np.float64]
+
+
+def build_pymc_model(blueprint: Blueprint) -> pm.Model:
+    """Build the PyMC model.
+
+    Parameters
+    ----------
+    blueprint
+        Structure, priors and data.
+
+    Returns
+    -------
+    pm.Model
+        With one random variable per group of parameters and the observed variable ``y``.
+    """
+    observed = blueprint.observed
+    coords: dict[str, Any] = {
+        **coords_of(blueprint),
+        "obs_id": np.arange(observed.n_rows),
+        "outcome": list(blueprint.templates.outcomes),
+    }
+    with pm.Model(coords=coords) as model:
+        x = pt.concatenate([_random_variable(group) for group in blueprint.parameters.groups])
+        x = _append_constrained(x, blueprint)
+        coordinates = [_coordinates(x, blueprint)] if blueprint.n_sampled else []
+        pm.CustomDist(
+            "y",
+            x,
+            *coordinates,
+            np.arange(observed.n_rows),
+            np.arange(len(blueprint.templates.outcomes)),
+            logp=_log_density(blueprint),
+            random=_random(blueprint),
+            signature="(k),(j,e),(o),(v)->(o,v)" if coordinates else "(k),(o),(v)->(o,v)",
+            class_name="TwoLevelNormal" if observed.n_clusters else "MultivariateNormal",
+            observed=_observed_values(observed),
+            dims=("obs_id", "outcome"),
+        )
+    return model
+
+
+def has_potentials(model: pm.Model, blueprint: Blueprint) -> bool:
+    """Whether a user has added potentials to the model; variables of a user are refused.
+
+    Raises
+    ------
+    NotSupportedError
+        The model has other random variables than those of its blueprint.
+    """
+    expected = {group.name for group in blueprint.parameters.groups} | {"y"}
+    if blueprint.n_sampled:
+        expected.add(COORDINATES)
+    added = sorted({variable.name for variable in model.basic_RVs} - expected)
+    if added:
+        raise NotSupportedError(
+            "model.pymc_model has got random variables that model.fit() does not know: "
+            f"{', '.join(added)}. Sample it with PyMC itself (with model.pymc_model: pm.sample()), "
+            "or add terms as pm.Potential, which model.fit() takes into account."
+        )
+    return bool(model.potentials)
+
+
+def _observed_values(observed: ObservedData) -> Any:
+    """Outcomes as PyMC takes them.
+
+    As a NumPy array, missing values would make PyMC sample them one by one; the likelihood
+    integrates them out.
+    """
+    values = observed_matrix(observed)
+    return pt.constant(values) if observed.incomplete else values
+
+
+def _random_variable(group: Group) -> Any:
+    family = FAMILIES[group.family]
+    distribution: Any = getattr(pm, family.pymc)
+    arguments = dict(zip(family.pymc_arguments, group.arguments, strict=True))
+    return distribution(group.name, **arguments, dims=f"{group.name}_row")
+
+
+def _append_constrained(x: Any, blueprint: Blueprint) -> Any:
+    """Append the rows that are expressions of labels to the vector of parameters."""
+    if not blueprint.table.constraints:
+        return x
+    squared = blueprint.parameters.transform == SQUARE
+    labels: dict[str, Any] = {
+        name: x[i] ** 2 if squared[i] else x[i] for name, i in blueprint.label_positions.items()
+    }
+    # PyTensor has the functions under our names (abs) or under NumPy's (arccos)
+    functions = {
+        name: getattr(pt, name if hasattr(pt, name) else function.__name__)
+        for name, function in FUNCTIONS.items()
+    }
+    values = []
+    for constraint in blueprint.table.constraints:
+        value = pt.as_tensor_variable(evaluate(constraint.expression, labels, functions=functions))
+        labels[constraint.label] = value
+        values.append(value)
+    return pt.concatenate([x, pt.stack(values)])
+
+
+def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
+    program, observed, evaluator = blueprint.program, blueprint.observed, blueprint.evaluator
+
+    def reduce(outcomes: FloatArray) -> FloatArray:
+        return statistics_of(blueprint, with_outcomes(observed, outcomes))
+
+    def logp(value: Any, x: Any, *rest: Any) -> Any:
+        statistics = SufficientStatistics(reduce)(value)
+        if not isinstance(evaluator, ClusterEvaluator):
+            node = MarginalLogLikelihood().make_node(x, program.ints, program.floats, statistics)
+            return node.outputs[0]
+        t = rest[0] if blueprint.n_sampled else no_coordinates(blueprint)
+        node = ClusterLogLikelihood("data").make_node(
+            x, t, program.ints, program.floats, statistics, evaluator.approximation.packed
+        )
+        return node.outputs[0]
+
+    return logp
+
+
+def _coordinates(x: Any, blueprint: Blueprint) -> Any:
+    """Coordinates of the sampled effects: normal given the parameters (likelihood.centring)."""
+    evaluator = blueprint.evaluator
+    assert isinstance(evaluator, ClusterEvaluator)
+    constants, shape = evaluator.arguments, evaluator.coordinates_shape
+
+    def logp(value: Any, x: Any, *_: Any) -> Any:
+        return ClusterLogLikelihood("effects").make_node(x, value, *constants).outputs[0]
+
+    def random(
+        x: FloatArray, *_: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
+    ) -> FloatArray:
+        flat = _broadcast(x, size).reshape(-1, x.shape[-1])
+        draws = [coordinates_of(row, rng.standard_normal(shape), *constants) for row in flat]
+        return np.stack(draws).reshape(*_broadcast(x, size).shape[:-1], *shape)
+
+    return pm.CustomDist(
+        COORDINATES,
+        x,
+        np.arange(shape[0]),
+        np.arange(shape[1]),
+        logp=logp,
+        random=random,
+        signature="(k),(j),(e)->(j,e)",
+        class_name="ClusterEffects",
+        dims=("cluster_id", "sampled_effect"),
+    )
+
+
+def _broadcast(x: FloatArray, size: tuple[int, ...] | None) -> FloatArray:
+    return np.broadcast_to(x, (*size, x.shape[-1])) if size else x
+
+
+def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
+    evaluator, observed = blueprint.evaluator, blueprint.observed
+    n = blueprint.parameters.n
+
+    def outcomes(x: FloatArray, t: FloatArray, rng: np.random.Generator) -> FloatArray:
+        if np.isnan(blueprint.theta(x[None, :n])).any():
+            # outside the prior: covariances of a direct block are not positive definite
+            return np.full(observed_matrix(observed).shape, np.nan)
+        sampled = None
+        if isinstance(evaluator, ClusterEvaluator) and blueprint.n_sampled:
+            sampled = evaluator.effects(x, t)
+        return simulate_data(blueprint, x, observed, rng, sampled=sampled).outcomes(observed)
+
+    def random(
+        x: FloatArray, *rest: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
+    ) -> FloatArray:
+        x = _broadcast(x, size)
+        flat = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
+        t = np.asarray(rest[0]) if blueprint.n_sampled else no_coordinates(blueprint)
+        # not -1: without sampled effects the array is empty
+        ts = np.broadcast_to(t, (*x.shape[:-1], *t.shape[-2:])).reshape(len(flat), *t.shape[-2:])
+        draws = [
+            outcomes(row, np.ascontiguousarray(coordinates), rng)
+            for row, coordinates in zip(flat, ts, strict=True)
+        ]
+        return np.stack(draws).reshape(*x.shape[:-1], *draws[0].shape)
+
+    return random
+
+
+def observed_matrix(observed: ObservedData) -> FloatArray:
+    """Outcomes as one array (N, P): y, then z repeated for every row of its cluster."""
+    if observed.cluster is None or not observed.z_names:
+        return np.array(observed.y)
+    return np.column_stack([observed.y, observed.z[observed.cluster]])
+
+
+def with_outcomes(observed: ObservedData, outcomes: FloatArray) -> ObservedData:
+    """Return the same design with other outcomes (N, P)."""
+    p = len(observed.y_names)
+    if observed.cluster is None or not observed.z_names:
+        return replace(observed, y=np.ascontiguousarray(outcomes[:, :p]))
+    _, first = np.unique(observed.cluster, return_index=True)
+    return replace(observed, y=np.ascontiguousarray(outcomes[:, :p]), z=outcomes[first, p:].copy())

@@ -1,0 +1,1 @@
+"""Compiled functions: linear algebra, templates, the likelihood and its reverse, densities."""

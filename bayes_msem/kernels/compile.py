@@ -1,0 +1,42 @@
+"""The decorator of all numba kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.core import sigutils
+from numba.core.ccallback import CFunc
+
+from bayes_msem.kernels.cache import KERNEL_VERSION, KernelCache, prepare
+
+__all__ = ["KERNEL_VERSION", "c_function", "kernel"]
+
+prepare()  # before the first kernel asks, and before PyTensor's linker is imported
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function with numba: cached on disk, floating point as on paper.
+
+    ``fastmath`` allows sums to be reordered and divisions to become products, but keeps
+    infinities and NaN; the NumPy error model divides by zero without an exception.
+    """
+    dispatcher: Any = numba.njit(
+        fastmath={"reassoc", "contract", "arcp", "nsz"},
+        error_model="numpy",
+        inline="never",
+    )(function)
+    # what cache=True does, with a cache of our own
+    dispatcher._cache = KernelCache(function)  # type: ignore[no-untyped-call]
+    return dispatcher
+
+
+def c_function(function: Callable[..., Any], signature: Any) -> Any:
+    """Compile a C function for callers outside Python, with the same cache as a kernel."""
+    arguments, result = sigutils.normalize_signature(signature)
+    compiled: Any = CFunc(function, (arguments, result), locals={}, options={})
+    # what numba.cfunc(cache=True) does, with a cache of our own
+    compiled._cache = KernelCache(function)  # type: ignore[no-untyped-call]
+    compiled.compile()
+    return compiled

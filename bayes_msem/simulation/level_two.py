@@ -1,0 +1,190 @@
+"""Level 2 in NumPy: factors, and the effects behind simulated data.
+
+The variables v of level 2 (between parts, cluster-level variables, random coefficients, factors)
+follow v = K d + B v + e with e ~ N(0, Psi) and d = (1, covariates); structure.matrices has their
+moments. Some are *observed* in the sense of the template: they are entries of the level-2 vector
+u. Factors are not, and are normal given those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.effect_values import effect_values
+from bayes_msem.blueprint.population import roots
+from bayes_msem.blueprint.rows import defined_effects
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.simulation.simulate import Simulated
+from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.matrices import LevelMatrices, level_matrices
+from bayes_msem.structure.templates import LevelTemplate
+
+__all__ = ["draw_factors", "given_effects", "true_effects"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def draw_factors(
+    level: LevelTemplate,
+    factors: tuple[str, ...],
+    moments: LevelMatrices,
+    design: FloatArray,
+    deviations: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw level-2 factors from their normal distribution given u.
+
+    Parameters
+    ----------
+    level, moments
+        Level 2.
+    factors
+        Names of the factors.
+    design
+        (J, D).
+    deviations
+        u - E(u), (J, n_u).
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    (J, len(factors)) array
+    """
+    wanted = [level.names.index(v) for v in factors]
+    if not wanted:
+        return np.empty((len(design), 0))
+    known = deviations[:, level.observed_position]
+    drawn = _draw_given(moments, wanted, level.observed_variable, known, rng)
+    expected: FloatArray = design @ moments.coefficients[wanted].T
+    return expected + drawn
+
+
+def _draw_given(
+    moments: LevelMatrices,
+    wanted: Sequence[int] | IntArray,
+    seen: Sequence[int] | IntArray,
+    known: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw deviations of some variables given those of others, known (J, len(seen))."""
+    cross = moments.covariance[np.ix_(wanted, seen)]
+    # residual variances of zero make the matrix singular, but deviations then lie in its range
+    inverse = np.linalg.pinv(moments.covariance[np.ix_(seen, seen)], rcond=1e-10, hermitian=True)
+    slope = cross @ inverse
+    root = roots(moments.covariance[np.ix_(wanted, wanted)] - slope @ cross.T)
+    expected: FloatArray = known @ slope.T
+    return expected + rng.standard_normal((len(known), len(wanted))) @ root.T
+
+
+def given_effects(
+    blueprint: Blueprint,
+    theta: FloatArray,
+    effects: pd.DataFrame,
+    design: ObservedData,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Turn effects that a user gives into level-2 deviations; z is drawn given them.
+
+    Parameters
+    ----------
+    blueprint
+        A two-level model.
+    theta
+        Extended table values, (n_theta,).
+    effects
+        One row per cluster, one column per random intercept and random coefficient.
+    design
+        The clusters.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    (J, n_u) array
+        As :class:`bayes_msem.simulation.simulate.Simulated` holds them.
+
+    Raises
+    ------
+    SpecificationError
+        Clusters, effects or numbers are missing.
+    """
+    level, levels, moments = _level_two(blueprint, theta, design)
+    names = [level.names[i] for i in level.observed_variable]
+    is_z = np.array([name in design.z_names for name in names], dtype=bool)
+    wanted = [name for name in names if name not in design.z_names]
+    seen, others = level.observed_variable[~is_z], level.observed_variable[is_z]
+    known = effect_values(effects, design.cluster_ids, wanted)
+    known = known - levels @ moments.coefficients[seen].T
+    n_u = len(blueprint.templates.outcomes)
+    if isinstance(blueprint.templates, ClusterTemplates):
+        n_u = len(blueprint.templates.level_two)
+    deviations = np.zeros((design.n_clusters, n_u))
+    deviations[:, level.observed_position[~is_z]] = known
+    deviations[:, level.observed_position[is_z]] = _draw_given(moments, others, seen, known, rng)
+    return deviations
+
+
+def true_effects(
+    blueprint: Blueprint,
+    theta: FloatArray,
+    simulated: Simulated,
+    design: ObservedData,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Effects of the clusters of simulated data, as ``fit.cluster_effects`` estimates them.
+
+    Parameters
+    ----------
+    blueprint
+        A two-level model.
+    theta
+        Extended table values, (n_theta,).
+    simulated, design
+        The data, and what they were simulated for.
+    rng
+        Source of randomness: factors are drawn given the other effects.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cluster (index: identifiers). Columns: random intercepts, named after their
+        outcome, and random coefficients; then definitions that use some, and level-2 factors.
+    """
+    level, levels, moments = _level_two(blueprint, theta, design)
+    seen = level.observed_variable
+    u = levels @ moments.coefficients[seen].T + simulated.level_two[:, level.observed_position]
+    every = {level.names[i]: u[:, k] for k, i in enumerate(seen)}
+    columns = {name: value for name, value in every.items() if name not in design.z_names}
+    columns |= defined_effects(blueprint, theta, every)
+    factors = blueprint.table.variables("between", "between factor")
+    drawn = draw_factors(level, factors, moments, levels, simulated.level_two, rng)
+    columns |= dict(zip(factors, drawn.T, strict=True))
+    return pd.DataFrame(columns, index=design.cluster_ids)
+
+
+def _level_two(
+    blueprint: Blueprint, theta: FloatArray, design: ObservedData
+) -> tuple[LevelTemplate, FloatArray, LevelMatrices]:
+    """Template of level 2, its design (J, D), and its moments."""
+    level = blueprint.templates.between
+    assert level is not None
+    levels = design.cluster_design
+    if not isinstance(blueprint.templates, ClusterTemplates):
+        # the design of both levels is one: (1, x, w)
+        levels = np.insert(levels, [1] * len(design.x_names), 0.0, axis=1)
+    return level, levels, level_matrices(level, _values(blueprint, theta), levels.shape[1])
+
+
+def _values(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
+    """Value vector of level 2; entries of rows that differ between clusters are zero."""
+    own = 0
+    if isinstance(blueprint.templates, ClusterTemplates):
+        own = len(blueprint.templates.effects.rows)
+    return np.concatenate([theta, np.zeros(own), blueprint.templates.constants])
