@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.prior_arrays import pack_priors
-from bayes_msem.data.moments import Moments, moments
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.kernels.priors import PriorArrays
-from bayes_msem.likelihood.approximation import Approximation, no_approximation
-from bayes_msem.likelihood.cluster_program import ClusterProgram, build_cluster_program
-from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
-from bayes_msem.likelihood.evaluators import ClusterEvaluator, Evaluator, MomentEvaluator
-from bayes_msem.likelihood.marginal import Program, build_program, pack_moments
-from bayes_msem.likelihood.pattern_statistics import pack_pattern_statistics
+from bayes_msem.likelihood.approximation import Approximation
+from bayes_msem.likelihood.likelihood import Likelihood, build_likelihood
 from bayes_msem.likelihood.plan import make_plan
+from bayes_msem.likelihood.statistics import pack_by_cluster
 from bayes_msem.spec.expressions import derivative, evaluate, names
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.table import ParameterTable, RowKey
-from bayes_msem.structure.effects import ClusterTemplates, build_cluster_templates
+from bayes_msem.structure.model_template import ModelTemplate, build_template
 from bayes_msem.structure.parameters import SQUARE, Parameters, build_parameters
-from bayes_msem.structure.templates import Templates, build_templates
 
 FloatArray = NDArray[np.float64]
 
@@ -43,10 +38,10 @@ class Blueprint:
         The data.
     parameters
         The sampled parameters, see :mod:`bayes_msem.structure.parameters`.
-    templates
-        The matrix templates; their kind depends on the plan.
-    evaluator
-        The likelihood.
+    template
+        The template of the model.
+    likelihood
+        Its likelihood.
     prior_arrays
         Priors, bounds and constraints as the compiled density reads them.
     pilot
@@ -57,25 +52,25 @@ class Blueprint:
     priors: Mapping[int, Prior]
     observed: ObservedData
     parameters: Parameters
-    templates: Templates | ClusterTemplates
-    evaluator: Evaluator
+    template: ModelTemplate
+    likelihood: Likelihood
     prior_arrays: PriorArrays
     pilot: FloatArray | None = None
+    _by_cluster: list[FloatArray] = field(default_factory=list, init=False, repr=False)
 
     @property
-    def program(self) -> Program | ClusterProgram:
-        """The packed structure."""
-        return self.evaluator.program
-
-    @property
-    def statistics(self) -> FloatArray:
-        """The packed sufficient statistics."""
-        return self.evaluator.statistics
+    def statistics_by_cluster(self) -> FloatArray:
+        """Packed statistics by cluster, whatever the provider: what recovery reads."""
+        if self.likelihood.provider in ("cluster", "sampled"):
+            return self.likelihood.statistics
+        if not self._by_cluster:
+            self._by_cluster.append(pack_by_cluster(self.observed))
+        return self._by_cluster[0]
 
     @property
     def n_sampled(self) -> int:
         """Number of effects per cluster that NUTS samples."""
-        return self.evaluator.n_sampled
+        return self.likelihood.n_sampled
 
     @property
     def label_positions(self) -> dict[str, int]:
@@ -125,30 +120,24 @@ class Blueprint:
     def theta(self, x: FloatArray) -> FloatArray:
         """Table values (n_draws, n_theta) of sampled parameters (n_draws, n_free)."""
         extended = np.ascontiguousarray(self.extend_sampled(x))
-        return self.extend(self.evaluator.theta(extended)[:, : self.parameters.n])
+        return self.extend(self.likelihood.theta(extended)[:, : self.parameters.n])
 
     def row_value(self, key: RowKey, theta: FloatArray) -> FloatArray:
         """Values of one table row, given the extended theta of shape (..., n_theta).
 
         Random coefficients have no single value: NaN.
         """
-        templates = self.templates
-        source = templates.sources.get(key, -1)
-        first_constant = templates.n_theta
-        if isinstance(templates, ClusterTemplates):
-            first_constant += len(templates.effects.rows)
-        if 0 <= source < templates.n_theta:
+        template = self.template
+        source = template.sources.get(key, -1)
+        first_constant = template.n_theta + len(template.effects.rows)
+        if 0 <= source < template.n_theta:
             return theta[..., source]
-        value = np.nan if source < first_constant else templates.constants[source - first_constant]
+        value = np.nan if source < first_constant else template.constants[source - first_constant]
         return np.full(theta.shape[:-1], value)
 
 
 def build_blueprint(
-    table: ParameterTable,
-    priors: Mapping[int, Prior],
-    observed: ObservedData,
-    *,
-    by_cluster: bool | None = None,
+    table: ParameterTable, priors: Mapping[int, Prior], observed: ObservedData
 ) -> Blueprint:
     """Assemble the blueprint of a model.
 
@@ -160,77 +149,29 @@ def build_blueprint(
         Free number -> prior.
     observed
         The data, checked against the table.
-    by_cluster
-        Whether to go through the clusters one by one; None: as plan and data ask for.
 
     Returns
     -------
     Blueprint
     """
     parameters = build_parameters(table, dict(priors))
+    template = build_template(
+        table,
+        y_names=observed.y_names,
+        z_names=observed.z_names,
+        x_names=observed.x_names,
+        w_names=observed.w_names,
+        position=parameters.position,
+    )
+    provider = make_plan(table, incomplete=observed.incomplete).provider
+    likelihood = build_likelihood(template, parameters, table, observed, provider)
     arrays = pack_priors(table, parameters)
-    names_of = {
-        "y_names": observed.y_names,
-        "z_names": observed.z_names,
-        "x_names": observed.x_names,
-        "w_names": observed.w_names,
-    }
-    position = parameters.position
-    if by_cluster is None:
-        by_cluster = make_plan(table, incomplete=observed.incomplete).by_cluster
-    if by_cluster:
-        cluster_templates = build_cluster_templates(table, **names_of, position=position)
-        evaluator = _cluster_evaluator(table, parameters, cluster_templates, observed)
-        return Blueprint(table, priors, observed, parameters, cluster_templates, evaluator, arrays)
-    templates = build_templates(table, **names_of, position=position)
-    statistics: Moments = moments(observed)
-    moment_evaluator = MomentEvaluator(
-        program=build_program(templates, parameters),
-        moments=statistics,
-        statistics=pack_moments(statistics),
-    )
-    return Blueprint(table, priors, observed, parameters, templates, moment_evaluator, arrays)
-
-
-def _cluster_evaluator(
-    table: ParameterTable,
-    parameters: Parameters,
-    templates: ClusterTemplates,
-    observed: ObservedData,
-) -> ClusterEvaluator:
-    n_sampled = len(templates.effects.sampled)
-    statistics = likelihood_statistics(observed, n_sampled)
-    by_cluster = statistics
-    if observed.incomplete and not n_sampled:
-        by_cluster = pack_cluster_statistics(observed) if observed.two_level else np.empty(0)
-    return ClusterEvaluator(
-        program=build_cluster_program(templates, parameters, table),
-        natural_program=build_cluster_program(templates, parameters, table, natural=True),
-        statistics=statistics,
-        cluster_statistics=by_cluster,
-        # non-centred coordinates until a pilot says what each cluster's data know
-        approximation=no_approximation(observed.n_clusters, n_sampled),
-    )
-
-
-def likelihood_statistics(observed: ObservedData, n_sampled: int) -> FloatArray:
-    """Pack what the likelihood of a :class:`ClusterEvaluator` reads."""
-    if n_sampled or (observed.two_level and not observed.incomplete):
-        return pack_cluster_statistics(observed)
-    return pack_pattern_statistics(observed)
-
-
-def statistics_of(blueprint: Blueprint, data: ObservedData) -> FloatArray:
-    """Pack other data of the same kind as the likelihood of a blueprint reads them."""
-    if isinstance(blueprint.evaluator, ClusterEvaluator):
-        return likelihood_statistics(data, blueprint.n_sampled)
-    return pack_moments(moments(data))
+    return Blueprint(table, priors, observed, parameters, template, likelihood, arrays)
 
 
 def with_approximation(
     blueprint: Blueprint, approximation: Approximation, pilot: FloatArray | None
 ) -> Blueprint:
     """Return the same blueprint with other coordinates of the sampled effects."""
-    assert isinstance(blueprint.evaluator, ClusterEvaluator)
-    evaluator = replace(blueprint.evaluator, approximation=approximation)
-    return replace(blueprint, evaluator=evaluator, pilot=pilot)
+    likelihood = blueprint.likelihood.with_approximation(approximation)
+    return replace(blueprint, likelihood=likelihood, pilot=pilot)

@@ -1,7 +1,7 @@
 r"""The log posterior density and its gradient, compiled once for all models.
 
 With u the unconstrained parameters, x the sampled parameters (structure.parameters) and t the
-coordinates of sampled effects (likelihood.centring),
+coordinates of sampled effects (kernels.centring),
 
     log p(u, t | y) = log p(y | x, t) + log p(t | x) + sum log p(x_i) + sum log |dx_i / du_i| ,
 
@@ -11,8 +11,8 @@ coordinates of sampled effects (likelihood.centring),
 
 The structure, the data, the priors and the constraints arrive as arrays (blueprint.prior_arrays), so
 a second model, other priors or other data need no compilation. NUTS moves in v, which
-:class:`Geometry` describes. One function for each of the three likelihoods; all are built from the
-same two halves, :func:`_parameters` and :func:`_pull_back`.
+:class:`Geometry` describes. One function for each provider of the likelihood; all are built from the
+same two halves, :func:`_point` and :func:`_posterior`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayes_msem.kernels.centring import joint_value_and_gradient
 from bayes_msem.kernels.compile import kernel
-from bayes_msem.kernels.patterns import marginal_value_and_gradient
 from bayes_msem.kernels.priors import (
     FloatArray,
     IntArray,
@@ -30,17 +30,10 @@ from bayes_msem.kernels.priors import (
     evaluated,
     prior_kernel,
 )
-from bayes_msem.likelihood.centring import joint_value_and_gradient
-from bayes_msem.likelihood.cluster_statistics import clusters_in
-from bayes_msem.likelihood.marginal import sampler_value_and_gradient
+from bayes_msem.kernels.providers import cluster_density, pattern_density, size_density
+from bayes_msem.kernels.statistics import clusters_in
 
-__all__ = [
-    "Geometry",
-    "cluster_posterior",
-    "constrained",
-    "moment_posterior",
-    "sampled_posterior",
-]
+__all__ = ["PLAIN", "POSTERIOR", "Geometry", "Packed", "constrained"]
 
 
 class Geometry(NamedTuple):
@@ -92,135 +85,163 @@ def _shear(v, geometry, x):
         x[geometry.to[e]] -= weight * x[geometry.source[e]]
 
 
-@kernel
-def _parameters(v, n, priors, geometry, extended, slope, bend, d_x):
-    """Fill sampled parameters and constrained rows; return log prior and log Jacobian.
+class Packed(NamedTuple):
+    """What a provider of the likelihood reads besides x and t (kernels.providers)."""
 
-    ``slope`` is dx/du, ``bend`` the derivative of its logarithm, ``d_x`` that of the log prior.
+    ints: IntArray
+    floats: FloatArray
+    statistics: FloatArray
+    approximation: FloatArray
+
+
+class Point(NamedTuple):
+    """Sampled parameters and constrained rows at v, and what the reverse needs.
+
+    Attributes
+    ----------
+    x
+        Parameters x (n,), then constrained rows.
+    slope, bend
+        dx/du and the derivative of its logarithm, (n,).
+    d_x
+        Derivative of the log prior, (n,).
+    log_prior, log_jacobian
+        One number each.
     """
-    log_prior, log_jacobian = 0.0, 0.0
-    log_x, log_rest = np.empty(n), np.empty(n)
+
+    x: FloatArray
+    slope: FloatArray
+    bend: FloatArray
+    d_x: FloatArray
+    log_prior: FloatArray
+    log_jacobian: FloatArray
+
+
+@kernel
+def _point(v, priors, geometry):
+    """Return the :class:`Point` at v."""
+    n, log_prior, log_jacobian = len(priors.family), 0.0, 0.0
+    x, d_x = np.empty(n + len(priors.programs)), np.empty(n)
+    slope, bend, log_x, log_rest = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     for i in range(n):
-        extended[i], slope[i], log_slope, bend[i], log_x[i], log_rest[i] = bounded(
+        x[i], slope[i], log_slope, bend[i], log_x[i], log_rest[i] = bounded(
             priors.bounded[i], priors.lower[i], priors.upper[i], _soft(geometry, i), v[i]
         )
         log_jacobian += log_slope
-    _shear(v, geometry, extended)
+    _shear(v, geometry, x)
     for i in range(n):
         value, d_x[i] = prior_kernel(
             priors.family[i],
             priors.arguments[i, 0],
             priors.arguments[i, 1],
             priors.arguments[i, 2],
-            extended[i],
+            x[i],
             log_x[i],
             log_rest[i],
         )
         log_prior += value + priors.constant[i]
     stack = np.empty(len(priors.code) + 1)
     for k in range(len(priors.programs)):
-        extended[n + k] = evaluated(
-            priors.code,
-            priors.programs[k, 0],
-            priors.programs[k, 1],
-            priors.numbers,
-            priors.squared,
-            extended,
-            stack,
-        )
-    return log_prior, log_jacobian
+        first, last = priors.programs[k, 0], priors.programs[k, 1]
+        x[n + k] = evaluated(priors.code, first, last, priors.numbers, priors.squared, x, stack)
+    return Point(x, slope, bend, d_x, log_prior, log_jacobian)
 
 
 @kernel
-def _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extended, d_x, gradient):
-    """Fill the first n entries of ``gradient``: that of log prior and likelihood in v."""
+def _posterior(v, jacobian, priors, geometry, point, likelihood, gradient):
+    """Add up the log posterior; fill the first n entries of ``gradient``, its gradient in v.
+
+    ``likelihood`` are its value and its gradient with respect to x.
+    """
+    (value, d_extended), (x, d_x), n = likelihood, (point.x, point.d_x), len(priors.family)
     for i in range(n):
         d_x[i] += d_extended[i]
     stack = np.empty(len(priors.code) + 1)
     for e in range(len(priors.slopes)):
-        position = priors.slopes[e, 1]
-        value = d_extended[n + priors.slopes[e, 0]] * evaluated(
-            priors.code,
-            priors.slopes[e, 2],
-            priors.slopes[e, 3],
-            priors.numbers,
-            priors.squared,
-            extended,
-            stack,
+        position, first, last = priors.slopes[e, 1], priors.slopes[e, 2], priors.slopes[e, 3]
+        slope = d_extended[n + priors.slopes[e, 0]] * evaluated(
+            priors.code, first, last, priors.numbers, priors.squared, x, stack
         )
-        d_x[position] += value * (2.0 * extended[position] if priors.squared[position] else 1.0)
+        d_x[position] += slope * (2.0 * x[position] if priors.squared[position] else 1.0)
     gradient[:n] = 0.0
     for e in range(len(geometry.to) - 1, -1, -1):
         mean, d_to = geometry.mean[e], d_x[geometry.to[e]]
         weight = v[mean] if mean >= 0 else geometry.weight[e]
         d_x[geometry.source[e]] -= weight * d_to
         if mean >= 0:
-            gradient[mean] -= extended[geometry.source[e]] * d_to
+            gradient[mean] -= x[geometry.source[e]] * d_to
     for i in range(n):
-        gradient[i] += d_x[i] * slope[i] + jacobian * bend[i]
+        gradient[i] += d_x[i] * point.slope[i] + jacobian * point.bend[i]
+    return value + point.log_prior + jacobian * point.log_jacobian
 
 
 @kernel
-def moment_posterior(v, jacobian, priors, geometry, ints, floats, statistics, gradient):
-    """Log posterior from sufficient statistics per cluster size (likelihood.marginal).
+def size_posterior(v, jacobian, priors, geometry, likelihood, gradient):
+    """Log posterior with the likelihood by cluster size.
 
     Parameters
     ----------
     v
-        Coordinates, (n,).
+        Coordinates, (n,); with sampled effects J n_b more.
     jacobian
         1.0: the density of v, which NUTS samples. 0.0: the density of x.
-    priors, geometry, ints, floats, statistics
+    priors, geometry, likelihood
         Priors and constraints, the geometry, and the packed likelihood.
     gradient
-        Filled, (n,).
+        Filled, of the length of v.
 
     Returns
     -------
     float
     """
-    n = len(priors.family)
-    extended, d_x = np.empty(n + len(priors.programs)), np.empty(n)
-    slope, bend = np.empty(n), np.empty(n)
-    prior, log_jacobian = _parameters(v, n, priors, geometry, extended, slope, bend, d_x)
-    value, d_extended = sampler_value_and_gradient(extended, ints, floats, statistics)
-    _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extended, d_x, gradient)
-    return value + prior + jacobian * log_jacobian
+    point, none = _point(v, priors, geometry), np.empty((0, 0))
+    value, d_x, _ = size_density(
+        point.x, none, likelihood.ints, likelihood.floats, likelihood.statistics,
+        likelihood.approximation,
+    )  # fmt: skip
+    return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
 
 @kernel
-def cluster_posterior(v, jacobian, priors, geometry, ints, floats, statistics, none, gradient):
-    """Log posterior by clusters or response patterns, all effects integrated out.
-
-    ``none`` are the sampled effects, (J, 0); the rest as in :func:`moment_posterior`.
-    """
-    n = len(priors.family)
-    extended, d_x = np.empty(n + len(priors.programs)), np.empty(n)
-    slope, bend = np.empty(n), np.empty(n)
-    prior, log_jacobian = _parameters(v, n, priors, geometry, extended, slope, bend, d_x)
-    value, d_extended, _ = marginal_value_and_gradient(extended, none, ints, floats, statistics)
-    _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extended, d_x, gradient)
-    return value + prior + jacobian * log_jacobian
+def pattern_posterior(v, jacobian, priors, geometry, likelihood, gradient):
+    """Log posterior with the likelihood by response pattern."""
+    point, none = _point(v, priors, geometry), np.empty((0, 0))
+    value, d_x, _ = pattern_density(
+        point.x, none, likelihood.ints, likelihood.floats, likelihood.statistics,
+        likelihood.approximation,
+    )  # fmt: skip
+    return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
 
 @kernel
-def sampled_posterior(
-    v, jacobian, priors, geometry, ints, floats, statistics, approximation, gradient
-):
-    """Log posterior of parameters and coordinates of sampled effects.
+def cluster_posterior(v, jacobian, priors, geometry, likelihood, gradient):
+    """Log posterior with the likelihood by cluster, all effects integrated out."""
+    point, none = _point(v, priors, geometry), np.empty((clusters_in(likelihood.statistics), 0))
+    value, d_x, _ = cluster_density(
+        point.x, none, likelihood.ints, likelihood.floats, likelihood.statistics,
+        likelihood.approximation,
+    )  # fmt: skip
+    return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
-    ``v`` holds n parameters and J n_b coordinates; ``approximation`` is the packed vector of
-    likelihood.approximation; the rest as in :func:`moment_posterior`.
-    """
+
+@kernel
+def sampled_posterior(v, jacobian, priors, geometry, likelihood, gradient):
+    """Log posterior of parameters and coordinates of sampled effects."""
+    point, n_clusters = _point(v, priors, geometry), clusters_in(likelihood.statistics)
     n = len(priors.family)
-    extended, d_x = np.empty(n + len(priors.programs)), np.empty(n)
-    slope, bend = np.empty(n), np.empty(n)
-    prior, log_jacobian = _parameters(v, n, priors, geometry, extended, slope, bend, d_x)
-    n_clusters = clusters_in(statistics)
     t = v[n:].reshape((n_clusters, (len(v) - n) // n_clusters))
-    value, d_extended, d_t = joint_value_and_gradient(
-        extended, t, ints, floats, statistics, approximation
-    )
-    _pull_back(v, n, priors, geometry, extended, slope, bend, jacobian, d_extended, d_x, gradient)
+    value, d_x, d_t = joint_value_and_gradient(
+        point.x, t, likelihood.ints, likelihood.floats, likelihood.statistics,
+        likelihood.approximation,
+    )  # fmt: skip
     gradient[n:] = d_t.ravel()
-    return value + prior + jacobian * log_jacobian
+    return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
+
+
+POSTERIOR = {
+    "size": size_posterior,
+    "pattern": pattern_posterior,
+    "cluster": cluster_posterior,
+    "sampled": sampled_posterior,
+}
+"""The log posterior density of every provider of the likelihood."""

@@ -1,4 +1,4 @@
-"""One cluster: integrate out its normal random coefficients, exactly.
+"""One cluster: what its rows say about its linear effects, and these integrated out, exactly.
 
 Given everything else, the rows of cluster j are ``y_i = C d_i + sum_q a_q l_q d_i[col_q] + e_i``
 with ``e_i ~ N(0, Sigma)`` and random coefficients ``a = mean + N(0, V)`` (C contains the mean). The
@@ -26,34 +26,80 @@ log-likelihood) with ES = E[S] under that posterior:
 
 from __future__ import annotations
 
-import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import register_jitable
 
 from bayes_msem.kernels.compile import kernel
-from bayes_msem.kernels.groups import LOG_2PI, invert
-from bayes_msem.kernels.lanes import LANES, zero_unless
+from bayes_msem.kernels.lanes import LANES, as_lanes, lanes_matrix, lanes_stack, lanes_vector
+from bayes_msem.kernels.level_two import LOG_2PI
+from bayes_msem.kernels.triangular import factorise, invert, semidefinite_root
 
 
-@kernel
-def semidefinite_root(matrix, n, root):
-    """Fill ``root`` (lower triangular) with root root' = matrix, for a semidefinite matrix."""
-    for i in range(n):
-        for k in range(n):
-            root[i, k] = 0.0
-    for k in range(n):
-        pivot = matrix[k, k]
-        for m in range(k):
-            pivot -= root[k, m] * root[k, m]
-        # rounding leaves pivots of this size where the rank is exhausted
-        inverse = zero_unless(pivot, 1e-13 * matrix[k, k], 1.0 / math.sqrt(pivot))
-        root[k, k] = zero_unless(pivot, 1e-13 * matrix[k, k], pivot * inverse)
-        for i in range(k + 1, n):
-            total = matrix[i, k]
-            for m in range(k):
-                total -= root[i, m] * root[k, m]
-            root[i, k] = total * inverse
+class Pieces(NamedTuple):
+    """What the reverse needs of a cluster's pieces (data.pieces), one of each for every piece.
+
+    Attributes
+    ----------
+    log_det
+        log|Sigma_oo| of the observed outcomes.
+    w, r, s
+        W (p x p), R (p x D) and S (p x p).
+    wl
+        W l, one row per use.
+    scratch
+        Room for two (p x p) matrices.
+    """
+
+    log_det: Any
+    w: Any
+    r: Any
+    s: Any
+    wl: Any
+    scratch: Any
+
+
+class Message(NamedTuple):
+    """What is known about the uses of linear effects: H and g, and what absorbing them gives.
+
+    ``score`` is h, ``matrix`` M; ``deviation`` and ``covariance`` are m and P of the posterior.
+    """
+
+    h: Any
+    g: Any
+    score: Any
+    matrix: Any
+    deviation: Any
+    covariance: Any
+    work: Any
+
+
+@register_jitable
+def pieces_space(depth, p, n_d, n_uses):
+    """Return room for up to ``depth`` pieces."""
+    return Pieces(
+        lanes_vector(depth),
+        lanes_stack(depth, p, p),
+        lanes_stack(depth, p, n_d),
+        lanes_stack(depth, p, p),
+        lanes_stack(depth, n_uses, p),
+        lanes_stack(2, max(p, 1), max(p, 1)),
+    )
+
+
+@register_jitable
+def message_space(n_uses):
+    """Return room for a message about ``n_uses`` effects."""
+    return Message(
+        lanes_matrix(n_uses, n_uses),
+        lanes_vector(n_uses),
+        lanes_vector(n_uses),
+        lanes_matrix(n_uses, n_uses),
+        lanes_vector(n_uses),
+        lanes_matrix(n_uses, n_uses),
+        as_lanes(np.empty((4, n_uses, n_uses, LANES))),
+    )
 
 
 @kernel
@@ -79,8 +125,9 @@ def drop_unseen(seen, inverse):
 
 
 @kernel
-def residuals(n, n_design, dd, dy, yy, c, r, s):
-    """Fill R (n x D) and S (n x n); ``dy`` is D x n."""
+def residuals(n, dd, dy, yy, c, r, s):
+    """Fill R (n x D) and S (n x n) of the first n outcomes; ``dy`` is D x n, ``c`` n x D."""
+    n_design = len(dd)
     for i in range(n):
         for d in range(n_design):
             total = dy[d, i]
@@ -97,8 +144,9 @@ def residuals(n, n_design, dd, dy, yy, c, r, s):
 
 
 @kernel
-def project(n, n_effects, column, dd, w, effect, r, wl, h_matrix, g):
+def project(column, dd, w, effect, r, wl, message):
     """Fill W l (effects x n), add to H and g; ``effect`` holds one l_q per row."""
+    n_effects, n = effect.shape
     for q in range(n_effects):
         for i in range(n):
             total = 0.0
@@ -111,131 +159,112 @@ def project(n, n_effects, column, dd, w, effect, r, wl, h_matrix, g):
             for i in range(n):
                 total += effect[q, i] * wl[t, i]
             total *= dd[column[q], column[t]]
-            h_matrix[q, t] += total
+            message.h[q, t] += total
             if q != t:
-                h_matrix[t, q] += total
+                message.h[t, q] += total
         total = 0.0
         for i in range(n):
             total += wl[q, i] * r[i, column[q]]
-        g[q] += total
-
-
-@register_jitable
-def piece_room(n, n_design, n_effects):
-    """Return arrays for ``add_pieces``: Sigma_oo, W, R, S and W l."""
-    return (
-        np.empty((n, n)),
-        np.empty((n, n)),
-        np.empty((n, n_design)),
-        np.empty((n, n)),
-        np.empty((n_effects, n)),
-    )
+        message.g[q] += total
 
 
 @kernel
-def add_pieces(
-    start, stop, lane, size, dd, dy, yy, seen, sigma, c, column, effect, h_matrix, g, space
-):
-    """Add the rows of one cluster to H and g.
+def rows_message(start, stop, data, fresh, sigma, c, column, effect, pieces, message):
+    """Fill H and g of a batch of clusters from its pieces ``start`` to ``stop``.
 
-    The pieces of the cluster are those in lane ``lane`` of the batches ``start`` to ``stop``
-    (likelihood.cluster_statistics); ``c`` is C less the center of y.
+    Parameters
+    ----------
+    data
+        Statistics by cluster.
+    fresh
+        Whether Sigma is another than in the last call.
+    sigma, c, column, effect
+        Sigma, C less the center of y, columns of the uses, and the l_q.
 
     Returns
     -------
-    tuple of (float, bool)
+    tuple of (lanes, bool)
         Twice the log density of the rows at the means, and whether Sigma_oo is positive definite.
     """
-    sigma_seen, w, r, s, wl = space
-    n, n_design, n_effects, twice = sigma.shape[0], c.shape[1], len(column), 0.0
-    for piece in range(start, stop):
-        k = piece * LANES + lane
-        if not size[k] > 0.0:
-            continue
-        sigma_seen[:, :] = sigma
-        count = float(n)
-        if len(seen) > 0:
-            count = keep_seen(sigma, seen[k], sigma_seen)
-        log_det, positive = invert(sigma_seen, n, w)
-        if not positive:
-            return twice, False
-        if len(seen) > 0:
-            drop_unseen(seen[k], w)
-        residuals(n, n_design, dd[k], dy[k], yy[k], c, r, s)
-        project(n, n_effects, column, dd[k], w, effect, r, wl, h_matrix, g)
-        twice -= size[k] * (count * LOG_2PI + log_det)
-        for i in range(n):
-            for u in range(n):
-                twice -= w[i, u] * s[i, u]
+    p, twice, work = len(sigma), 0.0, pieces.scratch[0]
+    message.h[:, :] = 0.0
+    message.g[:] = 0.0
+    for j in range(start, stop):
+        k, count = j - start, data.size[j, 0] * p
+        w, r, s = pieces.w[k], pieces.r[k], pieces.s[k]
+        if data.masked:
+            count = keep_seen(sigma, data.seen[j], work) * data.size[j, 0]
+        elif fresh:
+            for i in range(p):
+                for u in range(p):
+                    work[i, u] = sigma[i, u]
+        if data.masked or fresh:
+            pieces.log_det[k], positive = invert(work, p, w)
+            if not positive:
+                return twice, False
+        if data.masked:
+            drop_unseen(data.seen[j], w)
+        residuals(p, data.dd[j], data.dy[j], data.yy[j], c, r, s)
+        project(column, data.dd[j], w, effect, r, pieces.wl[k], message)
+        trace = 0.0
+        for i in range(p):
+            for m in range(p):
+                trace += w[i, m] * s[i, m]
+        twice -= trace + count * LOG_2PI + data.size[j, 0] * pieces.log_det[k]
     return twice, True
 
 
 @kernel
-def integrate_effects(n_effects, h_matrix, g, v, work, score, m_matrix):
-    """Fill the score h and the matrix M.
-
-    ``work`` is scratch of shape (4, n_effects, n_effects).
+def absorb(message, v):
+    """Integrate the effects: fill the score h and the matrix M of a message.
 
     Returns
     -------
     tuple of (float, bool)
         -log|K| + g' V h, and whether K is positive definite.
     """
-    root, va, k, b = work[0], work[1], work[2], work[3]
-    semidefinite_root(h_matrix, n_effects, root)
-    for q in range(n_effects):
-        for t in range(n_effects):
+    g, score, m_matrix, n = message.g, message.score, message.matrix, len(message.g)
+    root, va, k, b = message.work[0], message.work[1], message.work[2], message.work[3]
+    semidefinite_root(message.h, n, root)
+    for q in range(n):
+        for t in range(n):
             va[q, t] = 0.0
-        for s in range(n_effects):
+        for s in range(n):
             factor = v[q, s]
             for t in range(s + 1):
                 va[q, t] += factor * root[s, t]
-    for q in range(n_effects):
+    for q in range(n):
         for t in range(q + 1):
             total = 1.0 if q == t else 0.0
-            for s in range(q, n_effects):
+            for s in range(q, n):
                 total += root[s, q] * va[s, t]
             k[q, t] = total
-    log_det, product = 0.0, 1.0
-    for q in range(n_effects):
-        for t in range(q):
-            total = k[q, t]
-            for s in range(t):
-                total -= k[q, s] * k[t, s]
-            k[q, t] = total * k[t, t]
-        total = k[q, q]
-        for s in range(q):
-            total -= k[q, s] * k[q, s]
-        if not total > 0.0:
-            return log_det, False
-        product *= total
-        if q % 2 == 1 or q == n_effects - 1:  # one logarithm per two pivots
-            log_det += math.log(product)
-            product = 1.0
-        k[q, q] = 1.0 / math.sqrt(total)
+    log_det, positive = factorise(k, n)
+    if not positive:
+        return log_det, False
     # b = (chol K)^-1 A', so that M = b' b
-    for q in range(n_effects):
-        for t in range(n_effects):
+    for q in range(n):
+        for t in range(n):
             total = root[t, q] if t >= q else 0.0
             for s in range(q):
                 total -= k[q, s] * b[s, t]
             b[q, t] = total * k[q, q]
-    for q in range(n_effects):
+    for q in range(n):
         for t in range(q + 1):
             total = 0.0
-            for s in range(n_effects):
+            for s in range(n):
                 total += b[s, q] * b[s, t]
             m_matrix[q, t] = total
             m_matrix[t, q] = total
     quadratic = 0.0
-    for q in range(n_effects):
+    for q in range(n):
         total = 0.0
-        for t in range(n_effects):
+        for t in range(n):
             total += v[q, t] * g[t]
         va[0, q] = total  # V g
-    for q in range(n_effects):
+    for q in range(n):
         total = g[q]
-        for t in range(n_effects):
+        for t in range(n):
             total -= m_matrix[q, t] * va[0, t]
         score[q] = total
         quadratic += total * va[0, q]
@@ -243,105 +272,101 @@ def integrate_effects(n_effects, h_matrix, g, v, work, score, m_matrix):
 
 
 @kernel
-def posterior_effects(n_effects, v, score, m_matrix, deviation, covariance, scratch):
+def posterior_effects(message, v):
     """Fill the posterior mean deviation m = V h and covariance P = V - V M V."""
-    for q in range(n_effects):
+    scratch, n = message.work[0], len(message.g)
+    for q in range(n):
         total = 0.0
-        for t in range(n_effects):
-            total += v[q, t] * score[t]
+        for t in range(n):
+            total += v[q, t] * message.score[t]
             inner = 0.0
-            for s in range(n_effects):
-                inner += v[q, s] * m_matrix[s, t]
+            for s in range(n):
+                inner += v[q, s] * message.matrix[s, t]
             scratch[q, t] = inner
-        deviation[q] = total
-    for q in range(n_effects):
+        message.deviation[q] = total
+    for q in range(n):
         for t in range(q + 1):
             total = v[q, t]
-            for s in range(n_effects):
+            for s in range(n):
                 total -= scratch[q, s] * v[s, t]
-            covariance[q, t] = total
-            covariance[t, q] = total
+            message.covariance[q, t] = total
+            message.covariance[t, q] = total
 
 
 @kernel
-def moment_gradients(
-    n,
-    n_design,
-    n_effects,
-    size,
-    column,
-    dd,
-    w,
-    wl,
-    effect,
-    r,
-    s,
-    deviation,
-    covariance,
-    d_c,
-    d_effect,
-    d_sigma,
-    scratch,
-):
-    """Add to the gradients with respect to Sigma, C and the l_q.
-
-    Of d/dl_q only the part with P: the part m_q d/dC[:, col_q] is left to the caller. ``r`` and
-    ``s`` become the posterior expectations of R and S. ``scratch`` has shape (2, n, n) at least.
-    """
-    # posterior mean part: C + sum_q m_q l_q e_col'
-    for q in range(n_effects):
-        for i in range(n):
-            step = deviation[q] * effect[q, i]
-            if step != 0.0:
-                for k in range(n):
-                    # S(C + u e') = S - u R_col' - R_col u' + u u' DD; R is updated as we go
-                    s[i, k] -= step * r[k, column[q]]
-                    s[k, i] -= step * r[k, column[q]]
-        square = deviation[q] * deviation[q] * dd[column[q], column[q]]
-        for i in range(n):
-            step = square * effect[q, i]
-            if step != 0.0:
-                for k in range(n):
-                    s[i, k] += step * effect[q, k]
-        for i in range(n):
-            step = deviation[q] * effect[q, i]
-            if step != 0.0:
-                for d in range(n_design):
-                    r[i, d] -= step * dd[column[q], d]
-    # posterior uncertainty
-    spread, product = scratch[0], scratch[1]
-    for q in range(n_effects):
-        for i in range(n):
-            total = 0.0
-            for t in range(n_effects):
-                total += covariance[q, t] * dd[column[q], column[t]] * effect[t, i]
-            spread[0, i] = total
-        for i in range(n):
-            if effect[q, i] != 0.0:
-                for k in range(n):
-                    s[i, k] += effect[q, i] * spread[0, k]
-    for i in range(n):
-        for d in range(n_design):
-            total = 0.0
-            for k in range(n):
-                total += w[i, k] * r[k, d]
-            d_c[i, d] += total
-    for q in range(n_effects):
-        for i in range(n):
-            for t in range(n_effects):
-                d_effect[q, i] -= covariance[q, t] * dd[column[q], column[t]] * wl[t, i]
+def covariance_gradient(n, size, w, s, weight, product, d_sigma):
+    """Add weight 1/2 (W S W - size W) to the lower triangle of ``d_sigma``; ``product`` is W S."""
     for i in range(n):
         for k in range(n):
-            total = 0.0
-            for m in range(n):
-                total += w[i, m] * s[m, k]
-            product[i, k] = total
+            product[i, k] = 0.0
+        for m in range(n):
+            factor = w[i, m]
+            for k in range(n):
+                product[i, k] += factor * s[m, k]
     for i in range(n):
         for k in range(i + 1):
             total = -size * w[i, k]
             for m in range(n):
                 total += product[i, m] * w[m, k]
-            total *= 0.5
-            d_sigma[i, k] += total
-            if i != k:
-                d_sigma[k, i] += total
+            d_sigma[i, k] += 0.5 * weight * total
+
+
+@kernel
+def symmetrise(matrix):
+    """Copy the lower triangle to the upper one."""
+    for i in range(len(matrix)):
+        for k in range(i):
+            matrix[k, i] = matrix[i, k]
+
+
+@kernel
+def piece_gradients(k, size, dd, weight, column, effect, pieces, message, gradients):
+    """Add piece k's part to the gradients with respect to C, the l_q and Sigma (lower triangle).
+
+    Of d/dl_q only the part with P: the part m_q d/dC[:, col_q] is left to the caller. R and S of
+    the piece become their posterior expectations.
+    """
+    d_c, d_effect, d_sigma = gradients
+    w, r, s, wl = pieces.w[k], pieces.r[k], pieces.s[k], pieces.wl[k]
+    (n_effects, n), n_design = effect.shape, len(dd)
+    spread, product = pieces.scratch[0, 0], pieces.scratch[1]
+    for q in range(n_effects):
+        # posterior mean part: C + sum_q m_q l_q e_col'
+        m_q = message.deviation[q]
+        for i in range(n):
+            step = m_q * effect[q, i]
+            if step != 0.0:
+                for u in range(n):
+                    # S(C + u e') = S - u R_col' - R_col u' + u u' DD; R is updated as we go
+                    s[i, u] -= step * r[u, column[q]]
+                    s[u, i] -= step * r[u, column[q]]
+        square = m_q * m_q * dd[column[q], column[q]]
+        for i in range(n):
+            step = square * effect[q, i]
+            if step != 0.0:
+                for u in range(n):
+                    s[i, u] += step * effect[q, u]
+        for i in range(n):
+            step = m_q * effect[q, i]
+            if step != 0.0:
+                for d in range(n_design):
+                    r[i, d] -= step * dd[column[q], d]
+    for q in range(n_effects):  # posterior uncertainty
+        for i in range(n):
+            total = 0.0
+            for t in range(n_effects):
+                factor = message.covariance[q, t] * dd[column[q], column[t]]
+                total += factor * effect[t, i]
+                d_effect[q, i] -= weight * factor * wl[t, i]
+            spread[i] = total
+        for i in range(n):
+            if effect[q, i] != 0.0:
+                for u in range(n):
+                    s[i, u] += effect[q, i] * spread[u]
+    for i in range(n):
+        for d in range(n_design):
+            total = 0.0
+            for u in range(n):
+                total += w[i, u] * r[u, d]
+            d_c[i, d] += weight * total
+    covariance_gradient(n, size, w, s, weight, product, d_sigma)

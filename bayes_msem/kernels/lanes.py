@@ -55,6 +55,7 @@ __all__ = [
     "in_lanes",
     "invert_in_place",
     "lanes_matrix",
+    "lanes_stack",
     "lanes_vector",
     "room",
     "zero_unless",
@@ -310,6 +311,12 @@ def lanes_vector(n):
 def lanes_matrix(rows, columns):
     """Return a matrix of zeros."""
     return as_lanes(np.zeros((rows, columns, LANES)))
+
+
+@register_jitable
+def lanes_stack(n, rows, columns):
+    """Return n matrices of zeros."""
+    return as_lanes(np.zeros((n, rows, columns, LANES)))
 
 
 @register_jitable

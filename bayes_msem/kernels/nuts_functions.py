@@ -2,8 +2,7 @@
 
 Compiled once for all models and cached on disk; what belongs to a model is found behind ``user``: a
 table of int64 with a row per array (address and up to three sizes), behind a row with their
-number. The arrays are those of PriorArrays and Geometry, then the packed likelihood: ints, floats
-and statistics, and with clusters one by one the packed approximation of likelihood.approximation.
+number. The arrays are those of PriorArrays, Geometry and Packed.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ import numba
 import numpy as np
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import kernel, read_only
 from bayes_msem.kernels.density import (
     Geometry,
+    Packed,
     cluster_posterior,
     constrained,
-    moment_posterior,
+    pattern_posterior,
     sampled_posterior,
+    size_posterior,
 )
 from bayes_msem.kernels.priors import PriorArrays
-from bayes_msem.likelihood.cluster_statistics import clusters_in
 
 LOGP = types.int64(
     types.uint64,
@@ -59,17 +58,6 @@ def _pointer(typingctx: Any, address: Any) -> Any:
         return builder.inttoptr(args[0], cgutils.voidptr_t)
 
     return types.voidptr(address), codegen
-
-
-@intrinsic
-def _read_only(typingctx: Any, array: Any) -> Any:
-    """Return the array as a read-only one, so that kernels see the types Python passes them."""
-    result = types.Array(array.dtype, array.ndim, array.layout, readonly=True)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return impl_ret_borrowed(context, builder, signature.return_type, args[0])
-
-    return result(array), codegen
 
 
 @kernel
@@ -141,43 +129,55 @@ def _told(value, logp, gradient):
 
 @kernel
 def _model(table):
-    """Return priors, geometry, and ints, floats and statistics of the likelihood."""
-    return (
-        _priors(table),
-        _geometry(table),
-        _read_only(_ints(table, _LIKELIHOOD)),
-        _read_only(_floats(table, _LIKELIHOOD + 1)),
-        _read_only(_floats(table, _LIKELIHOOD + 2)),
+    """Return priors, geometry and the packed likelihood."""
+    likelihood = Packed(
+        read_only(_ints(table, _LIKELIHOOD)),
+        read_only(_floats(table, _LIKELIHOOD + 1)),
+        read_only(_floats(table, _LIKELIHOOD + 2)),
+        read_only(_floats(table, _LIKELIHOOD + 3)),
     )
+    return _priors(table), _geometry(table), likelihood
 
 
-def moment_logp(n, x, gradient, logp, user):
+def size_logp(n, x, gradient, logp, user):
     """Density of a model whose likelihood goes by cluster size."""
     v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
-    priors, geometry, ints, floats, statistics = _model(_table(user))
-    value = moment_posterior(v, 1.0, priors, geometry, ints, floats, statistics, out)
+    priors, geometry, likelihood = _model(_table(user))
+    value = size_posterior(v, 1.0, priors, geometry, likelihood, out)
+    return _told(value, numba.carray(logp, (1,)), out)
+
+
+def pattern_logp(n, x, gradient, logp, user):
+    """Density of a model whose likelihood goes by response pattern."""
+    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
+    priors, geometry, likelihood = _model(_table(user))
+    value = pattern_posterior(v, 1.0, priors, geometry, likelihood, out)
     return _told(value, numba.carray(logp, (1,)), out)
 
 
 def cluster_logp(n, x, gradient, logp, user):
-    """Density of a model whose likelihood goes by cluster or response pattern."""
+    """Density of a model whose likelihood goes by cluster."""
     v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
-    priors, geometry, ints, floats, statistics = _model(_table(user))
-    none = np.empty((clusters_in(statistics), 0))
-    value = cluster_posterior(v, 1.0, priors, geometry, ints, floats, statistics, none, out)
+    priors, geometry, likelihood = _model(_table(user))
+    value = cluster_posterior(v, 1.0, priors, geometry, likelihood, out)
     return _told(value, numba.carray(logp, (1,)), out)
 
 
 def sampled_logp(n, x, gradient, logp, user):
     """Density of a model with sampled effects."""
     v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
-    table = _table(user)
-    priors, geometry, ints, floats, statistics = _model(table)
-    approximation = _read_only(_floats(table, _LIKELIHOOD + 3))
-    value = sampled_posterior(
-        v, 1.0, priors, geometry, ints, floats, statistics, approximation, out
-    )
+    priors, geometry, likelihood = _model(_table(user))
+    value = sampled_posterior(v, 1.0, priors, geometry, likelihood, out)
     return _told(value, numba.carray(logp, (1,)), out)
+
+
+LOGP_OF = {
+    "size": size_logp,
+    "pattern": pattern_logp,
+    "cluster": cluster_logp,
+    "sampled": sampled_logp,
+}
+"""The density of every provider of the likelihood."""
 
 
 def expand(n, n_out, x, out, user):

@@ -10,135 +10,94 @@ import math
 
 from bayes_msem.kernels.compile import kernel
 from bayes_msem.kernels.lanes import room, zero_unless
-from bayes_msem.structure.parameters import CORRELATION, SQUARE
+from bayes_msem.kernels.layout import CORRELATION, SQUARE
+from bayes_msem.kernels.triangular import factorise
 
 
 @kernel
-def _cholesky_rows(x, n, edges, row, column, position, chol):
+def _cholesky_rows(x, n, edges, blocks, chol):
     """Rows of the Cholesky factor of a correlation matrix from partial correlations."""
     for i in range(n):
         for k in range(n):
             chol[i, k] = 0.0
         chol[i, i] = 1.0
     for e in range(edges[0], edges[1]):
-        i = row[e]
-        z = 2.0 * x[position[e]] - 1.0
+        i = blocks.edge_row[e]
+        z = 2.0 * x[blocks.edge_position[e]] - 1.0
         rest = chol[i, i]
-        chol[i, column[e]] = z * rest
+        chol[i, blocks.edge_column[e]] = z * rest
         rest2 = 1.0 - z * z
         chol[i, i] = rest * math.sqrt(zero_unless(rest2, 0.0, rest2))
 
 
 @kernel
-def _standard_deviations(x, n, first, sd_source, sd_constant, sd):
+def _standard_deviations(x, n, first, blocks, sd):
     for i in range(n):
-        source = sd_source[first + i]
-        sd[i] = x[source] if source >= 0 else sd_constant[-1 - source]
+        source = blocks.sd_source[first + i]
+        sd[i] = x[source] if source >= 0 else blocks.constant[-1 - source]
 
 
 @kernel
-def forward(
-    x,
-    transform,
-    size,
-    sd_source,
-    sd_constant,
-    edge_count,
-    edge_row,
-    edge_column,
-    edge_position,
-    theta,
-):
+def forward(x, transform, blocks, theta):
     """Fill ``theta`` (its first ``len(x)`` elements) from ``x``."""
     for i in range(len(x)):
         theta[i] = x[i] * x[i] if i < len(transform) and transform[i] == SQUARE else x[i]
-    blocks_forward(
-        x, size, sd_source, sd_constant, edge_count, edge_row, edge_column, edge_position, theta
-    )
+    blocks_forward(x, blocks, theta)
 
 
 @kernel
-def _check_direct(
-    x, n, first, edges, sd_source, sd_constant, edge_row, edge_column, edge_position, theta
-):
+def _check_direct(x, n, first, edges, blocks, theta):
     """Make the free parameters of a direct block NaN if it is not positive definite."""
-    block, sd = room(x, n, n), room(x, 1, n)[0]
-    block[:, :] = 0.0
-    _standard_deviations(x, n, first, sd_source, sd_constant, sd)
+    matrix, sd = room(x, n, n), room(x, 1, n)[0]
+    matrix[:, :] = 0.0
+    _standard_deviations(x, n, first, blocks, sd)
     for i in range(n):
-        block[i, i] = sd[i] * sd[i]
+        matrix[i, i] = sd[i] * sd[i]
     for e in range(edges[0], edges[1]):
-        position = edge_position[e]
-        value = theta[position] if position >= 0 else sd_constant[-1 - position]
-        block[edge_row[e], edge_column[e]] = value
-    positive = True
-    for i in range(n):
-        for k in range(i + 1):
-            total = block[i, k]
-            for m in range(k):
-                total -= block[i, m] * block[k, m]
-            if i > k:
-                block[i, k] = total / block[k, k]
-            else:
-                positive = positive and total > 0.0
-                block[i, i] = math.sqrt(zero_unless(total, 0.0, total))
+        position = blocks.edge_position[e]
+        value = theta[position] if position >= 0 else blocks.constant[-1 - position]
+        matrix[blocks.edge_row[e], blocks.edge_column[e]] = value
+    _, positive = factorise(matrix, n)
     if not positive:
         for e in range(edges[0], edges[1]):
-            if edge_position[e] >= 0:
-                theta[edge_position[e]] = math.nan
+            if blocks.edge_position[e] >= 0:
+                theta[blocks.edge_position[e]] = math.nan
         for i in range(n):
-            if sd_source[first + i] >= 0:
-                theta[sd_source[first + i]] = math.nan
+            if blocks.sd_source[first + i] >= 0:
+                theta[blocks.sd_source[first + i]] = math.nan
 
 
 @kernel
-def blocks_forward(
-    x, size, sd_source, sd_constant, edge_count, edge_row, edge_column, edge_position, theta
-):
+def blocks_forward(x, blocks, theta):
     """Fill the covariances of the blocks in ``theta``.
 
     If a direct block is not positive definite its parameters become NaN, which the likelihood
     turns into minus infinity.
     """
     first, first_edge = 0, 0
-    for block in range(len(size)):
-        n = abs(size[block])
-        edges = (first_edge, first_edge + edge_count[block])
-        if size[block] < 0:
-            _check_direct(
-                x, n, first, edges, sd_source, sd_constant, edge_row, edge_column, edge_position,
-                theta,
-            )  # fmt: skip
+    for block in range(len(blocks.size)):
+        n = abs(blocks.size[block])
+        edges = (first_edge, first_edge + blocks.edge_count[block])
+        if blocks.size[block] < 0:
+            _check_direct(x, n, first, edges, blocks, theta)
             first += n
             first_edge = edges[1]
             continue
         chol, sd = room(x, n, n), room(x, 1, n)[0]
-        _cholesky_rows(x, n, edges, edge_row, edge_column, edge_position, chol)
-        _standard_deviations(x, n, first, sd_source, sd_constant, sd)
+        _cholesky_rows(x, n, edges, blocks, chol)
+        _standard_deviations(x, n, first, blocks, sd)
         for e in range(edges[0], edges[1]):
-            i, k = edge_row[e], edge_column[e]
+            i, k = blocks.edge_row[e], blocks.edge_column[e]
             r = 0.0
             for m in range(k + 1):
                 r += chol[i, m] * chol[k, m]
-            theta[edge_position[e]] = r * sd[i] * sd[k]
+            theta[blocks.edge_position[e]] = r * sd[i] * sd[k]
         first += n
         first_edge = edges[1]
 
 
 @kernel
-def backward(
-    x,
-    transform,
-    size,
-    sd_source,
-    sd_constant,
-    edge_count,
-    edge_row,
-    edge_column,
-    edge_position,
-    d_theta,
-    d_x,
-):
+def backward(x, transform, blocks, d_theta, d_x):
     """Add the gradient with respect to ``x`` to ``d_x``, given that with respect to theta."""
     for i in range(len(x)):
         if i >= len(transform):
@@ -147,68 +106,63 @@ def backward(
             d_x[i] += 2.0 * x[i] * d_theta[i]
         elif transform[i] != CORRELATION:
             d_x[i] += d_theta[i]
-    blocks_backward(
-        x, size, sd_source, sd_constant, edge_count, edge_row, edge_column, edge_position,
-        d_theta, d_x,
-    )  # fmt: skip
+    blocks_backward(x, blocks, d_theta, d_x)
 
 
 @kernel
-def blocks_backward(
-    x, size, sd_source, sd_constant, edge_count, edge_row, edge_column, edge_position, d_theta, d_x
-):
+def blocks_backward(x, blocks, d_theta, d_x):
     """Add to ``d_x`` what the gradient of the blocks' covariances says."""
     first, first_edge = 0, 0
-    for block in range(len(size)):
-        n = abs(size[block])
-        edges = (first_edge, first_edge + edge_count[block])
-        if size[block] < 0:
+    for block in range(len(blocks.size)):
+        n = abs(blocks.size[block])
+        edges = (first_edge, first_edge + blocks.edge_count[block])
+        if blocks.size[block] < 0:
             first += n
             first_edge = edges[1]
             continue
         chol, sd, d_chol = room(x, n, n), room(x, 1, n)[0], room(x, n, n)
         d_chol[:, :] = 0.0
-        _cholesky_rows(x, n, edges, edge_row, edge_column, edge_position, chol)
-        _standard_deviations(x, n, first, sd_source, sd_constant, sd)
+        _cholesky_rows(x, n, edges, blocks, chol)
+        _standard_deviations(x, n, first, blocks, sd)
         for e in range(edges[0], edges[1]):
-            i, k = edge_row[e], edge_column[e]
-            d = d_theta[edge_position[e]]
+            i, k = blocks.edge_row[e], blocks.edge_column[e]
+            d = d_theta[blocks.edge_position[e]]
             scale = d * sd[i] * sd[k]
             r = 0.0
             for m in range(k + 1):
                 r += chol[i, m] * chol[k, m]
                 d_chol[i, m] += scale * chol[k, m]
                 d_chol[k, m] += scale * chol[i, m]
-            if sd_source[first + i] >= 0:
-                d_x[sd_source[first + i]] += d * r * sd[k]
-            if sd_source[first + k] >= 0:
-                d_x[sd_source[first + k]] += d * r * sd[i]
+            if blocks.sd_source[first + i] >= 0:
+                d_x[blocks.sd_source[first + i]] += d * r * sd[k]
+            if blocks.sd_source[first + k] >= 0:
+                d_x[blocks.sd_source[first + k]] += d * r * sd[i]
         # Each row of chol is z_1, z_2 c_1, z_3 c_1 c_2, ..., c_1 c_2 ... with c = sqrt(1 - z^2):
         # undo the products from the last edge of the row to the first.
         tail, current = 0.0, -1
         for e in range(edges[1] - 1, edges[0] - 1, -1):
-            i, k = edge_row[e], edge_column[e]
+            i, k = blocks.edge_row[e], blocks.edge_column[e]
             if i != current:
                 current, tail = i, d_chol[i, i] * chol[i, i]
-            z = 2.0 * x[edge_position[e]] - 1.0
+            z = 2.0 * x[blocks.edge_position[e]] - 1.0
             rest2 = 1.0 - z * z
             # chol[i, k] = z * rest; tail = sum of d_chol * chol over later entries of the row,
             # each of which is proportional to sqrt(1 - z^2)
-            rest = _rest(chol, i, k, e, edges[0], edge_row, edge_column)
+            rest = _rest(chol, i, e, edges[0], blocks)
             # at the boundary, z = -1 or 1, these later entries are zero, and so is tail
             later = zero_unless(rest2, 0.0, tail * z / rest2)
-            d_x[edge_position[e]] += 2.0 * (d_chol[i, k] * rest - later)
+            d_x[blocks.edge_position[e]] += 2.0 * (d_chol[i, k] * rest - later)
             tail += d_chol[i, k] * chol[i, k]
         first += n
         first_edge = edges[1]
 
 
 @kernel
-def _rest(chol, i, k, e, first_edge, edge_row, edge_column):
+def _rest(chol, i, e, first_edge, blocks):
     """Length left in row i before edge e: sqrt(1 - sum of earlier squared entries)."""
     total = 1.0
     j = e - 1
-    while j >= first_edge and edge_row[j] == i:
-        total -= chol[i, edge_column[j]] * chol[i, edge_column[j]]
+    while j >= first_edge and blocks.edge_row[j] == i:
+        total -= chol[i, blocks.edge_column[j]] * chol[i, blocks.edge_column[j]]
         j -= 1
     return math.sqrt(zero_unless(total, 0.0, total))

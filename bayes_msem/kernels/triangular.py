@@ -1,30 +1,116 @@
-"""Cholesky factors of small matrices, of floats or lanes, and their reverse."""
+"""Factors of small symmetric matrices, of floats or lanes: the only ones of all kernels.
+
+``factorise`` is the Cholesky factorisation of positive definite matrices, ``semidefinite_root`` its
+sibling for matrices of any rank. All loops stand here, so that there is one rule for what is
+positive definite: every pivot is above zero.
+"""
 
 from __future__ import annotations
 
 import math
 
 from bayes_msem.kernels.compile import kernel
-from bayes_msem.kernels.lanes import room
+from bayes_msem.kernels.lanes import room, zero_unless
+
+
+@kernel
+def factorise(matrix, n):
+    """Overwrite the lower triangle by the Cholesky factor L, its diagonal by 1 / L_ii.
+
+    Returns
+    -------
+    tuple of (float, bool)
+        The log determinant, and whether the matrix is positive definite.
+    """
+    log_det, product = 0.0, 1.0
+    for i in range(n):
+        for k in range(i):
+            total = matrix[i, k]
+            for m in range(k):
+                total -= matrix[i, m] * matrix[k, m]
+            matrix[i, k] = total * matrix[k, k]
+        total = matrix[i, i]
+        for m in range(i):
+            total -= matrix[i, m] * matrix[i, m]
+        if not total > 0.0:
+            return log_det, False
+        product *= total
+        if i % 2 == 1 or i == n - 1:  # one logarithm per two pivots
+            log_det += math.log(product)
+            product = 1.0
+        # the diagonal holds reciprocals: one division per row
+        matrix[i, i] = 1.0 / math.sqrt(total)
+    return log_det, True
 
 
 @kernel
 def cholesky(matrix, n):
-    """Overwrite the lower triangle by the Cholesky factor, the rest by zeros."""
+    """Overwrite a matrix by its Cholesky factor, zeros above.
+
+    Returns
+    -------
+    tuple of (float, bool)
+        The log determinant, and whether the matrix is positive definite.
+    """
+    log_det, positive = factorise(matrix, n)
     for i in range(n):
-        for k in range(i + 1):
-            total = matrix[i, k]
-            for m in range(k):
-                total -= matrix[i, m] * matrix[k, m]
-            if i == k:
-                if not total > 0.0:
-                    return False
-                matrix[i, i] = math.sqrt(total)
-            else:
-                matrix[i, k] = total / matrix[k, k]
+        matrix[i, i] = 1.0 / matrix[i, i]
         for k in range(i + 1, n):
             matrix[i, k] = 0.0
-    return True
+    return log_det, positive
+
+
+@kernel
+def invert(matrix, n, inverse):
+    """Fill ``inverse``; ``matrix`` is overwritten.
+
+    Returns
+    -------
+    tuple of (float, bool)
+        The log determinant, and whether the matrix is positive definite.
+    """
+    log_det, positive = factorise(matrix, n)
+    if not positive:
+        return log_det, False
+    for k in range(n):
+        inverse[k, k] = matrix[k, k]
+        for i in range(k + 1, n):
+            total = 0.0
+            for m in range(k, i):
+                total += matrix[i, m] * inverse[m, k]
+            inverse[i, k] = -total * matrix[i, i]
+    # inverse now holds L^-1 in its lower triangle; W = L^-T L^-1
+    for i in range(n):
+        for k in range(i + 1):
+            total = 0.0
+            for m in range(i, n):
+                total += inverse[m, i] * inverse[m, k]
+            matrix[i, k] = total
+    for i in range(n):
+        for k in range(i + 1):
+            inverse[i, k] = matrix[i, k]
+            inverse[k, i] = matrix[i, k]
+    return log_det, True
+
+
+@kernel
+def semidefinite_root(matrix, n, root):
+    """Fill ``root`` (lower triangular) with root root' = matrix, for a semidefinite matrix."""
+    for i in range(n):
+        for k in range(n):
+            root[i, k] = 0.0
+    for k in range(n):
+        pivot = matrix[k, k]
+        for m in range(k):
+            pivot -= root[k, m] * root[k, m]
+        # rounding leaves pivots of this size where the rank is exhausted
+        inverse = zero_unless(pivot, 1e-13 * matrix[k, k], 1.0 / math.sqrt(pivot))
+        root[k, k] = zero_unless(pivot, 1e-13 * matrix[k, k], pivot * inverse)
+        for i in range(k + 1, n):
+            total = matrix[i, k]
+            for m in range(k):
+                total -= root[i, m] * root[k, m]
+            root[i, k] = total * inverse
 
 
 @kernel

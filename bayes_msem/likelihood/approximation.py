@@ -18,18 +18,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
-from bayes_msem.kernels.lanes import LANES, as_lanes
-from bayes_msem.likelihood.cluster_program import SIZES
-from bayes_msem.likelihood.cluster_statistics import in_batches
-from bayes_msem.likelihood.packing import integers
+from bayes_msem.likelihood.statistics import in_batches
 
 FloatArray = NDArray[np.float64]
 
-_HEADER = 3  # whether linear effects take part, whether z does, whether some z is missing
 _RANK = 1e-14  # eigenvalues below this part of the largest are zeros
 
 
@@ -131,31 +126,3 @@ def semidefinite(matrices: FloatArray) -> FloatArray:
         np.where(values.min(axis=1, initial=0.0)[:, None, None] < 0.0, clipped, scaled) * outer
     )
     return result
-
-
-@register_jitable
-def unpack_approximation(ints, n_clusters, approximation):
-    """Return how many linear effects and z take part, whether some z is missing, and lanes.
-
-    The lanes are A, Gamma, S, eta1 and eta2; z and whether it is observed.
-    """
-    sizes = integers(ints, SIZES)
-    n_a = sizes[5] if approximation[0] > 0.0 else 0
-    n_z = sizes[7] if approximation[1] > 0.0 else 0
-    n_b, n = sizes[8], (n_clusters + LANES - 1) // LANES
-    start = _HEADER
-    root = approximation[start : start + n * n_a * n_a * LANES].reshape((n, n_a, n_a, LANES))
-    start += n * n_a * n_a * LANES
-    gamma = approximation[start : start + n * n_a * n_b * LANES].reshape((n, n_a, n_b, LANES))
-    start += n * n_a * n_b * LANES
-    rest = approximation[start : start + n * n_b * n_b * LANES].reshape((n, n_b, n_b, LANES))
-    start += n * n_b * n_b * LANES
-    first = approximation[start : start + n * n_a * LANES].reshape((n, n_a, LANES))
-    start += n * n_a * LANES
-    second = approximation[start : start + n * n_b * LANES].reshape((n, n_b, LANES))
-    start += n * n_b * LANES
-    z = approximation[start : start + n * n_z * LANES].reshape((n, n_z, LANES))
-    start += n * n_z * LANES
-    seen = approximation[start : start + n * n_z * LANES].reshape((n, n_z, LANES))
-    data = (as_lanes(root), as_lanes(gamma), as_lanes(rest), as_lanes(first), as_lanes(second))
-    return n_a, n_z, approximation[2] > 0.0, data, as_lanes(z), as_lanes(seen)

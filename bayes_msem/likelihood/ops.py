@@ -1,9 +1,9 @@
 """PyTensor operations around the kernels.
 
-``MarginalLogLikelihood`` returns the log-likelihood *and* its gradient, and its pullback
-multiplies that second output: PyTensor merges equal nodes, so log density plus gradient cost one
-kernel call. ``SufficientStatistics`` turns the raw observed array into the vector the kernel
-reads; with constant data PyTensor folds it away once, before compilation.
+``LogLikelihood`` returns the log-likelihood *and* its gradients, and its pullback multiplies those
+further outputs: PyTensor merges equal nodes, so log density plus gradient cost one kernel call.
+``SufficientStatistics`` turns the raw observed array into the vector the kernel reads; with
+constant data PyTensor folds it away once, before compilation.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pytensor.link.numba.dispatch.basic import (
     register_funcify_default_op_cache_key,
 )
 
-from bayes_msem.kernels.compile import KERNEL_VERSION, kernel
-from bayes_msem.kernels.patterns import marginal_value_and_gradient
-from bayes_msem.likelihood.centring import coordinate_density, sampled_value_and_gradient
-from bayes_msem.likelihood.marginal import sampler_value_and_gradient
+from bayes_msem.kernels.centring import coordinate_density
+from bayes_msem.kernels.compile import KERNEL_VERSION, read_only
+from bayes_msem.kernels.providers import DATA
+from bayes_msem.likelihood.statistics import Provider
 
 
 class SufficientStatistics(Op):
@@ -35,7 +35,7 @@ class SufficientStatistics(Op):
     ----------
     reduce
         Function from the observed array to the packed vector (see
-        :func:`bayes_msem.likelihood.marginal.pack_moments`).
+        :meth:`bayes_msem.likelihood.likelihood.Likelihood.pack`).
     """
 
     def __init__(self, reduce: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> None:
@@ -58,58 +58,31 @@ class SufficientStatistics(Op):
         return [[False]]
 
 
-class MarginalLogLikelihood(Op):
-    """Log-likelihood and gradient at sampled parameters x.
+class LogLikelihood(Op):
+    """Log-likelihood and its gradients.
 
-    Inputs are x (n,), the packed program (ints, floats) and the packed statistics; outputs are
-    the scalar log-likelihood and its gradient (n,).
-    """
-
-    __props__ = ()
-
-    def make_node(self, x: Any, ints: Any, floats: Any, statistics: Any) -> Apply[Any]:
-        """Build the graph node."""
-        inputs = [pt.as_tensor_variable(v) for v in (x, ints, floats, statistics)]
-        return Apply(self, inputs, [pt.dscalar(), pt.dvector()])
-
-    def perform(self, node: Apply[Any], inputs: list[Any], output_storage: list[list[Any]]) -> None:
-        """Call the kernel."""
-        value, gradient = sampler_value_and_gradient(*(np.ascontiguousarray(v) for v in inputs))
-        output_storage[0][0] = np.asarray(value)
-        output_storage[1][0] = gradient
-
-    def infer_shape(self, node: Apply[Any], input_shapes: Any) -> list[Any]:
-        """Scalar, and the shape of x."""
-        return [(), input_shapes[0]]
-
-    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
-        """Gradient of the first output; the second is never differentiated."""
-        rest = [disconnected_type() for _ in inputs[1:]]
-        return [cotangents[0] * outputs[1], *rest]
-
-    def connection_pattern(self, node: Apply[Any]) -> list[list[bool]]:
-        """Only x carries a gradient, and only to the log-likelihood."""
-        return [[True, False], [False, False], [False, False], [False, False]]
-
-
-class ClusterLogLikelihood(Op):
-    """Log-likelihood of a model with random coefficients, and its gradients.
-
-    Inputs are x (n,), the coordinates t of sampled effects (J, n_b), the packed program (ints,
-    floats) and statistics, and the packed approximation behind the coordinates
-    (likelihood.approximation). Outputs are the scalar log-likelihood and its gradients
-    with respect to x and t.
+    Inputs are x (n,), the coordinates t of sampled effects (J, n_b), and what the kernels of the
+    provider read besides (likelihood.Likelihood.arguments). Outputs are the scalar log-likelihood
+    and its gradients with respect to x and t.
 
     Parameters
     ----------
+    provider
+        What the likelihood is computed from (likelihood.statistics).
     part
         "data": log p(y, z | b, theta). "effects": log p(t | theta).
     """
 
-    __props__ = ("part",)
+    __props__ = ("part", "provider")
 
-    def __init__(self, part: Literal["data", "effects"]) -> None:
+    def __init__(self, provider: Provider, part: Literal["data", "effects"] = "data") -> None:
+        self.provider = provider
         self.part = part
+
+    @property
+    def kernel(self) -> Any:
+        """The compiled function."""
+        return DATA[self.provider] if self.part == "data" else coordinate_density
 
     def make_node(self, *inputs: Any) -> Apply[Any]:
         """Build the graph node."""
@@ -118,8 +91,7 @@ class ClusterLogLikelihood(Op):
 
     def perform(self, node: Apply[Any], inputs: list[Any], output_storage: list[list[Any]]) -> None:
         """Call the kernel."""
-        arrays = [np.ascontiguousarray(v) for v in inputs]
-        value, d_x, d_t = cluster_kernel(self.part)(*arrays)
+        value, d_x, d_t = self.kernel(*(np.ascontiguousarray(v) for v in inputs))
         output_storage[0][0] = np.asarray(value)
         output_storage[1][0] = d_x
         output_storage[2][0] = d_t
@@ -138,38 +110,21 @@ class ClusterLogLikelihood(Op):
         return [[i < 2, False, False] for i in range(len(node.inputs))]
 
 
-@kernel
-def _data_kernel(x, t, ints, floats, statistics, approximation):
-    if t.shape[1] > 0:
-        return sampled_value_and_gradient(x, t, ints, floats, statistics, approximation)
-    return marginal_value_and_gradient(x, t, ints, floats, statistics)
-
-
-def cluster_kernel(part: Literal["data", "effects"]) -> Any:
-    """Return the kernel behind one part of :class:`ClusterLogLikelihood`."""
-    return _data_kernel if part == "data" else coordinate_density
-
-
-@register_funcify_default_op_cache_key(ClusterLogLikelihood)
-def _numba_cluster_log_likelihood(op: ClusterLogLikelihood, node: Apply[Any], **_: Any) -> Any:
-    call = cluster_kernel(op.part)
+@register_funcify_default_op_cache_key(LogLikelihood)
+def _numba_log_likelihood(op: LogLikelihood, node: Apply[Any], **_: Any) -> Any:
+    call = op.kernel
 
     @numba_njit
-    def cluster_log_likelihood(x, t, ints, floats, statistics, approximation):
-        data = np.ascontiguousarray(statistics)
-        value, d_x, d_t = call(x, t, ints, floats, data, approximation)
+    def log_likelihood(x, t, ints, floats, statistics, approximation):
+        # the types that all callers use: kernels are compiled once
+        value, d_x, d_t = call(
+            np.ascontiguousarray(x),
+            np.ascontiguousarray(t),
+            read_only(np.ascontiguousarray(ints)),
+            read_only(np.ascontiguousarray(floats)),
+            read_only(np.ascontiguousarray(statistics)),
+            read_only(np.ascontiguousarray(approximation)),
+        )
         return np.asarray(value), d_x, d_t
 
-    return cluster_log_likelihood, KERNEL_VERSION
-
-
-@register_funcify_default_op_cache_key(MarginalLogLikelihood)
-def _numba_marginal_log_likelihood(op: Op, node: Apply[Any], **_: Any) -> Any:
-    @numba_njit
-    def marginal_log_likelihood(x, ints, floats, statistics):
-        # statistics of data that are not constant come from Python, with unknown layout
-        data = np.ascontiguousarray(statistics)
-        value, gradient = sampler_value_and_gradient(x, ints, floats, data)
-        return np.asarray(value), gradient
-
-    return marginal_log_likelihood, KERNEL_VERSION
+    return log_likelihood, KERNEL_VERSION

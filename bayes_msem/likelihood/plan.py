@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bayes_msem.likelihood.statistics import Provider
 from bayes_msem.spec.table import ParameterTable, Row
 from bayes_msem.structure.effects import linear_names
 
@@ -24,16 +25,16 @@ class Plan:
         Cluster-level quantities that NUTS samples, one entry per sort.
     reason
         Why.
-    by_cluster
-        Whether the likelihood needs the cross products of every cluster (True), or only those
-        per distinct cluster size (False). Missing values need more than the latter.
+    provider
+        What the likelihood is computed from: cross products per distinct cluster "size", per
+        response "pattern", or of every "cluster"; "sampled" is the last with sampled effects.
     """
 
     name: str
     integrated: tuple[str, ...]
     sampled: tuple[str, ...]
     reason: str
-    by_cluster: bool
+    provider: Provider
 
     def __str__(self) -> str:
         """Return the plan in words."""
@@ -102,8 +103,16 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
         integrated=integrated,
         sampled=_by_sort(sampled),
         reason=reason,
-        by_cluster=bool(slopes or sampled or incomplete),
+        provider=_provider(bool(sampled), bool(slopes), incomplete),
     )
+
+
+def _provider(sampled: bool, slopes: bool, incomplete: bool) -> Provider:
+    if sampled:
+        return "sampled"
+    if incomplete:
+        return "pattern"
+    return "cluster" if slopes else "size"
 
 
 def _by_sort(rows: list[Row]) -> tuple[str, ...]:

@@ -13,18 +13,17 @@ structural model of their own, written as a template like any other level.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.spec.table import ParameterTable, Row, RowKey
-from bayes_msem.structure.templates import LevelTemplate, level_template, modelled_names, place_rows
+from bayes_msem.kernels.layout import DIRECT, FISHER_Z, LOG_SD
+from bayes_msem.spec.table import ParameterTable, Row
+from bayes_msem.structure.templates import modelled_names
 
 IntArray = NDArray[np.int64]
 
-# How a sampled effect b becomes the sampled-scale entry of its row (see structure.parameters).
-DIRECT, LOG_SD, FISHER_Z = 0, 1, 2
 _CODES = {"loading": DIRECT, "regression": DIRECT, "variance": LOG_SD, "covariance": FISHER_Z}
 
 
@@ -55,55 +54,6 @@ class Effects:
     rows: tuple[Row, ...]
     row_effect: IntArray
     row_code: IntArray
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterTemplates:
-    """Templates of a model with random coefficients.
-
-    Attributes
-    ----------
-    within
-        Outcomes y, design (1, x).
-    between
-        Outcomes (linear effects, z, sampled effects), design (1, w).
-    effects
-        The cluster-level quantities.
-    y_names, z_names, x_names, w_names
-        Names of the data columns.
-    constants
-        Fixed values, at the end of the value vector (theta, cluster-specific rows, constants).
-    sources
-        Row key -> position in the value vector.
-    n_theta
-        Number of free parameters and constrained rows.
-    """
-
-    within: LevelTemplate
-    between: LevelTemplate
-    effects: Effects
-    y_names: tuple[str, ...]
-    z_names: tuple[str, ...]
-    x_names: tuple[str, ...]
-    w_names: tuple[str, ...]
-    constants: NDArray[np.float64]
-    sources: dict[RowKey, int]
-    n_theta: int
-
-    @property
-    def outcomes(self) -> tuple[str, ...]:
-        """Observed outcomes: y, then z."""
-        return (*self.y_names, *self.z_names)
-
-    @property
-    def level_two(self) -> tuple[str, ...]:
-        """Names of the level-2 vector u: linear effects, z, sampled effects."""
-        return (*self.effects.linear, *self.z_names, *self.effects.sampled)
-
-    @property
-    def first_sampled(self) -> int:
-        """Position of the first sampled effect in u."""
-        return len(self.effects.linear) + len(self.z_names)
 
 
 def linear_names(table: ParameterTable) -> frozenset[str]:
@@ -144,47 +94,4 @@ def find_effects(
         rows=rows,
         row_effect=np.array([sampled.index(r.random) for r in rows], dtype=np.int64),
         row_code=np.array([_CODES[r.kind] for r in rows], dtype=np.int64),
-    )
-
-
-def build_cluster_templates(
-    table: ParameterTable,
-    *,
-    y_names: tuple[str, ...],
-    z_names: tuple[str, ...],
-    x_names: tuple[str, ...],
-    w_names: tuple[str, ...],
-    position: dict[int, int],
-) -> ClusterTemplates:
-    """Build the templates of a model with random coefficients.
-
-    Parameters
-    ----------
-    table
-        The parameter table of a two-level model.
-    y_names, z_names, x_names, w_names
-        Names of the data columns, by role.
-    position
-        Free number -> position in theta.
-
-    Returns
-    -------
-    ClusterTemplates
-    """
-    effects = find_effects(table, y_names, x_names)
-    sources, constants, n_theta = place_rows(table, position, effects.rows)
-    integrated = {r.key for r in table.rows if r.random and r not in effects.rows}
-    remaining = replace(table, rows=tuple(r for r in table.rows if r.key not in integrated))
-    level_two = (*effects.linear, *z_names, *effects.sampled)
-    return ClusterTemplates(
-        within=level_template(remaining, "within", y_names, ("1", *x_names), sources),
-        between=level_template(remaining, "between", level_two, ("1", *w_names), sources),
-        effects=effects,
-        y_names=y_names,
-        z_names=z_names,
-        x_names=x_names,
-        w_names=w_names,
-        constants=constants,
-        sources=sources,
-        n_theta=n_theta,
     )

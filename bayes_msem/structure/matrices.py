@@ -68,7 +68,7 @@ class LevelMatrices:
         return result
 
 
-def level_matrices(template: LevelTemplate, values: FloatArray, n_design: int) -> LevelMatrices:
+def level_matrices(template: LevelTemplate, values: FloatArray) -> LevelMatrices:
     """Fill the matrices of a level.
 
     Parameters
@@ -77,8 +77,6 @@ def level_matrices(template: LevelTemplate, values: FloatArray, n_design: int) -
         The template of the level.
     values
         Vectors that the cells point into, (..., n_values).
-    n_design
-        Length D of the design vector.
 
     Returns
     -------
@@ -91,8 +89,10 @@ def level_matrices(template: LevelTemplate, values: FloatArray, n_design: int) -
     >>> one = np.zeros(2, dtype=np.int64)
     >>> none = Cells(one[:0], one[:0], one[:0])
     >>> twice = Cells(one + 1, one, np.array([0, 1]))
-    >>> template = LevelTemplate(("f", "y"), one[:1] + 1, one[:1], twice, none, none, True)
-    >>> level_matrices(template, np.array([0.5, 0.2]), 1).b.tolist()
+    >>> template = LevelTemplate(
+    ...     "within", ("y",), ("1",), ("f", "y"), one[:1] + 1, one[:1], twice, none, none, True
+    ... )
+    >>> level_matrices(template, np.array([0.5, 0.2])).b.tolist()
     [[0.0, 0.0], [0.7, 0.0]]
     """
     m = len(template.names)
@@ -100,7 +100,7 @@ def level_matrices(template: LevelTemplate, values: FloatArray, n_design: int) -
     return LevelMatrices(
         b=_summed(template.b, values, (m, m)),
         psi=lower + np.swapaxes(np.tril(lower, -1), -1, -2),
-        k=_summed(template.k, values, (m, n_design)),
+        k=_summed(template.k, values, (m, len(template.design))),
     )
 
 

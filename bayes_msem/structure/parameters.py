@@ -18,13 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_msem.kernels.layout import CORRELATION, IDENTITY, SQUARE, Blocks
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 
 IntArray = NDArray[np.int64]
-
-IDENTITY, SQUARE, CORRELATION = 0, 1, 2
 
 GROUP_NAMES: dict[Kind, str] = {
     "loading": "loading",
@@ -50,38 +49,6 @@ class Group:
     free: tuple[int, ...]
     labels: tuple[str, ...]
     arguments: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Blocks:
-    """Covariance blocks of all levels, flattened for the kernel.
-
-    Attributes
-    ----------
-    size
-        Number of variables of each block; negative for "direct" blocks, whose covariances are
-        parameters (or constants) themselves and need to be positive definite.
-    sd_source
-        For every variable of every block: position of its SD in x, or -1 - i for entry i of
-        ``sd_constant``.
-    sd_constant
-        Standard deviations that are fixed, and fixed covariances of direct blocks.
-    edge_count
-        Number of edges of each block.
-    edge_row, edge_column
-        Position of the later and the earlier variable of each edge inside its block.
-    edge_position
-        Position of the edge's parameter in x (and in theta), or -1 - i for entry i of
-        ``sd_constant``.
-    """
-
-    size: IntArray
-    sd_source: IntArray
-    sd_constant: NDArray[np.float64]
-    edge_count: IntArray
-    edge_row: IntArray
-    edge_column: IntArray
-    edge_position: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +206,7 @@ def flatten_blocks(
             place_of[row.key] = position[row.free]
     variances = {(r.level, r.lhs): r for r in table.rows if r.kind == "variance"}
     sd_source: list[int] = []
-    sd_constant: list[float] = []
+    constants: list[float] = []
     edge_row: list[int] = []
     edge_column: list[int] = []
     for block in blocks:
@@ -249,8 +216,8 @@ def flatten_blocks(
             if row.key in place_of:
                 sd_source.append(place_of[row.key])
             else:
-                sd_source.append(-1 - len(sd_constant))
-                sd_constant.append(float(np.sqrt(row.value)))
+                sd_source.append(-1 - len(constants))
+                constants.append(float(np.sqrt(row.value)))
         edge_row += [place[later] for later, _ in block.edges]
         edge_column += [place[earlier] for _, earlier in block.edges]
     edges = []
@@ -258,15 +225,15 @@ def flatten_blocks(
         if row.key in place_of:
             edges.append(place_of[row.key])
         else:
-            edges.append(-1 - len(sd_constant))
-            sd_constant.append(row.value)
+            edges.append(-1 - len(constants))
+            constants.append(row.value)
     sizes = [len(b.variables) * (-1 if b.pattern == "direct" else 1) for b in blocks]
     return Blocks(
         size=np.array(sizes, dtype=np.int64),
         sd_source=np.array(sd_source, dtype=np.int64),
-        sd_constant=np.array(sd_constant, dtype=np.float64),
         edge_count=np.array([len(b.edges) for b in blocks], dtype=np.int64),
         edge_row=np.array(edge_row, dtype=np.int64),
         edge_column=np.array(edge_column, dtype=np.int64),
         edge_position=np.array(edges, dtype=np.int64),
+        constant=np.array(constants, dtype=np.float64),
     )

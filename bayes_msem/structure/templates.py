@@ -2,17 +2,20 @@
 
 At each level the modelled variables v (observed outcomes and latent variables) follow
 
-    v = K d + B v + z ,   z ~ N(0, Psi) ,   observed = F v
+    v = K d + B v + z ,   z ~ N(0, Psi) ,   outcomes = F v
 
-with d = (1, x, w) the design vector shared by both levels (the within level uses the columns of
-1 and x, the between level those of 1 and w). Hence, with T = F (I - B)^-1,
+with d the design vector: a 1 and the covariates of the level. Hence, with T = F (I - B)^-1,
 
-    Sigma = T Psi T' ,     C = T K        (mean of the observed variables: C d).
+    Sigma = T Psi T' ,     C = T K        (mean of the outcomes: C d).
+
+The outcomes of level within are the observed variables y. The outcomes of level between are the
+quantities that differ between clusters: linear effects a (random intercepts and slopes),
+cluster-level variables z, and sampled effects b (structure.effects).
 
 A template lists the non-zero cells of B, Psi and K as (row, column, source), where ``source``
 points into the value vector
 
-    values = (theta, constants) ,
+    values = (theta, rows of sampled effects, constants) ,
 
 theta being the free parameters followed by the rows that are expressions of others. Nothing here
 knows about priors or data values.
@@ -54,10 +57,17 @@ class LevelTemplate:
 
     Attributes
     ----------
+    level
+        Its name.
+    outcomes
+        What Sigma and the rows of C stand for, length n.
+    design
+        Names of the design vector d, starting with "1", length D.
     names
         Modelled variables, length m.
     observed_variable, observed_position
-        Positions of the observed ones among ``names`` and in the outcome vector (y, z).
+        Positions of the outcomes among ``names`` and among ``outcomes``; outcomes that the level
+        does not model are constants.
     b, psi, k
         Cells of B (m x m), of the lower triangle of Psi (m x m), and of K (m x D).
     recursive
@@ -65,6 +75,9 @@ class LevelTemplate:
         before those of column i.
     """
 
+    level: str
+    outcomes: tuple[str, ...]
+    design: tuple[str, ...]
     names: tuple[str, ...]
     observed_variable: IntArray
     observed_position: IntArray
@@ -72,78 +85,6 @@ class LevelTemplate:
     psi: Cells
     k: Cells
     recursive: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Templates:
-    """Templates of both levels and the constants their cells refer to.
-
-    Attributes
-    ----------
-    within, between
-        ``between`` is None for single-level models.
-    outcomes
-        Observed outcomes (y, z), length P; the first ``p`` have a within part.
-    design
-        Names of the design vector d, starting with "1", length D.
-    constants
-        Fixed values, shape (n_constants,).
-    sources
-        Row key -> position in the value vector, for all rows of the table that have a cell.
-    n_theta
-        Number of free parameters and constrained rows, the length of theta.
-    """
-
-    within: LevelTemplate
-    between: LevelTemplate | None
-    outcomes: tuple[str, ...]
-    p: int
-    design: tuple[str, ...]
-    constants: NDArray[np.float64]
-    sources: dict[tuple[str, str, str, str], int]
-    n_theta: int
-
-
-def build_templates(
-    table: ParameterTable,
-    *,
-    y_names: tuple[str, ...],
-    z_names: tuple[str, ...],
-    x_names: tuple[str, ...],
-    w_names: tuple[str, ...],
-    position: dict[int, int],
-) -> Templates:
-    """Build the matrix templates.
-
-    Parameters
-    ----------
-    table
-        The parameter table, without random effects.
-    y_names, z_names, x_names, w_names
-        Level-1 outcomes, cluster-level outcomes, and covariates of each level.
-    position
-        Free number -> position in theta.
-
-    Returns
-    -------
-    Templates
-    """
-    sources, constants, n_theta = place_rows(table, position)
-    outcomes = (*y_names, *z_names)
-    design = ("1", *x_names, *w_names)
-    levels = {}
-    for level in ("within", "between") if table.two_level else ("within",):
-        levels[level] = level_template(table, level, outcomes, design, sources)
-    return Templates(
-        within=levels["within"],
-        between=levels.get("between"),
-        outcomes=outcomes,
-        p=len(y_names),
-        design=design,
-        constants=constants,
-        sources=sources,
-        n_theta=n_theta,
-    )
 
 
 def place_rows(
@@ -231,6 +172,9 @@ def level_template(
     ordered = _topological(b, len(names))
     observed = [(index[v], o) for o, v in enumerate(outcomes) if v in index]
     return LevelTemplate(
+        level=level,
+        outcomes=outcomes,
+        design=design,
         names=names,
         observed_variable=np.array([i for i, _ in observed], dtype=np.int64),
         observed_position=np.array([o for _, o in observed], dtype=np.int64),

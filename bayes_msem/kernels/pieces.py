@@ -35,12 +35,13 @@ def in_eights(matrix):
 
 
 @kernel
-def pieces_forward(n_uses, column, pattern, cluster, of_piece, m_matrix, projection, h, g):
+def pieces_forward(column, data, m_matrix, projection, h, g):
     """Add H and g (at the reference mean) of every cluster over its pieces."""
+    pattern, cluster, of_piece, n_uses = data.pattern, data.cluster, data.of_piece, len(column)
     n_d = of_piece.shape[1]
     p, n_all = of_piece.shape[2] - n_d, of_piece.shape[2]
     same = _all_zero(column)
-    data, sums = as_floats(of_piece), np.zeros((n_uses, LANES))
+    floats, sums = as_floats(of_piece), np.zeros((n_uses, LANES))
     sums_l, h_l, m_l = as_lanes(sums), in_eights(h), in_eights(m_matrix)
     for batch in range(len(pattern)):
         k = int(pattern[batch])
@@ -56,14 +57,14 @@ def pieces_forward(n_uses, column, pattern, cluster, of_piece, m_matrix, project
             for q in range(n_uses):
                 g[j, q] += sums[q, lane]
             if same:  # random intercepts only
-                size = data[batch, 0, p, lane]
+                size = floats[batch, 0, p, lane]
                 for i in range(h_l.shape[1]):
                     h_l[j, i] += size * m_l[k, i]
                 continue
             place = 0
             for q in range(n_uses):
                 for u in range(q + 1):
-                    product = data[batch, column[q], p + column[u], lane]
+                    product = floats[batch, column[q], p + column[u], lane]
                     h[j, place] += product * m_matrix[k, place]
                     place += 1
 
@@ -77,12 +78,13 @@ def _all_zero(column):
 
 
 @kernel
-def pieces_backward(n_uses, column, pattern, cluster, of_piece, e, spread, u_matrix, q_matrix):
+def pieces_backward(column, data, e, spread, u_matrix, q_matrix):
     """Add U and Q of every pattern over its pieces; e (J, uses), spread = e e' + P."""
+    pattern, cluster, of_piece, n_uses = data.pattern, data.cluster, data.of_piece, len(column)
     n_d = of_piece.shape[1]
     p, n_all = of_piece.shape[2] - n_d, of_piece.shape[2]
     same = _all_zero(column)
-    data, e_batch = as_floats(of_piece), np.zeros((n_uses, LANES))
+    floats, e_batch = as_floats(of_piece), np.zeros((n_uses, LANES))
     e_l, u_l = as_lanes(e_batch), lanes_matrix(n_uses, n_all)
     q_l, spread_l = in_eights(q_matrix), in_eights(spread)
     for batch in range(len(pattern)):
@@ -95,14 +97,14 @@ def pieces_backward(n_uses, column, pattern, cluster, of_piece, e, spread, u_mat
             for q in range(n_uses):
                 e_batch[q, lane] = e[j, q]
             if same:
-                size = data[batch, 0, p, lane]
+                size = floats[batch, 0, p, lane]
                 for i in range(q_l.shape[1]):
                     q_l[k, i] += size * spread_l[j, i]
                 continue
             place = 0
             for q in range(n_uses):
                 for u in range(q + 1):
-                    product = data[batch, column[q], p + column[u], lane]
+                    product = floats[batch, column[q], p + column[u], lane]
                     q_matrix[k, place] += product * spread[j, place]
                     place += 1
         for q in range(n_uses):

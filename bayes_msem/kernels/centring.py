@@ -32,137 +32,117 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.clusters import (
-    add_across,
-    add_clusters,
-    between_gradient,
-    between_moments,
-)
+from bayes_msem.kernels.by_cluster import add_clusters
 from bayes_msem.kernels.compile import kernel
-from bayes_msem.kernels.conditioning import normal_density
-from bayes_msem.kernels.coordinates import effects_backward, effects_forward
+from bayes_msem.kernels.coordinates import (
+    CoordinateGradients,
+    approximation_of,
+    coordinates_space,
+    effects_backward,
+    effects_forward,
+)
 from bayes_msem.kernels.lanes import (
-    LANES,
     across,
-    as_lanes,
     fill_empty_lanes,
     from_lanes,
     in_lanes,
     lanes_matrix,
+    lanes_stack,
     lanes_vector,
 )
+from bayes_msem.kernels.layout import unpack
+from bayes_msem.kernels.level_two import (
+    LOG_2PI,
+    add_across,
+    effects_terms,
+    effects_terms_back,
+    given_means,
+    given_means_back,
+    given_space,
+    gradients_of,
+    level_two,
+    level_two_back,
+    whiten,
+    whiten_back,
+)
+from bayes_msem.kernels.statistics import clusters
 from bayes_msem.kernels.triangular import cholesky
-from bayes_msem.kernels.whitening import given_means, given_means_back, whiten, whiten_back
-from bayes_msem.likelihood.approximation import unpack_approximation
-from bayes_msem.likelihood.cluster_statistics import level_two_statistics
-
-HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
-
-
-@register_jitable
-def _lanes_stack(n, rows, columns):
-    """Return n matrices of zeros."""
-    return as_lanes(np.zeros((n, rows, columns, LANES)))
-
-
-@register_jitable
-def _prior_space(n, n_a, n_c):
-    """Return R, U and V, once for all batches or for each of them."""
-    return _lanes_stack(n, n_c, n_c), _lanes_stack(n, n_a, n_c), _lanes_stack(n, n_a, n_a)
-
-
-@register_jitable
-def _space(n, n_a, n_z, n_b):
-    """Return arrays for e, means, C1, Y, C, S L, rho2, s and b of all batches."""
-    return (
-        lanes_matrix(n, n_z),
-        lanes_matrix(n, n_a + n_b),
-        _lanes_stack(n, n_a, n_a),
-        _lanes_stack(n, n_a, n_b + 1),
-        _lanes_stack(n, n_b, n_b),
-        _lanes_stack(n, n_b, n_b),
-        lanes_matrix(n, n_b),
-        lanes_matrix(n, n_b),
-        lanes_matrix(n, n_b),
-    )
 
 
 @kernel
-def _forward(n_z, omega, c_b, t, level_two, data, prior, space):
-    """Fill prior and space for all batches; return whether all is positive definite.
-
-    ``level_two`` are (1, w), z and whether z is observed.
-    """
-    w, z, seen = level_two
-    a, gamma, info, eta1, eta2 = data
-    root, u, v = prior
-    e, mean, chol1, y, chol, info_l, rho2, s, b = space
-    va = lanes_matrix(v.shape[1], v.shape[2])
-    k = 0
+def _forward(top, t, w, data, given, space):
+    """Fill prior and coordinates of all batches; return whether all is positive definite."""
+    n_z, k = data.n_z, 0
+    va = lanes_matrix(given.v.shape[1], given.v.shape[2])
     for g in range(len(t)):
-        if g < len(root):
+        if g < len(given.root):
             k = g
-            if not whiten(omega, n_z, seen[g], root[k], u[k], v[k]):
+            _, positive = whiten(
+                top.omega, n_z, data.seen[g], given.root[k], given.u[k], given.v[k]
+            )
+            if not positive:
                 return False
-        given_means(n_z, seen[g], root[k], u[k], c_b, w[g], z[g], e[g], mean[g])
-        if not effects_forward(
-            n_z, root[k], u[k], v[k], a[g], gamma[g], info[g], eta1[g], eta2[g], mean[g], t[g],
-            va, chol1[g], y[g], chol[g], info_l[g], rho2[g], s[g], b[g],
-        ):  # fmt: skip
+        given_means(
+            data.seen[g],
+            given.root[k],
+            given.u[k],
+            top.c,
+            w[g],
+            data.z[g],
+            space.e[g],
+            space.mean[g],
+        )
+        if not effects_forward(g, k, given, data, t[g], va, space):
             return False
     return True
 
 
 @kernel
-def _backward(n_z, t, level_two, data, prior, space, d_b, weight, of_root, d_t, d_omega, d_c_b):
+def _backward(t, w, data, given, space, d_b, weight, of_root, d_t, totals):
     """Reverse of ``_forward`` for sum(d_b b) + weight log p(t).
 
-    ``of_root``: log p(t) is log|L| - log|C|, not -1/2 s's - log|C|. Fills d_t, adds to d_omega and
-    d_c_b.
+    ``of_root``: log p(t) is log|L| - log|C|, not -1/2 s's - log|C|. Fills d_t, adds to the
+    gradients of Omega and C in ``totals``.
     """
-    w, _, seen = level_two
-    a, gamma, info, _, _ = data
-    root, u, _ = prior
-    e, _, chol1, y, chol, info_l, rho2, s, _ = space
-    n_a, n_b, n_c = u.shape[1], info.shape[1], root.shape[1]
-    d_s, d_mean = lanes_vector(n_b), lanes_vector(n_a + n_b)
-    d_root, d_u, d_v = lanes_matrix(n_c, n_c), lanes_matrix(n_a, n_c), lanes_matrix(n_a, n_a)
-    d_c = lanes_matrix(w.shape[1], d_c_b.shape[1])
-    m = max(n_a, n_b) + 1
-    scratch = _lanes_stack(4, m, m)
+    n_z, n_a, n_b, n_c = data.n_z, data.n_a, space.s.shape[1], given.root.shape[1]
+    d = CoordinateGradients(
+        lanes_matrix(n_c, n_c), lanes_matrix(n_a, n_c), lanes_matrix(n_a, n_a),
+        lanes_vector(n_a + n_b), lanes_vector(n_b),
+    )  # fmt: skip
+    d_e, d_c, m = lanes_vector(n_z), lanes_matrix(w.shape[1], totals.c.shape[1]), max(n_a, n_b) + 1
+    scratch = lanes_stack(4, m, m)
     for g in range(len(t)):
-        k = min(g, len(root) - 1)
+        k = min(g, len(given.root) - 1)
+        root, u = given.root[k], given.u[k]
         for i in range(n_b):
-            d_s[i] = 0.0
+            d.s[i] = 0.0
             if of_root:
-                d_root[n_z + i, n_z + i] += weight * w[g, 0] / root[k, n_z + i, n_z + i]
+                d.root[n_z + i, n_z + i] += weight * w[g, 0] / root[n_z + i, n_z + i]
             else:
-                d_s[i] -= weight * s[g, i]
-        effects_backward(
-            n_z, root[k], a[g], gamma[g], info[g], t[g], chol1[g], y[g], chol[g], info_l[g],
-            rho2[g], s[g], d_b[g], d_s, -weight, d_t[g], d_mean, d_root, d_u, d_v, scratch,
-        )  # fmt: skip
-        given_means_back(n_z, seen[g], root[k], u[k], w[g], e[g], d_mean, d_root, d_u, d_c)
-        if len(root) > 1 or g == len(t) - 1:
+                d.s[i] -= weight * space.s[g, i]
+        effects_backward(g, k, given, data, t[g], space, d_b[g], -weight, d_t[g], d, scratch)
+        for i in range(n_z):
+            d_e[i] = 0.0
+        given_means_back(data.seen[g], root, u, w[g], space.e[g], d.mean, d_e, d.root, d.u, d_c)
+        if len(given.root) > 1 or g == len(t) - 1:
             # unmasked, the first batch says which z are observed: all of them
-            whiten_back(n_z, seen[k], root[k], u[k], d_root, d_u, d_v, d_omega)
-    add_across(d_c, d_c_b)
+            whiten_back(n_z, data.seen[k], root, u, d.root, d.u, d.v, totals.omega)
+    add_across(d_c, totals.c)
 
 
 @kernel
-def _log_jacobian(n_z, w, prior, space, of_root):
+def _log_jacobian(n_z, w, given, space, of_root):
     """Sum of the log densities of t, without constants."""
-    root, (chol, s) = prior[0], (space[4], space[7])
-    n = s.shape[1]
-    total = lanes_vector(1)
+    chol, s = space.chol, space.s
+    n, total = s.shape[1], lanes_vector(1)
     for g in range(len(s)):
-        k = min(g, len(root) - 1)
+        root = given.root[min(g, len(given.root) - 1)]
         product, squares = 1.0, 0.0
         for i in range(n):
             squares -= s[g, i] * s[g, i]
             product *= chol[g, i, i]
             if of_root:  # w is zero where there is no cluster
-                total[0] += w[g, 0] * math.log(root[k, n_z + i, n_z + i])
+                total[0] += w[g, 0] * math.log(root[n_z + i, n_z + i])
             if i % 2 == 1 or i == n - 1:
                 total[0] -= math.log(product)
                 product = 1.0
@@ -171,67 +151,58 @@ def _log_jacobian(n_z, w, prior, space, of_root):
     return across(total[0])
 
 
-@kernel
-def _effects_density(omega, c_b, w, b, n_clusters, d_omega, d_c_b, d_b):
-    """Log p(b | theta) of all clusters; add to the gradients."""
-    n = b.shape[1]
-    first = omega.shape[0] - n
-    r, d_r, d_c = lanes_matrix(len(b), n), lanes_matrix(len(b), n), lanes_matrix(w.shape[1], n)
-    for g in range(len(b)):
-        for i in range(n):
-            value = b[g, i]
-            for d in range(w.shape[1]):
-                value -= c_b[d, first + i] * w[g, d]
-            r[g, i] = value * w[g, 0]
-    value, positive = normal_density(1.0, first, n, omega, n_clusters, r, d_omega, d_r)
-    if not positive:
-        return -np.inf
-    for g in range(len(b)):
-        for i in range(n):
-            d_b[g, i] += d_r[g, i]
-            for d in range(w.shape[1]):
-                d_c[d, i] -= d_r[g, i] * w[g, d]
-    for i in range(n):
-        for d in range(w.shape[1]):
-            d_c_b[d, first + i] += across(d_c[d, i])
-    return value
+@register_jitable
+def _start(x, t, ints, floats, statistics, packed):
+    """Return structure, moments of level 2, (1, w), approximation, and coordinates as lanes."""
+    structure, n_clusters = unpack(ints, floats), len(t)
+    data, top = approximation_of(structure, n_clusters, packed), level_two(x, structure)
+    units = clusters(statistics, structure.between.n_design, structure.n_z)
+    t_l, n_b = in_lanes(t), t.shape[1]
+    n_priors = len(t_l) if data.masked else min(len(t_l), 1)
+    given = given_space(n_priors, data.n_a, data.n_z + n_b)
+    return (
+        structure,
+        top,
+        units.w,
+        data,
+        t_l,
+        given,
+        coordinates_space(len(t_l), data.n_a, data.n_z, n_b),
+    )
 
 
 @kernel
-def _evaluate(x, t, ints, floats, statistics, approximation, with_data, with_effects):
+def _evaluate(x, t, ints, floats, statistics, packed, with_data, with_effects):
     """Log p(y, z | b(t), theta), log p(t | theta) or their sum, and the gradients."""
-    d_x, n_clusters, n_b = np.zeros_like(x), t.shape[0], t.shape[1]
-    values, omega, c_b, t_b, a_b, inverse_b = between_moments(x, ints, floats)
-    n_a, n_z, masked, data, z, seen = unpack_approximation(ints, n_clusters, approximation)
-    w = level_two_statistics(ints, statistics)[1]
-    t_l, level_two, of_root = in_lanes(t), (w, z, seen), n_z > 0
-    n = len(t_l)
-    n_priors = n if masked else min(n, 1)
-    prior, space = _prior_space(n_priors, n_a, n_z + n_b), _space(n, n_a, n_z, n_b)
-    if not _forward(n_z, omega, c_b, t_l, level_two, data, prior, space):
-        return -np.inf, d_x, np.zeros_like(t)
-    b, total = space[8], 0.0
-    fill_empty_lanes(b, n_clusters)
-    d_omega, d_c_b, d_values = np.zeros_like(omega), np.zeros_like(c_b), np.zeros_like(values)
-    d_b, d_t = lanes_matrix(n, n_b), lanes_matrix(n, n_b)
+    structure, top, w, data, t_l, given, space = _start(x, t, ints, floats, statistics, packed)
+    n_clusters, n_b, n, of_root = len(t), t.shape[1], len(t_l), data.n_z > 0
+    d, total = gradients_of(x, top, n, n_b), 0.0
+    if not _forward(top, t_l, w, data, given, space):
+        return -np.inf, d.x, np.zeros_like(t)
+    fill_empty_lanes(space.b, n_clusters)
+    ones, terms, d_t = lanes_matrix(n, 1), lanes_matrix(n, 1), lanes_matrix(n, n_b)
+    for g in range(n):
+        ones[g, 0] += 1.0
     if with_data:
         # of log p(z, b) - log p(b) the last term cancels where p(t) has p(b)
-        total += add_clusters(
-            x, b, ints, floats, statistics, values, omega, c_b, d_x, d_b, d_values, d_omega, d_c_b,
-            not (with_effects and of_root),
-        )  # fmt: skip
+        given_b = not (with_effects and of_root)
+        total = add_clusters(x, space.b, structure, statistics, top, given_b, ones, terms, d)
     elif of_root:
-        total += _effects_density(omega, c_b, w, b, n_clusters, d_omega, d_c_b, d_b)
+        if not effects_terms(1.0, top, w, space.b, terms):
+            total = -np.inf
+        effects_terms_back(1.0, ones, top, w, space.b, d)
+        for g in range(n):
+            total += across(terms[g, 0])
     if total == -np.inf:
-        return total, d_x, np.zeros_like(t)
+        return total, d.x, np.zeros_like(t)
     if with_effects:
-        total += _log_jacobian(n_z, w, prior, space, of_root)
+        total += _log_jacobian(data.n_z, w, given, space, of_root)
         if not of_root:
-            total -= n_clusters * n_b * HALF_LOG_2PI
+            total -= 0.5 * n_clusters * n_b * LOG_2PI
     weight = 1.0 if with_effects else 0.0
-    _backward(n_z, t_l, level_two, data, prior, space, d_b, weight, of_root, d_t, d_omega, d_c_b)
-    between_gradient(x, ints, floats, values, t_b, a_b, inverse_b, d_omega, d_c_b, d_values, d_x)
-    return total, d_x, from_lanes(d_t, n_clusters)
+    _backward(t_l, w, data, given, space, d.effects, weight, of_root, d_t, d)
+    level_two_back(x, structure, top, d.omega, d.c, d.values, d.x)
+    return total, d.x, from_lanes(d_t, n_clusters)
 
 
 @kernel
@@ -245,7 +216,7 @@ def joint_value_and_gradient(x, t, ints, floats, statistics, approximation):
     t : (J, n_b) array
         Coordinates of the sampled effects.
     ints, floats, statistics
-        See likelihood.cluster_program.
+        A packed structure (kernels.layout) and statistics by cluster.
     approximation
         The packed vector of a :class:`bayes_msem.likelihood.approximation.Approximation`.
     """
@@ -282,21 +253,16 @@ def coordinate_map(x, t, ints, floats, statistics, approximation):
         not positive definite.
     """
     n_clusters, n_b = t.shape
-    _, omega, c_b, _, _, _ = between_moments(x, ints, floats)
-    n_a, n_z, masked, data, z, seen = unpack_approximation(ints, n_clusters, approximation)
-    w = level_two_statistics(ints, statistics)[1]
-    t_l, level_two = in_lanes(t), (w, z, seen)
-    n = len(t_l)
-    n_priors = n if masked else min(n, 1)
-    prior, space = _prior_space(n_priors, n_a, n_z + n_b), _space(n, n_a, n_z, n_b)
+    _, top, w, data, t_l, given, space = _start(x, t, ints, floats, statistics, approximation)
+    n, n_z, n_priors = len(t_l), data.n_z, len(given.root)
     slopes = np.full((n_clusters, n_b, n_b), np.nan)
-    if not _forward(n_z, omega, c_b, t_l, level_two, data, prior, space):
+    if not _forward(top, t_l, w, data, given, space):
         return np.full_like(t, np.nan), slopes, np.full_like(t, np.nan), np.full_like(t, np.nan)
-    root, e, chol, s = prior[0], space[0], space[4], space[7]
+    root, e, chol, s, c_b = given.root, space.e, space.chol, space.s, top.c
     deviation, means = lanes_matrix(n, n_b), lanes_matrix(n, n_b)
     slope = lanes_matrix(n, n_b * n_b)
     column = lanes_vector(n_b)
-    first = omega.shape[0] - n_b
+    first = c_b.shape[1] - n_b
     for g in range(n):
         k = min(g, n_priors - 1)
         for i in range(n_b):
@@ -328,7 +294,7 @@ def coordinate_map(x, t, ints, floats, statistics, approximation):
 def coordinates_of(x, s, ints, floats, statistics, approximation):
     """Coordinates t at which the effects are E b + chol(Omega_bb) s, for s (J x n_b)."""
     n_clusters, n = s.shape
-    _, omega, _, _, _, _ = between_moments(x, ints, floats)
+    omega = level_two(x, unpack(ints, floats)).omega
     first = omega.shape[0] - n
     root = omega[first:, first:].copy()
     cholesky(root, n)

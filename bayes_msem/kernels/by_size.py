@@ -1,0 +1,172 @@
+"""The likelihood of complete data whose only random coefficients are intercepts: by cluster size.
+
+Every group g of data.moments has outcomes with covariance ``S_g = between_g Sigma_b + within_g
+Sigma_w`` and mean ``C d``, and is known by its weight m_g (a count) and its cross products YY, DY
+and DD of outcomes (y, z) and design d = (1, x, w). With R_g and Q_g as R and S in kernels.integrate
+and W = S_g^-1,
+
+    ll = constant - 1/2 sum_g [ m_g (P_g log 2 pi + log |S_g|) + tr(W Q_g) ]
+    d/dS_g = -1/2 m_g W + 1/2 W Q_g W ,     d/dC = sum_g W R_g .
+
+The pooled within-cluster group (between_g = 0) concerns the first p outcomes only. Two-level data
+need one group per distinct cluster size, so the cost does not depend on the number of rows and
+hardly on the number of clusters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.integrate import covariance_gradient, residuals
+from bayes_msem.kernels.layout import unpack
+from bayes_msem.kernels.level_two import LOG_2PI, level_two, level_two_back
+from bayes_msem.kernels.statistics import by_size
+from bayes_msem.kernels.template import backward, effects_of, forward
+from bayes_msem.kernels.triangular import invert
+
+
+@kernel
+def _places(structure):
+    """Outcome (y, z) that every outcome of level 2 is a part of."""
+    places = np.empty(structure.n_a + structure.n_z, np.int64)
+    for q in range(len(structure.uses.effect)):
+        places[structure.uses.effect[q]] = -1 - structure.uses.variable[q]
+    for i in range(structure.n_z):
+        places[structure.n_a + i] = structure.within.n + i
+    return places
+
+
+@kernel
+def outcome_moments(x, structure):
+    """Moments of the outcomes (y, z) of a model with random intercepts.
+
+    Returns
+    -------
+    tuple
+        Moments of level 2, total effects within, Sigma_w and Sigma_b (P, P), and the mean
+        coefficients C (P, D) on (1, x, w).
+    """
+    within, top, place = structure.within, level_two(x, structure), _places(structure)
+    p, n_d, n_w = within.n, within.n_design, structure.between.n_design
+    n = p + structure.n_z
+    sigma_w, sigma_b = np.zeros((n, n)), np.zeros((n, n))
+    c, c_w, effects = np.zeros((n, n_d + n_w - 1)), np.zeros((n_d, p)), effects_of(within)
+    forward(within, top.values, effects, sigma_w, c_w)
+    for i in range(p):
+        for d in range(n_d):
+            c[i, d] = c_w[d, i]
+    for e in range(len(place)):
+        for f in range(len(place)):
+            sigma_b[place[e], place[f]] = top.omega[e, f]
+        c[place[e], 0] += top.c[0, e]
+        for d in range(1, n_w):
+            c[place[e], n_d - 1 + d] += top.c[d, e]
+    return top, effects, sigma_w, sigma_b, c
+
+
+@kernel
+def _outcome_moments_back(x, structure, top, effects, gradients, d_x):
+    """Pull gradients with respect to Sigma_w, Sigma_b (lower triangles) and C back to x."""
+    d_sigma_w, d_sigma_b, d_c = gradients
+    within, place = structure.within, _places(structure)
+    p, n_d, n_w = within.n, within.n_design, structure.between.n_design
+    d_omega, d_c_b, d_c_w = np.zeros_like(top.omega), np.zeros_like(top.c), np.zeros((n_d, p))
+    for e in range(len(place)):
+        for f in range(len(place)):
+            i, k = max(place[e], place[f]), min(place[e], place[f])
+            d_omega[e, f] = d_sigma_b[i, k]
+        d_c_b[0, e] = d_c[place[e], 0]
+        for d in range(1, n_w):
+            d_c_b[d, e] = d_c[place[e], n_d - 1 + d]
+    d_sigma = np.empty((p, p))
+    for i in range(p):
+        for k in range(i + 1):
+            d_sigma[i, k] = d_sigma_w[i, k]
+            d_sigma[k, i] = d_sigma_w[i, k]
+        for d in range(n_d):
+            d_c_w[d, i] = d_c[i, d]
+    d_t, h, gradient = np.zeros((within.m, p)), np.empty((within.m, p)), np.zeros(len(top.values))
+    backward(within, top.values, effects, d_sigma, d_c_w, d_t, h, gradient)
+    level_two_back(x, structure, top, d_omega, d_c_b, gradient, d_x)
+
+
+@kernel
+def _groups(p, data, sigma_w, sigma_b, c, gradients):
+    """Sum over groups; add to the gradients with respect to Sigma_w, Sigma_b and C.
+
+    Those of covariance matrices are lower triangles. Returns the log-likelihood without its
+    constant; minus infinity where some covariance matrix is not positive definite.
+    """
+    d_sigma_w, d_sigma_b, d_c = gradients
+    (n_outcomes, n_design), shape = c.shape, sigma_b.shape
+    s, w, q, wq, d_s = (
+        np.empty(shape),
+        np.empty(shape),
+        np.empty(shape),
+        np.empty(shape),
+        np.empty(shape),
+    )
+    residual, total = np.empty((n_outcomes, n_design)), 0.0
+    for g in range(len(data.weight)):
+        between, within = data.between[g], data.within[g]
+        n = p if between == 0.0 else n_outcomes
+        for i in range(n):
+            for k in range(n):
+                s[i, k] = between * sigma_b[i, k] + within * sigma_w[i, k]
+                d_s[i, k] = 0.0
+        log_det, positive = invert(s, n, w)
+        if not positive:
+            return -np.inf
+        residuals(n, data.dd[g], data.dy[g], data.yy[g], c, residual, q)
+        covariance_gradient(n, data.weight[g], w, q, 1.0, wq, d_s)
+        total += data.weight[g] * (n * LOG_2PI + log_det)
+        for i in range(n):
+            total += wq[i, i]
+            for k in range(i + 1):
+                d_sigma_b[i, k] += between * d_s[i, k]
+                d_sigma_w[i, k] += within * d_s[i, k]
+            for m in range(n):
+                factor = w[i, m]
+                for d in range(n_design):
+                    d_c[i, d] += factor * residual[m, d]
+    return -0.5 * total
+
+
+@kernel
+def value_and_gradient(x, ints, floats, statistics):
+    """Log p(y, z | theta) and its gradient.
+
+    Parameters
+    ----------
+    x : (n_theta,) array
+        Sampled parameters (see structure.parameters) and constrained rows.
+    ints, floats
+        A packed structure (kernels.layout).
+    statistics
+        Packed statistics by size.
+
+    Returns
+    -------
+    tuple of (float, (n_theta,) array)
+    """
+    structure, d_x = unpack(ints, floats), np.zeros(len(x))
+    top, effects, sigma_w, sigma_b, c = outcome_moments(x, structure)
+    n, n_design = c.shape
+    data = by_size(statistics, n, n_design)
+    # the data are centred: shift the intercepts accordingly
+    for o in range(n):
+        shift = -data.center[o]
+        for d in range(1, n_design):
+            shift += c[o, d] * data.center[n + d]
+        c[o, 0] += shift
+    gradients = (np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n_design)))
+    value = _groups(structure.within.n, data, sigma_w, sigma_b, c, gradients)
+    if value == -np.inf:
+        return value, d_x
+    d_c = gradients[2]
+    for o in range(n):
+        for d in range(1, n_design):
+            d_c[o, d] += d_c[o, 0] * data.center[n + d]
+    _outcome_moments_back(x, structure, top, effects, gradients, d_x)
+    return value + data.constant, d_x

@@ -1,0 +1,210 @@
+"""Views of the packed statistics: what the kernels know of the data.
+
+likelihood.statistics packs them, in three layouts, one for each provider of the likelihood. All
+begin with a header whose first entry says which: the number of clusters J (by cluster), -1 - J (by
+pattern) or the number of groups (by size). The two layouts that know clusters end with level 2.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numba.extending import register_jitable
+
+from bayes_msem.kernels.compile import inner_kernel, kernel
+from bayes_msem.kernels.lanes import LANES, as_lanes
+
+# Header of the layouts by cluster (numbers of clusters, of batches of pieces and of pieces, and
+# whether y and z have missing values) and by pattern (-1 - J, patterns, batches of pieces, ...).
+HEADER = 5
+
+
+class ByCluster(NamedTuple):
+    """Cross products of clusters, as lanes.
+
+    Attributes
+    ----------
+    masked
+        Whether outcomes of level 1 have missing values.
+    center
+        What was subtracted from y, (p,) floats.
+    first
+        First batch of pieces of every batch of clusters, (batches + 1,) floats.
+    size, dd, dy, yy
+        Of batches of pieces: rows, sum d d' (D x D), sum d y' (D x p), sum y y' (p x p).
+    seen
+        Which outcomes are observed (p); none if nothing is missing.
+    """
+
+    masked: Any
+    center: Any
+    first: Any
+    size: Any
+    dd: Any
+    dy: Any
+    yy: Any
+    seen: Any
+
+
+class ByPattern(NamedTuple):
+    """Cross products of response patterns and of their pieces, as lanes.
+
+    Attributes
+    ----------
+    n_patterns
+        Number of patterns.
+    center
+        What was subtracted from y, (p,) floats.
+    size, dd, dy, yy, seen
+        As by cluster, of patterns.
+    pattern
+        Pattern of every batch of pieces, (batches,) floats.
+    cluster
+        Cluster of every piece, -1 where there is none, (batches, LANES) floats.
+    of_piece
+        (DY, DD) of every piece, (D x (p + D)).
+    """
+
+    n_patterns: Any
+    center: Any
+    size: Any
+    dd: Any
+    dy: Any
+    yy: Any
+    seen: Any
+    pattern: Any
+    cluster: Any
+    of_piece: Any
+
+
+class BySize(NamedTuple):
+    """Cross products of groups of equal covariance matrix (data.moments).
+
+    Attributes
+    ----------
+    constant
+        What the log-likelihood has besides the sum over groups.
+    center
+        What was subtracted from (y, z, 1, x, w).
+    weight, between, within
+        Counts, and multipliers of Sigma_b and Sigma_w.
+    dd, dy, yy
+        Sums of products of the design (D) and the outcomes (P) of every group.
+    """
+
+    constant: Any
+    center: Any
+    weight: Any
+    between: Any
+    within: Any
+    dd: Any
+    dy: Any
+    yy: Any
+
+
+class Clusters(NamedTuple):
+    """Level 2 of all clusters, as lanes: (1, w), z and whether z is observed.
+
+    ``n`` is the number of clusters and ``masked`` says whether some z is missing. Lanes without a
+    cluster hold zeros, also in place of the 1.
+    """
+
+    n: Any
+    masked: Any
+    w: Any
+    z: Any
+    seen: Any
+
+
+@register_jitable
+def _batches(flat, start, n, rows, columns):
+    """Return n batches of matrices, as lanes, and where the next array starts."""
+    stop = start + n * rows * columns * LANES
+    return as_lanes(flat[start:stop].reshape((n, rows, columns, LANES))), stop
+
+
+@register_jitable
+def _vectors(flat, start, n, length):
+    """Return n batches of vectors, as lanes, and where the next array starts."""
+    stop = start + n * length * LANES
+    return as_lanes(flat[start:stop].reshape((n, length, LANES))), stop
+
+
+@kernel
+def batches_of(n):
+    """Return the number of batches of n clusters."""
+    return (n + LANES - 1) // LANES
+
+
+@kernel
+def clusters_in(statistics):
+    """Return the number of clusters in packed statistics by cluster or by pattern."""
+    n_clusters = int(statistics[0])
+    return n_clusters if n_clusters >= 0 else -1 - n_clusters
+
+
+@inner_kernel
+def by_cluster(statistics, p, n_d):
+    """Return the part of level 1 of statistics by cluster."""
+    n_batches, n, masked = batches_of(int(statistics[0])), int(statistics[1]), statistics[3] > 0.0
+    center, start = statistics[HEADER : HEADER + p], HEADER + p
+    first, start = statistics[start : start + n_batches + 1], start + n_batches + 1
+    size, start = _vectors(statistics, start, n, 1)
+    dd, start = _batches(statistics, start, n, n_d, n_d)
+    dy, start = _batches(statistics, start, n, n_d, p)
+    yy, start = _batches(statistics, start, n, p, p)
+    seen, _ = _vectors(statistics, start, n if masked else 0, p)
+    return ByCluster(masked, center, first, size, dd, dy, yy, seen)
+
+
+@inner_kernel
+def by_pattern(statistics, p, n_d):
+    """Return the part of level 1 of statistics by pattern."""
+    n_patterns, n_pieces = int(statistics[1]), int(statistics[2])  # batches of pieces
+    n = batches_of(n_patterns)
+    center, start = statistics[HEADER : HEADER + p], HEADER + p
+    size, start = _vectors(statistics, start, n, 1)
+    dd, start = _batches(statistics, start, n, n_d, n_d)
+    dy, start = _batches(statistics, start, n, n_d, p)
+    yy, start = _batches(statistics, start, n, p, p)
+    seen, start = _vectors(statistics, start, n, p)
+    pattern, start = statistics[start : start + n_pieces], start + n_pieces
+    stop = start + n_pieces * LANES
+    cluster = statistics[start:stop].reshape((n_pieces, LANES))
+    of_piece, _ = _batches(statistics, stop, n_pieces, n_d, p + n_d)
+    return ByPattern(n_patterns, center, size, dd, dy, yy, seen, pattern, cluster, of_piece)
+
+
+@kernel
+def by_size(statistics, n, n_d):
+    """Return statistics by size, of n outcomes and n_d columns of the design."""
+    g, start = int(statistics[0]), 2
+    center, start = statistics[start : start + n + n_d], start + n + n_d
+    weight, start = statistics[start : start + g], start + g
+    between, start = statistics[start : start + g], start + g
+    within, start = statistics[start : start + g], start + g
+    dd, start = statistics[start : start + g * n_d * n_d], start + g * n_d * n_d
+    dy, start = statistics[start : start + g * n_d * n], start + g * n_d * n
+    yy = statistics[start : start + g * n * n]
+    return BySize(
+        statistics[1],
+        center,
+        weight,
+        between,
+        within,
+        dd.reshape((g, n_d, n_d)),
+        dy.reshape((g, n_d, n)),
+        yy.reshape((g, n, n)),
+    )
+
+
+@inner_kernel
+def clusters(statistics, n_w, n_z):
+    """Return level 2, the end of statistics by cluster or by pattern."""
+    n_clusters, masked = clusters_in(statistics), statistics[4] > 0.0
+    n = batches_of(n_clusters)
+    start = len(statistics) - n * (n_w + 2 * n_z) * LANES
+    w, start = _vectors(statistics, start, n, n_w)
+    z, start = _vectors(statistics, start, n, n_z)
+    seen, _ = _vectors(statistics, start, n, n_z)
+    return Clusters(n_clusters, masked, w, z, seen)

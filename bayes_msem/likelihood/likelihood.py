@@ -1,0 +1,301 @@
+"""The likelihood of one model and one data set.
+
+The plan says what it is computed from (kernels.providers). Everything the rest of the package asks
+of the kernels goes through here; packed arrays do not leave this room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.readonly import ReadOnlyArrays
+from bayes_msem.kernels import recovery
+from bayes_msem.kernels.by_cluster import value_and_gradient
+from bayes_msem.kernels.centring import (
+    coordinate_density,
+    coordinate_map,
+    coordinates_of,
+    effects_at,
+)
+from bayes_msem.kernels.providers import DATA, JOINT
+from bayes_msem.likelihood.approximation import Approximation, no_approximation
+from bayes_msem.likelihood.program import Program, build_program
+from bayes_msem.likelihood.statistics import PACKERS, Provider
+from bayes_msem.spec.table import ParameterTable
+from bayes_msem.structure.model_template import ModelTemplate
+from bayes_msem.structure.parameters import Parameters
+
+__all__ = [
+    "CoordinateMap",
+    "Likelihood",
+    "Messages",
+    "OutcomeMoments",
+    "WithinMoments",
+    "build_likelihood",
+]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Evaluated = tuple[float, FloatArray, FloatArray]
+
+
+class OutcomeMoments(NamedTuple):
+    """Moments of the outcomes (y, z) of a model whose only random coefficients are intercepts.
+
+    Attributes
+    ----------
+    Sigma_w, Sigma_b
+        Covariance matrices of the within and between parts, (P, P); zero in rows of outcomes
+        without that part.
+    coefficients
+        Mean coefficients (P, D) on the design vector (1, x, w).
+    """
+
+    Sigma_w: FloatArray
+    Sigma_b: FloatArray
+    coefficients: FloatArray
+
+
+class LevelTwoMoments(NamedTuple):
+    """Moments of level 2, u = (a, z, b).
+
+    Attributes
+    ----------
+    Omega
+        Residual covariance matrix, (n_u, n_u).
+    coefficients
+        Mean coefficients (Dw, n_u) on (1, w).
+    """
+
+    Omega: FloatArray
+    coefficients: FloatArray
+
+
+class WithinMoments(NamedTuple):
+    """Moments of the rows of every cluster, given its effects.
+
+    Attributes
+    ----------
+    Sigma
+        Covariance matrices, (J, p, p).
+    coefficients
+        Fixed coefficients (J, D, p) on (1, x).
+    vectors
+        What every use of a linear effect adds to the outcomes, (J, uses, p).
+    """
+
+    Sigma: FloatArray
+    coefficients: FloatArray
+    vectors: FloatArray
+
+
+class Messages(NamedTuple):
+    """What the rows of every cluster say about its effects: value - 1/2 d'H d + g'd.
+
+    Attributes
+    ----------
+    value, gradient, information
+        c (J,), g (J, n_a) and H (J, n_a, n_a).
+    """
+
+    value: FloatArray
+    gradient: FloatArray
+    information: FloatArray
+
+
+class CoordinateMap(NamedTuple):
+    """How effects follow from coordinates t (see kernels.centring.coordinate_map)."""
+
+    deviation: FloatArray
+    slope: FloatArray
+    s: FloatArray
+    mean: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Likelihood(ReadOnlyArrays):
+    """The likelihood of one model and one data set.
+
+    Points are sampled parameters x with the constrained rows behind them (n_theta,), coordinates t
+    of sampled effects (J, n_b), and sampled effects b (J, n_b).
+
+    Attributes
+    ----------
+    provider
+        What it is computed from.
+    program, natural_program
+        Packed structure for sampled parameters, and for table values (no transforms).
+    statistics
+        What the provider reads.
+    shape
+        Numbers of clusters and of sampled effects.
+    approximation
+        Of what each cluster's data say about its effects: the coordinates t are built on it.
+    """
+
+    provider: Provider
+    program: Program
+    natural_program: Program
+    statistics: FloatArray
+    shape: tuple[int, int]
+    approximation: Approximation
+
+    @property
+    def n_sampled(self) -> int:
+        """Number of sampled effects per cluster."""
+        return self.shape[1]
+
+    @property
+    def arguments(self) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+        """What the kernels of the provider read besides parameters and coordinates."""
+        program, packed = self.program, self.approximation.packed
+        return program.ints, program.floats, self.statistics, packed
+
+    def with_approximation(self, approximation: Approximation) -> Likelihood:
+        """Return the same likelihood with other coordinates of the sampled effects."""
+        return replace(self, approximation=approximation)
+
+    def pack(self, observed: ObservedData) -> FloatArray:
+        """Pack other data of the same kind as the provider reads them."""
+        return PACKERS[self.provider](observed)
+
+    def no_coordinates(self) -> FloatArray:
+        """Return the coordinates of a model without sampled effects, (J, 0)."""
+        return np.empty((self.shape[0], 0))
+
+    # densities -----------------------------------------------------------------------------------
+
+    def natural(self, theta: FloatArray) -> tuple[float, FloatArray]:
+        """Log-likelihood and gradient at table values (n_theta,); only without sampled effects."""
+        program, packed = self.natural_program, self.approximation.packed
+        arguments = program.ints, program.floats, self.statistics, packed
+        value, gradient, _ = DATA[self.provider](theta, self.no_coordinates(), *arguments)
+        return float(value), gradient
+
+    def sampled(self, x: FloatArray, t: FloatArray) -> Evaluated:
+        """Log-likelihood given the effects at (x, t), and its gradients."""
+        value, d_x, d_t = DATA[self.provider](x, t, *self.arguments)
+        return float(value), d_x, d_t
+
+    def joint(self, x: FloatArray, t: FloatArray) -> Evaluated:
+        """Log-likelihood plus log density of the coordinates, and gradients, in one pass."""
+        value, d_x, d_t = JOINT[self.provider](x, t, *self.arguments)
+        return float(value), d_x, d_t
+
+    def coordinate_density(self, x: FloatArray, t: FloatArray) -> Evaluated:
+        """Log density of t given the parameters, and its gradients."""
+        if not self.n_sampled:
+            return 0.0, np.zeros_like(x), np.zeros_like(t)
+        value, d_x, d_t = coordinate_density(x, t, *self.arguments)
+        return float(value), d_x, d_t
+
+    # values and moments --------------------------------------------------------------------------
+
+    def theta(self, x: FloatArray) -> FloatArray:
+        """Table values of the free parameters at draws x, both (n_draws, n)."""
+        theta: FloatArray = recovery.theta_draws(x, self.program.ints, self.program.floats)
+        return theta
+
+    def values(self, x: FloatArray) -> FloatArray:
+        """Value vector of the template at x; entries of rows of sampled effects are zero."""
+        values: FloatArray = recovery.values_at(x, self.program.ints, self.program.floats)
+        return values
+
+    def typical(self, x: FloatArray, b: FloatArray) -> FloatArray:
+        """Table values at x, those of rows of sampled effects at effects b (n_b,)."""
+        theta: FloatArray = recovery.typical_at(x, b, self.program.ints, self.program.floats)
+        return theta
+
+    def level_two(self, x: FloatArray) -> LevelTwoMoments:
+        """Moments of level 2."""
+        moments = recovery.level_two_moments(x, self.program.ints, self.program.floats)
+        return LevelTwoMoments(*moments)
+
+    def within(self, x: FloatArray, b: FloatArray) -> WithinMoments:
+        """Moments of the rows of clusters with sampled effects b, (n, n_b)."""
+        program = self.program
+        structures = recovery.cluster_structures(x, b, program.ints, program.floats)
+        return WithinMoments(*structures)
+
+    def outcomes(self, theta: FloatArray) -> OutcomeMoments:
+        """Moments of the outcomes at table values; only of random intercepts."""
+        program = self.natural_program
+        moments = recovery.outcome_moments_at(theta, program.ints, program.floats)
+        return OutcomeMoments(*moments)
+
+    # effects -------------------------------------------------------------------------------------
+
+    def effects(self, x: FloatArray, t: FloatArray) -> FloatArray:
+        """Return the sampled effects (J, n_b) at (x, t)."""
+        effects: FloatArray = effects_at(x, t, *self.arguments)
+        return effects
+
+    def coordinate_map(self, x: FloatArray, t: FloatArray) -> CoordinateMap:
+        """How the sampled effects follow from their coordinates."""
+        return CoordinateMap(*coordinate_map(x, t, *self.arguments))
+
+    def coordinates(self, x: FloatArray, s: FloatArray) -> FloatArray:
+        """Coordinates at which the effects are E b + chol(Omega_bb) s, both (J, n_b)."""
+        t: FloatArray = coordinates_of(x, s, *self.arguments)
+        return t
+
+    def given_effects(self, x: FloatArray, b: FloatArray, statistics: FloatArray) -> float:
+        """Log-likelihood given sampled effects b (J, n_b), from statistics by cluster."""
+        weights, program = np.ones((len(b), 1)), self.program
+        value, _, _ = value_and_gradient(x, b, weights, program.ints, program.floats, statistics)
+        return float(value)
+
+    def terms(self, x: FloatArray, b: FloatArray, statistics: FloatArray) -> FloatArray:
+        """Log p(y_j, z_j | b_j) of clusters at many b: (nodes, J) from b (nodes, J, n_b)."""
+        program = self.program
+        terms: FloatArray = recovery.node_log_likelihoods(
+            x, b, program.ints, program.floats, statistics
+        )
+        return terms
+
+    def linear_effects(
+        self, x: FloatArray, b: FloatArray, normals: FloatArray, statistics: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Draw the linear effects given sampled effects and data (zeros: their means).
+
+        Returns
+        -------
+        tuple of (J, n_a) arrays
+            The draws, and the posterior variances.
+        """
+        program = self.program
+        draws: tuple[FloatArray, FloatArray] = recovery.linear_effects(
+            x, b, program.ints, program.floats, statistics, normals
+        )
+        return draws
+
+    def messages(self, x: FloatArray, a: FloatArray, b: FloatArray) -> Messages:
+        """What the rows say about linear effects around a, given b; the provider is "sampled"."""
+        program = self.program
+        found = recovery.cluster_messages(x, a, b, program.ints, program.floats, self.statistics)
+        return Messages(*found)
+
+
+def build_likelihood(
+    template: ModelTemplate,
+    parameters: Parameters,
+    table: ParameterTable,
+    observed: ObservedData,
+    provider: Provider,
+) -> Likelihood:
+    """Assemble the likelihood of a model that the plan wants computed from ``provider``."""
+    n_sampled = len(template.effects.sampled)
+    return Likelihood(
+        provider=provider,
+        program=build_program(template, parameters, table),
+        natural_program=build_program(template, parameters, table, natural=True),
+        statistics=PACKERS[provider](observed),
+        shape=(observed.n_clusters, n_sampled),
+        # non-centred coordinates until a pilot says what each cluster's data know
+        approximation=no_approximation(observed.n_clusters, n_sampled),
+    )

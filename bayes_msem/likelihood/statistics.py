@@ -1,0 +1,196 @@
+"""The packed statistics: how data reach the kernels, which have views of them (kernels.statistics).
+
+By cluster
+    Clusters come in batches of LANES (kernels.lanes), and the pieces of a batch's clusters (see
+    data.pieces) side by side: the first piece of each, then the second of each, and so on. With
+    complete data every cluster has one piece. Lanes without a cluster, or without a further piece,
+    hold zeros: also in place of the 1 of (1, w), and in place of a pattern, which makes them rows
+    that miss everything.
+By pattern
+    For incomplete data when all clusters share their within-level matrices (kernels.by_pattern).
+By size
+    For complete data with random intercepts only (data.moments).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.data.moments import moments
+from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.pieces import Pieces, pieces
+from bayes_msem.data.readonly import frozen
+from bayes_msem.kernels.lanes import LANES
+
+__all__ = [
+    "PACKERS",
+    "Provider",
+    "in_batches",
+    "pack_by_cluster",
+    "pack_by_pattern",
+    "pack_by_size",
+]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+Provider = Literal["size", "pattern", "cluster", "sampled"]
+"""What the likelihood is computed from; "sampled" is "cluster" with sampled effects."""
+
+
+def pack_by_cluster(observed: ObservedData, parts: Pieces | None = None) -> FloatArray:
+    """Cross products of every cluster, flattened.
+
+    With d = (1, x) and y centred at the means of the observed values: the header, center (p), the
+    first batch of pieces of every batch of clusters; then for batches of pieces: sizes, sum d d'
+    (D x D), sum d y' (D x p), sum y y' (p x p) and, if y has missing values, the pattern (p); and
+    for batches of clusters: (1, w), z and whether z is observed. ``parts`` are the pieces, if
+    they are known.
+    """
+    parts = pieces(observed) if parts is None else parts
+    place, first, n_batches = _piece_batches(parts, observed.n_clusters)
+    n_d = 1 + observed.x.shape[1]
+    masked = bool(np.isnan(observed.y).any())
+    header = [observed.n_clusters, n_batches, len(place), masked, np.isnan(observed.z).any()]
+
+    def lanes(values: NDArray[Any]) -> FloatArray:
+        spread = np.zeros((n_batches * LANES, *values.shape[1:]))
+        spread[place] = values
+        return in_batches(spread)
+
+    cross = parts.cross
+    return frozen(
+        np.concatenate(
+            [
+                np.array(header, dtype=np.float64),
+                parts.center,
+                first,
+                lanes(parts.size),
+                lanes(cross[:, :n_d, :n_d]),
+                lanes(cross[:, :n_d, n_d:]),
+                lanes(cross[:, n_d:, n_d:]),
+                lanes(parts.seen[parts.pattern]) if masked else np.empty(0),
+                *level_two_lanes(observed),
+            ]
+        )
+    )
+
+
+def _piece_batches(parts: Pieces, n_clusters: int) -> tuple[NDArray[np.int64], FloatArray, int]:
+    """Place of every piece among the lanes, first batch of pieces per batch, and their number."""
+    count = np.bincount(parts.cluster, minlength=n_clusters)
+    n = -(-n_clusters // LANES)
+    padded = np.zeros(n * LANES, np.int64)
+    padded[:n_clusters] = count
+    depth = padded.reshape(n, LANES).max(axis=1)
+    first = np.concatenate([[0], np.cumsum(depth)])
+    rank = np.arange(len(parts.cluster)) - np.concatenate([[0], np.cumsum(count)])[parts.cluster]
+    place = (first[parts.cluster // LANES] + rank) * LANES + parts.cluster % LANES
+    return place, first.astype(np.float64), int(first[-1])
+
+
+def level_two_lanes(observed: ObservedData) -> list[FloatArray]:
+    """(1, w), z with zeros where it is missing, and whether it is observed, as lanes."""
+    seen = ~np.isnan(observed.z)
+    return [
+        in_batches(observed.cluster_design),
+        in_batches(np.where(seen, observed.z, 0.0)),
+        in_batches(seen.astype(np.float64)),
+    ]
+
+
+def in_batches(values: NDArray[Any]) -> FloatArray:
+    """Flatten (J, ...) in the order (batches, ..., LANES), with zeros behind the last cluster."""
+    n_batches = -(-len(values) // LANES)
+    padded = np.zeros((n_batches * LANES, *values.shape[1:]))
+    padded[: len(values)] = values
+    return np.moveaxis(padded.reshape(n_batches, LANES, *values.shape[1:]), 1, -1).ravel()
+
+
+def pack_by_pattern(observed: ObservedData) -> FloatArray:
+    """Cross products of patterns and pieces, flattened.
+
+    The header: -1 - J, number of patterns, of batches of pieces, and whether y and z have missing
+    values. Then center (p); for patterns as lanes: number of rows, DD, DY, YY pooled over clusters,
+    and which outcomes are observed; for pieces of one pattern as lanes: the pattern of the batch,
+    the clusters (-1: no piece), and (DY, DD), (D x (p + D)); for clusters as lanes: (1, w), z and
+    whether z is observed.
+    """
+    parts = pieces(observed)
+    n_d = 1 + observed.x.shape[1]
+    pooled = np.zeros((len(parts.seen), *parts.cross.shape[1:]))
+    np.add.at(pooled, parts.pattern, parts.cross)
+    of_batch, place = _pattern_batches(parts)
+    cluster = np.full(len(of_batch) * LANES, -1.0)
+    cluster[place] = parts.cluster
+    data = np.concatenate([parts.cross[:, :n_d, n_d:], parts.cross[:, :n_d, :n_d]], axis=2)
+    spread = np.zeros((len(cluster), *data.shape[1:]))
+    spread[place] = data
+    z_missing = np.isnan(observed.z).any()
+    header = [-1 - observed.n_clusters, len(parts.seen), len(of_batch), True, z_missing]
+    return frozen(
+        np.concatenate(
+            [
+                np.array(header, dtype=np.float64),
+                parts.center,
+                in_batches(pooled[:, 0, 0]),
+                in_batches(pooled[:, :n_d, :n_d]),
+                in_batches(pooled[:, :n_d, n_d:]),
+                in_batches(pooled[:, n_d:, n_d:]),
+                in_batches(parts.seen),
+                of_batch,
+                cluster,
+                in_batches(spread),
+                *level_two_lanes(observed),
+            ]
+        )
+    )
+
+
+def _pattern_batches(parts: Pieces) -> tuple[FloatArray, IntArray]:
+    """Sort pieces into batches of one pattern each: pattern per batch, and place of every piece."""
+    count = np.bincount(parts.pattern, minlength=len(parts.seen))
+    n_batches = -(-count // LANES)
+    first = np.concatenate([[0], np.cumsum(n_batches)])
+    order = np.argsort(parts.pattern, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+    of_batch = np.repeat(np.arange(len(count)), n_batches).astype(np.float64)
+    return of_batch, first[parts.pattern] * LANES + rank
+
+
+def pack_by_size(observed: ObservedData) -> FloatArray:
+    """Cross products of groups of clusters of equal size, flattened.
+
+    The number of groups, the constant, center (P + D), weight, between and within (G each), and the
+    cross products of the design and the outcomes, DD, DY and YY (G of each).
+    """
+    parts = moments(observed)
+    n = parts.p + parts.q
+    cross = parts.cross
+    return frozen(
+        np.concatenate(
+            [
+                [len(parts.weight), parts.constant],
+                parts.center,
+                parts.weight,
+                parts.between,
+                parts.within,
+                cross[:, n:, n:].ravel(),
+                cross[:, n:, :n].ravel(),
+                cross[:, :n, :n].ravel(),
+            ]
+        ).astype(np.float64)
+    )
+
+
+PACKERS: dict[Provider, Callable[[ObservedData], FloatArray]] = {
+    "size": pack_by_size,
+    "pattern": pack_by_pattern,
+    "cluster": pack_by_cluster,
+    "sampled": pack_by_cluster,
+}

@@ -1,0 +1,129 @@
+"""The template of a model: its levels, and the effects that link them.
+
+There is one kind of template for all models. A level is made of rows of the parameter table with
+its name; a random coefficient has no cell at its own level but is an outcome of the next one
+(structure.effects says how it enters). A single-level model has a second level without outcomes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.spec.table import ParameterTable, RowKey
+from bayes_msem.structure.effects import Effects, find_effects
+from bayes_msem.structure.templates import LevelTemplate, level_template, place_rows
+
+__all__ = ["ModelTemplate", "build_template"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTemplate:
+    """The template of a model.
+
+    Attributes
+    ----------
+    levels
+        Templates of the levels, the lowest first.
+    effects
+        What the upper level supplies to the lower one.
+    z_names
+        Cluster-level variables.
+    constants
+        Fixed values, at the end of the value vector (theta, rows of sampled effects, constants).
+    sources
+        Row key -> position in the value vector, for all rows that have a cell.
+    n_theta
+        Number of free parameters and constrained rows.
+    """
+
+    levels: tuple[LevelTemplate, LevelTemplate]
+    effects: Effects
+    z_names: tuple[str, ...]
+    constants: NDArray[np.float64]
+    sources: dict[RowKey, int]
+    n_theta: int
+
+    @property
+    def within(self) -> LevelTemplate:
+        """The level of rows: outcomes y, design (1, x)."""
+        return self.levels[0]
+
+    @property
+    def between(self) -> LevelTemplate:
+        """The level of clusters: outcomes u = (a, z, b), design (1, w)."""
+        return self.levels[1]
+
+    @property
+    def y_names(self) -> tuple[str, ...]:
+        """Level-1 outcomes."""
+        return self.within.outcomes
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Observed outcomes: y, then z."""
+        return (*self.y_names, *self.z_names)
+
+    @property
+    def x_names(self) -> tuple[str, ...]:
+        """Covariates of level 1."""
+        return self.within.design[1:]
+
+    @property
+    def w_names(self) -> tuple[str, ...]:
+        """Covariates of level 2."""
+        return self.between.design[1:]
+
+    @property
+    def level_two(self) -> tuple[str, ...]:
+        """Names of the level-2 vector u: linear effects, z, sampled effects."""
+        return self.between.outcomes
+
+    @property
+    def first_sampled(self) -> int:
+        """Position of the first sampled effect in u."""
+        return len(self.effects.linear) + len(self.z_names)
+
+
+def build_template(
+    table: ParameterTable,
+    *,
+    y_names: tuple[str, ...],
+    z_names: tuple[str, ...],
+    x_names: tuple[str, ...],
+    w_names: tuple[str, ...],
+    position: dict[int, int],
+) -> ModelTemplate:
+    """Build the template of a model.
+
+    Parameters
+    ----------
+    table
+        The parameter table.
+    y_names, z_names, x_names, w_names
+        Names of the data columns, by role.
+    position
+        Free number -> position in theta.
+
+    Returns
+    -------
+    ModelTemplate
+    """
+    effects = find_effects(table, y_names, x_names)
+    sources, constants, n_theta = place_rows(table, position, effects.rows)
+    integrated = {r.key for r in table.rows if r.random and r not in effects.rows}
+    remaining = replace(table, rows=tuple(r for r in table.rows if r.key not in integrated))
+    level_two = (*effects.linear, *z_names, *effects.sampled)
+    return ModelTemplate(
+        levels=(
+            level_template(remaining, "within", y_names, ("1", *x_names), sources),
+            level_template(remaining, "between", level_two, ("1", *w_names), sources),
+        ),
+        effects=effects,
+        z_names=z_names,
+        constants=constants,
+        sources=sources,
+        n_theta=n_theta,
+    )
