@@ -8,9 +8,9 @@ are made from that file.
     python benchmarks/recovery.py --minutes 20    # go on where the results end, then stop
     python benchmarks/recovery.py --tables        # only write the tables into the page
 
-Compiling the density takes much longer than sampling these small models, and every data set would
-need it again. So ``Model.fit`` runs here with the package's NumPy version of the same density
-(:mod:`bayes_msem.inference.density`), which the tests compare with that of PyMC.
+When the study was begun, every data set needed its own compiled density. So ``Model.fit`` runs here
+with the package's NumPy version of the same density (:mod:`bayes_msem.inference.density`), which
+the tests compare with the compiled one; it stays, so that new results can be added to the old ones.
 
 Where ``Case.draw`` is given, data come from NumPy code here, which shares nothing with the package
 and knows the effects of every cluster. Else they come from ``Model.simulate``.
