@@ -61,7 +61,6 @@ def test_sampling_stays_sound(seed, scales):
     data = data.assign(**{name: data[name] * unit for name, unit in scales.items()})
     found = sampled(data, seed)
     assert found["divergences"] == 0, found
-    # Loadings free against a marker and factor variances form a ridge, along which 2,000 draws gave
-    # ESS of 110 to 510 and R-hat of up to 1.028, in any units; stuck chains are far beyond.
-    assert found["r_hat"] < 1.05, found
-    assert found["ess"] > 50, found
+    # 2,000 draws gave ESS (bulk and tail) of 370 to 1,020 and R-hat of up to 1.009
+    assert found["r_hat"] < 1.02, found
+    assert found["ess"] > 150, found
