@@ -144,6 +144,14 @@ def test_collinear_predictors_are_named() -> None:
         quiet_model("y ~ x + x2 + m", frame).mode(prior=False)
 
 
+def test_intercepts_that_follow_from_means_are_not_named() -> None:
+    """One predictor twice, once centred: their slopes are open, and the mean of y is known."""
+    frame = mediation_data()
+    frame["far"] = frame["x"] + 100 + 1e-6 * np.random.default_rng(1).normal(size=200)
+    with pytest.warns(IdentificationWarning, match="along within: y ~ x; within: y ~ far, so"):
+        quiet_model("y ~ x + far + m", frame).mode(prior=False)
+
+
 @pytest.mark.parametrize("priors", [None, {"regression": "normal(0, 0.001)"}])
 def test_well_identified_models_pass(priors: dict[str, str] | None) -> None:
     """Neither powers of a predictor nor sharp priors, which the likelihood does not know."""

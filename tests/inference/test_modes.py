@@ -14,7 +14,7 @@ from scipy import optimize
 
 import bayes_msem as bm
 from bayes_msem.checking.verdict import mode_findings
-from bayes_msem.errors import MsemWarning
+from bayes_msem.errors import IdentificationWarning, MsemWarning
 from bayes_msem.inference.maximise import Maximum, maximise
 from bayes_msem.inference.modes import (
     distinct_maxima,
@@ -158,6 +158,29 @@ def test_the_likelihood_has_the_higher_maximum(seed: int) -> None:
     assert max(loadings[:3]) < 0.3 < 0.6 < min(loadings[3:])
 
 
+def test_the_likelihood_is_searched_from_all_modes_and_their_reverse() -> None:
+    """The first set: from the best mode alone, .04 log units are missed.
+
+    The second: one of two equally good maxima, in which the marker has the other sign, is reached
+    from no mode of the posterior; the lowest is reached from none but the modes that are not best.
+    """
+    frame = two_factor_data(1)
+    with pytest.warns(IdentificationWarning, match="fb =~ y4"):  # in units of a weak marker
+        mode = quiet_model(TWO_MODES, frame, cluster="cluster").mode(prior=False)
+    free = TWO_MODES.replace("fb =~ y1", "fb =~ NA*y1") + "    fb ~~ 1*fb\n"
+    other = quiet_model(free, frame, cluster="cluster").mode(prior=False)
+    # 2e-6 below: in units of a marker that measures next to nothing, the top is a flat ridge
+    assert mode.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-5)
+    model = model_of(6)
+    mode = model.mode(prior=False)
+    assert [m.log_likelihood for m in mode.others] == pytest.approx(
+        [-24129.121, -24129.144, -24148.213], abs=0.001
+    )
+    assert all(m.converged for m in mode.others)
+    for maximum in mode.others:  # the model's own likelihood agrees
+        assert model.log_likelihood(maximum) == pytest.approx(maximum.log_likelihood, abs=1e-8)
+
+
 @pytest.mark.parametrize("name", ["demo-twolevel", "single-level/political-democracy"])
 def test_well_behaved_models_have_one_mode(name: str) -> None:
     _, model = reference_model(name)
@@ -187,6 +210,8 @@ def test_one_maximum_per_hill() -> None:
     assert [round(m.position[0]) for m in found] == [-3, 3]
     assert found[0].value == pytest.approx(np.log(0.3), abs=1e-6)
     assert found[1].value == pytest.approx(np.log(0.7), abs=1e-6)
+    lower_last = distinct_maxima(two_wells, starts[::-1], identity)
+    assert [round(m.position[0]) for m in lower_last] == [3, -3]
 
 
 def test_a_ridge_is_one_hill() -> None:
@@ -251,6 +276,19 @@ def test_chains_start_at_the_modes_in_turn() -> None:
         # twice as spread out as the posterior: 4 times chi square with n degrees of freedom
         assert 0.3 < min(distances) / (4 * len(modes[0].position)) < 3
     assert which == [0, 1, 2, 0]
+
+
+def test_no_chain_starts_at_maxima_without_mass() -> None:
+    model = model_of(4)
+    modes = posterior_modes(model.blueprint).sampled
+    assert len(modes) == 3
+    seeds = [11, 5, 70, 23]
+    _, start = _starting_points(model.blueprint, lambda: seeds)
+    for seed in seeds:
+        distances = [
+            (start(seed) - m.position) @ -m.hessian @ (start(seed) - m.position) for m in modes
+        ]
+        assert int(np.argmin(distances)) == 0
 
 
 def test_seeds_of_nutpie_follow_from_the_random_seed() -> None:
