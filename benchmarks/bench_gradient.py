@@ -87,7 +87,7 @@ def measure_model(label: str, model: bm.Model) -> list[str]:
         label,
         f"{observed.n_rows:,}",
         str(observed.n_clusters),
-        str(len(model.blueprint.evaluator.moments.weight)),
+        str(len(model.blueprint.likelihood.moments.weight)),
         str(len(v)),
         *(f"{minimum:.1f} / {median:.1f}" for minimum, median in times),
     ]

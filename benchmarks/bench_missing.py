@@ -70,8 +70,8 @@ def evaluation(spec: str, frame: pd.DataFrame) -> object:
     blueprint = build_blueprint(model.table, model._priors, model._observed)
     x = blueprint.extend_sampled(np.full(blueprint.parameters.n, 0.7))
     t = np.zeros((blueprint.observed.n_clusters, 0))
-    assert np.isfinite(blueprint.evaluator.sampled(x, t)[0])
-    return lambda: blueprint.evaluator.sampled(x, t)
+    assert np.isfinite(blueprint.likelihood.sampled(x, t)[0])
+    return lambda: blueprint.likelihood.sampled(x, t)
 
 
 def row_by_row(spec: str, frame: pd.DataFrame) -> object:
@@ -83,7 +83,7 @@ def row_by_row(spec: str, frame: pd.DataFrame) -> object:
     x = blueprint.extend_sampled(np.full(blueprint.parameters.n, 0.7))
     t = np.zeros((blueprint.observed.n_clusters, 0))
     value = cluster_value_and_gradient(x, t, program.ints, program.floats, statistics)[0]
-    expected = blueprint.evaluator.sampled(x, t)[0]
+    expected = blueprint.likelihood.sampled(x, t)[0]
     assert abs(value - expected) < 1e-9 * abs(expected)
     return lambda: cluster_value_and_gradient(x, t, program.ints, program.floats, statistics)
 

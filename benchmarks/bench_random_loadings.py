@@ -165,11 +165,11 @@ def compare(
 def cluster_kernel_calls(model: bm.Model, x: np.ndarray, t: np.ndarray) -> Callable[[int], None]:
     """Return a function that calls the likelihood kernel n times at x and t."""
     blueprint = model.blueprint
-    evaluator = blueprint.evaluator
+    likelihood = blueprint.likelihood
     x = np.ascontiguousarray(blueprint.extend_sampled(x))
     t = np.ascontiguousarray(t.reshape(blueprint.observed.n_clusters, blueprint.n_sampled))
-    b = evaluator.effects(x, t) if blueprint.n_sampled else t
-    arguments = (x, b, evaluator.program.ints, evaluator.program.floats, evaluator.statistics)
+    b = likelihood.effects(x, t) if blueprint.n_sampled else t
+    arguments = (x, b, likelihood.program.ints, likelihood.program.floats, likelihood.statistics)
     if not np.isfinite(cluster_value_and_gradient(*arguments)[0]):
         raise RuntimeError("the likelihood is not finite at the starting point")
 

@@ -24,7 +24,7 @@ import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.predictive.statistics import BUILT_IN
 from bayes_msem.simulation.simulate import simulate_data
-from bayes_msem.structure.parameters import CORRELATION, SQUARE
+from bayes_msem.kernels.layout import CORRELATION, SQUARE
 from tests.checking.laplace import laplace_fit
 
 DRAWS = 1000

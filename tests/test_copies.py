@@ -96,10 +96,10 @@ def test_arrays_of_copies_are_read_only(name: str) -> None:
     fit = fit_of(name)
     for way, copied in WAYS.items():
         model = copied(fit.model)
-        evaluator = model.blueprint.evaluator
-        records = [model.observed, model.blueprint.observed, evaluator, evaluator.program]
-        if isinstance(evaluator, ClusterEvaluator):
-            records.append(evaluator.natural_program)
+        likelihood = model.blueprint.likelihood
+        records = [model.observed, model.blueprint.observed, likelihood, likelihood.program]
+        if isinstance(likelihood, ClusterEvaluator):
+            records.append(likelihood.natural_program)
         for record in records:
             arrays = [getattr(record, field) for field in type(record).__slots__]
             arrays = [array for array in arrays if isinstance(array, np.ndarray)]
@@ -111,8 +111,8 @@ def test_copies_keep_the_coordinates_of_sampled_effects() -> None:
     """They are those of the draws: a pilot of their own would change what the draws mean."""
     fit = fit_of("sampled effects")
     other = WAYS["pickle"](fit)
-    assert fit.model.blueprint.evaluator.approximation.packed.any()
-    packed = [f.model.blueprint.evaluator.approximation.packed for f in (other, fit)]
+    assert fit.model.blueprint.likelihood.approximation.packed.any()
+    packed = [f.model.blueprint.likelihood.approximation.packed for f in (other, fit)]
     np.testing.assert_array_equal(*packed)
 
 

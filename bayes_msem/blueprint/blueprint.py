@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.prior_arrays import pack_priors
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.likelihood import Likelihood, build_likelihood
@@ -19,7 +21,7 @@ from bayes_msem.spec.expressions import derivative, evaluate, names
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.model_template import ModelTemplate, build_template
-from bayes_msem.structure.parameters import SQUARE, Parameters, build_parameters
+from bayes_msem.structure.parameters import Parameters, build_parameters
 
 FloatArray = NDArray[np.float64]
 
@@ -56,16 +58,20 @@ class Blueprint:
     likelihood: Likelihood
     prior_arrays: PriorArrays
     pilot: FloatArray | None = None
-    _by_cluster: list[FloatArray] = field(default_factory=list, init=False, repr=False)
 
     @property
     def statistics_by_cluster(self) -> FloatArray:
         """Packed statistics by cluster, whatever the provider: what recovery reads."""
         if self.likelihood.provider in ("cluster", "sampled"):
             return self.likelihood.statistics
-        if not self._by_cluster:
-            self._by_cluster.append(pack_by_cluster(self.observed))
-        return self._by_cluster[0]
+        if self not in _BY_CLUSTER:
+            _BY_CLUSTER[self] = pack_by_cluster(self.observed)
+        return _BY_CLUSTER[self]
+
+    def on(self, observed: ObservedData) -> Blueprint:
+        """Return the same model, priors and coordinates on other data of the same kind."""
+        likelihood = replace(self.likelihood, statistics=self.likelihood.pack(observed))
+        return replace(self, observed=observed, likelihood=likelihood)
 
     @property
     def n_sampled(self) -> int:
@@ -134,6 +140,10 @@ class Blueprint:
             return theta[..., source]
         value = np.nan if source < first_constant else template.constants[source - first_constant]
         return np.full(theta.shape[:-1], value)
+
+
+# beside the blueprints, so that copies for other processes stay small
+_BY_CLUSTER: WeakKeyDictionary[Blueprint, FloatArray] = WeakKeyDictionary()
 
 
 def build_blueprint(

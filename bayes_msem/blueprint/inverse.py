@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import SpecificationError
+from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.table import Row
-from bayes_msem.structure.parameters import SQUARE, row_label
+from bayes_msem.structure.parameters import row_label
 
 FloatArray = NDArray[np.float64]
 

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import AccuracyWarning
+from bayes_msem.gaussian.normal import roots
 from bayes_msem.gaussian.quadrature import Expectation, expectation
-from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.spec.expressions import (
     Binary,
     Call,
@@ -30,7 +29,6 @@ from bayes_msem.spec.expressions import (
     evaluate,
     names,
 )
-from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -48,7 +46,7 @@ def level_two_moments(
     Parameters
     ----------
     blueprint
-        A model with a cluster evaluator.
+        The model.
     points
         Extended sampled parameters, or table values if ``natural``, (n, n_theta).
     natural
@@ -59,24 +57,17 @@ def level_two_moments(
     tuple of arrays
         (n, D_b, n_u) and (n, n_u, n_u), for u = (linear effects, z, sampled effects).
     """
-    evaluator = blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    program = evaluator.natural_program if natural else evaluator.program
-    coefficients, covariances = [], []
-    for point in points:
-        _, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
-        coefficients.append(c_b)
-        covariances.append(omega)
-    return np.stack(coefficients), np.stack(covariances)
+    moments = [blueprint.likelihood.level_two(point, natural=natural) for point in points]
+    return (
+        np.stack([moment.coefficients for moment in moments]),
+        np.stack([moment.Omega for moment in moments]),
+    )
 
 
 def effect_positions(blueprint: Blueprint) -> dict[str, int]:
     """Position of every random coefficient declared by rv() in the level-2 vector u."""
-    templates = blueprint.templates
-    if not isinstance(templates, ClusterTemplates):
-        return {}
     declared = {row.random for row in blueprint.table.rows if row.random}
-    return {name: i for i, name in enumerate(templates.level_two) if name in declared}
+    return {name: i for i, name in enumerate(blueprint.template.level_two) if name in declared}
 
 
 def population_mean(
@@ -202,10 +193,3 @@ def _warn(expression: Expression, error: FloatArray, undefined: FloatArray) -> N
             AccuracyWarning,
             stacklevel=3,
         )
-
-
-def roots(covariances: FloatArray) -> FloatArray:
-    """Matrices A with A A' = covariance, for a stack of semidefinite ones."""
-    values, vectors = np.linalg.eigh((covariances + covariances.swapaxes(-1, -2)) / 2)
-    result: FloatArray = vectors * np.sqrt(np.clip(values, 0.0, None))[..., None, :]
-    return result

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.kernels.priors import (
     ABOVE,
     BELOW,
@@ -50,7 +51,7 @@ from bayes_msem.spec.expressions import (
 )
 from bayes_msem.spec.prior_families import FAMILIES
 from bayes_msem.spec.table import ParameterTable
-from bayes_msem.structure.parameters import SQUARE, Group, Parameters
+from bayes_msem.structure.parameters import Group, Parameters
 
 _BINARY = {"+": PLUS, "-": MINUS, "*": TIMES, "/": OVER, "^": POWER}
 

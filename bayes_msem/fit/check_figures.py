@@ -163,7 +163,7 @@ class CheckFigures(Checks):
         ours, rows = observed_matrix(blueprint.observed), check.data["row"].values
         names = tuple(map(str, check.data["outcome"].values))
         if (
-            names != tuple(blueprint.templates.outcomes)
+            names != tuple(blueprint.template.outcomes)
             or rows.max() >= len(ours)
             or not np.array_equal(ours[rows], check.data.values, equal_nan=True)
         ):

@@ -26,7 +26,6 @@ from bayes_msem.posterior.standardise import (
 from bayes_msem.posterior.summary import IntervalKind, derived_table
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.posterior.variance import average_size, intraclass_correlations, variance_parts
-from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
 
@@ -357,7 +356,7 @@ class Solutions(FitCore):
         position, effects = None, None
         if cluster is not None:
             position = cluster_position(blueprint, cluster)
-            if isinstance(blueprint.templates, ClusterTemplates):
+            if blueprint.template.varies:
                 own = self.cluster_draws["effects"].isel(cluster_id=position)
                 own = own.transpose("effect", "chain", "draw")
                 values = own.to_numpy().reshape(own.sizes["effect"], -1)

@@ -21,11 +21,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.blueprint.blueprint import Blueprint, statistics_of
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.scales import scales
 from bayes_msem.inference.density import prior_scales
 from bayes_msem.spec.default_priors import default_priors
-from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.templates import LevelTemplate
 
 __all__ = [
@@ -125,25 +124,19 @@ def variable_means(blueprint: Blueprint, theta: FloatArray) -> dict[Variable, fl
     dict
         (level, variable) -> mean.
     """
-    templates, data = blueprint.templates, blueprint.observed
+    template, data = blueprint.template, blueprint.observed
     x = data.x[data.informative].mean(axis=0)
     w = data.w.mean(axis=0) if data.two_level else np.empty(0)
     extended = blueprint.extend(theta)
-    values = np.concatenate([extended, templates.constants])
-    within_design = between_design = np.array([1.0, *x, *w])
-    if isinstance(templates, ClusterTemplates):
-        within_design, between_design = np.array([1.0, *x]), np.array([1.0, *w])
-    between: dict[str, float] = {}
-    if templates.between is not None:
-        between = _level_means(templates.between, values, between_design)
-    added = np.zeros(len(templates.within.names))
-    if isinstance(templates, ClusterTemplates):
-        effects = templates.effects
-        uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
-        for effect, variable, column in uses:
-            if variable >= 0:
-                added[variable] += between[effects.linear[effect]] * within_design[column]
-    within = _level_means(templates.within, values, within_design, added)
+    rows = np.zeros(len(template.effects.rows))
+    values = np.concatenate([extended, rows, template.constants])
+    between = _level_means(template.between, values, np.array([1.0, *w]))
+    added, design, effects = np.zeros(len(template.within.names)), [1.0, *x], template.effects
+    uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
+    for effect, variable, column in uses:
+        if variable >= 0:
+            added[variable] += between[effects.linear[effect]] * design[column]
+    within = _level_means(template.within, values, np.array(design), added)
     both = {("within", v): mean + between.get(v, 0.0) for v, mean in within.items()}
     shared = {("between", v): mean + within.get(v, 0.0) for v, mean in between.items()}
     return both | shared
@@ -155,17 +148,14 @@ def with_centred_covariates(blueprint: Blueprint) -> Blueprint | None:
     Covariates with slopes that vary stay as they are: shifting them changes the (co)variances of
     random intercepts as well.
     """
-    templates, data = blueprint.templates, blueprint.observed
-    varying = set()
-    if isinstance(templates, ClusterTemplates):
-        varying = {int(column) - 1 for column in templates.effects.use_column if column > 0}
+    data = blueprint.observed
+    varying = {int(column) - 1 for column in blueprint.template.effects.use_column if column > 0}
     x, far_x = _centred(data.x, [k not in varying for k in range(data.x.shape[1])])
     w, far_w = _centred(data.w, [True] * data.w.shape[1])
     if not (far_x or far_w):
         return None
     observed = replace(data, x=x, w=w)
-    evaluator = replace(blueprint.evaluator, statistics=statistics_of(blueprint, observed))
-    return replace(blueprint, observed=observed, evaluator=evaluator)
+    return blueprint.on(observed)
 
 
 def _centred(values: FloatArray, chosen: list[bool]) -> tuple[FloatArray, bool]:

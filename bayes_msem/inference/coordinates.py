@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.structure.effects import ClusterTemplates
 
 COORDINATES = "effect_coordinates"  # name of the random variable behind the sampled effects
 
@@ -15,9 +14,9 @@ def coords_of(blueprint: Blueprint) -> dict[str, list[Any]]:
     coords: dict[str, list[Any]] = {
         f"{group.name}_row": list(group.labels) for group in blueprint.parameters.groups
     }
-    if isinstance(blueprint.templates, ClusterTemplates) and blueprint.n_sampled:
+    if blueprint.n_sampled:
         coords["cluster_id"] = [str(c) for c in blueprint.observed.cluster_ids]
-        coords["sampled_effect"] = list(blueprint.templates.effects.sampled)
+        coords["sampled_effect"] = list(blueprint.template.effects.sampled)
     return coords
 
 

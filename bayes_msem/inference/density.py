@@ -18,15 +18,12 @@ from bayes_msem.data.scales import scales
 from bayes_msem.kernels.density import (
     PLAIN,
     Geometry,
-    cluster_posterior,
-    moment_posterior,
-    sampled_posterior,
 )
-from bayes_msem.likelihood.evaluators import MomentEvaluator
+from bayes_msem.kernels.layout import CORRELATION, SQUARE
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_families import FAMILIES
 from bayes_msem.spec.priors import Prior
-from bayes_msem.structure.parameters import CORRELATION, SQUARE, Group
+from bayes_msem.structure.parameters import Group
 
 FloatArray = NDArray[np.float64]
 
@@ -98,10 +95,10 @@ def joint_log_likelihood(
     -------
     tuple of (float, (n_free,) array, (J, n_b) array)
     """
-    evaluator = blueprint.evaluator
+    likelihood = blueprint.likelihood
     t = no_coordinates(blueprint) if t is None else t
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    value, gradient, d_t = evaluator.joint(extended, t)
+    value, gradient, d_t = likelihood.joint(extended, t)
     n = len(x)
     if blueprint.table.constraints:
         squared = blueprint.parameters.transform == SQUARE
@@ -161,20 +158,8 @@ def log_posterior(
     tuple of (float, array like u)
         The density and its gradient with respect to u.
     """
-    evaluator, gradient = blueprint.evaluator, np.empty(len(u))
-    program, statistics = evaluator.program, evaluator.statistics
-    u = np.ascontiguousarray(u)
-    common = (u, 1.0 if jacobian else 0.0, blueprint.prior_arrays, geometry, program.ints)
-    if isinstance(evaluator, MomentEvaluator):
-        value = moment_posterior(*common, program.floats, statistics, gradient)
-    elif evaluator.n_sampled:
-        value = sampled_posterior(
-            *common, program.floats, statistics, evaluator.approximation.packed, gradient
-        )
-    else:
-        none = no_coordinates(blueprint)
-        value = cluster_posterior(*common, program.floats, statistics, none, gradient)
-    return float(value), gradient
+    priors = blueprint.prior_arrays
+    return blueprint.likelihood.posterior(np.ascontiguousarray(u), jacobian, priors, geometry)
 
 
 def starting_point(blueprint: Blueprint) -> FloatArray:

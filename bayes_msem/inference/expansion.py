@@ -4,7 +4,7 @@ With e = (a, b), a the linear and b the sampled effects, and the likelihood of a
 
     log p(y_j | a + d, b, theta) = c(b) + g(b)' d - 1/2 d' H(b) d
 
-(kernels.messages), minus the second derivative at d = 0 is
+(kernels.recovery.cluster_messages), minus the second derivative at d = 0 is
 
     Lambda_aa = H ,   Lambda_ab = -g'(b) ,   Lambda_bb = -c''(b) ,
 
@@ -24,15 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
+from bayes_msem.gaussian.normal import conditional
 from bayes_msem.inference.density import starting_point
-from bayes_msem.kernels.cluster_terms import cluster_log_likelihoods
-from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.kernels.messages import cluster_messages
 from bayes_msem.likelihood.approximation import Approximation, semidefinite
-from bayes_msem.likelihood.centring import coordinate_map
-from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
 
@@ -70,9 +64,8 @@ def expand_clusters(blueprint: Blueprint, x: FloatArray, b: FloatArray | None) -
 
 def centred(blueprint: Blueprint) -> Blueprint:
     """Coordinates that are the effects themselves, shifted and scaled by constants."""
-    evaluator = blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    own, n_a = evaluator.approximation, evaluator.approximation.n_linear
+    likelihood = blueprint.likelihood
+    own, n_a = likelihood.approximation, likelihood.approximation.n_linear
     information = _CENTRED * own.information[:, n_a:, n_a:]
     linear = _CENTRED * own.linear[:, n_a:]
     none = np.empty((len(linear), 0))
@@ -84,19 +77,15 @@ class _Clusters:
     """All clusters at fixed parameters."""
 
     def __init__(self, blueprint: Blueprint, x: FloatArray) -> None:
-        assert isinstance(blueprint.evaluator, ClusterEvaluator)
-        assert isinstance(blueprint.templates, ClusterTemplates)
-        self.blueprint, self.x, self.evaluator = blueprint, x, blueprint.evaluator
+        self.blueprint, self.x, self.likelihood = blueprint, x, blueprint.likelihood
         self.extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-        program = self.evaluator.program
-        self.packed = program.ints, program.floats, self.evaluator.statistics
-        _, self.omega, self.c_b, *_ = between_moments(self.extended, program.ints, program.floats)
-        self.first = blueprint.templates.first_sampled
-        self.n_a = len(blueprint.templates.effects.linear)
-        self.n_uses = len(blueprint.templates.effects.use_effect)
+        self.omega, self.c_b = self.likelihood.level_two(self.extended)
+        self.first = blueprint.template.first_sampled
+        self.n_a = len(blueprint.template.effects.linear)
+        self.n_uses = len(blueprint.template.effects.use_effect)
         # in the units of the effects, whatever the current parameters
         start = np.ascontiguousarray(blueprint.extend_sampled(starting_point(blueprint)))
-        omega = between_moments(start, program.ints, program.floats)[1]
+        omega = self.likelihood.level_two(start).Omega
         self.steps = np.sqrt(np.diag(omega)[self.first :])
         self.with_linear, with_z = _dependence(blueprint, self.n_a, self.first)
         z = blueprint.observed.z
@@ -114,7 +103,8 @@ class _Clusters:
         sd = np.sqrt(np.diag(covariance))
         scaled = np.linalg.solve(covariance / np.outer(sd, sd), (deviation / sd).T)
         prior = -0.5 * np.einsum("ij,ji->j", scaled, deviation / sd)
-        height: FloatArray = cluster_log_likelihoods(self.extended, b, *self.packed) + prior
+        terms = self.likelihood.terms(self.extended, b[None], self.likelihood.statistics)[0]
+        height: FloatArray = terms + prior
         return np.where(np.isnan(height), -np.inf, height)
 
     def climb(
@@ -127,11 +117,10 @@ class _Clusters:
         tuple of (array, array, float)
             Effects, their heights, and the largest move in standard deviations.
         """
-        evaluator = expanded.evaluator
-        assert isinstance(evaluator, ClusterEvaluator)
+        likelihood = expanded.likelihood
         t = np.zeros_like(b)
-        goal = evaluator.effects(self.extended, t)
-        _, slopes, _, _ = coordinate_map(self.extended, t, *evaluator.arguments)
+        goal = likelihood.effects(self.extended, t)
+        slopes = likelihood.coordinate_map(self.extended, t).slope
         moves = np.abs(np.linalg.solve(slopes, (goal - b)[:, :, None])[:, :, 0]).max(axis=1)
         part = np.ones(len(b))
         for _ in range(_HALVINGS):
@@ -148,15 +137,16 @@ class _Clusters:
     def expansion(self, b: FloatArray) -> Blueprint:
         """Coordinates built on the expansion around b and the linear effects that belong to it."""
         normals = np.zeros((len(b), self.n_uses))
-        a, _ = linear_effects(self.extended, b, *self.packed, normals)
+        likelihood, x = self.likelihood, self.extended
+        a, _ = likelihood.linear_effects(x, b, normals, likelihood.statistics)
         means, spread = self._linear_given(b)
 
         def at(point: FloatArray) -> tuple[FloatArray, FloatArray]:
-            c, g, h = cluster_messages(self.extended, a, point, *self.packed)
+            c, g, h = likelihood.messages(x, a, point)
             volume = np.linalg.slogdet(np.eye(self.n_a) + spread @ h)[1]
             return c - 0.5 * volume, g
 
-        _, g, h = cluster_messages(self.extended, a, b, *self.packed)
+        _, g, h = likelihood.messages(x, a, b)
         d_c, cc, d_g = _derivatives(at, b, self.steps)
         information = semidefinite(np.block([[h, -d_g], [-d_g.transpose(0, 2, 1), -cc]]))
         e, gradient = np.concatenate([a, b], axis=1), np.concatenate([g, d_c], axis=1)
@@ -175,12 +165,8 @@ class _Clusters:
         spread = np.empty((len(b), n, n))
         for pattern in np.unique(np.isnan(u), axis=0):
             mine, given = (np.isnan(u) == pattern).all(axis=1), np.flatnonzero(~pattern)
-            inner = self.omega[np.ix_(n + given, n + given)]
-            sd = np.sqrt(np.diag(inner))
-            cross = self.omega[:n, n + given] / sd
-            weights = np.linalg.solve(inner / np.outer(sd, sd), cross.T)
-            means[mine] += (u[np.ix_(mine, given)] / sd) @ weights
-            spread[mine] = self.omega[:n, :n] - cross @ weights
+            slope, spread[mine] = conditional(self.omega, np.arange(n), n + given)
+            means[mine] += u[np.ix_(mine, given)] @ slope.T
         return means, spread
 
     def _without_linear(
@@ -203,12 +189,10 @@ def _dependence(blueprint: Blueprint, n_a: int, first: int) -> tuple[bool, bool]
 
     What is zero at arbitrary parameters is zero at all.
     """
-    assert isinstance(blueprint.evaluator, ClusterEvaluator)
-    program = blueprint.evaluator.program
     rng = np.random.default_rng(1)
     x = rng.uniform(0.6, 0.9, blueprint.parameters.n)
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    depends = between_moments(extended, program.ints, program.floats)[1] != 0.0
+    depends = blueprint.likelihood.level_two(extended).Omega != 0.0
     a, z, b = slice(n_a), slice(n_a, first), slice(first, None)
     with_z = bool(depends[z, b].any())
     with_linear = bool(depends[a, b].any()) or (with_z and bool(depends[a, z].any()))

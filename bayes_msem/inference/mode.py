@@ -6,8 +6,8 @@ on the table values themselves, without bounds, like the SEM programs do: it may
 variance, and says so.
 
 Both are searched from several starting points (inference.modes), in coordinates in which
-predictors are centred (inference.axes). Other maxima whose mass or likelihood is within thirty log units of the
-highest are kept as ``others``.
+predictors are centred (inference.axes). Other maxima whose mass or likelihood is within thirty log
+units of the highest are kept as ``others``.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ from bayes_msem.inference.modes import (
     unconstrained_mode,
 )
 from bayes_msem.inference.threads import one_blas_thread
+from bayes_msem.kernels.layout import CORRELATION, IDENTITY, SQUARE
 from bayes_msem.spec.row_names import ByRow
 from bayes_msem.spec.table import RowKey
-from bayes_msem.structure.parameters import CORRELATION, IDENTITY, SQUARE, row_label
+from bayes_msem.structure.parameters import row_label
 
 __all__ = [
     "Mode",
@@ -198,7 +199,7 @@ def _likelihood_of_values(blueprint: Blueprint, scale: FloatArray) -> tuple[Obje
     """Log-likelihood of the free table values, without bounds, and typical changes of them."""
 
     def objective(theta: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = blueprint.evaluator.natural(blueprint.extend(theta))
+        value, gradient = blueprint.likelihood.natural(blueprint.extend(theta))
         return value, blueprint.pull_back(theta, gradient)
 
     def axes(theta: FloatArray) -> FloatArray:
@@ -249,7 +250,7 @@ def admissible_maximum(blueprint: Blueprint) -> tuple[FloatArray, float, bool]:
 def likelihood_at(blueprint: Blueprint, theta: FloatArray) -> float:
     """Log-likelihood at an extended vector of table values."""
     _refuse_sampled(blueprint, "the marginal log-likelihood")
-    return blueprint.evaluator.natural(np.ascontiguousarray(theta))[0]
+    return blueprint.likelihood.natural(np.ascontiguousarray(theta))[0]
 
 
 def _refuse_sampled(blueprint: Blueprint, what: str) -> None:

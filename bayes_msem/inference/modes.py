@@ -38,7 +38,7 @@ from bayes_msem.inference.axes import default_scales, mean_axes
 from bayes_msem.inference.density import log_posterior, prior_scales, starting_point, support
 from bayes_msem.inference.maximise import Axes, Maximum, Objective, climb, maximise
 from bayes_msem.inference.threads import one_blas_thread
-from bayes_msem.structure.parameters import CORRELATION, IDENTITY
+from bayes_msem.kernels.layout import CORRELATION, IDENTITY
 
 __all__ = [
     "MATTERS",
@@ -196,8 +196,8 @@ def _search(blueprint: Blueprint) -> PosteriorModes:
 
 def _number_of_starts(blueprint: Blueprint) -> int:
     """As many as the budget allows for gradients of this size."""
-    n, outcomes = blueprint.parameters.n, len(blueprint.templates.outcomes)
-    seconds = 1e-4 + 2e-9 * blueprint.statistics.size * outcomes
+    n, outcomes = blueprint.parameters.n, len(blueprint.template.outcomes)
+    seconds = 1e-4 + 2e-9 * blueprint.likelihood.statistics.size * outcomes
     return int(np.clip(_BUDGET / (seconds * 4 * n), _FEWEST_STARTS, _MOST_STARTS))
 
 

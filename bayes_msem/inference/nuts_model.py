@@ -24,13 +24,10 @@ from bayes_msem.kernels.density import Geometry
 from bayes_msem.kernels.nuts_functions import (
     EXPAND,
     LOGP,
+    LOGP_OF,
     WIDTH,
-    cluster_logp,
     expand,
-    moment_logp,
-    sampled_logp,
 )
-from bayes_msem.likelihood.evaluators import ClusterEvaluator, MomentEvaluator
 
 FloatArray = NDArray[np.float64]
 
@@ -94,10 +91,7 @@ class NutsModel(CompiledModel):  # type: ignore[misc]
     @property
     def functions(self) -> tuple[Any, Any]:
         """The C functions of this kind of model: density and expansion."""
-        logp = sampled_logp if self.blueprint.n_sampled else cluster_logp
-        if isinstance(self.blueprint.evaluator, MomentEvaluator):
-            logp = moment_logp
-        return _compiled(logp), _compiled(expand)
+        return _compiled(LOGP_OF[self.blueprint.likelihood.provider]), _compiled(expand)
 
     def _make_model(self, init_mean: Any) -> Any:
         shapes, coords = self.shapes, self.coords
@@ -146,11 +140,7 @@ def nuts_model(
     start
         From a seed to a starting point in the coordinates of the geometry.
     """
-    evaluator = blueprint.evaluator
-    program = evaluator.program
-    likelihood: tuple[NDArray[Any], ...] = (program.ints, program.floats, evaluator.statistics)
-    if isinstance(evaluator, ClusterEvaluator):
-        likelihood += (evaluator.approximation.packed,)
+    likelihood = blueprint.likelihood.arguments
     everything = (*blueprint.prior_arrays, *geometry, *likelihood)
     arrays = tuple(np.ascontiguousarray(array) for array in everything)
     return NutsModel(dimensions(blueprint), blueprint, arrays, start)

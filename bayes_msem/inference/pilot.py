@@ -1,6 +1,6 @@
 """What the data of each cluster say about its effects: a pilot before sampling.
 
-The coordinates in which NUTS samples random loadings, log SDs and the like (likelihood.centring)
+The coordinates in which NUTS samples random loadings, log SDs and the like (kernels.centring)
 need, for every cluster, a normal approximation of its likelihood as a function of its linear and
 sampled effects (a_j, b_j). It is expanded around their modes given parameters theta, and theta at
 its own mode with the effects integrated out. Both need each other, so the pilot alternates:
@@ -33,7 +33,6 @@ from bayes_msem.inference.density import log_posterior, prior_scales, starting_p
 from bayes_msem.inference.expansion import centred, expand_clusters
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.likelihood.approximation import no_approximation
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 
 FloatArray = NDArray[np.float64]
 Centring = Literal["adaptive", "centred", "noncentred"]
@@ -59,15 +58,13 @@ def with_pilot(blueprint: Blueprint, centring: Centring = "adaptive") -> Bluepri
     Blueprint
         With tuned coordinates, and with the pilot's parameters as ``pilot``.
     """
-    evaluator = blueprint.evaluator
-    if not isinstance(evaluator, ClusterEvaluator) or not evaluator.n_sampled:
+    likelihood = blueprint.likelihood
+    if not likelihood.n_sampled:
         return blueprint
     piloted = pilot_mode(blueprint)
     assert piloted.pilot is not None
     if centring == "noncentred":
-        return with_approximation(
-            blueprint, no_approximation(*evaluator.coordinates_shape), piloted.pilot
-        )
+        return with_approximation(blueprint, no_approximation(*likelihood.shape), piloted.pilot)
     return centred(piloted) if centring == "centred" else piloted
 
 
@@ -82,8 +79,7 @@ def pilot_mode(blueprint: Blueprint) -> Blueprint:
     for _ in range(_ROUNDS):
         found, t = _joint_mode(current, u, scale)
         x = bounds.to_constrained(found)[0]
-        assert isinstance(current.evaluator, ClusterEvaluator)
-        b = current.evaluator.effects(np.ascontiguousarray(current.extend_sampled(x)), t)
+        b = current.likelihood.effects(np.ascontiguousarray(current.extend_sampled(x)), t)
         current = expand_clusters(current, x, b)
         moved = np.abs((found - u) / scale).max(initial=0.0)
         u = found

@@ -19,22 +19,20 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from bayes_msem.blueprint.blueprint import Blueprint, statistics_of
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.coordinates import COORDINATES, coords_of
 from bayes_msem.inference.density import no_coordinates
-from bayes_msem.likelihood.centring import coordinates_of
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.likelihood.ops import (
-    ClusterLogLikelihood,
-    MarginalLogLikelihood,
+    LogLikelihood,
     SufficientStatistics,
 )
 from bayes_msem.simulation.simulate import simulate_data
 from bayes_msem.spec.expressions import FUNCTIONS, evaluate
 from bayes_msem.spec.prior_families import FAMILIES
-from bayes_msem.structure.parameters import SQUARE, Group
+from bayes_msem.structure.parameters import Group
 
 FloatArray = NDArray[np.float64]
 
@@ -56,7 +54,7 @@ def build_pymc_model(blueprint: Blueprint) -> pm.Model:
     coords: dict[str, Any] = {
         **coords_of(blueprint),
         "obs_id": np.arange(observed.n_rows),
-        "outcome": list(blueprint.templates.outcomes),
+        "outcome": list(blueprint.template.outcomes),
     }
     with pm.Model(coords=coords) as model:
         x = pt.concatenate([_random_variable(group) for group in blueprint.parameters.groups])
@@ -67,7 +65,7 @@ def build_pymc_model(blueprint: Blueprint) -> pm.Model:
             x,
             *coordinates,
             np.arange(observed.n_rows),
-            np.arange(len(blueprint.templates.outcomes)),
+            np.arange(len(blueprint.template.outcomes)),
             logp=_log_density(blueprint),
             random=_random(blueprint),
             signature="(k),(j,e),(o),(v)->(o,v)" if coordinates else "(k),(o),(v)->(o,v)",
@@ -138,39 +136,36 @@ def _append_constrained(x: Any, blueprint: Blueprint) -> Any:
 
 
 def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
-    program, observed, evaluator = blueprint.program, blueprint.observed, blueprint.evaluator
+    observed, likelihood = blueprint.observed, blueprint.likelihood
+    ints, floats, _, approximation = likelihood.arguments
 
     def reduce(outcomes: FloatArray) -> FloatArray:
-        return statistics_of(blueprint, with_outcomes(observed, outcomes))
+        return likelihood.pack(with_outcomes(observed, outcomes))
 
     def logp(value: Any, x: Any, *rest: Any) -> Any:
         statistics = SufficientStatistics(reduce)(value)
-        if not isinstance(evaluator, ClusterEvaluator):
-            node = MarginalLogLikelihood().make_node(x, program.ints, program.floats, statistics)
-            return node.outputs[0]
-        t = rest[0] if blueprint.n_sampled else no_coordinates(blueprint)
-        node = ClusterLogLikelihood("data").make_node(
-            x, t, program.ints, program.floats, statistics, evaluator.approximation.packed
-        )
-        return node.outputs[0]
+        t = rest[0] if blueprint.n_sampled else likelihood.no_coordinates()
+        inputs = (x, t, ints, floats, statistics, approximation)
+        return LogLikelihood(likelihood.provider).make_node(*inputs).outputs[0]
 
     return logp
 
 
 def _coordinates(x: Any, blueprint: Blueprint) -> Any:
-    """Coordinates of the sampled effects: normal given the parameters (likelihood.centring)."""
-    evaluator = blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    constants, shape = evaluator.arguments, evaluator.coordinates_shape
+    """Coordinates of the sampled effects: normal given the parameters (kernels.centring)."""
+    likelihood = blueprint.likelihood
+    constants, shape = likelihood.arguments, likelihood.shape
+
+    effects = LogLikelihood(likelihood.provider, "effects")
 
     def logp(value: Any, x: Any, *_: Any) -> Any:
-        return ClusterLogLikelihood("effects").make_node(x, value, *constants).outputs[0]
+        return effects.make_node(x, value, *constants).outputs[0]
 
     def random(
         x: FloatArray, *_: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
     ) -> FloatArray:
         flat = _broadcast(x, size).reshape(-1, x.shape[-1])
-        draws = [coordinates_of(row, rng.standard_normal(shape), *constants) for row in flat]
+        draws = [likelihood.coordinates(row, rng.standard_normal(shape)) for row in flat]
         return np.stack(draws).reshape(*_broadcast(x, size).shape[:-1], *shape)
 
     return pm.CustomDist(
@@ -191,7 +186,7 @@ def _broadcast(x: FloatArray, size: tuple[int, ...] | None) -> FloatArray:
 
 
 def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
-    evaluator, observed = blueprint.evaluator, blueprint.observed
+    likelihood, observed = blueprint.likelihood, blueprint.observed
     n = blueprint.parameters.n
 
     def outcomes(x: FloatArray, t: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -199,8 +194,8 @@ def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
             # outside the prior: covariances of a direct block are not positive definite
             return np.full(observed_matrix(observed).shape, np.nan)
         sampled = None
-        if isinstance(evaluator, ClusterEvaluator) and blueprint.n_sampled:
-            sampled = evaluator.effects(x, t)
+        if blueprint.n_sampled:
+            sampled = likelihood.effects(x, t)
         return simulate_data(blueprint, x, observed, rng, sampled=sampled).outcomes(observed)
 
     def random(

@@ -11,8 +11,8 @@ The density of b belongs to kernels.centring. Rows of sampled effects occupy the
 value vector behind theta; only they differ between clusters.
 
 The steps of the pass are functions of their own, which kernels.recovery calls as well:
-``given_means``, ``batch_message`` and ``absorb``. Clusters are taken ``LANES`` at a
-time (kernels.lanes): a batch. All arrays of the pass hold lanes, gradients that concern all clusters
+``given_means``, ``batch_message`` and ``absorb``. Clusters are taken ``LANES`` at a time
+(kernels.lanes): a batch. All arrays of the pass hold lanes, gradients that concern all clusters
 too; these are summed over the lanes at the end. Lanes of the last batch without a cluster hold
 statistics of zero, and so add nothing to values and gradients, and sampled effects of a true
 cluster, so that nothing in them fails.
@@ -50,10 +50,10 @@ from bayes_msem.kernels.level_two import (
     add_across,
     effects_terms,
     effects_terms_back,
-    gradients_of,
     given_means,
     given_means_back,
     given_space,
+    gradients_of,
     known_density,
     known_density_back,
     level_two,
@@ -93,8 +93,8 @@ class Work(NamedTuple):
 class Back(NamedTuple):
     """Gradients of a batch with respect to what :class:`Work` holds, or summed over batches.
 
-    ``mean`` and ``e`` are of the batch, ``root``, ``u`` and ``v`` of :class:`Given`, ``c_u`` of C of
-    level 2; ``h`` is scratch.
+    ``mean`` and ``e`` are of the batch, ``root``, ``u`` and ``v`` of :class:`Given`, ``c_u`` of C
+    of level 2; ``h`` is scratch.
     """
 
     c: Any

@@ -33,7 +33,8 @@ def inner_kernel(function: Callable[..., Any]) -> Any:
 
 
 def _compiled(function: Callable[..., Any], **options: bool) -> Any:
-    dispatcher: Any = numba.njit(
+    compiler: Any = numba.njit
+    dispatcher: Any = compiler(
         fastmath={"reassoc", "contract", "arcp", "nsz"},
         error_model="numpy",
         inline="never",

@@ -9,10 +9,10 @@ coordinates of sampled effects (kernels.centring),
     x = lower + e^u ,   x = upper - e^u       one bound
     x = lower + (upper - lower) / (1 + e^-u)  two bounds
 
-The structure, the data, the priors and the constraints arrive as arrays (blueprint.prior_arrays), so
-a second model, other priors or other data need no compilation. NUTS moves in v, which
-:class:`Geometry` describes. One function for each provider of the likelihood; all are built from the
-same two halves, :func:`_point` and :func:`_posterior`.
+The structure, the data, the priors and the constraints arrive as arrays (blueprint.prior_arrays),
+so a second model, other priors or other data need no compilation. NUTS moves in v, which
+:class:`Geometry` describes. One function for each provider of the likelihood; all are built from
+the same two halves, :func:`_point` and :func:`_posterior`.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def pack(arrays: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
     """Concatenate arrays behind a header of their offsets; the result is read-only."""
     header = len(arrays) + 1
     offsets = header + np.concatenate([[0], np.cumsum([np.size(a) for a in arrays])])
-    packed = np.concatenate([offsets, *(np.ravel(a) for a in arrays)]).astype(dtype)
+    packed: NDArray[Any] = np.concatenate([offsets, *(np.ravel(a) for a in arrays)]).astype(dtype)
     packed.setflags(write=False)
     return packed
 

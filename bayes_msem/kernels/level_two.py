@@ -9,13 +9,13 @@ known; given those, e_1 = R_11^-1 (c_1 - E c_1) and, with e_2 = s ~ N(0, I) for 
     log p(c_1) = -1/2 e_1' e_1 - log|R_11| - n_1/2 log 2 pi .
 
 If all of c is known, a ~ N(E a + U e, V): what the likelihood given sampled effects needs
-(kernels.clusters). If only z is, this is the prior of the effects that their coordinates are built
-on (kernels.centring). R_22 and U_2 go to zero with the standard deviations of b; nothing is divided
+(kernels.by_cluster). If only z is, this is the prior of the effects that their coordinates are
+built on (kernels.centring). R_22 and U_2 go to zero with the standard deviations of b; nothing is divided
 by them except inside R, whose rows have their scale.
 
-A missing z is integrated out by leaving it out. To keep all lanes in step it is not removed but made
-independent of everything, with variance 1 and deviation 0: it then adds nothing. ``seen`` is 1 where
-an entry is known, else 0; it is 0 in lanes without a cluster. Kernels here work on lanes.
+A missing z is integrated out by leaving it out. To keep all lanes in step it is not removed but
+made independent of everything, with variance 1 and deviation 0: it then adds nothing. ``seen`` is 1
+where an entry is known, else 0; it is 0 in lanes without a cluster. Kernels here work on lanes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sums over pieces: from response patterns to clusters and back (see kernels.patterns).
+"""Sums over pieces: from response patterns to clusters and back (see kernels.by_pattern).
 
 These loops over pieces are the only part of the likelihood of incomplete data whose cost grows with
 the number of pieces. Pieces of one pattern come eight at a time as lanes; symmetric matrices are

@@ -38,7 +38,7 @@ from bayes_msem.kernels.level_two import (
 )
 from bayes_msem.kernels.statistics import by_cluster, clusters
 from bayes_msem.kernels.triangular import semidefinite_root
-from bayes_msem.kernels.values import common_values, typical_theta
+from bayes_msem.kernels.values import values_with
 
 
 @kernel
@@ -48,20 +48,14 @@ def theta_draws(x, ints, floats):
     first = structure.n_a + structure.n_z
     for i in range(x.shape[0]):
         typical = level_two(x[i], structure).c[0, first:]
-        theta[i] = typical_theta(x[i], structure, typical)[: x.shape[1]]
+        theta[i] = values_with(x[i], structure, typical)[: x.shape[1]]
     return theta
 
 
 @kernel
-def typical_at(x, b, ints, floats):
-    """Table values at x, those of rows of sampled effects at effects b (n_b,)."""
-    return typical_theta(x, unpack(ints, floats), b)
-
-
-@kernel
-def values_at(x, ints, floats):
-    """Value vector of the template at x."""
-    return common_values(x, unpack(ints, floats))
+def values_at(x, b, ints, floats):
+    """Value vector of the template at x and effects b (n_b,)."""
+    return values_with(x, unpack(ints, floats), b)
 
 
 @kernel
@@ -89,9 +83,9 @@ def cluster_structures(x, b, ints, floats):
     effect = np.empty((n_clusters, n_uses, p))
     for g in range(len(effects)):
         within_moments(effects[g], structure, space)
-        _store(space.sigma, g, int(-1), sigma)
-        _store(space.c, g, int(-1), c)
-        _store(space.effect, g, int(-1), effect)
+        _store(space.sigma, g, (-1), sigma)
+        _store(space.c, g, (-1), c)
+        _store(space.effect, g, (-1), effect)
     return sigma, c, effect
 
 
@@ -153,7 +147,7 @@ def linear_effects(x, b, ints, floats, statistics, normals):
 
 @kernel
 def cluster_messages(x, a, b, ints, floats, statistics):
-    """What the rows of each cluster say about all of its effects, without any prior.
+    """Say what the rows of each cluster tell about all of its effects, without any prior.
 
     Given sampled effects b, the likelihood of a cluster's rows is exactly normal in its linear
     effects:

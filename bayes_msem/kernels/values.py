@@ -72,14 +72,13 @@ def cluster_gradient(n_theta, rows, varying, x_j, gradient, d_x_j, d_b):
 
 
 @kernel
-def typical_theta(x, structure, effects):
-    """Table values, those of rows of sampled effects at the given effects (n_b,).
+def values_with(x, structure, effects):
+    """Value vector with the rows of sampled effects at the given effects (n_b,).
 
     A covariance of variables whose variance is random has no single value: its parameter is the
-    correlation, and its table value the covariance at the typical standard deviations.
+    correlation, and its value here the covariance at the standard deviations of these effects.
     """
-    n_x = structure.n_theta + len(structure.rows.effect)
-    values, x_j = common_values(x, structure), np.empty(n_x)
+    values, x_j = common_values(x, structure), np.empty(len(structure.transform))
     x_j[: len(x)] = x
     cluster_values(effects, structure.n_theta, structure.rows, structure.varying, x_j, values)
-    return values[:n_x]
+    return values

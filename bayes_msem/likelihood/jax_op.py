@@ -14,8 +14,7 @@ import jax
 import numpy as np
 from pytensor.link.jax.dispatch.basic import jax_funcify
 
-from bayes_msem.likelihood.marginal import sampler_value_and_gradient
-from bayes_msem.likelihood.ops import ClusterLogLikelihood, MarginalLogLikelihood, cluster_kernel
+from bayes_msem.likelihood.ops import LogLikelihood
 
 
 def _callback(kernel: Callable[..., Any], n_differentiated: int) -> Any:
@@ -47,11 +46,6 @@ def _callback(kernel: Callable[..., Any], n_differentiated: int) -> Any:
     return call
 
 
-@jax_funcify.register(MarginalLogLikelihood)
-def _jax_marginal_log_likelihood(op: MarginalLogLikelihood, **_: Any) -> Any:
-    return _callback(sampler_value_and_gradient, 1)
-
-
-@jax_funcify.register(ClusterLogLikelihood)
-def _jax_cluster_log_likelihood(op: ClusterLogLikelihood, **_: Any) -> Any:
-    return _callback(cluster_kernel(op.part), 2)
+@jax_funcify.register(LogLikelihood)
+def _jax_log_likelihood(op: LogLikelihood, **_: Any) -> Any:
+    return _callback(op.kernel, 2)

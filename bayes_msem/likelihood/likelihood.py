@@ -22,6 +22,8 @@ from bayes_msem.kernels.centring import (
     coordinates_of,
     effects_at,
 )
+from bayes_msem.kernels.density import POSTERIOR, Geometry, Packed
+from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.kernels.providers import DATA, JOINT
 from bayes_msem.likelihood.approximation import Approximation, no_approximation
 from bayes_msem.likelihood.program import Program, build_program
@@ -194,6 +196,19 @@ class Likelihood(ReadOnlyArrays):
         value, d_x, d_t = coordinate_density(x, t, *self.arguments)
         return float(value), d_x, d_t
 
+    def posterior(
+        self, v: FloatArray, jacobian: bool, priors: PriorArrays, geometry: Geometry
+    ) -> tuple[float, FloatArray]:
+        """Log posterior at coordinates v of parameters and sampled effects, and its gradient.
+
+        ``jacobian``: the density of v, not that of the parameters. See kernels.density.
+        """
+        gradient, packed = np.empty(len(v)), Packed(*self.arguments)
+        value = POSTERIOR[self.provider](
+            v, 1.0 if jacobian else 0.0, priors, geometry, packed, gradient
+        )
+        return float(value), gradient
+
     # values and moments --------------------------------------------------------------------------
 
     def theta(self, x: FloatArray) -> FloatArray:
@@ -201,24 +216,28 @@ class Likelihood(ReadOnlyArrays):
         theta: FloatArray = recovery.theta_draws(x, self.program.ints, self.program.floats)
         return theta
 
-    def values(self, x: FloatArray) -> FloatArray:
-        """Value vector of the template at x; entries of rows of sampled effects are zero."""
-        values: FloatArray = recovery.values_at(x, self.program.ints, self.program.floats)
+    def values(self, x: FloatArray, b: FloatArray | None = None) -> FloatArray:
+        """Value vector that the cells of the template point into.
+
+        Parameters
+        ----------
+        x
+            Sampled parameters and constrained rows, (n_theta,).
+        b
+            Sampled effects of the cluster whose rows of sampled effects are wanted, (n_b,).
+        """
+        b = np.zeros(self.n_sampled) if b is None else b
+        values: FloatArray = recovery.values_at(x, b, self.program.ints, self.program.floats)
         return values
 
-    def typical(self, x: FloatArray, b: FloatArray) -> FloatArray:
-        """Table values at x, those of rows of sampled effects at effects b (n_b,)."""
-        theta: FloatArray = recovery.typical_at(x, b, self.program.ints, self.program.floats)
-        return theta
+    def level_two(self, x: FloatArray, *, natural: bool = False) -> LevelTwoMoments:
+        """Moments of level 2, at sampled parameters or at table values."""
+        program = self.natural_program if natural else self.program
+        return LevelTwoMoments(*recovery.level_two_moments(x, program.ints, program.floats))
 
-    def level_two(self, x: FloatArray) -> LevelTwoMoments:
-        """Moments of level 2."""
-        moments = recovery.level_two_moments(x, self.program.ints, self.program.floats)
-        return LevelTwoMoments(*moments)
-
-    def within(self, x: FloatArray, b: FloatArray) -> WithinMoments:
-        """Moments of the rows of clusters with sampled effects b, (n, n_b)."""
-        program = self.program
+    def within(self, x: FloatArray, b: FloatArray, *, natural: bool = False) -> WithinMoments:
+        """Moments of the rows of clusters with effects b (n, n_b), at x or at table values."""
+        program = self.natural_program if natural else self.program
         structures = recovery.cluster_structures(x, b, program.ints, program.floats)
         return WithinMoments(*structures)
 
@@ -275,7 +294,7 @@ class Likelihood(ReadOnlyArrays):
         return draws
 
     def messages(self, x: FloatArray, a: FloatArray, b: FloatArray) -> Messages:
-        """What the rows say about linear effects around a, given b; the provider is "sampled"."""
+        """Return what the rows say about linear effects around a, given b; with sampled effects."""
         program = self.program
         found = recovery.cluster_messages(x, a, b, program.ints, program.floats, self.statistics)
         return Messages(*found)

@@ -55,7 +55,7 @@ def _observed_data(blueprint: Blueprint) -> xr.Dataset:
         {"y": (("obs_id", "outcome"), observed_matrix(blueprint.observed))},
         coords={
             "obs_id": np.arange(blueprint.observed.n_rows),
-            "outcome": list(blueprint.templates.outcomes),
+            "outcome": list(blueprint.template.outcomes),
         },
     )
 

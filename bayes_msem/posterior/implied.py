@@ -12,12 +12,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.population import level_two_moments
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.inference.coordinates import COORDINATES
-from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.likelihood.cluster_draws import cluster_structures
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.marginal import implied_draws
 from bayes_msem.posterior.draws import sampled_parameters
-from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
 
@@ -54,19 +49,12 @@ def implied_covariances(
     x = sampled_parameters(blueprint, posterior)
     flat = x.reshape(-1, x.shape[-1])
     present = _present(blueprint, level)
-    if isinstance(blueprint.evaluator, ClusterEvaluator):
-        points = blueprint.points(flat)
-        if level == "within":
-            matrices = _within(blueprint, posterior, points, cluster)
-        else:
-            matrices = _between(blueprint, points, present)
+    cluster_position(blueprint, cluster)
+    points = blueprint.points(flat)
+    if level == "within":
+        matrices = _within(blueprint, posterior, points, cluster)
     else:
-        cluster_position(blueprint, cluster)
-        program, n = blueprint.program, len(blueprint.templates.outcomes)
-        theta = np.ascontiguousarray(blueprint.theta(flat))
-        both = implied_draws(theta, program.ints, program.floats, n)
-        index = [blueprint.templates.outcomes.index(v) for v in present]
-        matrices = both[level == "between"][:, index][:, :, index]
+        matrices = _between(blueprint, points, present)
     if correlation:
         sd = np.sqrt(np.einsum("nii->ni", matrices))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -104,30 +92,25 @@ def cluster_position(blueprint: Blueprint, cluster: Any) -> int:
 def _within(
     blueprint: Blueprint, posterior: xr.Dataset, points: FloatArray, cluster: Any
 ) -> FloatArray:
-    evaluator, templates = blueprint.evaluator, blueprint.templates
-    assert isinstance(evaluator, ClusterEvaluator)
-    assert isinstance(templates, ClusterTemplates)
-    program, position = evaluator.program, cluster_position(blueprint, cluster)
-    first = templates.first_sampled
+    likelihood, position = blueprint.likelihood, cluster_position(blueprint, cluster)
+    first = blueprint.template.first_sampled
     coordinates = None
     if blueprint.n_sampled and cluster is not None:
         values = posterior[COORDINATES].transpose("chain", "draw", "cluster_id", "sampled_effect")
-        coordinates = values.to_numpy().reshape(len(points), *evaluator.coordinates_shape)
+        coordinates = values.to_numpy().reshape(len(points), *likelihood.shape)
     matrices = []
     for i, point in enumerate(points):
         if coordinates is None:
-            _, _, c_b, *_ = between_moments(point, program.ints, program.floats)
-            b = np.ascontiguousarray(c_b[:1, first:])
+            b = np.ascontiguousarray(likelihood.level_two(point).coefficients[:1, first:])
         else:
-            effects = evaluator.effects(point, np.ascontiguousarray(coordinates[i]))
+            effects = likelihood.effects(point, np.ascontiguousarray(coordinates[i]))
             b = np.ascontiguousarray(effects[position : position + 1])
-        matrices.append(cluster_structures(point, b, program.ints, program.floats)[0][0])
+        matrices.append(likelihood.within(point, b).Sigma[0])
     return np.stack(matrices)
 
 
 def _between(blueprint: Blueprint, points: FloatArray, present: tuple[str, ...]) -> FloatArray:
-    assert isinstance(blueprint.templates, ClusterTemplates)
-    index = [blueprint.templates.level_two.index(name) for name in present]
+    index = [blueprint.template.level_two.index(name) for name in present]
     _, covariances = level_two_moments(blueprint, points)
     selected: FloatArray = covariances[:, index][:, :, index]
     return selected

@@ -16,13 +16,9 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observe import frame_of
 from bayes_msem.errors import SpecificationError
-from bayes_msem.likelihood.cluster_draws import cluster_structures
-from bayes_msem.likelihood.cluster_program import USE_COLUMN, USE_EFFECT
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.packing import integers
+from bayes_msem.gaussian.normal import fill_missing
 from bayes_msem.posterior.draws import sampled_parameters
-from bayes_msem.posterior.recover import coordinates_of_effects, fill_missing, one_draw
-from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.posterior.recover import coordinates_of_effects, one_draw
 
 FloatArray = NDArray[np.float64]
 
@@ -82,7 +78,7 @@ def complete_outcomes(
     Parameters
     ----------
     blueprint
-        A model with a cluster evaluator.
+        The model.
     point
         Extended sampled parameters, (n_theta,).
     t
@@ -95,11 +91,8 @@ def complete_outcomes(
     tuple of arrays
         y (N, p) and z (J, q). Rows that miss a covariate stay missing.
     """
-    observed, evaluator, templates = blueprint.observed, blueprint.evaluator, blueprint.templates
-    assert isinstance(evaluator, ClusterEvaluator)
-    assert isinstance(templates, ClusterTemplates)
-    program = evaluator.program
-    n_a, first = len(templates.effects.linear), templates.first_sampled
+    observed, likelihood, template = blueprint.observed, blueprint.likelihood, blueprint.template
+    n_a, first = len(template.effects.linear), template.first_sampled
     y = np.array(observed.y)
     if observed.two_level:
         u, *_ = one_draw(blueprint, observed.cluster_design, point, t, rng)
@@ -109,13 +102,17 @@ def complete_outcomes(
         u, b = np.empty((1, 0)), np.empty((1, 0))
         of_row = np.zeros(observed.n_rows, np.int64)
     assert of_row is not None
-    sigma, c, effect = cluster_structures(point, b, program.ints, program.floats)
-    use_effect, use_column = (integers(program.ints, i) for i in (USE_EFFECT, USE_COLUMN))
-    for q in range(len(use_effect)):
-        c[:, use_column[q], :] += u[:, use_effect[q], None] * effect[:, q, :]
+    if not template.effects.sampled:
+        b = b[:1]  # the same for all clusters
+    sigma, c, effect = likelihood.within(point, b)
+    c = np.repeat(c, len(u) // len(b), axis=0)
+    for q, (e, column) in enumerate(
+        zip(template.effects.use_effect, template.effects.use_column, strict=True)
+    ):
+        c[:, column] += u[:, e, None] * effect[:, q]
     design = np.column_stack([np.ones(observed.n_rows), observed.x])
     mean = np.einsum("nd,ndp->np", design, c[of_row])
-    if templates.effects.rows:  # every cluster has its own covariance matrix
+    if template.effects.rows:  # every cluster has its own covariance matrix
         for j in np.unique(of_row[np.isnan(y).any(axis=1)]):
             rows = np.flatnonzero(of_row == j)
             part = y[rows]

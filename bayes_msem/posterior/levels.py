@@ -23,12 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.kernels.cluster_values import cluster_values
-from bayes_msem.kernels.clusters import common_values
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.spec.table import RowKey
-from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.matrices import level_matrices
+from bayes_msem.structure.model_template import ModelTemplate
 from bayes_msem.structure.templates import LevelTemplate
 
 __all__ = [
@@ -152,23 +149,22 @@ def levels_at(
     -------
     Levels
     """
-    templates, observed = blueprint.templates, blueprint.observed
-    design_w, design_b = _designs(blueprint)
+    template, observed = blueprint.template, blueprint.observed
     values, between = _shared_values(blueprint, theta), None
-    if templates.between is not None and observed.two_level:
-        moments = _design_moments(design_b, observed.w_names, observed.w)
-        between = _level("between", templates.between, design_b, values, moments)
+    if observed.two_level:
+        moments = _design_moments(template.between.design, observed.w_names, observed.w)
+        between = _level(template.between, values, moments)
     rows = observed.informative  # the others may miss their covariates
     if cluster is not None:
         rows = rows & (observed.cluster == cluster)
-    moments = _design_moments(design_w, observed.x_names, observed.x[rows])
+    moments = _design_moments(template.within.design, observed.x_names, observed.x[rows])
     slopes, shared, u = None, values, dict[str, FloatArray]()
-    if isinstance(templates, ClusterTemplates) and between is not None:
+    if template.varies and between is not None:
         u = dict(average_effects(between) if effects is None else effects)
-        slopes = _slopes(templates, u, len(theta))
-        if templates.effects.rows:
+        slopes = _slopes(template, u, len(theta))
+        if template.effects.rows:
             values = _cluster_values(blueprint, x, u)
-    within = _level("within", templates.within, design_w, values, moments, slopes)
+    within = _level(template.within, values, moments, slopes)
     return Levels(blueprint, within, between, _row_values(blueprint, shared, values, u))
 
 
@@ -179,7 +175,7 @@ def _row_values(
     u: Mapping[str, FloatArray],
 ) -> dict[RowKey, FloatArray]:
     """Value of every row: level between from ``shared``, level within from ``values`` and u."""
-    sources = blueprint.templates.sources
+    sources = blueprint.template.sources
     result: dict[RowKey, FloatArray] = {}
     for row in blueprint.table.rows:
         if row.kind == "defined":
@@ -221,28 +217,20 @@ def between_loadings(levels: Levels) -> FloatArray:
     -------
     (n, n_split, m_between) array
     """
-    within, between, templates = levels.within, levels.between, levels.blueprint.templates
+    within, between, template = levels.within, levels.between, levels.blueprint.template
     assert between is not None
     observed = levels.blueprint.observed
     split = observed.split_names
     loadings = np.zeros((len(within.b), len(split), len(between.names)))
     loadings[:, np.arange(len(split)), between.index(split)] = 1.0
-    if isinstance(templates, ClusterTemplates):
-        effects, position = templates.effects, within.index(split)
-        uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
-        for effect, variable, column in uses:
-            if variable >= 0:  # the others are the random intercepts themselves
-                at_mean = observed.x[observed.informative, column - 1].mean()
-                u = between.names.index(effects.linear[effect])
-                loadings[:, :, u] += within.total[:, position, variable] * at_mean
+    effects, position = template.effects, within.index(split)
+    uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
+    for effect, variable, column in uses:
+        if variable >= 0:  # the others are the random intercepts themselves
+            at_mean = observed.x[observed.informative, column - 1].mean()
+            u = between.names.index(effects.linear[effect])
+            loadings[:, :, u] += within.total[:, position, variable] * at_mean
     return loadings
-
-
-def _designs(blueprint: Blueprint) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    templates = blueprint.templates
-    if isinstance(templates, ClusterTemplates):
-        return ("1", *templates.x_names), ("1", *templates.w_names)
-    return templates.design, templates.design
 
 
 def _design_moments(
@@ -261,9 +249,9 @@ def _design_moments(
 
 def _shared_values(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
     """Value vectors that the cells point into, (n, n_values); NaN for rows of single clusters."""
-    templates = blueprint.templates
-    own = len(templates.effects.rows) if isinstance(templates, ClusterTemplates) else 0
-    constants = np.broadcast_to(templates.constants, (len(theta), len(templates.constants)))
+    template = blueprint.template
+    own = len(template.effects.rows)
+    constants = np.broadcast_to(template.constants, (len(theta), len(template.constants)))
     return np.concatenate([theta, np.full((len(theta), own), np.nan), constants], axis=1)
 
 
@@ -271,27 +259,17 @@ def _cluster_values(
     blueprint: Blueprint, x: FloatArray | None, u: Mapping[str, FloatArray]
 ) -> FloatArray:
     """Value vectors of a cluster with sampled effects."""
-    templates, evaluator = blueprint.templates, blueprint.evaluator
-    assert isinstance(templates, ClusterTemplates)
-    assert isinstance(evaluator, ClusterEvaluator)
     assert x is not None, "sampled effects need the sampled parameters"
-    ints, floats = evaluator.program.ints, evaluator.program.floats
     points = np.ascontiguousarray(blueprint.extend_sampled(x))
-    b = np.ascontiguousarray(np.stack([u[v] for v in templates.effects.sampled], axis=-1))
-    own = np.zeros(points.shape[1] + len(templates.effects.rows))
-    result = []
-    for point, effects in zip(points, b, strict=True):
-        values = common_values(point, ints, floats)
-        own[: len(point)] = point
-        cluster_values(effects, ints, floats, own, values)
-        result.append(values)
-    return np.stack(result)
+    names, likelihood = blueprint.template.effects.sampled, blueprint.likelihood
+    b = np.ascontiguousarray(np.stack([u[v] for v in names], axis=-1))
+    return np.stack([likelihood.values(*pair) for pair in zip(points, b, strict=True)])
 
 
-def _slopes(templates: ClusterTemplates, u: Mapping[str, FloatArray], n: int) -> FloatArray:
+def _slopes(template: ModelTemplate, u: Mapping[str, FloatArray], n: int) -> FloatArray:
     """Coefficients of random slopes on covariates, (n, m, D); the template leaves them out."""
-    effects, level = templates.effects, templates.within
-    slopes = np.zeros((n, len(level.names), 1 + len(templates.x_names)))
+    effects, level = template.effects, template.within
+    slopes = np.zeros((n, len(level.names), 1 + len(template.x_names)))
     uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
     for effect, variable, column in uses:
         if variable >= 0:
@@ -300,20 +278,18 @@ def _slopes(templates: ClusterTemplates, u: Mapping[str, FloatArray], n: int) ->
 
 
 def _level(
-    name: str,
     template: LevelTemplate,
-    design: tuple[str, ...],
     values: FloatArray,
     moments: tuple[FloatArray, FloatArray],
     slopes: FloatArray | None = None,
 ) -> Level:
-    found = level_matrices(template, values, len(design))
+    found = level_matrices(template, values)
     k = found.k if slopes is None else found.k + slopes
     source = found.psi + k @ moments[1] @ k.transpose(0, 2, 1)
     return Level(
-        level=name,
+        level=template.level,
         names=template.names,
-        design=design,
+        design=template.design,
         b=found.b,
         psi=found.psi,
         k=k,

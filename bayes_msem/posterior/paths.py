@@ -33,7 +33,6 @@ from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 from bayes_msem.posterior.levels import Level, Levels
 from bayes_msem.spec.expressions import Binary, Expression, Name
 from bayes_msem.spec.table import Row
-from bayes_msem.structure.effects import ClusterTemplates
 
 __all__ = ["Effect", "path_effects"]
 
@@ -181,10 +180,9 @@ def _coefficient(level: Level, start: str, end: str) -> FloatArray:
 
 def _mean_product(levels: Levels, steps: Sequence[tuple[Row, ...]]) -> FloatArray:
     """Return the population mean of a product of steps, each a sum of coefficients."""
-    templates, between = levels.blueprint.templates, levels.between
-    assert isinstance(templates, ClusterTemplates)
+    template, between = levels.blueprint.template, levels.between
     assert between is not None
-    index = between.index(templates.level_two)
+    index = between.index(template.level_two)
     coefficients = (between.total @ between.k)[:, index].transpose(0, 2, 1)
     covariance = between.total @ between.psi @ between.total.transpose(0, 2, 1)
     factors: list[Expression] = []

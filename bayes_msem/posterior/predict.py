@@ -21,8 +21,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.blueprint.population import roots
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.gaussian.normal import conditional, roots
 from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.rows import Clusters, Rows, by_row
 from bayes_msem.posterior.scores import Effects, known_effects
@@ -86,7 +86,7 @@ def prediction_table(
         Columns outcome, cluster (two-level models), mean, sd, lower and upper; index: labels of
         the rows.
     """
-    names = blueprint.templates.outcomes
+    names = blueprint.template.outcomes
     shape = (len(rows.design), len(names))
     mean, sd, lower, upper = (np.empty(shape) for _ in range(4))
     size = posterior.sizes["chain"], posterior.sizes["draw"]
@@ -113,7 +113,7 @@ def prediction_draws(
     request: Request,
 ) -> xr.DataArray:
     """Draws (chain, draw, obs_id, outcome); arguments as in :func:`prediction_table`."""
-    names = blueprint.templates.outcomes
+    names = blueprint.template.outcomes
     size = posterior.sizes["chain"], posterior.sizes["draw"]
     result = np.empty((size[0] * size[1], len(rows.design), len(names)))
     for at, draws in _blocks(blueprint, posterior, cluster_draws, rows, request):
@@ -146,7 +146,7 @@ def _blocks(
     else:
         effects = known_effects(model, cluster_draws)
     z = _cluster_outcomes(model, effects, rows, request, rng)
-    per_row = model.n_draws * (len(model.level.names) + len(blueprint.templates.outcomes))
+    per_row = model.n_draws * (len(model.level.names) + len(blueprint.template.outcomes))
     for cluster, within, at in model.blocks(effects.of, rows.cluster, len(rows.design), per_row):
         y = within.outcome_means(rows.design[at])
         if request.kind == "outcome":
@@ -160,7 +160,6 @@ def _new_effects(model: WithinModel, design: FloatArray, rng: np.random.Generato
     """Effects of clusters of which only the covariates are known."""
     mean = np.einsum("jd,sdu->sju", design, model.c_b)
     u = mean + np.einsum("suv,sjv->sju", roots(model.omega), rng.standard_normal(mean.shape))
-    assert model.effects is not None
     n_a, n_b = len(model.effects.linear), len(model.effects.sampled)
     return Effects(u[..., :n_a], u[..., u.shape[-1] - n_b :])
 
@@ -177,12 +176,8 @@ def _cluster_outcomes(
     z, given = np.arange(n_a, n_a + q), np.r_[:n_a, n_u - n_b : n_u]
     mean = np.einsum("jd,sdu->sju", rows.cluster_design, model.c_b)
     known = np.concatenate([effects.linear, effects.sampled], axis=-1)
-    cross = model.omega[:, z][:, :, given]
-    # variances of zero make the matrix singular, but the effects then lie in its range
-    inverse = np.linalg.pinv(model.omega[:, given][:, :, given], rcond=1e-10, hermitian=True)
-    slope = cross @ inverse
+    slope, rest = conditional(model.omega, z, given)
     result: FloatArray = mean[..., z] + np.einsum("szg,sjg->sjz", slope, known - mean[..., given])
     if request.kind == "outcome":
-        rest = model.omega[:, z][:, :, z] - slope @ cross.transpose(0, 2, 1)
         result += np.einsum("szy,sjy->sjz", roots(rest), rng.standard_normal(result.shape))
     return result

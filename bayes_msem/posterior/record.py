@@ -13,7 +13,6 @@ from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
 from bayes_msem.data.observe import ObservedData, columns_of
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.approximation import Approximation
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.labels import (
     check_labels,
     check_text,
@@ -76,17 +75,17 @@ def data_frame(record: xr.Dataset, cluster: Any) -> pd.DataFrame:
 
 def effects_record(blueprint: Blueprint) -> xr.Dataset:
     """Store the coordinates in which effects were sampled; empty if none were."""
-    evaluator = blueprint.evaluator
-    if not isinstance(evaluator, ClusterEvaluator) or not evaluator.n_sampled:
+    likelihood = blueprint.likelihood
+    if not likelihood.n_sampled:
         return xr.Dataset()
     record = xr.Dataset(
         {
             "information": (
                 ("cluster", "effect_row", "effect_column"),
-                evaluator.approximation.information,
+                likelihood.approximation.information,
             ),
-            "linear": (("cluster", "effect_row"), evaluator.approximation.linear),
-            "given": (("cluster", "cluster_variable"), evaluator.approximation.z),
+            "linear": (("cluster", "effect_row"), likelihood.approximation.linear),
+            "given": (("cluster", "cluster_variable"), likelihood.approximation.z),
         }
     )
     if blueprint.pilot is not None:

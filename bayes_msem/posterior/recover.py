@@ -11,36 +11,21 @@ Effects are *total* coefficients of a cluster (fixed part plus deviation).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.rows import defined_effects
+from bayes_msem.gaussian.normal import fill_missing
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.threads import one_blas_thread
-from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.simulation.level_two import draw_factors
-from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.matrices import level_matrices
 
 FloatArray = NDArray[np.float64]
-
-
-def cluster_view(blueprint: Blueprint) -> Blueprint:
-    """Return the blueprint in the form that goes through the clusters one by one."""
-    if isinstance(blueprint.evaluator, ClusterEvaluator):
-        return blueprint
-    return replace(
-        build_blueprint(blueprint.table, blueprint.priors, blueprint.observed, by_cluster=True),
-        parameters=blueprint.parameters,
-    )
 
 
 @one_blas_thread
@@ -66,10 +51,7 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
         the mean that the predictors give; ``factors`` (chain, draw, cluster_id, between_factor)
         if there are level-2 factors.
     """
-    view = cluster_view(blueprint)
-    templates, evaluator = view.templates, view.evaluator
-    assert isinstance(templates, ClusterTemplates)
-    assert isinstance(evaluator, ClusterEvaluator)
+    view, template = blueprint, blueprint.template
     x = sampled_parameters(blueprint, posterior)
     shape = x.shape[:2]
     points = view.points(x)
@@ -82,8 +64,8 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
         deviations.append(u - mean)
         variances.append(np.diag(omega))
         factors.append(factor)
-    every = templates.level_two
-    keep = [i for i, name in enumerate(every) if name not in templates.z_names]
+    every = template.level_two
+    keep = [i for i, name in enumerate(every) if name not in template.z_names]
     stacked, names = np.stack(effects), [every[i] for i in keep]
     theta = view.theta(points[:, : view.parameters.n])
     named = {name: stacked[..., i] for i, name in enumerate(every)}
@@ -141,51 +123,18 @@ def one_draw(
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Draw u; return it with its mean (J, n_u), Omega (n_u, n_u) and factors (J, n_factors)."""
-    evaluator = view.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    assert isinstance(view.templates, ClusterTemplates)
-    program = evaluator.program
-    b = evaluator.effects(point, t) if view.n_sampled else t
-    n_uses = len(view.templates.effects.use_effect)
+    likelihood = view.likelihood
+    b = likelihood.effects(point, t) if view.n_sampled else t
+    n_uses = len(view.template.effects.use_effect)
     normals = rng.standard_normal((view.observed.n_clusters, n_uses))
-    a, _ = linear_effects(
-        point, b, program.ints, program.floats, evaluator.cluster_statistics, normals
-    )
+    a, _ = likelihood.linear_effects(point, b, normals, view.statistics_by_cluster)
     u = np.concatenate([a, view.observed.z, b], axis=1)
-    values, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
-    mean = design @ c_b
+    omega, coefficients = likelihood.level_two(point)
+    mean = design @ coefficients
     fill_missing(u, mean, omega, rng)
-    level, factors = view.templates.between, np.empty((len(design), 0))
+    level, factors = view.template.between, np.empty((len(design), 0))
     names = view.table.variables("between", "between factor")
     if names:
-        moments = level_matrices(level, values, design.shape[1])
+        moments = level_matrices(level, likelihood.values(point))
         factors = draw_factors(level, names, moments, design, u - mean, rng)
     return u, mean, omega, factors
-
-
-def fill_missing(
-    values: FloatArray, mean: FloatArray, covariance: FloatArray, rng: np.random.Generator
-) -> None:
-    """Replace the NaN of every row of ``values`` by draws given the rest of the row.
-
-    Parameters
-    ----------
-    values, mean
-        Normal vectors, one per row, and their means, both (n, k); ``values`` is changed.
-    covariance
-        Their common covariance matrix (k, k), which may be singular.
-    rng
-        Source of randomness.
-    """
-    missing = np.isnan(values)
-    for pattern in np.unique(missing[missing.any(axis=1)], axis=0):
-        rows = np.flatnonzero((missing == pattern).all(axis=1))
-        gone, seen = np.flatnonzero(pattern), np.flatnonzero(~pattern)
-        cross = covariance[np.ix_(gone, seen)]
-        slope = cross @ np.linalg.pinv(covariance[np.ix_(seen, seen)], rcond=1e-12, hermitian=True)
-        rest = covariance[np.ix_(gone, gone)] - slope @ cross.T
-        spread, vectors = np.linalg.eigh((rest + rest.T) / 2)
-        root = vectors * np.sqrt(np.clip(spread, 0.0, None))
-        deviation = (values[np.ix_(rows, seen)] - mean[np.ix_(rows, seen)]) @ slope.T
-        noise = rng.standard_normal((len(rows), len(gone))) @ root.T
-        values[np.ix_(rows, gone)] = mean[np.ix_(rows, gone)] + deviation + noise

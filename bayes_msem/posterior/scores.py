@@ -21,7 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.blueprint.population import roots
+from bayes_msem.gaussian.normal import roots
 from bayes_msem.posterior.rows import Rows, by_row
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
 from bayes_msem.posterior.tables import EstimateTable

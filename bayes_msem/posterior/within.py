@@ -23,12 +23,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.kernels.cluster_values import cluster_values
-from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
+from bayes_msem.gaussian.normal import conditional
 from bayes_msem.posterior.draws import sampled_parameters
-from bayes_msem.posterior.recover import cluster_view
-from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.matrices import LevelMatrices, level_matrices
 from bayes_msem.structure.templates import LevelTemplate
 
@@ -86,11 +82,12 @@ class WithinDraws:
             (n, D).
         """
         seen = ~np.isnan(y[0])
-        f = self.selection[seen]
-        cross = self.covariance[:, wanted] @ f.T
-        sigma = f @ self.covariance @ f.T
-        gain = np.linalg.solve(sigma, cross.transpose(0, 2, 1)).transpose(0, 2, 1)
-        rest = self.covariance[:, wanted][:, :, wanted] - gain @ cross.transpose(0, 2, 1)
+        k, both = (
+            len(wanted),
+            np.vstack([np.eye(self.selection.shape[1])[wanted], self.selection[seen]]),
+        )
+        joint = both @ self.covariance @ both.T
+        gain, rest = conditional(joint, np.arange(k), np.arange(k, len(both)))
         residual = (y - self.outcome_means(design))[..., seen]
         mean = np.einsum("skd,nd->snk", self.coefficients[:, wanted], design)
         return mean + np.einsum("skp,snp->snk", gain, residual), rest
@@ -108,31 +105,16 @@ class WithinModel:
     """
 
     def __init__(self, blueprint: Blueprint, posterior: xr.Dataset) -> None:
-        self.view = cluster_view(blueprint) if blueprint.table.two_level else blueprint
-        x = sampled_parameters(blueprint, posterior)
-        self.points = self.view.points(x)
-        self.level: LevelTemplate = self.view.templates.within
-        self.n_design = 1 + blueprint.observed.x.shape[1]
-        p, templates = blueprint.observed.y.shape[1], self.view.templates
-        self.selection = np.zeros((p, len(self.level.names)))
+        self.view = blueprint
+        self.points = blueprint.points(sampled_parameters(blueprint, posterior))
+        self.level: LevelTemplate = blueprint.template.within
+        self.effects = blueprint.template.effects
+        self.selection = np.zeros((len(self.level.outcomes), len(self.level.names)))
         self.selection[self.level.observed_position, self.level.observed_variable] = 1.0
-        self.effects = templates.effects if isinstance(templates, ClusterTemplates) else None
-        self.omega = self.c_b = np.empty((len(x), 0, 0))
-        if self.effects is None:
-            theta = self.view.theta(x.reshape(-1, x.shape[-1]))
-            constants = np.tile(templates.constants, (len(theta), 1))
-            self.values = np.concatenate([theta, constants], axis=1)
-        else:
-            self._level_two()
-        self.varies = self.effects is not None and len(self.effects.rows) > 0
-        self.shared = None if self.varies else self._matrices(self.values)
-
-    def _level_two(self) -> None:
-        evaluator = self.view.evaluator
-        assert isinstance(evaluator, ClusterEvaluator)
-        program = evaluator.program
-        found = [between_moments(point, program.ints, program.floats) for point in self.points]
-        self.values, self.omega, self.c_b = (np.stack([f[i] for f in found]) for i in range(3))
+        moments = [blueprint.likelihood.level_two(point) for point in self.points]
+        self.omega = np.stack([moment.Omega for moment in moments])
+        self.c_b = np.stack([moment.coefficients for moment in moments])
+        self.shared = None if self.effects.rows else self._matrices(None)
 
     @property
     def n_draws(self) -> int:
@@ -141,10 +123,10 @@ class WithinModel:
 
     def cluster(self, a: FloatArray, b: FloatArray) -> WithinDraws:
         """Level 1 of a cluster with linear effects a (S, n_a) and sampled effects b (S, n_b)."""
-        matrices = self.shared or self._matrices(self._cluster_values(b))
+        matrices = self.shared or self._matrices(np.ascontiguousarray(b))
         k = matrices.k
         shift, p = np.zeros((self.n_draws, len(self.selection))), len(self.selection)
-        if self.effects is not None and len(self.effects.use_effect):
+        if len(self.effects.use_effect):
             k = k.copy()
             uses = (self.effects.use_effect, self.effects.use_variable, self.effects.use_column)
             for effect, variable, column in zip(*uses, strict=True):
@@ -155,8 +137,11 @@ class WithinModel:
                     shift[:, -1 - variable] += a[:, effect]
         return WithinDraws(matrices.total @ k, matrices.covariance, shift, self.selection)
 
-    def _matrices(self, values: FloatArray) -> LevelMatrices:
-        return level_matrices(self.level, values, self.n_design)
+    def _matrices(self, b: FloatArray | None) -> LevelMatrices:
+        """Matrices of all draws, with the effects b (S, n_b) of a cluster."""
+        values = self.view.likelihood.values
+        each = [values(x, None if b is None else b[s]) for s, x in enumerate(self.points)]
+        return level_matrices(self.level, np.stack(each))
 
     def blocks(
         self,
@@ -178,18 +163,6 @@ class WithinModel:
             if within is None or code != current:
                 current, within = code, self.cluster(*effects_of(code))
             yield code, within, rows
-
-    def _cluster_values(self, b: FloatArray) -> FloatArray:
-        evaluator = self.view.evaluator
-        assert isinstance(evaluator, ClusterEvaluator)
-        assert self.effects is not None
-        ints, floats = evaluator.program.ints, evaluator.program.floats
-        values, n = self.values.copy(), self.points.shape[1]
-        x_j, b = np.empty(n + len(self.effects.rows)), np.ascontiguousarray(b)
-        for s, point in enumerate(self.points):
-            x_j[:n] = point
-            cluster_values(b[s], ints, floats, x_j, values[s])
-        return values
 
 
 def row_blocks(

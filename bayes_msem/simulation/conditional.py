@@ -12,11 +12,8 @@ from bayes_msem.blueprint.effect_values import effect_values
 from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import SpecificationError
-from bayes_msem.kernels.clusters import cluster_value_and_gradient
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.simulation.level_two import given_effects
 from bayes_msem.simulation.simulate import Simulated, simulate_data
-from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
 
@@ -40,19 +37,14 @@ def likelihood_given_effects(
     SpecificationError
         The model has no sampled effects, or clusters or effects are missing.
     """
-    evaluator, templates = blueprint.evaluator, blueprint.templates
-    if not (isinstance(evaluator, ClusterEvaluator) and evaluator.n_sampled):
+    likelihood, template = blueprint.likelihood, blueprint.template
+    if not likelihood.n_sampled:
         raise SpecificationError(
             "this model has no sampled effects (everything is integrated out); leave effects out"
         )
-    assert isinstance(templates, ClusterTemplates)
-    b = effect_values(effects, blueprint.observed.cluster_ids, templates.effects.sampled)
+    b = effect_values(effects, blueprint.observed.cluster_ids, template.effects.sampled)
     x = blueprint.extend_sampled(sampled_from_table(blueprint, theta))
-    program = evaluator.program
-    value, _, _ = cluster_value_and_gradient(
-        np.ascontiguousarray(x), b, program.ints, program.floats, evaluator.statistics
-    )
-    return float(value)
+    return likelihood.given_effects(np.ascontiguousarray(x), b, likelihood.statistics)
 
 
 def simulate_from_table(

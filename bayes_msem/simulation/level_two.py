@@ -8,19 +8,16 @@ u. Factors are not, and are normal given those.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.effect_values import effect_values
-from bayes_msem.blueprint.population import roots
 from bayes_msem.blueprint.rows import defined_effects
 from bayes_msem.data.observe import ObservedData
+from bayes_msem.gaussian.normal import draw_given
 from bayes_msem.simulation.simulate import Simulated
-from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.matrices import LevelMatrices, level_matrices
 from bayes_msem.structure.templates import LevelTemplate
 
@@ -61,26 +58,9 @@ def draw_factors(
     if not wanted:
         return np.empty((len(design), 0))
     known = deviations[:, level.observed_position]
-    drawn = _draw_given(moments, wanted, level.observed_variable, known, rng)
+    drawn = draw_given(moments.covariance, wanted, level.observed_variable, known, rng)
     expected: FloatArray = design @ moments.coefficients[wanted].T
     return expected + drawn
-
-
-def _draw_given(
-    moments: LevelMatrices,
-    wanted: Sequence[int] | IntArray,
-    seen: Sequence[int] | IntArray,
-    known: FloatArray,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Draw deviations of some variables given those of others, known (J, len(seen))."""
-    cross = moments.covariance[np.ix_(wanted, seen)]
-    # residual variances of zero make the matrix singular, but deviations then lie in its range
-    inverse = np.linalg.pinv(moments.covariance[np.ix_(seen, seen)], rcond=1e-10, hermitian=True)
-    slope = cross @ inverse
-    root = roots(moments.covariance[np.ix_(wanted, wanted)] - slope @ cross.T)
-    expected: FloatArray = known @ slope.T
-    return expected + rng.standard_normal((len(known), len(wanted))) @ root.T
 
 
 def given_effects(
@@ -122,12 +102,10 @@ def given_effects(
     seen, others = level.observed_variable[~is_z], level.observed_variable[is_z]
     known = effect_values(effects, design.cluster_ids, wanted)
     known = known - levels @ moments.coefficients[seen].T
-    n_u = len(blueprint.templates.outcomes)
-    if isinstance(blueprint.templates, ClusterTemplates):
-        n_u = len(blueprint.templates.level_two)
-    deviations = np.zeros((design.n_clusters, n_u))
+    deviations = np.zeros((design.n_clusters, len(level.outcomes)))
     deviations[:, level.observed_position[~is_z]] = known
-    deviations[:, level.observed_position[is_z]] = _draw_given(moments, others, seen, known, rng)
+    of_z = draw_given(moments.covariance, others, seen, known, rng)
+    deviations[:, level.observed_position[is_z]] = of_z
     return deviations
 
 
@@ -173,18 +151,6 @@ def _level_two(
     blueprint: Blueprint, theta: FloatArray, design: ObservedData
 ) -> tuple[LevelTemplate, FloatArray, LevelMatrices]:
     """Template of level 2, its design (J, D), and its moments."""
-    level = blueprint.templates.between
-    assert level is not None
-    levels = design.cluster_design
-    if not isinstance(blueprint.templates, ClusterTemplates):
-        # the design of both levels is one: (1, x, w)
-        levels = np.insert(levels, [1] * len(design.x_names), 0.0, axis=1)
-    return level, levels, level_matrices(level, _values(blueprint, theta), levels.shape[1])
-
-
-def _values(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
-    """Value vector of level 2; entries of rows that differ between clusters are zero."""
-    own = 0
-    if isinstance(blueprint.templates, ClusterTemplates):
-        own = len(blueprint.templates.effects.rows)
-    return np.concatenate([theta, np.zeros(own), blueprint.templates.constants])
+    level, own = blueprint.template.between, len(blueprint.template.effects.rows)
+    values = np.concatenate([theta, np.zeros(own), blueprint.template.constants])
+    return level, design.cluster_design, level_matrices(level, values)

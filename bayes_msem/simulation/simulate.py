@@ -23,16 +23,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.inverse import sampled_from_table
-from bayes_msem.blueprint.population import roots
 from bayes_msem.data.observe import ObservedData
-from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.likelihood.cluster_draws import cluster_structures, root_of
-from bayes_msem.likelihood.cluster_program import USE_COLUMN, USE_EFFECT, ClusterProgram
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.implied_moments import implied_moments
-from bayes_msem.likelihood.packing import integers
-from bayes_msem.structure.effects import ClusterTemplates
-from bayes_msem.structure.templates import Templates
+from bayes_msem.gaussian.normal import draw_given, roots
 
 FloatArray = NDArray[np.float64]
 
@@ -48,8 +40,7 @@ class Simulated:
     z
         Cluster-level outcomes, (J, q).
     level_two
-        Level-2 deviations from what the covariates say, u_j - E(u_j | w_j): (a, z, b), (J, n_u),
-        or, where only intercepts are random, those of all outcomes, (J, P).
+        Level-2 deviations from what the covariates say, u_j - E(u_j | w_j): (a, z, b), (J, n_u).
     """
 
     y: FloatArray
@@ -102,16 +93,19 @@ def simulate_data(
     SpecificationError
         Models with sampled effects: no sampled parameters give these table values.
     """
-    evaluator = blueprint.evaluator
     point = np.ascontiguousarray(point)
-    if isinstance(evaluator, ClusterEvaluator):
-        program, point = _program_and_point(blueprint, evaluator, point, natural=natural)
-        assert isinstance(blueprint.templates, ClusterTemplates)
-        templates = blueprint.templates
-        return _draw_clusters(point, program, templates, design, rng, sampled, level_two)
-    if not natural:
-        point = blueprint.theta(point[None, : blueprint.parameters.n])[0]
-    return _draw_intercepts(point, blueprint, design, rng, level_two)
+    if natural and blueprint.n_sampled:
+        point = blueprint.extend_sampled(sampled_from_table(blueprint, point))
+        point, natural = np.ascontiguousarray(point), False
+    omega, coefficients = blueprint.likelihood.level_two(point, natural=natural)
+    template, mean = blueprint.template, design.cluster_design @ coefficients
+    n_a, first = len(template.effects.linear), template.first_sampled
+    if level_two is None:
+        known = None if sampled is None else sampled - mean[:, first:]
+        level_two = _draw_level_two(omega, first, design.n_clusters, rng, known)
+    u = mean + level_two
+    y = draw_rows(blueprint, point, u, design, rng, natural=natural)
+    return Simulated(y, u[:, n_a:first].copy(), level_two)
 
 
 def draw_rows(
@@ -120,86 +114,51 @@ def draw_rows(
     u: FloatArray,
     design: ObservedData,
     rng: np.random.Generator,
+    *,
+    natural: bool = False,
 ) -> FloatArray:
     """Simulate the rows of clusters whose effects are known.
 
     Parameters
     ----------
     blueprint
-        A model with a cluster evaluator (see posterior.recover.cluster_view).
+        The model.
     point
-        Extended sampled parameters, (n_theta,).
+        Extended sampled parameters, or table values if ``natural``, (n_theta,).
     u
         Level 2 of every cluster of the design, (J, n_u): integrated effects, z, sampled effects.
-    design, rng
+    design, rng, natural
         As in :func:`simulate_data`.
 
     Returns
     -------
     (N, p) array
     """
-    assert isinstance(blueprint.evaluator, ClusterEvaluator)
-    assert isinstance(blueprint.templates, ClusterTemplates)
-    program = blueprint.evaluator.program
-    return _draw_rows(np.ascontiguousarray(point), u, program, blueprint.templates, design, rng)
-
-
-def _program_and_point(
-    blueprint: Blueprint, evaluator: ClusterEvaluator, point: FloatArray, *, natural: bool
-) -> tuple[ClusterProgram, FloatArray]:
-    """Return the structure that reads this kind of point, and the point as it reads it."""
-    if not natural:
-        return evaluator.program, point
-    if not evaluator.n_sampled:
-        return evaluator.natural_program, point
-    x = blueprint.extend_sampled(sampled_from_table(blueprint, point))
-    return evaluator.program, np.ascontiguousarray(x)
-
-
-def _draw_intercepts(
-    theta: FloatArray,
-    blueprint: Blueprint,
-    design: ObservedData,
-    rng: np.random.Generator,
-    deviations: FloatArray | None,
-) -> Simulated:
-    """Simulate a model without random coefficients other than intercepts."""
-    assert isinstance(blueprint.templates, Templates)
-    assert not isinstance(blueprint.evaluator, ClusterEvaluator)
-    implied = implied_moments(theta, blueprint.evaluator.program)
-    c, p, n_x = implied.coefficients, len(design.y_names), len(design.x_names)
-    y = rng.standard_normal((design.n_rows, p)) @ root_of(implied.Sigma_w[:p, :p]).T
-    y += c[:p, 0]
-    if n_x:
-        y += design.x @ c[:p, 1 : 1 + n_x].T
-    if design.cluster is None:
-        return Simulated(y, np.empty((0, 0)), np.empty((0, 0)))
-    if deviations is None:
-        deviations = rng.standard_normal((design.n_clusters, len(c))) @ root_of(implied.Sigma_b).T
-    between = design.w @ c[:, 1 + n_x :].T + deviations
-    y += between[:, :p][design.cluster]
-    return Simulated(y, c[p:, 0] + between[:, p:], deviations)
-
-
-def _draw_clusters(
-    point: FloatArray,
-    program: ClusterProgram,
-    templates: ClusterTemplates,
-    design: ObservedData,
-    rng: np.random.Generator,
-    sampled: FloatArray | None,
-    deviations: FloatArray | None,
-) -> Simulated:
-    """Simulate a model with random coefficients: level 2, then rows."""
-    _, omega, c_b, *_ = between_moments(point, program.ints, program.floats)
-    n_a, first = len(templates.effects.linear), templates.first_sampled
-    mean = design.cluster_design @ c_b
-    if deviations is None:
-        known = None if sampled is None else sampled - mean[:, first:]
-        deviations = _draw_level_two(omega, first, design.n_clusters, rng, known)
-    u = mean + deviations
-    y = _draw_rows(point, u, program, templates, design, rng)
-    return Simulated(y, u[:, n_a:first].copy(), deviations)
+    effects, of_row = blueprint.template.effects, design.cluster
+    b = np.ascontiguousarray(u[:, blueprint.template.first_sampled :])
+    if of_row is None or not effects.sampled:
+        b = np.empty((1, 0))
+    # without sampled effects all clusters have one structure, and are computed as one
+    sigma, fixed, vectors = blueprint.likelihood.within(point, b, natural=natural)
+    noise = rng.standard_normal((design.n_rows, len(design.y_names)))
+    # column 0 of the design is the constant
+    if effects.sampled and of_row is not None:
+        y: FloatArray = np.einsum("npq,nq->np", roots(sigma)[of_row], noise)
+        for column in range(fixed.shape[1]):
+            y += _times(design, column, fixed[:, column][of_row])
+    else:
+        y = noise @ roots(sigma[0]).T
+        y += fixed[0, 0]
+        if design.x_names:
+            y += design.x @ fixed[0, 1:]
+    if of_row is None:
+        return y
+    a = u[:, effects.use_effect]
+    for column in np.unique(effects.use_column):
+        uses = effects.use_column == column
+        shift = (a[:, None, uses] @ vectors[:, uses])[:, 0]
+        y += _times(design, int(column), shift[of_row])
+    return y
 
 
 def _draw_level_two(
@@ -213,54 +172,10 @@ def _draw_level_two(
     deviations = np.empty((n_clusters, len(omega)))
     sampled, rest = deviations[:, first:], deviations[:, :first]
     if known is None:
-        known = rng.standard_normal(sampled.shape) @ root_of(omega[first:, first:]).T
+        known = rng.standard_normal(sampled.shape) @ roots(omega[first:, first:]).T
     sampled[:] = known
-    slope = np.empty((first, 0))
-    if sampled.shape[1]:
-        slope = omega[:first, first:] @ np.linalg.pinv(omega[first:, first:], hermitian=True)
-    conditional = omega[:first, :first] - slope @ omega[first:, :first]
-    rest[:] = sampled @ slope.T + rng.standard_normal(rest.shape) @ root_of(conditional).T
+    rest[:] = draw_given(omega, np.arange(first), np.arange(first, len(omega)), sampled, rng)
     return deviations
-
-
-def _draw_rows(
-    point: FloatArray,
-    u: FloatArray,
-    program: ClusterProgram,
-    templates: ClusterTemplates,
-    design: ObservedData,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Simulate level 1 given level 2.
-
-    Without sampled effects all clusters have one structure, and are computed as one; then the
-    arrays that have a cluster first have length 1.
-    """
-    effects, of_row = templates.effects, design.cluster
-    b = np.ascontiguousarray(u[:, templates.first_sampled :])
-    if of_row is None or not effects.sampled:
-        b = np.empty((1, 0))
-    sigma, fixed, vectors = cluster_structures(point, b, program.ints, program.floats)
-    noise = rng.standard_normal((design.n_rows, len(design.y_names)))
-    # column 0 of the design is the constant
-    if effects.sampled and of_row is not None:
-        y: FloatArray = np.einsum("npq,nq->np", roots(sigma)[of_row], noise)
-        for column in range(fixed.shape[1]):
-            y += _times(design, column, fixed[:, column][of_row])
-    else:
-        y = noise @ root_of(sigma[0]).T
-        y += fixed[0, 0]
-        if design.x_names:
-            y += design.x @ fixed[0, 1:]
-    if of_row is None:
-        return y
-    use_column = integers(program.ints, USE_COLUMN)
-    a = u[:, integers(program.ints, USE_EFFECT)]
-    for column in np.unique(use_column):
-        uses = use_column == column
-        shift = (a[:, None, uses] @ vectors[:, uses])[:, 0]
-        y += _times(design, int(column), shift[of_row])
-    return y
 
 
 def _times(design: ObservedData, column: int, values: FloatArray) -> FloatArray:

@@ -82,6 +82,11 @@ class ModelTemplate:
         return self.between.outcomes
 
     @property
+    def varies(self) -> bool:
+        """Whether anything but intercepts differs between clusters."""
+        return bool(self.effects.sampled or (self.effects.use_variable >= 0).any())
+
+    @property
     def first_sampled(self) -> int:
         """Position of the first sampled effect in u."""
         return len(self.effects.linear) + len(self.z_names)

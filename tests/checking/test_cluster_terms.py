@@ -41,11 +41,10 @@ TOLERANCE = {"rtol": 1e-8, "atol": 1e-8}
 
 def terms(blueprint: Blueprint, x: Array, b: Array) -> Array:
     """Log-likelihoods of the package at extended sampled parameters and effects."""
-    evaluator = cluster_view(blueprint).evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    program = evaluator.program
+    likelihood = cluster_view(blueprint).likelihood
+    program = likelihood.program
     result: Array = cluster_log_likelihoods(
-        np.ascontiguousarray(x), b, program.ints, program.floats, evaluator.cluster_statistics
+        np.ascontiguousarray(x), b, program.ints, program.floats, likelihood.cluster_statistics
     )
     return result
 

@@ -14,7 +14,7 @@ from bayes_msem.checking.accuracy.integral import ClusterIntegral, Proposal, pro
 from bayes_msem.kernels.cluster_terms import node_log_likelihoods
 from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.model_template import ModelTemplate
 from tests.missing.frames import holes
 from tests.random.conditional import Conditional, conditional
 from tests.random.models import case, informed, sampled_values
@@ -95,15 +95,13 @@ def test_many_effects_against_plain_monte_carlo() -> None:
     this = conditional(case("everything"))
     blueprint, n = this.blueprint, 40_000
     x = np.ascontiguousarray(blueprint.extend_sampled(sampled_values(blueprint, 3)))
-    evaluator, templates = blueprint.evaluator, blueprint.templates
-    assert isinstance(evaluator, ClusterEvaluator)
-    assert isinstance(templates, ClusterTemplates)
-    program, first = evaluator.program, templates.first_sampled
+    likelihood, templates = blueprint.likelihood, blueprint.template
+    program, first = likelihood.program, template.first_sampled
     _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
     mean = (blueprint.observed.cluster_design @ c_b)[:, first:]
     noise = np.random.default_rng(2).standard_normal((n, *mean.shape))
     b = mean + noise @ np.linalg.cholesky(omega[first:, first:]).T
-    logs = node_log_likelihoods(x, b, program.ints, program.floats, evaluator.cluster_statistics)
+    logs = node_log_likelihoods(x, b, program.ints, program.floats, likelihood.cluster_statistics)
     expected = logsumexp(logs, axis=0) - np.log(n)
     rough = np.exp(logs - expected).std(axis=0) / np.sqrt(n)
     value, error = integral(blueprint, 2**13)(x)

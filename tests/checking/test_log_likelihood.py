@@ -80,7 +80,7 @@ def test_rows_given_effects_are_normal(name: str, incomplete: bool) -> None:
     this = Conditional(this_case, fit.model, fit.model.blueprint, frame)
     found = fit.log_likelihood(unit="observation").isel(chain=0, draw=1)
     x = sampled_parameters(fit.model.blueprint, fit.datatree["posterior"].to_dataset())[0, 1]
-    linear = fit.model.blueprint.templates.effects.linear
+    linear = fit.model.blueprint.template.effects.linear
     for j, units in enumerate(this.clusters()):
         effects = fit.cluster_draws["effects"].isel(chain=0, draw=1, cluster_id=j)
         b = effects.sel(effect=list(this.names)).to_numpy()

@@ -210,8 +210,8 @@ def test_log_likelihood_with_sampled_effects_is_the_identity_at_the_approximatio
     blueprint, dataset = informed(model.blueprint, 1, joint=False), fit.datatree["posterior"]
     dataset = dataset.to_dataset()
     found = log_likelihood_draws(blueprint, dataset)[0]
-    information = blueprint.evaluator.approximation.information[:, 0, 0]
-    linear = blueprint.evaluator.approximation.linear[:, 0]
+    information = blueprint.likelihood.approximation.information[:, 0, 0]
+    linear = blueprint.likelihood.approximation.linear[:, 0]
     expected = []
     for i in range(4):
         free = {r.key: fit.draws[r.key][0, i] for r in model.table.rows if r.free}
@@ -230,10 +230,9 @@ def test_log_likelihood_with_sampled_effects_is_the_identity_at_the_approximatio
 
 
 def effects_at(blueprint: Blueprint, dataset: xr.Dataset, i: int) -> Array:
-    assert isinstance(blueprint.evaluator, ClusterEvaluator)
     x = sampled_parameters(blueprint, dataset)[0, i]
     t = np.ascontiguousarray(dataset[COORDINATES].to_numpy()[0, i])
-    return blueprint.evaluator.effects(np.ascontiguousarray(blueprint.extend_sampled(x)), t)
+    return blueprint.likelihood.effects(np.ascontiguousarray(blueprint.extend_sampled(x)), t)
 
 
 def test_log_likelihood_with_sampled_effects_is_near_the_integral() -> None:
@@ -257,14 +256,14 @@ def test_log_likelihood_with_sampled_effects_is_near_the_integral() -> None:
         mean = mean + value["between", "v1", "~", "w1"] * blueprint.observed.w[:, 0]
         sd = np.sqrt(value["between", "v1", "~~", "v1"])
         b = mean[:, None].copy()
-        base = blueprint.evaluator.given_effects(theta[i], b)
+        base = blueprint.likelihood.given_effects(theta[i], b)
         integral = base
         for j in range(len(b)):
             inside = []
             for z in grid:
                 moved = b.copy()
                 moved[j] += sd * z
-                inside.append(blueprint.evaluator.given_effects(theta[i], moved) - base)
+                inside.append(blueprint.likelihood.given_effects(theta[i], moved) - base)
             integral += logsumexp(np.array(inside) + stats.norm.logpdf(grid))
             integral += np.log(grid[1] - grid[0])
         errors.append(found[i] - integral)

@@ -343,7 +343,7 @@ def test_pymc_draws_from_the_same_simulator(this: Case) -> None:
     t = effects(blueprint, 54)
     arguments = [t] if blueprint.n_sampled else []
     found = _random(blueprint)(x, *arguments, rng=np.random.default_rng(2))
-    sampled = blueprint.evaluator.effects(x, t) if blueprint.n_sampled else None  # type: ignore[union-attr]
+    sampled = blueprint.likelihood.effects(x, t) if blueprint.n_sampled else None  # type: ignore[union-attr]
     drawn = simulate_data(
         blueprint, x, blueprint.observed, np.random.default_rng(2), sampled=sampled
     )

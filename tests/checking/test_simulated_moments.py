@@ -122,7 +122,7 @@ def test_models_with_sampled_effects(case: Case) -> None:
     check_moments(level_two.to_numpy(), mean[position], covariance[np.ix_(position, position)])
 
     b = effects[list(this.names)].to_numpy()
-    linear = list(model.blueprint.templates.effects.linear)  # type: ignore[union-attr]
+    linear = list(model.blueprint.template.effects.linear)  # type: ignore[union-attr]
     residuals = []
     for j in range(250):
         known = cluster(this, x, b[j], units)

@@ -44,8 +44,8 @@ def test_implied_moments_equal_those_of_the_oracle(case: Case) -> None:
     theta = theta_from_values(blueprint, free_values(model, values))
     implied = implied_moments(theta, blueprint.program)
     oracle = oracle_from_values(values, frame, case.cluster)
-    names = blueprint.templates.outcomes
-    p = blueprint.templates.p
+    names = blueprint.template.outcomes
+    p = blueprint.template.p
 
     y = [names.index(v) for v in oracle.within.observed]
     Sigma_w = oracle.total @ oracle.within.Psi @ oracle.total.T
@@ -77,7 +77,7 @@ def test_draws_have_the_stacked_moments_of_the_oracle() -> None:
     blueprint = model.blueprint
     theta = theta_from_values(blueprint, free_values(model, values))
     rng, draws = np.random.default_rng(33), 20_000
-    names = blueprint.templates.outcomes
+    names = blueprint.template.outcomes
     y, z = ([names.index(v) for v in group] for group in
             (oracle.within.observed, oracle.between.outcomes))  # fmt: skip
     sample = np.empty((draws, len(stacked.mean)))

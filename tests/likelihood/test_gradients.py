@@ -12,7 +12,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.inference.density import log_likelihood
 from bayes_msem.likelihood.marginal import sampler_value_and_gradient, value_and_gradient
-from bayes_msem.structure.parameters import CORRELATION, SQUARE
+from bayes_msem.kernels.layout import CORRELATION, SQUARE
 from tests.likelihood.cases import (
     CASES,
     Case,

@@ -37,12 +37,12 @@ def test_linear_effects_given_incomplete_data(case: Case) -> None:
     this = conditional(case, holes(seed=7))
     blueprint = this.blueprint
     x, b = sampled_values(blueprint, 3), effects(blueprint, 3)
-    program, templates = blueprint.program, blueprint.templates
-    n_uses = len(templates.effects.use_effect)
+    program, templates = blueprint.program, blueprint.template
+    n_uses = len(template.effects.use_effect)
     point = np.ascontiguousarray(blueprint.extend_sampled(x))
 
     def draw(normals: Array) -> Array:
-        statistics = blueprint.evaluator.cluster_statistics
+        statistics = blueprint.likelihood.cluster_statistics
         return linear_effects(point, b, program.ints, program.floats, statistics, normals)[0]
 
     means = draw(np.zeros((len(b), n_uses)))
@@ -52,7 +52,7 @@ def test_linear_effects_given_incomplete_data(case: Case) -> None:
     slopes = list(linear_random(this.model).values())
     for j, units in enumerate(this.clusters()):
         oracle = this.oracle(x, b[j], units)
-        mean, covariance = given_data(oracle, slopes, templates.effects.linear)
+        mean, covariance = given_data(oracle, slopes, template.effects.linear)
         np.testing.assert_allclose(means[j], mean, rtol=1e-9, atol=1e-10)
         np.testing.assert_allclose(covariances[j], covariance, rtol=1e-8, atol=1e-9)
 

@@ -134,7 +134,7 @@ def test_invariance(case: Case, change: object) -> None:
         b = pd.DataFrame(
             effects(unpiloted(one), 1),
             index=one._observed.cluster_ids,
-            columns=unpiloted(one).templates.effects.sampled,  # type: ignore[union-attr]
+            columns=unpiloted(one).template.effects.sampled,  # type: ignore[union-attr]
         )
         b_other = b.set_axis(_names(frame, change(frame), b.index))  # type: ignore[operator]
         results = [log_likelihood(one, values, b), log_likelihood(other, values, b_other)]
@@ -190,17 +190,17 @@ def test_by_cluster_and_by_pattern_are_one_number() -> None:
     case = LINEAR_CASES[5]
     model = build(case, holes(seed=8))
     blueprint = build_blueprint(model.table, model._priors, model._observed)
-    evaluator = blueprint.evaluator
+    likelihood = blueprint.likelihood
     t = no_coordinates(blueprint)
     x = np.ascontiguousarray(blueprint.extend_sampled(sampled_values(blueprint, 2)))
-    value, d_x, _ = evaluator.sampled(x, t)
+    value, d_x, _ = likelihood.sampled(x, t)
     program = blueprint.program
     other, d_other, _ = cluster_value_and_gradient(
         x,
         t,
         program.ints,
         program.floats,
-        evaluator.cluster_statistics,  # type: ignore[union-attr]
+        likelihood.cluster_statistics,  # type: ignore[union-attr]
     )
     assert other == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(d_other, d_x, rtol=1e-9, atol=1e-9)

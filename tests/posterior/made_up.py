@@ -11,7 +11,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.spec.printing import to_syntax
-from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.model_template import ModelTemplate
 from tests.random.models import informed, sampled_values
 
 
@@ -40,10 +40,9 @@ def posterior_of(blueprint: Blueprint, x: NDArray[np.float64], seed: int) -> xr.
     coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
     dataset = xr.Dataset(variables, coords=coords)
     if blueprint.n_sampled:
-        assert isinstance(blueprint.templates, ClusterTemplates)
         dataset = dataset.assign_coords(
             cluster_id=[str(c) for c in blueprint.observed.cluster_ids],
-            sampled_effect=list(blueprint.templates.effects.sampled),
+            sampled_effect=list(blueprint.template.effects.sampled),
         )
     return dataset
 

@@ -197,7 +197,7 @@ def test_a_fit_names_its_rows_and_effects() -> None:
     found = synthetic_fit(model, posterior=posterior).convergence
     assert found.grade == "do not use"
     cluster = str(blueprint.observed.cluster_ids[1])
-    effect = blueprint.templates.effects.sampled[0]
+    effect = blueprint.template.effects.sampled[0]
     assert {row.name for row in found.rows[:2]} == {
         f"{groups[0].level}: {label}",
         f"effect {effect} of cluster {cluster}",

@@ -112,7 +112,7 @@ def test_coordinates_are_stored_not_found_again(tmp_path: Path) -> None:
     fit.save(tmp_path / "fit.nc")
     loaded = bm.load(tmp_path / "fit.nc")
     ours, theirs = loaded.model.blueprint, fit.model.blueprint
-    one, other = ours.evaluator.approximation, theirs.evaluator.approximation
+    one, other = ours.likelihood.approximation, theirs.likelihood.approximation
     for name in ("information", "linear", "z", "packed"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     assert one.n_linear == other.n_linear > 0

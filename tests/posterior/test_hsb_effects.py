@@ -48,7 +48,7 @@ def test_exact_posterior_at_ml_is_lme4s_empirical_bayes(model, lme4):
     blueprint = model.blueprint
     theta = theta_from_values(blueprint, dict(mode))
     x = np.ascontiguousarray(sampled_from_table(blueprint, theta))
-    program, statistics = blueprint.evaluator.program, blueprint.statistics
+    program, statistics = blueprint.likelihood.program, blueprint.statistics
     zeros = np.zeros((160, 2))
     means, variances = linear_effects(
         x, np.empty((160, 0)), program.ints, program.floats, statistics, zeros
@@ -121,7 +121,7 @@ def test_effects_of_a_model_with_random_intercepts_only():
     }
     view = cluster_view(model.blueprint)
     x = np.ascontiguousarray(sampled_from_table(view, theta_from_values(view, values)))
-    program = view.evaluator.program
+    program = view.likelihood.program
     means, variances = linear_effects(
         x, np.empty((160, 0)), program.ints, program.floats, view.statistics, np.zeros((160, 1))
     )

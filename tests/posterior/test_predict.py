@@ -49,7 +49,7 @@ def test_expected_outcomes_in_known_clusters(this: Case) -> None:
     fit = synthetic_fit(make_model(this, frame), **SIZE)
     _, u = level_names(fit)
     two_level = fit.model.table.two_level
-    names = fit.model.blueprint.templates.outcomes
+    names = fit.model.blueprint.template.outcomes
     found = []
     for draw in np.ndindex(2, 3):
         oracle = oracle_at(fit, frame, draw)
@@ -86,7 +86,7 @@ def test_outcomes_in_new_clusters_have_the_moments_of_the_stacked_cluster(this: 
     frame, n = make_data(), 4000
     fit = known_parameters(this, frame, n)
     oracle = oracle_at(fit, frame, (0, 0))
-    names = fit.model.blueprint.templates.outcomes
+    names = fit.model.blueprint.template.outcomes
     p = len(oracle.within.observed)
     order = [names.index(v) for v in oracle.within.observed]
     order_z = [names.index(v) for v in oracle.between.outcomes]
@@ -118,7 +118,7 @@ def test_outcomes_with_sampled_effects() -> None:
     n = 4000
     fit = known_parameters(case("one loading, w and z"), frame, n)
     x = sampled_values(this.blueprint, 8)
-    names, observed = fit.model.blueprint.templates.outcomes, fit.model.blueprint.observed
+    names, observed = fit.model.blueprint.template.outcomes, fit.model.blueprint.observed
     draws = fit.predict(clusters="new", kind="outcome", draws=True).to_numpy()[0]
     rng, units = np.random.default_rng(4), this.clusters()[0]
     mean_b, spread_b = this.effect_moments(x, np.zeros(1), units)

@@ -27,8 +27,8 @@ from scipy.stats import multivariate_normal
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
-from bayes_msem.structure.effects import ClusterTemplates
-from bayes_msem.structure.parameters import CORRELATION, SQUARE
+from bayes_msem.structure.model_template import ModelTemplate
+from bayes_msem.kernels.layout import CORRELATION, SQUARE
 from tests.likelihood.cases import Case, Key
 from tests.oracle import Oracle, oracle_from_values
 from tests.random.models import build, linear_random, make_data, unpiloted
@@ -48,9 +48,8 @@ class Conditional:
     @property
     def names(self) -> tuple[str, ...]:
         """Sampled effects, in the order of the columns of b."""
-        templates = self.blueprint.templates
-        assert isinstance(templates, ClusterTemplates)
-        return templates.effects.sampled
+        template = self.blueprint.template
+        return template.effects.sampled
 
     @cached_property
     def blocks(self) -> list[CovarianceBlock]:

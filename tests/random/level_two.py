@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.model_template import ModelTemplate
 from tests.oracle import Oracle, modelled, table_rows
 from tests.random.conditional import Conditional
 
@@ -56,14 +56,13 @@ class Cluster:
 
 def cluster(this: Conditional, x: Array, b_j: Array, units: NDArray[np.intp]) -> Cluster:
     """Level 2 of one cluster given b_j, from the oracle's moments of all its variables."""
-    templates = this.blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
+    template = this.blueprint.template
     oracle = this.oracle(x, b_j, units)
     values = this.values(x, b_j)
     between = [row for row in table_rows(values) if row.level == "between"]
     names = modelled(between)
-    a = np.array([names.index(v) for v in templates.effects.linear])
-    z = [names.index(v) for v in templates.z_names]
+    a = np.array([names.index(v) for v in template.effects.linear])
+    z = [names.index(v) for v in template.z_names]
     b = [names.index(v) for v in this.names]
     mean, covariance = oracle.effect_moments(np.arange(len(units)))
     az = [*a, *z]
@@ -73,5 +72,5 @@ def cluster(this: Conditional, x: Array, b_j: Array, units: NDArray[np.intp]) ->
         mean=mean[az] + slope @ (b_j - mean[b]),
         covariance=covariance[np.ix_(az, az)] - slope @ covariance[np.ix_(b, az)],
         positions=a,
-        z=this.frame.iloc[units[0]][list(templates.z_names)].to_numpy(float),
+        z=this.frame.iloc[units[0]][list(template.z_names)].to_numpy(float),
     )

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint, with_approximation
 from bayes_msem.likelihood.approximation import Approximation
-from bayes_msem.structure.effects import ClusterTemplates
-from bayes_msem.structure.parameters import CORRELATION, SQUARE
+from bayes_msem.structure.model_template import ModelTemplate
+from bayes_msem.kernels.layout import CORRELATION, SQUARE
 from tests.likelihood.cases import Case, Key, free_values, make_frame, make_model, two_level
 from tests.likelihood.cases import random_values as all_values
 
@@ -248,9 +248,8 @@ def informed(blueprint: Blueprint, seed: int, *, joint: bool = True) -> Blueprin
     """
     rng = np.random.default_rng(seed)
     n_clusters, n_sampled = blueprint.observed.n_clusters, blueprint.n_sampled
-    templates = blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
-    n = n_sampled + (len(templates.effects.linear) if joint else 0)
+    template = blueprint.template
+    n = n_sampled + (len(template.effects.linear) if joint else 0)
     root = rng.normal(size=(n_clusters, n, n)) * 10.0 ** rng.uniform(-1, 1.5, (n_clusters, 1, 1))
     root[::3, :, 0] = 0.0
     root[1::5, :, 1:] = 0.0

@@ -69,8 +69,7 @@ def parameters(this: Conditional, seed: int, tiny: bool) -> Array:
 
 
 def evaluator_of(blueprint: Blueprint) -> ClusterEvaluator:
-    assert isinstance(blueprint.evaluator, ClusterEvaluator)
-    return blueprint.evaluator
+    return blueprint.likelihood
 
 
 def moments(this: Conditional, x: Array) -> tuple[Array, Array]:
@@ -106,17 +105,17 @@ def test_density_of_coordinates_is_that_of_effects_times_the_jacobian(
     """
     this = brute_force(name)
     blueprint, _, _ = informed(this.blueprint, kind, 41)
-    evaluator = evaluator_of(blueprint)
+    likelihood = evaluator_of(blueprint)
     x = parameters(this, 42, tiny and name != "everything")
     extended = blueprint.extend_sampled(x)
     rng = np.random.default_rng(43)
-    t = rng.normal(size=evaluator.coordinates_shape)
-    b = evaluator.effects(extended, t)
+    t = rng.normal(size=likelihood.coordinates_shape)
+    b = likelihood.effects(extended, t)
     mean, covariance = moments(this, x)
     expected = normal_log_density(b - mean, covariance).sum()
-    columns = [evaluator.effects(extended, t + e) - b for e in np.eye(t.shape[1])]
+    columns = [likelihood.effects(extended, t + e) - b for e in np.eye(t.shape[1])]
     expected += np.linalg.slogdet(np.stack(columns, axis=-1))[1].sum()
-    found = evaluator.coordinate_density(extended, t)[0]
+    found = likelihood.coordinate_density(extended, t)[0]
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
@@ -126,12 +125,12 @@ def test_coordinates_do_not_change_the_posterior(name: str, kind: str) -> None:
     """log p(y, z, t | theta) = log p(y, z, b | theta) + log|det db/dt| at any information."""
     this = brute_force(name)
     blueprint, _, _ = informed(this.blueprint, kind, 44)
-    evaluator = evaluator_of(blueprint)
+    likelihood = evaluator_of(blueprint)
     x = parameters(this, 45, tiny=False)
     extended = blueprint.extend_sampled(x)
-    t = np.random.default_rng(46).normal(size=evaluator.coordinates_shape)
-    b = evaluator.effects(extended, t)
-    columns = [evaluator.effects(extended, t + e) - b for e in np.eye(t.shape[1])]
+    t = np.random.default_rng(46).normal(size=likelihood.coordinates_shape)
+    b = likelihood.effects(extended, t)
+    columns = [likelihood.effects(extended, t + e) - b for e in np.eye(t.shape[1])]
     mean, covariance = moments(this, x)
     expected = this.log_likelihoods(x, b).sum() + normal_log_density(b - mean, covariance).sum()
     expected += np.linalg.slogdet(np.stack(columns, axis=-1))[1].sum()
@@ -149,15 +148,15 @@ def test_coordinates_of_inverts_effects_at(name: str, kind: str, tiny: bool) -> 
     """
     this = brute_force(name)
     blueprint, _, _ = informed(this.blueprint, kind, 47)
-    evaluator = evaluator_of(blueprint)
+    likelihood = evaluator_of(blueprint)
     x = parameters(this, 48, tiny and name != "everything")
     extended = blueprint.extend_sampled(x)
-    s = np.random.default_rng(49).normal(size=evaluator.coordinates_shape)
-    t = coordinates_of(extended, s, *evaluator.arguments)
+    s = np.random.default_rng(49).normal(size=likelihood.coordinates_shape)
+    t = coordinates_of(extended, s, *likelihood.arguments)
     mean, covariance = moments(this, x)
     sd = np.sqrt(np.diag(covariance))
     root = sd[:, None] * np.linalg.cholesky(covariance / np.outer(sd, sd))
-    found = evaluator.effects(extended, t)
+    found = likelihood.effects(extended, t)
     np.testing.assert_allclose(found, mean + s @ root.T, rtol=1e-9, atol=1e-10)
     deviation = (found - mean) / sd
     np.testing.assert_allclose(deviation, s @ (root / sd[:, None]).T, rtol=1e-6, atol=1e-6)
@@ -176,19 +175,19 @@ def test_coordinates_are_standard_normal_where_the_approximation_is_exact(
     """
     this = brute_force(name)
     blueprint, information, linear = informed(this.blueprint, kind, 50)
-    evaluator = evaluator_of(blueprint)
+    likelihood = evaluator_of(blueprint)
     x = parameters(this, 51, tiny and name != "everything")
     extended = blueprint.extend_sampled(x)
     rng = np.random.default_rng(52)
-    origin = evaluator.effects(extended, np.zeros(linear.shape))
+    origin = likelihood.effects(extended, np.zeros(linear.shape))
     slope = linear - np.einsum("jik,jk->ji", information, origin)
     values = []
     for _ in range(4):
         t = 2.0 * rng.normal(size=linear.shape)
-        move = evaluator.effects(extended, t) - origin
+        move = likelihood.effects(extended, t) - origin
         likelihood = np.einsum("ji,ji->", slope, move)
         likelihood -= 0.5 * np.einsum("ji,jik,jk->", move, information, move)
-        density = evaluator.coordinate_density(extended, t)[0]
+        density = likelihood.coordinate_density(extended, t)[0]
         values.append(density + likelihood + 0.5 * (t**2).sum())
     assert np.ptp(values) < 1e-6 * max(1.0, np.abs(values).max())
 
@@ -198,15 +197,15 @@ def test_no_information_is_the_non_centred_form(name: str) -> None:
     """Rounding of b only."""
     this = brute_force(name)
     blueprint, _, _ = informed(this.blueprint, "none", 53)
-    evaluator = evaluator_of(blueprint)
+    likelihood = evaluator_of(blueprint)
     x = parameters(this, 54, tiny=False)
-    t = np.random.default_rng(55).normal(size=evaluator.coordinates_shape)
+    t = np.random.default_rng(55).normal(size=likelihood.coordinates_shape)
     mean, covariance = moments(this, x)
     expected = mean + t @ np.linalg.cholesky(covariance).T
     extended = blueprint.extend_sampled(x)
-    np.testing.assert_allclose(evaluator.effects(extended, t), expected, rtol=1e-12)
+    np.testing.assert_allclose(likelihood.effects(extended, t), expected, rtol=1e-12)
     density = -0.5 * (t**2 + np.log(2 * np.pi)).sum()
-    assert evaluator.coordinate_density(extended, t)[0] == pytest.approx(density, rel=1e-12)
+    assert likelihood.coordinate_density(extended, t)[0] == pytest.approx(density, rel=1e-12)
 
 
 def test_much_information_is_the_centred_form() -> None:
@@ -216,12 +215,12 @@ def test_much_information_is_the_centred_form() -> None:
     """
     this = brute_force("residual SD")
     blueprint, information, linear = informed(this.blueprint, "huge", 56)
-    evaluator = evaluator_of(blueprint)
+    likelihood = evaluator_of(blueprint)
     t = np.random.default_rng(57).normal(size=linear.shape)
     expected = linear / information[:, :, 0] + t / np.sqrt(information[:, :, 0])
     for seed in (58, 59):
         x = parameters(this, seed, tiny=False)
-        found = evaluator.effects(blueprint.extend_sampled(x), t)
+        found = likelihood.effects(blueprint.extend_sampled(x), t)
         # the prior's pull is mu / (Omega Lambda); clusters draw Lambda from 1e8 chi-square(1)
         np.testing.assert_allclose(found, expected, atol=1e-4)
 

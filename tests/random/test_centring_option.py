@@ -33,8 +33,8 @@ def posterior_sd_of_effects(model: bm.Model) -> np.ndarray:
     blueprint = model.blueprint
     x = np.ascontiguousarray(blueprint.extend_sampled(blueprint.pilot))
     zeros = np.zeros((24, 1))
-    evaluator = blueprint.evaluator
-    return (evaluator.effects(x, zeros + 1.0) - evaluator.effects(x, zeros))[:, 0]
+    likelihood = blueprint.likelihood
+    return (likelihood.effects(x, zeros + 1.0) - likelihood.effects(x, zeros))[:, 0]
 
 
 def test_extremes_and_the_mixture_between_them(frame):

@@ -94,7 +94,7 @@ def test_structures_of_the_clusters(name: str) -> None:
         design = np.zeros((len(units), 1 + len(x_order)))
         design[:, 0] = 1.0
         design[:, 1 + np.array(x_order)] = oracle.data["x"]
-        templates = this.blueprint.templates.effects  # type: ignore[union-attr]
+        template = this.blueprint.template.effects  # type: ignore[union-attr]
         full = c[j].copy()
         for use, column, vector in zip(
             templates.use_effect, templates.use_column, effect[j], strict=True

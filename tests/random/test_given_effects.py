@@ -12,7 +12,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.kernels.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.model_template import ModelTemplate
 from tests.likelihood.cases import Case, two_level
 from tests.random.conditional import Conditional, conditional, correlations
 from tests.random.models import (
@@ -61,13 +61,12 @@ def test_given_effects_equals_brute_force(case: Case, seed: int) -> None:
 def test_the_table_has_what_it_says() -> None:
     """One case has effects of every sort, z, w and a level-2 block of 8 variables or more."""
     this = brute_force("everything")
-    templates = this.blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
-    assert set(templates.effects.row_code) == {0, 1, 2}
-    assert templates.effects.linear == ("y1", "y2", "y3", "y4", "s1", "s", "t")
-    assert templates.effects.sampled == ("l2", "l5", "s2", "r", "vf", "vg", "v1")
-    assert templates.z_names == ("z1", "z2")
-    assert templates.w_names == ("w1", "w2")
+    template = this.blueprint.template
+    assert set(template.effects.row_code) == {0, 1, 2}
+    assert template.effects.linear == ("y1", "y2", "y3", "y4", "s1", "s", "t")
+    assert template.effects.sampled == ("l2", "l5", "s2", "r", "vf", "vg", "v1")
+    assert template.z_names == ("z1", "z2")
+    assert template.w_names == ("w1", "w2")
     assert this.blueprint.observed.sizes.min() == 1
 
 
@@ -119,12 +118,11 @@ def test_overflowing_effects_have_no_density_and_raise_nothing(value: float) -> 
 def test_given_effects_at_table_values(name: str) -> None:
     """ClusterEvaluator.given_effects reads table values; same numbers where they exist."""
     this = brute_force(name)
-    blueprint, evaluator = this.blueprint, this.blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
+    blueprint, likelihood = this.blueprint, this.blueprint.likelihood
     x, b = sampled_values(blueprint, 6), effects(blueprint, 6)
     theta = np.ascontiguousarray(blueprint.theta(x[None, :])[0])
     expected = this.log_likelihoods(x, b).sum()
-    assert evaluator.given_effects(theta, b) == pytest.approx(expected, rel=RELATIVE)
+    assert likelihood.given_effects(theta, b) == pytest.approx(expected, rel=RELATIVE)
 
 
 @pytest.mark.parametrize("case", SAMPLED_CASES, ids=str)

@@ -17,7 +17,7 @@ from bayes_msem.inference.density import joint_log_likelihood, log_posterior, su
 from bayes_msem.kernels.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.likelihood.ops import ClusterLogLikelihood
-from bayes_msem.structure.parameters import CORRELATION
+from bayes_msem.kernels.layout import CORRELATION
 from tests.likelihood.cases import Case
 from tests.random.models import (
     CASES,
@@ -78,8 +78,8 @@ def test_table_values(case: Case) -> None:
     """What maximum likelihood follows: the gradient with respect to table values."""
     blueprint = unpiloted(build(case))
     theta = blueprint.theta(sampled_values(blueprint, 12)[None, :])[0]
-    gradient = blueprint.evaluator.natural(theta)[1]
-    check(gradient, lambda at: blueprint.evaluator.natural(at)[0], theta)
+    gradient = blueprint.likelihood.natural(theta)[1]
+    check(gradient, lambda at: blueprint.likelihood.natural(at)[0], theta)
 
 
 @pytest.mark.parametrize("part", ["data", "effects"])
@@ -87,10 +87,9 @@ def test_table_values(case: Case) -> None:
 def test_both_parts_with_respect_to_parameters_and_coordinates(case: Case, part: str) -> None:
     """log p(y, z | b(t, theta), theta) and log p(t | theta), as the PyTensor Op computes them."""
     blueprint = informed(unpiloted(build(case)), 13)
-    evaluator = blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
+    likelihood = blueprint.likelihood
     op = ClusterLogLikelihood("data" if part == "data" else "effects")
-    constants = evaluator.arguments
+    constants = likelihood.arguments
 
     def value(x: Array, t: Array) -> list[Array]:
         storage: list[list[Array]] = [[np.empty(0)], [np.empty(0)], [np.empty(0)]]
@@ -98,7 +97,7 @@ def test_both_parts_with_respect_to_parameters_and_coordinates(case: Case, part:
         return [cell[0] for cell in storage]
 
     x = blueprint.extend_sampled(sampled_values(blueprint, 14))
-    t = np.random.default_rng(15).normal(size=evaluator.coordinates_shape)
+    t = np.random.default_rng(15).normal(size=likelihood.coordinates_shape)
     _, d_x, d_t = value(x, t)
     check(d_x, lambda at: float(value(at, t)[0]), x)
     check(d_t, lambda at: float(value(x, at)[0]), t)
@@ -146,8 +145,8 @@ def test_gradient_at_singular_covariance_of_effects(name: str) -> None:
     for i, (level, lhs, op, rhs) in enumerate(rows):
         if (level, op) == ("between", "~~") and lhs != rhs:
             theta[i] = 0.0
-    gradient = blueprint.evaluator.natural(theta)[1]
-    check(gradient, lambda at: blueprint.evaluator.natural(at)[0], theta)
+    gradient = blueprint.likelihood.natural(theta)[1]
+    check(gradient, lambda at: blueprint.likelihood.natural(at)[0], theta)
 
 
 @pytest.mark.parametrize("edge", [0.0, 1.0])

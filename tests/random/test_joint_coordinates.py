@@ -13,7 +13,7 @@ from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.kernels.messages import cluster_messages
 from bayes_msem.likelihood.cluster_draws import linear_effects
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.model_template import ModelTemplate
 from tests.likelihood.cases import Case
 from tests.missing.frames import holes
 from tests.oracle import modelled, table_rows
@@ -36,26 +36,24 @@ NAMES = ["one loading, w and z", "1-1-1 mediation", "factor and residual SDs", "
 
 
 def evaluator_of(blueprint: Blueprint) -> ClusterEvaluator:
-    assert isinstance(blueprint.evaluator, ClusterEvaluator)
-    return blueprint.evaluator
+    return blueprint.likelihood
 
 
 def affine(blueprint: Blueprint, x: Array) -> tuple[Array, Array]:
     """Effects at t = 0 (J, n_b) and their derivatives (J, n_b, n_b)."""
-    evaluator, shape = evaluator_of(blueprint), evaluator_of(blueprint).coordinates_shape
+    likelihood, shape = evaluator_of(blueprint), evaluator_of(blueprint).coordinates_shape
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    origin = evaluator.effects(extended, np.zeros(shape))
-    columns = [evaluator.effects(extended, np.tile(e, (shape[0], 1))) for e in np.eye(shape[1])]
+    origin = likelihood.effects(extended, np.zeros(shape))
+    columns = [likelihood.effects(extended, np.tile(e, (shape[0], 1))) for e in np.eye(shape[1])]
     return origin, np.stack([column - origin for column in columns], axis=-1)
 
 
 def level_two_moments(this: Conditional, x: Array, units: NDArray[np.intp]) -> tuple[Array, Array]:
     """Mean and covariance of (a, z, b) of one cluster, from the oracle."""
-    templates = this.blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
+    template = this.blueprint.template
     zero = np.zeros(len(this.names))
     names = modelled([r for r in table_rows(this.values(x, zero)) if r.level == "between"])
-    order = [names.index(v) for v in templates.level_two]
+    order = [names.index(v) for v in template.level_two]
     mean, covariance = this.oracle(x, zero, units).effect_moments(np.arange(len(units)))
     return mean[order], covariance[np.ix_(order, order)]
 
@@ -142,10 +140,9 @@ def test_messages_are_the_density_of_the_rows(case: Case) -> None:
     this = conditional(case)
     blueprint, program = this.blueprint, this.blueprint.program
     x, b = sampled_values(blueprint, 76), effects(blueprint, 76)
-    templates = blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
+    template = blueprint.template
     rng = np.random.default_rng(77)
-    a, d = rng.normal(size=(2, len(b), len(templates.effects.linear)))
+    a, d = rng.normal(size=(2, len(b), len(template.effects.linear)))
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
     c, g, h = cluster_messages(extended, a, b, program.ints, program.floats, blueprint.statistics)
     for j, units in enumerate(this.clusters()):
@@ -162,16 +159,15 @@ def test_messages_are_the_density_of_the_rows(case: Case) -> None:
 def test_messages_give_the_posterior_of_linear_effects(case: Case) -> None:
     """Also with missing values: at the posterior mean of a, data pull as strongly as the prior."""
     blueprint = unpiloted(build(case, holes(seed=6)))
-    program, templates = blueprint.program, blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
+    program, templates = blueprint.program, blueprint.template
     x, b = sampled_values(blueprint, 78), effects(blueprint, 78)
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
     packed = program.ints, program.floats, blueprint.statistics
-    normals = np.zeros((len(b), len(templates.effects.use_effect)))
+    normals = np.zeros((len(b), len(template.effects.use_effect)))
     a, _ = linear_effects(extended, b, *packed, normals)
     _, g, _ = cluster_messages(extended, a, b, *packed)
     _, omega, c_b, *_ = between_moments(extended, program.ints, program.floats)
-    n_a, z = len(templates.effects.linear), blueprint.observed.z
+    n_a, z = len(template.effects.linear), blueprint.observed.z
     for j in range(len(b)):
         u = np.r_[z[j], b[j]] - (blueprint.observed.cluster_design @ c_b)[j, n_a:]
         given = n_a + np.flatnonzero(~np.isnan(u))

@@ -15,7 +15,7 @@ from scipy.stats import multivariate_normal
 
 from bayes_msem.kernels.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.model_template import ModelTemplate
 from tests.random.conditional import Conditional, conditional
 from tests.random.level_two import cluster
 from tests.random.models import CASES, case, effects, sampled_values
@@ -39,9 +39,8 @@ def posterior(this: Conditional, x: Array, b: Array) -> tuple[Array, Array, Arra
     """
     blueprint = this.blueprint
     program = blueprint.program
-    templates = blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
-    n_uses = len(templates.effects.use_effect)
+    template = blueprint.template
+    n_uses = len(template.effects.use_effect)
 
     def draw(normals: Array) -> tuple[Array, Array]:
         result: tuple[Array, Array] = linear_effects(
@@ -121,9 +120,8 @@ def test_draws_have_mean_and_covariance_of_the_posterior(name: str) -> None:
     x, b = sampled_values(this.blueprint, 34), effects(this.blueprint, 34)
     means, covariances, _ = posterior(this, x, b)
     program, rng, n = this.blueprint.program, np.random.default_rng(40), 4000
-    templates = this.blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
-    shape = (len(b), len(templates.effects.use_effect))
+    template = this.blueprint.template
+    shape = (len(b), len(template.effects.use_effect))
     draws = np.array(
         [
             linear_effects(
@@ -148,8 +146,7 @@ def test_effects_of_one_name_are_one_effect() -> None:
     """Two uses of a name share every draw, so the posterior has one entry."""
     this = brute_force("one name, two outcomes")
     x, b = sampled_values(this.blueprint, 36), effects(this.blueprint, 36)
-    templates = this.blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
-    assert templates.effects.linear == ("y1", "y2", "s")
-    assert templates.effects.use_effect.tolist() == [0, 1, 2, 2]
+    template = this.blueprint.template
+    assert template.effects.linear == ("y1", "y2", "s")
+    assert template.effects.use_effect.tolist() == [0, 1, 2, 2]
     assert posterior(this, x, b)[0].shape == (10, 3)

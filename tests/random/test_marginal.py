@@ -138,7 +138,7 @@ def test_sampled_parameters_and_table_values_have_one_likelihood(case: Case) -> 
     """Two paths of rounding, transforms included: 1e-12."""
     blueprint = build(case).blueprint
     x = sampled_values(blueprint, seed=8)
-    natural = blueprint.evaluator.natural(blueprint.theta(x[None, :])[0])[0]
+    natural = blueprint.likelihood.natural(blueprint.theta(x[None, :])[0])[0]
     assert np.isfinite(natural)
     assert log_likelihood(blueprint, x)[0] == pytest.approx(natural, rel=1e-12)
 

@@ -14,7 +14,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.pilot import with_pilot
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.model_template import ModelTemplate
 from tests.likelihood.cases import Case, Key, free_values, two_level
 from tests.oracle import modelled, table_rows
 from tests.random.conditional import Conditional, conditional
@@ -44,9 +44,8 @@ SIZES = (4, 12, 5, 8, 6, 10, 7, 5, 9, 6)
 
 
 def evaluator_of(blueprint: Blueprint) -> ClusterEvaluator:
-    evaluator = blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    return evaluator
+    likelihood = blueprint.likelihood
+    return likelihood
 
 
 @pytest.mark.parametrize(
@@ -64,9 +63,8 @@ def evaluator_of(blueprint: Blueprint) -> ClusterEvaluator:
 def test_information_is_positive_semidefinite_and_finite(name: str) -> None:
     """Eigenvalues of rebuilt matrices round at 1e-16 of the largest one."""
     blueprint = with_pilot(unpiloted(build(case(name), make_data(seed=90))))
-    evaluator = blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    approximation = evaluator.approximation
+    likelihood = blueprint.likelihood
+    approximation = likelihood.approximation
     shape = (len(SIZES), approximation.n_linear + blueprint.n_sampled)
     assert approximation.information.shape == (*shape, shape[1])
     assert approximation.linear.shape == shape
@@ -89,9 +87,8 @@ def test_information_of_a_normal_likelihood_is_exact() -> None:
     blueprint = with_pilot(this.blueprint)
     x = blueprint.pilot
     assert x is not None
-    approximation, templates = evaluator_of(blueprint).approximation, blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
-    value, names = this.values(x, np.zeros(1)), list(templates.effects.linear)
+    approximation, templates = evaluator_of(blueprint).approximation, blueprint.template
+    value, names = this.values(x, np.zeros(1)), list(template.effects.linear)
     assert sorted(names) == ["y1", "y2", "y3"]
     W = np.diag([1 / value["within", v, "~~", v] for v in names])
     for j, units in enumerate(this.clusters()):
@@ -114,7 +111,7 @@ def test_coordinates_are_standard_normal_where_the_pilot_is_exact(seed: int | No
     """
     this = conditional(TOY)
     blueprint = with_pilot(this.blueprint)
-    evaluator, x = evaluator_of(blueprint), blueprint.pilot
+    likelihood, x = evaluator_of(blueprint), blueprint.pilot
     assert x is not None
     if seed is not None:
         between = np.array([row.level == "between" for row in blueprint.parameters.rows])
@@ -123,15 +120,14 @@ def test_coordinates_are_standard_normal_where_the_pilot_is_exact(seed: int | No
     rng = np.random.default_rng(91)
     values = []
     for _ in range(4):
-        t = 2 * rng.normal(size=evaluator.coordinates_shape)
-        values.append(evaluator.joint(extended, t)[0] + 0.5 * (t**2).sum())
+        t = 2 * rng.normal(size=likelihood.coordinates_shape)
+        values.append(likelihood.joint(extended, t)[0] + 0.5 * (t**2).sum())
     assert np.ptp(values) < 1e-4
 
 
 def of_sampled_effects(this: Conditional, blueprint: Blueprint, x: Array) -> tuple[Array, Array]:
     """Lambda and eta of b alone: a given b integrated out of the approximation, in NumPy."""
-    approximation, templates = evaluator_of(blueprint).approximation, blueprint.templates
-    assert isinstance(templates, ClusterTemplates)
+    approximation, templates = evaluator_of(blueprint).approximation, blueprint.template
     information, linear = approximation.information, approximation.linear
     n = approximation.n_linear
     if n == 0:
@@ -140,7 +136,7 @@ def of_sampled_effects(this: Conditional, blueprint: Blueprint, x: Array) -> tup
     found: tuple[list[Array], list[Array]] = ([], [])
     for j, units in enumerate(this.clusters()):
         names = modelled([r for r in table_rows(this.values(x, zero)) if r.level == "between"])
-        order = [names.index(v) for v in templates.level_two]
+        order = [names.index(v) for v in template.level_two]
         mean, omega = this.oracle(x, zero, units).effect_moments(np.arange(len(units)))
         mean, omega = mean[order], omega[np.ix_(order, order)]
         slope = np.linalg.solve(omega[n:, n:], omega[n:, :n]).T
@@ -270,9 +266,8 @@ def test_information_stays_that_of_the_data_beside_a_cluster_level_outcome() -> 
         columns[name] += rng.normal(0, 0.5, n_clusters)[group]
     this = two_level("", 'f =~ y1 + rv("l2")*y2 + rv("l3")*y3', "z1 ~ l2 + l3\ny1 ~~ y2")
     blueprint = with_pilot(unpiloted(build(this, pd.DataFrame(columns | {"group": group}))))
-    evaluator = blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    approximation = evaluator.approximation
+    likelihood = blueprint.likelihood
+    approximation = likelihood.approximation
     assert np.linalg.eigvalsh(approximation.information).max() < 1e4
     # the outcome is conditioned on instead, at the current parameters
     np.testing.assert_array_equal(approximation.z, blueprint.observed.z)

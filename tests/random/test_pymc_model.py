@@ -86,16 +86,15 @@ def test_density_is_that_of_brute_force_up_to_priors() -> None:
     """
     this = one_model()
     blueprint = this.blueprint
-    evaluator = blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
+    likelihood = blueprint.likelihood
     n = blueprint.parameters.n
     u = [random_u(5), random_u(6)]
     u[1][:n] = u[0][:n]
     x = support(blueprint).to_constrained(u[0][:n])[0]
     expected = []
     for point in u:
-        t = point[n:].reshape(evaluator.coordinates_shape)
-        b = evaluator.effects(blueprint.extend_sampled(x), t)
+        t = point[n:].reshape(likelihood.coordinates_shape)
+        b = likelihood.effects(blueprint.extend_sampled(x), t)
         value = this.log_likelihoods(x, b).sum()
         for b_j, units in zip(b, this.clusters(), strict=True):
             mean, covariance = this.effect_moments(x, b_j, units)
@@ -137,12 +136,11 @@ def test_prior_draws_of_effects_have_their_distribution() -> None:
     Standard errors: 1 / sqrt(n) of means and correlations, sqrt(2 / n) of variances.
     """
     this = one_model()
-    evaluator = this.blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    assert np.abs(evaluator.approximation.information).max() > 1  # not the non-centred form
+    likelihood = this.blueprint.likelihood
+    assert np.abs(likelihood.approximation.information).max() > 1  # not the non-centred form
     standardised = []
     for x, t in zip(*prior_parameters(), strict=True):
-        b = evaluator.effects(this.blueprint.extend_sampled(x), t)
+        b = likelihood.effects(this.blueprint.extend_sampled(x), t)
         for j, units in enumerate(this.clusters()):
             mean, covariance = this.effect_moments(x, b[j], units)
             standardised.append(np.linalg.solve(np.linalg.cholesky(covariance), b[j] - mean))
@@ -157,14 +155,13 @@ def test_prior_draws_of_effects_have_their_distribution() -> None:
 def test_prior_predictive_data_have_their_distribution() -> None:
     """y and z of every draw, standardised by the oracle's moments given its effects: N(0, I)."""
     this = one_model()
-    evaluator = this.blueprint.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
+    likelihood = this.blueprint.likelihood
     y = prior_draws()["prior_predictive"]["y"].to_numpy()[0]
     names = ["y1", "y2", "y3", "z1"]
     assert list(pymc_model().coords["outcome"]) == names
     standardised = []
     for draw, (x, t) in enumerate(zip(*prior_parameters(), strict=True)):
-        b = evaluator.effects(this.blueprint.extend_sampled(x), t)
+        b = likelihood.effects(this.blueprint.extend_sampled(x), t)
         for j, units in enumerate(this.clusters()[:3]):
             known = cluster(this, x, b[j], units)
             _, mean, covariance, _ = known.stacked()

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.structure.parameters import CORRELATION, IDENTITY, SQUARE, Parameters
+from bayes_msem.kernels.layout import CORRELATION, IDENTITY, SQUARE
+from bayes_msem.structure.parameters import Parameters
 
 FRAME = pd.DataFrame(np.random.default_rng(1).normal(size=(40, 6)), columns=list("abcdef"))
 

@@ -1,8 +1,8 @@
 r"""The likelihood of whole clusters, with every random effect integrated out.
 
-What is linear is integrated exactly (kernels.cluster_terms). Sampled effects b_j are integrated
+What is linear is integrated exactly (kernels.recovery). Sampled effects b_j are integrated
 numerically, in the coordinates t in which NUTS sampled them, of which they
-are linear functions b(t) with derivative D_j (likelihood.centring). With Omega = L L',
+are linear functions b(t) with derivative D_j (kernels.centring). With Omega = L L',
 
     log p(t | theta) = log N(s(t); 0, I) + log|L^-1 D_j| ,   s(t) = L^-1 (b(t) - E b_j) ,
 
@@ -35,15 +35,7 @@ from scipy.special import gammaln, logsumexp, stdtrit
 from scipy.stats import qmc
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.data.pieces import pieces
 from bayes_msem.data.subsets import only_cluster
-from bayes_msem.kernels.cluster_terms import cluster_log_likelihoods, node_log_likelihoods
-from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.likelihood.centring import coordinate_map
-from bayes_msem.likelihood.cluster_statistics import pack_cluster_statistics
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.posterior.recover import cluster_view
-from bayes_msem.structure.effects import ClusterTemplates
 
 __all__ = ["ClusterIntegral", "Proposal", "default_nodes", "proposal_from"]
 
@@ -118,10 +110,8 @@ class ClusterIntegral:
         nodes: int,
         rng: np.random.Generator,
     ) -> None:
-        self.view = cluster_view(blueprint)
-        assert isinstance(self.view.evaluator, ClusterEvaluator)
-        assert isinstance(self.view.templates, ClusterTemplates)
-        self.evaluator, self.first = self.view.evaluator, self.view.templates.first_sampled
+        self.view = blueprint
+        self.likelihood, self.first = self.view.likelihood, self.view.template.first_sampled
         self.proposal, self.rng, self.n_sampled = proposal, rng, self.view.n_sampled
         self.nodes = 2 ** max(3, int(np.ceil(np.log2(nodes)))) if self.n_sampled else 1
         if self.n_sampled:
@@ -132,41 +122,26 @@ class ClusterIntegral:
 
     def __call__(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Values and their standard errors (J,) at extended sampled parameters (n_theta,)."""
-        program = self.evaluator.program
-        packed = program.ints, program.floats, self.evaluator.cluster_statistics
-        n_clusters = self.view.observed.n_clusters
+        n_clusters, data = self.view.observed.n_clusters, self.view.statistics_by_cluster
         if self.proposal is None:
-            exact = cluster_log_likelihoods(point, np.empty((n_clusters, 0)), *packed)
+            exact = self.likelihood.terms(point, np.empty((1, n_clusters, 0)), data)[0]
             return exact, np.zeros(n_clusters)
         effects, log_weights = self._nodes(point)
-        logs = node_log_likelihoods(point, effects, *packed)
+        logs = self.likelihood.terms(point, effects, data)
         # overflow: no density
         logs = np.where(np.isnan(logs) | (log_weights == -np.inf), -np.inf, logs + log_weights)
         return _averages(logs.reshape(_SHIFTS, -1, n_clusters))
 
     def restricted(self, cluster: int) -> ClusterIntegral:
         """Return the same for one cluster alone, given by its code."""
-        observed = only_cluster(self.view.observed, cluster)
-        parts = pieces(self.view.observed)
-        mine = parts.cluster == cluster
-        parts = replace(
-            parts,
-            pattern=parts.pattern[mine],
-            cluster=np.zeros(int(mine.sum()), np.int64),
-            cross=parts.cross[mine],
-        )
-        one, evaluator = slice(cluster, cluster + 1), self.evaluator
-        statistics = pack_cluster_statistics(observed, parts)
-        evaluator = replace(
-            evaluator,
-            statistics=statistics,
-            cluster_statistics=statistics,
-            approximation=evaluator.approximation.only(cluster),
-        )
+        one = slice(cluster, cluster + 1)
+        view = self.view.on(only_cluster(self.view.observed, cluster))
+        own = self.likelihood.approximation.only(cluster)
+        likelihood = replace(view.likelihood, approximation=own, shape=(1, self.n_sampled))
         proposal = self.proposal
         if proposal is not None:
             proposal = Proposal(proposal.mean[one], proposal.root[one])
-        view = replace(self.view, observed=observed, evaluator=evaluator)
+        view = replace(view, likelihood=likelihood)
         return ClusterIntegral(view, proposal, nodes=self.nodes, rng=self.rng)
 
     def _nodes(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -176,12 +151,9 @@ class ClusterIntegral:
         t = self.proposal.mean + np.einsum("jik,nk->nji", self.proposal.root, z)
         log_q = _LOG_T * z.shape[1] - (_DF + 1) / 2 * np.log1p(z**2 / _DF).sum(axis=1)
         log_q = log_q[:, None] - np.log(np.einsum("jii->ji", self.proposal.root)).sum(axis=1)
-        program, first = self.evaluator.program, self.first
-        _, omega, *_ = between_moments(point, program.ints, program.floats)
-        root = np.linalg.cholesky(omega[first:, first:])
-        origin, slopes, _, mean = coordinate_map(
-            point, np.zeros(self.evaluator.coordinates_shape), *self.evaluator.arguments
-        )
+        first, likelihood = self.first, self.likelihood
+        root = np.linalg.cholesky(likelihood.level_two(point).Omega[first:, first:])
+        origin, slopes, _, mean = likelihood.coordinate_map(point, np.zeros(likelihood.shape))
         deviation = origin + np.einsum("jik,njk->nji", slopes, t, optimize=True)
         inverse = np.linalg.inv(root)
         s = deviation @ inverse.T

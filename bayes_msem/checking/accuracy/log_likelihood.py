@@ -36,7 +36,7 @@ from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest
 from bayes_msem.posterior.draws import sampled_parameters
-from bayes_msem.posterior.recover import cluster_view, coordinates_of_effects
+from bayes_msem.posterior.recover import coordinates_of_effects
 from bayes_msem.posterior.rows import Rows, data_rows
 from bayes_msem.posterior.scores import known_effects
 from bayes_msem.posterior.within import WithinDraws, WithinModel
@@ -169,7 +169,7 @@ def cluster_log_likelihood(
 
 def parameter_points(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
     """Return extended sampled parameters of all draws, (S, n_theta), for the cluster form."""
-    return cluster_view(blueprint).points(sampled_parameters(blueprint, posterior))
+    return blueprint.points(sampled_parameters(blueprint, posterior))
 
 
 def observation_log_likelihood(

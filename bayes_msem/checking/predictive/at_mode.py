@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint, statistics_of
+from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
 from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.statistics import BUILT_IN, Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure, structure_at
@@ -60,9 +60,7 @@ class Refit:
         for known, structure in self._known:
             if known is sample:
                 return structure
-        statistics = statistics_of(self.blueprint, sample.data)
-        evaluator = replace(self.blueprint.evaluator, statistics=statistics)
-        blueprint = replace(self.blueprint, evaluator=evaluator)
+        blueprint = self.blueprint.on(sample.data)
 
         def objective(v: FloatArray) -> tuple[float, FloatArray]:
             value, gradient = log_posterior(blueprint, self.center + self.root @ v, jacobian=True)

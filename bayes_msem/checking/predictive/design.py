@@ -19,7 +19,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observe import ObservedData
 from bayes_msem.data.subsets import take_rows
 from bayes_msem.errors import SpecificationError
-from bayes_msem.structure.effects import ClusterTemplates
+from bayes_msem.structure.model_template import ModelTemplate
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -37,8 +37,8 @@ class Design:
         The rows under check, sorted by cluster; their outcomes may be incomplete.
     rows, clusters
         Their positions, and those of their clusters, in the data of the model.
-    templates
-        Of the model in the form that goes through the clusters one by one.
+    template
+        Of the model.
     columns
         Positions in d = (1, x) of what carries random effects; empty in single-level models.
     outcome_slopes
@@ -48,7 +48,7 @@ class Design:
     observed: ObservedData
     rows: IntArray
     clusters: IntArray
-    templates: ClusterTemplates
+    template: ModelTemplate
     columns: IntArray
     outcome_slopes: tuple[tuple[int, int], ...]
 
@@ -70,7 +70,7 @@ class Design:
     @property
     def shared(self) -> bool:
         """Whether all clusters have the same loadings, slopes of latent variables and variances."""
-        return not self.templates.effects.rows
+        return not self.template.effects.rows
 
     @cached_property
     def codes(self) -> IntArray:
@@ -212,7 +212,7 @@ def check_design(view: Blueprint) -> Design:
     Parameters
     ----------
     view
-        The model in the form that goes through the clusters one by one.
+        The model.
 
     Returns
     -------
@@ -224,24 +224,23 @@ def check_design(view: Blueprint) -> Design:
     SpecificationError
         No row is left.
     """
-    observed, templates = view.observed, view.templates
-    assert isinstance(templates, ClusterTemplates)
+    observed, template = view.observed, view.template
     rows = np.flatnonzero(observed.informative)
     if not len(rows):
         raise SpecificationError("the data have no row with an observed outcome to check")
     if observed.cluster is None:
         part = take_rows(observed, rows)
-        return Design(part, rows, np.empty(0, np.int64), templates, np.empty(0, np.int64), ())
+        return Design(part, rows, np.empty(0, np.int64), template, np.empty(0, np.int64), ())
     rows = rows[np.argsort(observed.cluster[rows], kind="stable")]
     part, clusters = take_rows(observed, rows), np.unique(observed.cluster[rows])
-    columns = np.unique([0, *templates.effects.use_column]).astype(np.int64)
+    columns = np.unique([0, *template.effects.use_column]).astype(np.int64)
     y = {name: i for i, name in enumerate(observed.y_names)}
     slopes = tuple(
         (y[row.lhs], y[row.rhs])
         for row in view.table.rows
         if row.level == "within" and row.kind == "regression" and row.lhs in y and row.rhs in y
     )
-    return Design(part, rows, clusters, templates, columns, slopes)
+    return Design(part, rows, clusters, template, columns, slopes)
 
 
 def _inverse(products: FloatArray) -> FloatArray:

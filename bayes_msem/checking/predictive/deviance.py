@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint, statistics_of
+from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
 from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.statistics import Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure
-from bayes_msem.kernels.clusters import cluster_value_and_gradient
 
 FloatArray = NDArray[np.float64]
 
@@ -40,15 +37,12 @@ def _deviance(blueprint: Blueprint, sample: Sample) -> Compute:
     complete = build_blueprint(blueprint.table, blueprint.priors, sample.data)
 
     def deviance(sample: Sample, structure: Structure) -> FloatArray:
-        statistics = statistics_of(complete, sample.data)
+        likelihood = complete.on(sample.data).likelihood
         if complete.n_sampled:
-            b, program = np.ascontiguousarray(structure.b), complete.program
-            value, *_ = cluster_value_and_gradient(
-                structure.point, b, program.ints, program.floats, statistics
-            )
+            b = np.ascontiguousarray(structure.b)
+            value = likelihood.given_effects(structure.point, b, likelihood.statistics)
         else:
-            evaluator = replace(complete.evaluator, statistics=statistics)
-            value, *_ = evaluator.sampled(structure.point, structure.b)
+            value, *_ = likelihood.sampled(structure.point, likelihood.no_coordinates())
         return np.array([-2.0 * value])
 
     return deviance

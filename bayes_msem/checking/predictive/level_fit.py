@@ -72,7 +72,7 @@ def within_distances(sample: Sample, structure: Structure) -> FloatArray:
 
 def level_two_residuals(sample: Sample, structure: Structure) -> FloatArray:
     """Return v_j of every complete cluster, (J', n_u)."""
-    design, effects = sample.design, sample.design.templates.effects
+    design, effects = sample.design, sample.design.template.effects
     used = design.complete_clusters
     own = slice(None) if design.shared else used
     residual = sample.effect_products[used] - design.design_products[used] @ structure.c[own]
@@ -142,7 +142,7 @@ def _covariances_within(sample: Sample, structure: Structure) -> tuple[FloatArra
 
 def _covariances_between(sample: Sample, structure: Structure) -> tuple[FloatArray, FloatArray]:
     """Moment estimate of the covariances of random intercepts and z, and what the draw implies."""
-    design, effects = sample.design, sample.design.templates.effects
+    design, effects = sample.design, sample.design.template.effects
     n_a = len(effects.linear)
     v = level_two_residuals(sample, structure)[:, : n_a + sample.z.shape[1]]
     found = v.T @ v / len(v)

@@ -196,7 +196,7 @@ class _Run:
 
     def result(self) -> PredictiveCheck:
         design, shape = self.replicates.design, self.replicates.shape
-        names = self.replicates.blueprint.templates.outcomes
+        names = self.replicates.blueprint.template.outcomes
         columns = ["level", "statistic", "variable", "title", "two_sided"]
         coords = {"row": design.rows, "outcome": list(names)}
         rows = np.argsort(design.rows)

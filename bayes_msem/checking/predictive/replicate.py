@@ -20,12 +20,10 @@ from bayes_msem.checking.predictive.design import Design, check_design
 from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.structure import Structure, structure_at
 from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.impute import complete_outcomes
-from bayes_msem.posterior.recover import cluster_view, coordinates_of_effects, one_draw
+from bayes_msem.posterior.recover import coordinates_of_effects, one_draw
 from bayes_msem.simulation.simulate import draw_rows, simulate_data
-from bayes_msem.structure.effects import ClusterTemplates
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -79,7 +77,7 @@ class Replicates:
         self.blueprint, self.clusters = blueprint, clusters
         self.chosen = spaced(x.shape[1], x.shape[0], draws)
         self.shape = (x.shape[0], len(self.chosen))
-        self.view = cluster_view(blueprint)
+        self.view = blueprint
         self.design: Design = check_design(self.view)
         if clusters == "same" and not self.design.two_level:
             raise SpecificationError(
@@ -111,13 +109,11 @@ class Replicates:
 
     def _pair(self, i: int, observed: Sample) -> Pair:
         design, view, point = self.design, self.view, self.points[i]
-        evaluator, templates = view.evaluator, view.templates
-        assert isinstance(evaluator, ClusterEvaluator)
-        assert isinstance(templates, ClusterTemplates)
+        likelihood, template = view.likelihood, view.template
         values = {key: float(value[i]) for key, value in self.values.items()}
         b = np.empty((design.n_clusters, 0))
         if view.n_sampled:
-            b = evaluator.effects(point, self.coordinates[i])[design.clusters]
+            b = likelihood.effects(point, self.coordinates[i])[design.clusters]
         structure = structure_at(view, design, point, b, values)
         if self.clusters == "same":
             level_two = view.observed.cluster_design
@@ -128,7 +124,7 @@ class Replicates:
         drawn, own = simulate_data(view, point, design.observed, self.rng), structure
         if not design.shared:
             u = structure.mean + drawn.level_two
-            own = structure_at(view, design, point, u[:, templates.first_sampled :], values)
+            own = structure_at(view, design, point, u[:, template.first_sampled :], values)
         return Pair(observed, structure, Sample(design, drawn.y - design.center, drawn.z), own)
 
 

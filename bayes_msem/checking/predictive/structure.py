@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.predictive.design import Design
-from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.likelihood.cluster_draws import cluster_structures
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.spec.table import RowKey
 
 FloatArray = NDArray[np.float64]
@@ -73,7 +70,7 @@ class Structure:
         The least-squares estimate of the effects from the cluster's rows alone has covariance
         matrix H_j^-1. Where clusters share Sigma, one matrix for each of ``design.kinds``.
         """
-        effects, design = self.design.templates.effects, self.design
+        effects, design = self.design.template.effects, self.design
         place = np.searchsorted(design.columns, effects.use_column)
         weight = self.effect @ self.precision @ np.swapaxes(self.effect, 1, 2)
         dd = design.effect_design_products[design.complete_clusters]
@@ -92,7 +89,7 @@ class Structure:
     @cached_property
     def level_two_whitener(self) -> FloatArray:
         """Inverse roots of the covariance matrices of (estimates of a, z, b), (J', n_u, n_u)."""
-        n_a = len(self.design.templates.effects.linear)
+        n_a = len(self.design.template.effects.linear)
         error = np.linalg.inv(self.information)
         total = np.repeat(self.omega[None], len(error), axis=0)
         total[:, :n_a, :n_a] += error
@@ -132,7 +129,7 @@ def inverse_roots(covariances: FloatArray) -> FloatArray:
 
 def gather_effects(values: FloatArray, design: Design, axis: int) -> FloatArray:
     """Sum what belongs to the uses of a linear effect, along an axis."""
-    effects = design.templates.effects
+    effects = design.template.effects
     uses = np.zeros((len(effects.use_effect), len(effects.linear)))
     uses[np.arange(len(uses)), effects.use_effect] = 1.0
     result: FloatArray = np.moveaxis(np.moveaxis(values, axis, -1) @ uses, -1, axis)
@@ -151,7 +148,7 @@ def structure_at(
     Parameters
     ----------
     view
-        The model in the form that goes through the clusters one by one.
+        The model.
     design
         Of the check.
     point
@@ -161,14 +158,12 @@ def structure_at(
     values
         Value of every row of the parameter table.
     """
-    evaluator = view.evaluator
-    assert isinstance(evaluator, ClusterEvaluator)
-    ints, floats = evaluator.program.ints, evaluator.program.floats
+    likelihood = view.likelihood
     own = np.empty((1, 0)) if design.shared else np.ascontiguousarray(b)
-    sigma, c, effect = cluster_structures(point, own, ints, floats)
+    sigma, c, effect = likelihood.within(point, own)
     c[:, 0] -= design.center
     omega, mean = np.empty((0, 0)), np.empty((design.n_clusters, 0))
     if design.two_level:
-        _, omega, c_b, *_ = between_moments(point, ints, floats)
-        mean = design.observed.cluster_design @ c_b
+        omega, coefficients = likelihood.level_two(point)
+        mean = design.observed.cluster_design @ coefficients
     return Structure(design, point, sigma, c, effect, omega, mean, b, values)

@@ -23,7 +23,7 @@ clusters. Where some of them (b, with coordinates t) were sampled, the identity
     log p(y | theta) = log p(y | b, theta) + log p(t | theta) - log p(t | y, theta)
 
 holds at any t. The last term is replaced by the standard normal density that the coordinates were
-built to have (likelihood.centring); with coordinates that know nothing of the data (non-centred),
+built to have (kernels.centring); with coordinates that know nothing of the data (non-centred),
 what remains is log p(y | b, theta). The error is the distance of the conditional distribution of t
 from standard normal: noise where it does not depend on theta.
 
@@ -49,6 +49,7 @@ from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.kernels.layout import CORRELATION
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.names import row_name
@@ -56,7 +57,6 @@ from bayes_msem.posterior.recover import coordinates_of_effects
 from bayes_msem.posterior.tables import EstimateTable, terminal_width
 from bayes_msem.spec.priors import Prior
 from bayes_msem.spec.table import Row, RowKey
-from bayes_msem.structure.parameters import CORRELATION
 
 __all__ = [
     "CONFLICT",
@@ -260,13 +260,13 @@ def log_likelihood_draws(blueprint: Blueprint, posterior: xr.Dataset) -> FloatAr
     posterior
         Its draws.
     """
-    evaluator = blueprint.evaluator
+    likelihood = blueprint.likelihood
     x = sampled_parameters(blueprint, posterior)
     points = blueprint.points(x)
     result = np.empty(len(points))
     for i, t in enumerate(coordinates_of_effects(blueprint, posterior, len(points))):
-        value, *_ = evaluator.sampled(points[i], t)
-        density, *_ = evaluator.coordinate_density(points[i], t)
+        value, *_ = likelihood.sampled(points[i], t)
+        density, *_ = likelihood.coordinate_density(points[i], t)
         result[i] = value + density + 0.5 * float((t**2).sum())
     return result.reshape(x.shape[:2])
 
