@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.prior_arrays import pack_priors
 from bayes_msem.data.moments import Moments, moments
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.likelihood.approximation import Approximation, no_approximation
 from bayes_msem.likelihood.cluster_program import ClusterProgram, build_cluster_program

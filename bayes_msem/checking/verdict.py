@@ -30,10 +30,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.data.columns import plural
 from bayes_msem.posterior.convergence import Convergence, Grade
 from bayes_msem.posterior.tables import terminal_width
 from bayes_msem.spec.table import Row
+from bayes_msem.wording import plural
 
 State = Literal["fine", "look", "problem"]
 

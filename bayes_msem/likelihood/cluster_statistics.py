@@ -18,7 +18,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.pieces import Pieces, pieces
 from bayes_msem.data.readonly import frozen
 from bayes_msem.kernels.compile import kernel

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bayes_msem.data.checks import advice
+from bayes_msem.data.advice import advice
 from bayes_msem.data.notes import (
     blended_slopes,
     codes_for_missing,
     means_of_outcomes,
     slopes_without_variation,
 )
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import (
     INSIDE,
     DataWarning,

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
-from bayes_msem.data.observe import ObservedData, columns_of
+from bayes_msem.data.observed_data import ObservedData, columns_of
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.evaluators import ClusterEvaluator

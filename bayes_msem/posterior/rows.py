@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.data import columns
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import DataError, SpecificationError, nearest
 
 FloatArray = NDArray[np.float64]

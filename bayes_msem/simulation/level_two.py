@@ -18,7 +18,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.effect_values import effect_values
 from bayes_msem.blueprint.population import roots
 from bayes_msem.blueprint.rows import defined_effects
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.simulation.simulate import Simulated
 from bayes_msem.structure.effects import ClusterTemplates
 from bayes_msem.structure.matrices import LevelMatrices, level_matrices

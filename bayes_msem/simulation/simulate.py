@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.blueprint.population import roots
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.likelihood.cluster_draws import cluster_structures, root_of
 from bayes_msem.likelihood.cluster_program import USE_COLUMN, USE_EFFECT, ClusterProgram

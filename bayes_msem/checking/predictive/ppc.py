@@ -32,9 +32,9 @@ from bayes_msem.checking.predictive.replicate import Pair, Replicates
 from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.structure import Structure
-from bayes_msem.data.columns import plural
 from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.inference.threads import one_blas_thread
+from bayes_msem.wording import plural
 
 FloatArray = NDArray[np.float64]
 

@@ -42,7 +42,7 @@ from bayes_msem.checking.priors.quantities import (
     implied_quantities,
 )
 from bayes_msem.data.components import Components
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError
 from bayes_msem.inference.pymc_model import with_outcomes
 from bayes_msem.posterior.levels import levels_at
