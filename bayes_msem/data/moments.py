@@ -117,7 +117,8 @@ def moments(observed: ObservedData) -> Moments:
     at_rows = np.r_[0:p, p + q + 1 : p + q + 1 + kx]
     center[at_rows] = row_center
     if observed.cluster is None:
-        constant, groups = 0.0, _single_level(rows, at_rows, size, p)
+        constant = 0.0
+        weight, between, within, cross = _single_level(rows, at_rows, size, p)
     else:
         at_clusters = np.r_[p : p + q, size - kw : size]
         of_clusters = np.hstack([observed.z, observed.w])
@@ -126,9 +127,12 @@ def moments(observed: ObservedData) -> Moments:
         means[:, at_rows] = _sweep_cluster_means(rows, observed.cluster, observed.sizes)
         means[:, at_clusters] = of_clusters - center[at_clusters]
         constant = -0.5 * p * float(np.log(observed.sizes).sum())
-        groups = _two_levels(rows, at_rows, means, observed.sizes)
+        weight, between, within, cross = _two_levels(rows, at_rows, means, observed.sizes)
     return Moments(
-        *(frozen(array) for array in groups),
+        weight=frozen(weight),
+        between=frozen(between),
+        within=frozen(within),
+        cross=frozen(cross),
         center=frozen(center),
         constant=constant,
         p=p,
