@@ -20,7 +20,7 @@ from bayes_msem.likelihood.marginal import Program, build_program, pack_moments
 from bayes_msem.likelihood.pattern_statistics import pack_pattern_statistics
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.spec.expressions import derivative, evaluate, names
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.effects import ClusterTemplates, build_cluster_templates
 from bayes_msem.structure.parameters import SQUARE, Parameters, build_parameters

@@ -296,7 +296,7 @@ def cluster_findings(clusters: pd.DataFrame) -> list[Finding]:
     Parameters
     ----------
     clusters
-        Of a :class:`bayes_msem.checking.predictive.ppc.PredictiveCheck`.
+        Of a :class:`bayes_msem.checking.predictive.predictive_check.PredictiveCheck`.
     """
     findings = []
     for level, what in (("between", "means"), ("within", "spread")):

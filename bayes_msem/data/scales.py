@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.cluster_means import within_and_between
 from bayes_msem.data.observed_data import ObservedData
-from bayes_msem.spec.scales import Scales
+from bayes_msem.spec.variable_scales import Scales
 
 __all__ = ["scales"]
 

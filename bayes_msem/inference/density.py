@@ -25,7 +25,7 @@ from bayes_msem.kernels.density import (
 from bayes_msem.likelihood.evaluators import MomentEvaluator
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_families import FAMILIES
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.structure.parameters import CORRELATION, SQUARE, Group
 
 FloatArray = NDArray[np.float64]

@@ -53,7 +53,7 @@ from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.pairs import confounded_pairs
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.printing import table_frame, to_syntax
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
 

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from bayes_msem.checking.predictive.ppc import PredictiveCheck
+from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.densities import density, distribution

@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bayes_msem.checking.predictive.p_values import ALPHA
-from bayes_msem.checking.predictive.ppc import PredictiveCheck
+from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.densities import density

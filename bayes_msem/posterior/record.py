@@ -22,7 +22,7 @@ from bayes_msem.posterior.labels import (
     to_plain,
     unpack_labels,
 )
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 
 
 def check_storable(observed: ObservedData, spec: str) -> None:

@@ -1,6 +1,6 @@
 r"""Data from the model: draws of clusters, then of their rows.
 
-For a design (clusters, x, w; see data.design), with d_ij = (1, x_ij),
+For a design (clusters, x, w; see data.new_designs), with d_ij = (1, x_ij),
 
     u_j ~ N(C_b' (1, w_j), Omega)              level 2: a (integrated effects), z, b (sampled ones)
     y_ij | u_j ~ N(C_j(a_j, b_j)' d_ij, Sigma_j(b_j))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint, statistics_of
-from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.statistics import Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.kernels.clusters import cluster_value_and_gradient

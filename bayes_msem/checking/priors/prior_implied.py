@@ -35,7 +35,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.checking.priors.draws import draw_prior, replicate
+from bayes_msem.checking.priors.prior_draws import draw_prior, replicate
 from bayes_msem.checking.priors.quantities import (
     QuantityKey,
     estimated_quantities,

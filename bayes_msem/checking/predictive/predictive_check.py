@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.at_mode import NAME, Refit, refit_statistics
 from bayes_msem.checking.predictive.deviance import deviance_statistic
+from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.replicate import Pair, Replicates
-from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.inference.pymc_model import observed_matrix

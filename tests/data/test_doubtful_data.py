@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.data.notes import (
+from bayes_msem.data.doubtful_data import (
     blended_slopes,
     codes_for_missing,
     means_of_outcomes,
