@@ -37,7 +37,7 @@ from bayes_msem.errors import (
 from bayes_msem.fit import Fit
 from bayes_msem.loading import load
 from bayes_msem.model import Model
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 
 __version__ = _version("bayes_msem")
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.posterior.tables import grouped_text, terminal_width
 from bayes_msem.spec.table import ParameterTable, Role
 

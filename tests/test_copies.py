@@ -16,7 +16,7 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 import bayes_msem as bm
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.inference.density import log_posterior
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from tests.checking.laplace import laplace_fit

@@ -26,7 +26,7 @@ from typing import Any
 import pandas as pd
 
 import bayes_msem as bm
-from bayes_msem.data.observe import frame_of
+from bayes_msem.data.observed_data import frame_of
 from bayes_msem.spec.printing import to_syntax
 from tools.outputs import StaleOutput, differences, excerpt, numbers_left_behind
 from tools.pages import (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.prior_arrays import pack_priors
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.likelihood.approximation import Approximation
@@ -18,7 +18,7 @@ from bayes_msem.likelihood.likelihood import Likelihood, build_likelihood
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.likelihood.statistics import pack_by_cluster
 from bayes_msem.spec.expressions import derivative, evaluate, names
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.model_template import ModelTemplate, build_template
 from bayes_msem.structure.parameters import Parameters, build_parameters

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.population import effect_positions, level_two_moments, population_mean
 from bayes_msem.spec.expressions import Expression, evaluate
-from bayes_msem.spec.labels import varying_definitions
+from bayes_msem.spec.parameter_labels import varying_definitions
 from bayes_msem.spec.row_names import ByRow
 
 FloatArray = NDArray[np.float64]

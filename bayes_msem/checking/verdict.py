@@ -30,10 +30,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.data.columns import plural
 from bayes_msem.posterior.convergence import Convergence, Grade
 from bayes_msem.posterior.tables import terminal_width
 from bayes_msem.spec.table import Row
+from bayes_msem.wording import plural
 
 State = Literal["fine", "look", "problem"]
 
@@ -296,7 +296,7 @@ def cluster_findings(clusters: pd.DataFrame) -> list[Finding]:
     Parameters
     ----------
     clusters
-        Of a :class:`bayes_msem.checking.predictive.ppc.PredictiveCheck`.
+        Of a :class:`bayes_msem.checking.predictive.predictive_check.PredictiveCheck`.
     """
     findings = []
     for level, what in (("between", "means"), ("within", "spread")):

@@ -16,7 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.cluster_means import cluster_means
+from bayes_msem.data.observed_data import ObservedData
 
 __all__ = ["Components", "Estimates"]
 
@@ -73,21 +74,15 @@ class Components:
         s = len(split)
         between = np.full((s + q, s + q), np.nan)
         between[:s, :s] = sigma[np.ix_(split, split)]
-        columns = [self._cluster_means(y[:, i], seen_y[:, i]) for i in split]
+        columns = [
+            cluster_means(y[seen, i], observed.cluster[seen], observed.n_clusters)
+            for i, seen in ((i, seen_y[:, i]) for i in split)
+        ]
         columns += [np.where(seen_z[:, i], z[:, i], np.nan) for i in range(q)]
         for i in range(s, s + q):
             for k in range(i + 1):
                 between[i, k] = between[k, i] = _covariance(columns[i], columns[k])
         return Estimates(mean_y, mean_z, within, between)
-
-    def _cluster_means(self, y: FloatArray, seen: NDArray[np.bool_]) -> FloatArray:
-        codes = self.observed.cluster
-        assert codes is not None
-        counts = np.bincount(codes[seen], minlength=self.observed.n_clusters)
-        sums = np.bincount(codes[seen], weights=y[seen], minlength=self.observed.n_clusters)
-        with np.errstate(invalid="ignore"):
-            means: FloatArray = np.where(counts > 0, sums / counts, np.nan)
-        return means
 
     @cached_property
     def _parts(self) -> tuple[_Part, ...]:

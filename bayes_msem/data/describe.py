@@ -40,9 +40,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.arguments import anything, checked
-from bayes_msem.arguments import columns as check_columns
-from bayes_msem.data import columns
+from bayes_msem.arguments import columns as column_names
+from bayes_msem.data.cluster_column import code_clusters
+from bayes_msem.data.columns import numeric_columns
+from bayes_msem.data.frame_checks import (
+    check_cluster_argument,
+    check_cluster_name,
+    check_columns,
+    check_frame,
+)
 from bayes_msem.errors import DataError, nearest
+from bayes_msem.wording import plural
 
 __all__ = ["Description", "anova_components", "describe"]
 
@@ -113,7 +121,7 @@ class Description:
     def _sizes(self) -> str:
         sizes = self.cluster_sizes
         return (
-            f"{columns.plural(int(sizes.sum()), 'row')} in {columns.plural(len(sizes), 'cluster')} "
+            f"{plural(int(sizes.sum()), 'row')} in {plural(len(sizes), 'cluster')} "
             f"({sizes.name}) of {sizes.min()} to {sizes.max()} rows: mean {sizes.mean():.1f}, "
             f"median {sizes.median():g}, harmonic mean {1 / (1 / sizes).mean():.1f}"
         )
@@ -138,7 +146,7 @@ class Description:
         return pd.DataFrame(joint, index=names, columns=names)
 
 
-@checked(cluster=anything, variables=check_columns)
+@checked(cluster=anything, variables=column_names)
 def describe(
     data: pd.DataFrame, cluster: str, variables: Sequence[str] | None = None
 ) -> Description:
@@ -172,27 +180,20 @@ def describe(
     >>> about.variables["icc1"].round(3).to_dict()
     {'mach': 0.174, 'ses': 0.267}
     """
-    columns.check_frame(data)
-    columns.check_cluster_name(cluster)
-    columns.check_cluster_argument(data, cluster, two_level=True)
+    check_frame(data)
+    check_cluster_name(cluster)
+    check_cluster_argument(data, cluster, two_level=True)
     names = _checked_names(data, cluster, variables)
-    codes, ids = columns.code_clusters(data[cluster], cluster)
+    codes, ids = code_clusters(data[cluster], cluster)
     sizes = np.bincount(codes)
     if len(sizes) < 2 or sizes.max() < 2:
         raise DataError(
-            f"column '{cluster}' makes {columns.plural(len(sizes), 'cluster')} of at most "
-            f"{columns.plural(int(sizes.max()), 'row')}; a description of two levels needs two "
+            f"column '{cluster}' makes {plural(len(sizes), 'cluster')} of at most "
+            f"{plural(int(sizes.max()), 'row')}; a description of two levels needs two "
             "clusters or more, and clusters of two rows or more"
         )
-    values = {name: columns.numeric_column(data[name], name) for name in names}
-    index = pd.Index(names)
-    matrices = {key: np.full((len(names), len(names)), np.nan) for key in ("w", "b", "sigma")}
-    for i, first in enumerate(names):
-        for k, second in enumerate(names[: i + 1]):
-            pair = anova_components(values[first], values[second], codes)
-            for key, value in zip(matrices, pair, strict=True):
-                matrices[key][i, k] = matrices[key][k, i] = value
-    frames = {key: pd.DataFrame(m, index=index, columns=index) for key, m in matrices.items()}
+    values = numeric_columns(data, names)
+    frames = _matrices(values, codes)
     return Description(
         cluster_sizes=pd.Series(sizes, index=ids, name=cluster),
         variables=_variables(values, codes, frames),
@@ -200,6 +201,18 @@ def describe(
         between=frames["b"],
         sigma_between=frames["sigma"],
     )
+
+
+def _matrices(values: dict[str, FloatArray], codes: IntArray) -> dict[str, pd.DataFrame]:
+    """S_W, S_B and Sigma_B of all variables."""
+    names = list(values)
+    matrices = {key: np.full((len(names), len(names)), np.nan) for key in ("w", "b", "sigma")}
+    for i, first in enumerate(names):
+        for k, second in enumerate(names[: i + 1]):
+            pair = anova_components(values[first], values[second], codes)
+            for key, value in zip(matrices, pair, strict=True):
+                matrices[key][i, k] = matrices[key][k, i] = value
+    return {key: pd.DataFrame(m, index=names, columns=names) for key, m in matrices.items()}
 
 
 def _checked_names(
@@ -221,7 +234,7 @@ def _checked_names(
             )
     if not names or len(set(names)) < len(names):
         raise DataError(f"variables must name each column once, and at least one; got {names}")
-    columns.check_columns(data, names)
+    check_columns(data, names)
     return names
 
 

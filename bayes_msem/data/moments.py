@@ -41,7 +41,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
 
 __all__ = ["Moments", "moments"]
@@ -117,39 +117,55 @@ def moments(observed: ObservedData) -> Moments:
     at_rows = np.r_[0:p, p + q + 1 : p + q + 1 + kx]
     center[at_rows] = row_center
     if observed.cluster is None:
-        weight, between, within = np.array([float(observed.n_rows)]), np.zeros(1), np.ones(1)
-        cross = _total_cross(rows, at_rows, size, p)[None]
         constant = 0.0
+        weight, between, within, cross = _single_level(rows, at_rows, size, p)
     else:
         at_clusters = np.r_[p : p + q, size - kw : size]
-        cluster_values = np.hstack([observed.z, observed.w])
-        center[at_clusters] = cluster_values.mean(axis=0)
+        of_clusters = np.hstack([observed.z, observed.w])
+        center[at_clusters] = of_clusters.mean(axis=0)
         means = np.ones((observed.n_clusters, size))
         means[:, at_rows] = _sweep_cluster_means(rows, observed.cluster, observed.sizes)
-        means[:, at_clusters] = cluster_values - center[at_clusters]
-        pooled = np.zeros((size, size))
-        pooled[np.ix_(at_rows, at_rows)] = rows.T @ rows
-        distinct, counts, by_size = _cross_by_size(means, observed.sizes)
-        weight = np.r_[float(observed.n_rows - observed.n_clusters), counts]
-        between = np.r_[0.0, np.ones(len(distinct))]
-        within = np.r_[1.0, 1.0 / distinct]
-        cross = np.concatenate([pooled[None], by_size])
+        means[:, at_clusters] = of_clusters - center[at_clusters]
         constant = -0.5 * p * float(np.log(observed.sizes).sum())
-
-    for array in (weight, between, within, cross, center):
-        frozen(array)
+        weight, between, within, cross = _two_levels(rows, at_rows, means, observed.sizes)
     return Moments(
-        weight=weight,
-        between=between,
-        within=within,
-        cross=cross,
-        center=center,
+        weight=frozen(weight),
+        between=frozen(between),
+        within=frozen(within),
+        cross=frozen(cross),
+        center=frozen(center),
         constant=constant,
         p=p,
         q=q,
         d=1 + kx + kw,
         n_rows=observed.n_rows,
         n_clusters=observed.n_clusters,
+    )
+
+
+_Groups = tuple[FloatArray, FloatArray, FloatArray, FloatArray]  # weight, between, within, cross
+
+
+def _single_level(rows: FloatArray, at_rows: IntArray, size: int, p: int) -> _Groups:
+    """Make the one group of single-level data; ``rows`` holds centred (y, x)."""
+    cross = _total_cross(rows, at_rows, size, p)[None]
+    return np.array([float(len(rows))]), np.zeros(1), np.ones(1), cross
+
+
+def _two_levels(rows: FloatArray, at_rows: IntArray, means: FloatArray, sizes: IntArray) -> _Groups:
+    """Make the groups of two-level data.
+
+    ``rows`` holds deviations of (y, x) from cluster means, ``means`` the centred cluster means of
+    all columns.
+    """
+    pooled = np.zeros((means.shape[1], means.shape[1]))
+    pooled[np.ix_(at_rows, at_rows)] = rows.T @ rows
+    distinct, counts, by_size = _cross_by_size(means, sizes)
+    return (
+        np.r_[float(len(rows) - len(means)), counts],
+        np.r_[0.0, np.ones(len(distinct))],
+        np.r_[1.0, 1.0 / distinct],
+        np.concatenate([pooled[None], by_size]),
     )
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 
 __all__ = ["Pieces", "pieces"]
 

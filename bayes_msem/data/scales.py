@@ -14,10 +14,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.data.observe import ObservedData
-from bayes_msem.spec.scales import Scales
+from bayes_msem.data.cluster_means import within_and_between
+from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.spec.variable_scales import Scales
 
-__all__ = ["Scales", "scales"]
+__all__ = ["scales"]
 
 FloatArray = NDArray[np.float64]
 
@@ -46,13 +47,7 @@ def scales(observed: ObservedData) -> Scales:
         if observed.cluster is None:
             within[name] = float(column.std(ddof=1))
             continue
-        # Centre first: sums of squares of a variable with a large mean would lose digits.
-        centred = column - mean[name]
-        _, cluster, sizes = np.unique(
-            observed.cluster[seen], return_inverse=True, return_counts=True
-        )
-        means = np.bincount(cluster, weights=centred) / sizes
-        deviation = centred - means[cluster]
+        means, deviation, sizes = within_and_between(column, observed.cluster[seen])
         freedom = len(column) - len(sizes)
         within[name] = float(np.sqrt(deviation @ deviation / freedom))
         if name in observed.split_names:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import frozen
 
 __all__ = ["only_cluster", "take_rows", "without_cluster", "without_outcomes"]

@@ -6,19 +6,19 @@ The class is put together from parts, one module each; all of them read :class:`
 from __future__ import annotations
 
 from bayes_msem.fit.accuracy import Accuracy
+from bayes_msem.fit.all_checks import Verdicts
 from bayes_msem.fit.check_figures import CheckFigures
 from bayes_msem.fit.checks import Checks
-from bayes_msem.fit.clusters import Clusters
+from bayes_msem.fit.cluster_effects import Clusters
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
-from bayes_msem.fit.files import Files
 from bayes_msem.fit.imputation import Imputation
 from bayes_msem.fit.indices import Indices
 from bayes_msem.fit.prediction import Prediction
+from bayes_msem.fit.prior_influence import Sensitivity
 from bayes_msem.fit.report import Report
-from bayes_msem.fit.sensitivity import Sensitivity
+from bayes_msem.fit.saving import Files
 from bayes_msem.fit.solutions import Solutions
-from bayes_msem.fit.verdict import Verdicts
 
 __all__ = ["Fit"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, choice, functions, identifiers, names
-from bayes_msem.checking.predictive.ppc import PredictiveCheck
+from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.checks import Checks
 from bayes_msem.inference.pymc_model import observed_matrix

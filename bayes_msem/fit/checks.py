@@ -6,7 +6,7 @@ from typing import Any
 
 from bayes_msem.arguments import checked, choice, functions, integer
 from bayes_msem.checking.predictive.p_values import p_values
-from bayes_msem.checking.predictive.ppc import PredictiveCheck, predictive_check
+from bayes_msem.checking.predictive.predictive_check import PredictiveCheck, predictive_check
 from bayes_msem.checking.predictive.replicate import Clusters, Replicates
 from bayes_msem.fit.core import FitCore
 from bayes_msem.inference.seeds import seed_of

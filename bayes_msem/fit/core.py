@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from bayes_msem.arguments import checked_class, shown
 from bayes_msem.blueprint.rows import row_values
-from bayes_msem.data.columns import plural
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.convergence import Convergence, convergence_of
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.modes import read_modes
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.spec.row_names import ByRow
+from bayes_msem.wording import plural
 
 if TYPE_CHECKING:
     from bayes_msem.model import Model

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bayes_msem.arguments import checked, choice, shown
+from bayes_msem.checking.indices.index_table import IndexTable, index_table
 from bayes_msem.checking.indices.indices import (
     Comparison,
     Discrepancy,
@@ -37,7 +38,6 @@ from bayes_msem.checking.indices.saturated import (
     model_text,
     structured_level,
 )
-from bayes_msem.checking.indices.table import IndexTable, index_table
 from bayes_msem.errors import (
     INSIDE,
     ConvergenceWarning,

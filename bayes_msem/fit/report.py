@@ -16,7 +16,7 @@ from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.display import describe_data, roles_in_words, scales_of_priors
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.fit.check_figures import CheckFigures
-from bayes_msem.fit.clusters import Clusters
+from bayes_msem.fit.cluster_effects import Clusters
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.fit.figures import Figures
 from bayes_msem.fit.solutions import Solutions

@@ -22,7 +22,7 @@ from bayes_msem.kernels.density import (
 from bayes_msem.kernels.layout import CORRELATION, SQUARE
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_families import FAMILIES
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.structure.parameters import Group
 
 FloatArray = NDArray[np.float64]

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.inference.density import log_likelihood, prior_scales
 from bayes_msem.kernels.density import Geometry
 from bayes_msem.kernels.priors import BELOW, UNBOUNDED

@@ -20,7 +20,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.coordinates import COORDINATES, coords_of
 from bayes_msem.inference.density import no_coordinates

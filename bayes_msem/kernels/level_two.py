@@ -10,8 +10,8 @@ known; given those, e_1 = R_11^-1 (c_1 - E c_1) and, with e_2 = s ~ N(0, I) for 
 
 If all of c is known, a ~ N(E a + U e, V): what the likelihood given sampled effects needs
 (kernels.by_cluster). If only z is, this is the prior of the effects that their coordinates are
-built on (kernels.centring). R_22 and U_2 go to zero with the standard deviations of b; nothing is divided
-by them except inside R, whose rows have their scale.
+built on (kernels.centring). R_22 and U_2 go to zero with the standard deviations of b; nothing is
+divided by them except inside R, whose rows have their scale.
 
 A missing z is integrated out by leaving it out. To keep all lanes in step it is not removed but
 made independent of everything, with variance 1 and deviation 0: it then adds nothing. ``seen`` is 1

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import ReadOnlyArrays
 from bayes_msem.kernels import recovery
 from bayes_msem.kernels.by_cluster import value_and_gradient

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.moments import moments
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.pieces import Pieces, pieces
 from bayes_msem.data.readonly import frozen
 from bayes_msem.kernels.lanes import LANES

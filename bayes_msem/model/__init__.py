@@ -15,10 +15,11 @@ import xarray as xr
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
 from bayes_msem.blueprint.values import Values, theta_from_values
-from bayes_msem.data.columns import check_cluster_name, check_frame
+from bayes_msem.data.frame_checks import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
-from bayes_msem.data.missing import MissingReport, missing_report
-from bayes_msem.data.observe import Missing, ObservedData, observe
+from bayes_msem.data.missing_report import MissingReport, missing_report
+from bayes_msem.data.observe import Missing, observe
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.scales import scales
 from bayes_msem.display import describe_model
 from bayes_msem.errors import (
@@ -52,7 +53,7 @@ from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.pairs import confounded_pairs
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.printing import table_frame, to_syntax
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
 
@@ -284,7 +285,7 @@ class Model(PriorChecks, Simulation):
 
     @property
     def observed(self) -> ObservedData:
-        """The data as the likelihood reads them (:class:`bayes_msem.data.observe.ObservedData`)."""
+        """The data as the likelihood reads them: ``data.observed_data.ObservedData``."""
         return self._observed
 
     def unpiloted_blueprint(self) -> Blueprint:

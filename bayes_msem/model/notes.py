@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bayes_msem.data.checks import advice
-from bayes_msem.data.notes import (
+from bayes_msem.data.advice import advice
+from bayes_msem.data.doubtful_data import (
     blended_slopes,
     codes_for_missing,
     means_of_outcomes,
     slopes_without_variation,
 )
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import (
     INSIDE,
     DataWarning,
@@ -28,7 +28,7 @@ from bayes_msem.errors import (
 )
 from bayes_msem.spec.defaults import RandomCovariances
 from bayes_msem.spec.misreadings import labels_like_variables
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.statements import ParsedModel
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.spec.user_priors import unused_priors

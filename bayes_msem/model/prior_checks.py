@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import MOST_DRAWS, checked, integer, names
-from bayes_msem.checking.priors.implied import PriorImplied, prior_implied
+from bayes_msem.checking.priors.prior_implied import PriorImplied, prior_implied
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.plotting.prior_predictive import prior_predictive
 

@@ -12,9 +12,9 @@ import pandas as pd
 from bayes_msem.arguments import checked
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.values import Values, theta_from_values
-from bayes_msem.data.design import design_from_frame, new_sample, resampled_design
 from bayes_msem.data.frames import to_pandas_frame
-from bayes_msem.data.observe import ObservedData, frame_of
+from bayes_msem.data.new_designs import design_from_frame, new_sample, resampled_design
+from bayes_msem.data.observed_data import ObservedData, frame_of
 from bayes_msem.errors import SpecificationError
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.simulation.conditional import simulate_from_table

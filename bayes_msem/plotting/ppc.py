@@ -19,14 +19,14 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from bayes_msem.checking.predictive.ppc import PredictiveCheck
-from bayes_msem.data.columns import plural
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.densities import density, distribution
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import select_names
+from bayes_msem.wording import plural
 
 __all__ = ["Compared", "Part", "compare", "densities", "density", "rug"]
 

@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bayes_msem.checking.predictive.p_values import p_values
-from bayes_msem.checking.predictive.ppc import PredictiveCheck
+from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bayes_msem.checking.priors.implied import QUANTITY_NAMES, PriorImplied
+from bayes_msem.checking.priors.prior_implied import QUANTITY_NAMES, PriorImplied
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.densities import density, distribution
 from bayes_msem.plotting.figures import MUTED, REFERENCE, NotebookFigure, text_width

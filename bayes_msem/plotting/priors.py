@@ -16,7 +16,7 @@ from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, select_rows
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 

@@ -49,7 +49,7 @@ def power_scaled(
     Parameters
     ----------
     tree
-        From :func:`bayes_msem.checking.priors.sensitivity.sensitivity_tree`.
+        From :func:`bayes_msem.checking.priors.prior_sensitivity.sensitivity_tree`.
     rows, positions
         Rows to show, and where they stand in the tree.
     two_level

@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.data.observe import frame_of
+from bayes_msem.data.observed_data import frame_of
 from bayes_msem.errors import SpecificationError
 from bayes_msem.gaussian.normal import fill_missing
 from bayes_msem.posterior.draws import sampled_parameters

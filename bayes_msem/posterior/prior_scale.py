@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.spec.covariance import covariance_blocks
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = ["marginal_prior", "on_prior_scale"]

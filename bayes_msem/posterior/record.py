@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
-from bayes_msem.data.observe import ObservedData, columns_of
+from bayes_msem.data.observed_data import ObservedData, columns_of
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.posterior.labels import (
@@ -21,7 +21,7 @@ from bayes_msem.posterior.labels import (
     to_plain,
     unpack_labels,
 )
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 
 
 def check_storable(observed: ObservedData, spec: str) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.data import columns
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.cluster_column import code_clusters
+from bayes_msem.data.columns import numeric_columns
+from bayes_msem.data.frame_checks import check_columns, check_frame
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import DataError, SpecificationError, nearest
+from bayes_msem.wording import listed, positions
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -99,20 +102,20 @@ def new_rows(
     DataError
         Columns or values are missing, or clusters are unknown; the message names them.
     """
-    columns.check_frame(frame)
+    check_frame(frame)
     is_new = clusters == "new" and observed.cluster is not None
     needed = observed.x_names + (observed.w_names if is_new else ())
     _check_present(frame, needed, "covariates")
     if outcomes:
         _check_present(frame, observed.y_names, "outcomes")
     read = needed + (observed.y_names if outcomes else ())
-    columns.check_columns(frame, read)
-    values = {name: columns.numeric_column(frame[name], name) for name in read}
+    check_columns(frame, read)
+    values = numeric_columns(frame, read)
     for name in needed:
         if np.isnan(values[name]).any():
             raise DataError(
                 f"newdata has no value of the covariate '{name}' in "
-                f"{columns.positions(np.isnan(values[name]))}; fill it in or drop these rows"
+                f"{positions(np.isnan(values[name]))}; fill it in or drop these rows"
             )
     n = len(frame)
     y = np.full((n, len(observed.y_names)), np.nan)
@@ -136,8 +139,8 @@ def _check_present(frame: pd.DataFrame, names: tuple[str, ...], what: str) -> No
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise DataError(
-            f"newdata lacks the {what} {columns.listed(missing)}; add these columns "
-            f"(it has {columns.listed(list(frame.columns)[:_MOST])}"
+            f"newdata lacks the {what} {listed(missing)}; add these columns "
+            f"(it has {listed(list(frame.columns)[:_MOST])}"
             f"{', ...' if len(frame.columns) > _MOST else ''})"
         )
 
@@ -157,7 +160,7 @@ def _clusters(
             "of clusters that are not in the data"
         )
     else:
-        codes, ids = columns.code_clusters(frame[name], name)
+        codes, ids = code_clusters(frame[name], name)
     if not is_new:
         place = observed.cluster_ids.get_indexer(ids)
         if (place < 0).any():
@@ -165,8 +168,8 @@ def _clusters(
             more = f" and {len(unknown) - _MOST} more" if len(unknown) > _MOST else ""
             raise DataError(
                 f"newdata has clusters that are not in the data: "
-                f"{columns.listed(unknown[:_MOST])}{more}; use clusters='new' for those, or "
-                f"correct them (the data have {columns.listed(known)}, ...)"
+                f"{listed(unknown[:_MOST])}{more}; use clusters='new' for those, or "
+                f"correct them (the data have {listed(known)}, ...)"
             )
         return place[codes].astype(np.int64), observed.cluster_ids, observed.cluster_design
     first = np.unique(codes, return_index=True)[1]
@@ -175,7 +178,7 @@ def _clusters(
         if varies.any():
             raise DataError(
                 f"'{w}' is a cluster-level covariate but varies within the new cluster "
-                f"{columns.listed([ids[codes[varies.argmax()]]])}; give it one value per cluster"
+                f"{listed([ids[codes[varies.argmax()]]])}; give it one value per cluster"
             )
     w_values = [values[w][first] for w in observed.w_names]
     return codes.astype(np.int64), ids, np.column_stack([np.ones(len(ids)), *w_values])

@@ -10,7 +10,7 @@ from bayes_msem.blueprint.admissible import check_admissible
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.effect_values import effect_values
 from bayes_msem.blueprint.inverse import sampled_from_table
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError
 from bayes_msem.simulation.level_two import given_effects
 from bayes_msem.simulation.simulate import Simulated, simulate_data

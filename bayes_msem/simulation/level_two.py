@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.effect_values import effect_values
 from bayes_msem.blueprint.rows import defined_effects
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.gaussian.normal import draw_given
 from bayes_msem.simulation.simulate import Simulated
 from bayes_msem.structure.matrices import LevelMatrices, level_matrices

@@ -1,6 +1,6 @@
 r"""Data from the model: draws of clusters, then of their rows.
 
-For a design (clusters, x, w; see data.design), with d_ij = (1, x_ij),
+For a design (clusters, x, w; see data.new_designs), with d_ij = (1, x_ij),
 
     u_j ~ N(C_b' (1, w_j), Omega)              level 2: a (integrated effects), z, b (sampled ones)
     y_ij | u_j ~ N(C_j(a_j, b_j)' d_ij, Sigma_j(b_j))
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.inverse import sampled_from_table
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.gaussian.normal import draw_given, roots
 
 FloatArray = NDArray[np.float64]

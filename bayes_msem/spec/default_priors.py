@@ -65,9 +65,9 @@ from dataclasses import replace
 
 from bayes_msem.errors import DataError
 from bayes_msem.spec.covariance import covariance_blocks
-from bayes_msem.spec.priors import Prior, Scale
-from bayes_msem.spec.scales import Scales
+from bayes_msem.spec.prior_text import Prior, Scale
 from bayes_msem.spec.table import Kind, ParameterTable, Row
+from bayes_msem.spec.variable_scales import Scales
 
 __all__ = ["Units", "default_priors"]
 

@@ -44,7 +44,7 @@ from itertools import chain, combinations, product
 from typing import Literal
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.spec.labels import UNNUMBERED, check_definitions, describe, resolve_labels
+from bayes_msem.spec.parameter_labels import UNNUMBERED, check_definitions, describe, resolve_labels
 from bayes_msem.spec.random_checks import (
     check_random_effects,
     check_random_formulas,

@@ -16,7 +16,7 @@ from itertools import combinations
 
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
-from bayes_msem.spec.labels import describe
+from bayes_msem.spec.parameter_labels import describe
 from bayes_msem.spec.roles import LevelUse, line
 from bayes_msem.spec.statements import Formula, ParsedModel
 from bayes_msem.spec.table import ParameterTable, Row

@@ -33,7 +33,7 @@ from typing import Literal, get_args
 from bayes_msem.arguments import shown
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.spec.defaults import build_table
-from bayes_msem.spec.labels import describe
+from bayes_msem.spec.parameter_labels import describe
 from bayes_msem.spec.roles import random_names
 from bayes_msem.spec.statements import Formula, Modifiers, Operator, ParsedModel, Term
 from bayes_msem.spec.table import ParameterTable, Row, RowKey

@@ -27,10 +27,10 @@ from typing import Any, Literal
 from bayes_msem.errors import MsemError, NotSupportedError, SpecificationError
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.default_priors import default_priors
-from bayes_msem.spec.priors import Prior, fit_to_kind, read_prior
+from bayes_msem.spec.prior_text import Prior, fit_to_kind, read_prior
 from bayes_msem.spec.row_names import KINDS, LEVEL_NAMES, key_text, matching_rows
-from bayes_msem.spec.scales import Scales
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
+from bayes_msem.spec.variable_scales import Scales
 
 __all__ = ["resolve_priors", "unused_priors"]
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.kernels.layout import CORRELATION, IDENTITY, SQUARE, Blocks
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 
 IntArray = NDArray[np.int64]

@@ -19,7 +19,7 @@ from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.design import check_design
-from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.structure import Structure, structure_at
 from bayes_msem.posterior.recover import cluster_view
 from tests.likelihood.cases import (

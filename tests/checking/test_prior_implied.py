@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 import bayes_msem as bm
-from bayes_msem.checking.priors.draws import draw_prior, replicate
-from bayes_msem.checking.priors.implied import PriorImplied, tail_probability
+from bayes_msem.checking.priors.prior_draws import draw_prior, replicate
+from bayes_msem.checking.priors.prior_implied import PriorImplied, tail_probability
 from bayes_msem.data.components import Components
 from bayes_msem.errors import SpecificationError
 from tests.likelihood.cases import TWO_LEVEL_CASES, Case, make_model, single_level, two_level

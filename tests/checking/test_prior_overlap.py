@@ -11,7 +11,7 @@ from scipy import stats
 
 import bayes_msem as bm
 from bayes_msem.checking.priors.overlap import overlap, overlap_of_draws, prior_sd
-from bayes_msem.spec.priors import Prior, read_prior
+from bayes_msem.spec.prior_text import Prior, read_prior
 from tests.checking.laplace import laplace_fit
 from tests.likelihood.cases import TWO_LEVEL_CASES, make_model
 from tests.posterior.made_up import synthetic_fit

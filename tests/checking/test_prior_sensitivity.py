@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.checking.priors.sensitivity import (
+from bayes_msem.checking.priors.prior_sensitivity import (
     CONFLICT,
     STRONG_PRIOR,
     log_likelihood_draws,
@@ -27,7 +27,7 @@ from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.density import log_prior
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
-from bayes_msem.spec.priors import read_prior
+from bayes_msem.spec.prior_text import read_prior
 from tests.checking.laplace import laplace_fit
 from tests.posterior.made_up import posterior_of, synthetic_fit
 from tests.random.models import build, case, informed, make_data, sampled_values

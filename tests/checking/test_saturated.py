@@ -19,7 +19,7 @@ from bayes_msem.checking.indices.saturated import (
     model_text,
     structured_level,
 )
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.inference.mode import admissible_maximum
 from tests.oracle import oracle_log_likelihood
 from tests.reference_models import FOLDER, load_reference

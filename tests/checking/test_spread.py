@@ -13,7 +13,7 @@ from scipy import stats
 import bayes_msem as bm
 from bayes_msem.checking.predictive import spread
 from bayes_msem.checking.predictive.design import check_design
-from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.posterior.recover import cluster_view
 from benchmarks.planted import MODEL, planted
 

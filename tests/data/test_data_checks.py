@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bayes_msem.data.checks import advice
+from bayes_msem.data.advice import advice
 from bayes_msem.data.moments import moments
 from bayes_msem.data.observe import observe
 from bayes_msem.data.scales import scales

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_msem.data.checks import advice
+from bayes_msem.data.advice import advice
 from bayes_msem.data.observe import observe
 from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
 from bayes_msem.datasets.simulate_school_climate import (

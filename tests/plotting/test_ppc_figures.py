@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import bayes_msem as bm
-from bayes_msem.checking.predictive.ppc import PredictiveCheck
+from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.plotting.figures import REFERENCE
 from bayes_msem.plotting.ppc import compare
 from bayes_msem.plotting.ppc_clusters import cluster_distances, default_clusters

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 
 import bayes_msem as bm
-from bayes_msem.checking.priors.implied import PriorImplied
+from bayes_msem.checking.priors.prior_implied import PriorImplied
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.prior_predictive import prior_predictive
 from tests.random.models import build, case

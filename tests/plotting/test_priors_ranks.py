@@ -16,7 +16,7 @@ from bayes_msem.plotting.ranks import rank, rank_shares
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.parser import parse
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 Draws = dict[RowKey, NDArray[np.float64]]

@@ -8,9 +8,9 @@ import pytest
 
 from bayes_msem.errors import DataError
 from bayes_msem.spec.default_priors import Units, default_priors
-from bayes_msem.spec.priors import Prior
-from bayes_msem.spec.scales import Scales
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, Row
+from bayes_msem.spec.variable_scales import Scales
 
 W, B = "within", "between"
 

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from scipy.optimize import approx_fprime
 
 from bayes_msem.errors import NotSupportedError, SpecificationError
-from bayes_msem.spec.priors import FAMILIES, Prior, fit_to_kind, parse_prior, read_prior
+from bayes_msem.spec.prior_text import FAMILIES, Prior, fit_to_kind, parse_prior, read_prior
 
 
 def half_t(nu, sigma):

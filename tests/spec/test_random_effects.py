@@ -10,10 +10,10 @@ from bayes_msem.errors import MsemError, NotSupportedError, SpecificationError
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.identification import check_identification
 from bayes_msem.spec.parser import parse
-from bayes_msem.spec.priors import Prior
-from bayes_msem.spec.scales import Scales
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, Row
 from bayes_msem.spec.user_priors import resolve_priors
+from bayes_msem.spec.variable_scales import Scales
 from tests.spec.test_printing import assert_reads_back
 
 COLUMNS = [f"{v}{i}" for v in "yxwz" for i in range(1, 10)] + ["cluster"]

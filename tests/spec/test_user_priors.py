@@ -6,7 +6,7 @@ import pytest
 
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.spec.default_priors import default_priors
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.user_priors import resolve_priors, unused_priors
 from tests.spec.test_default_priors import RING, SCALES, make_table
 

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes, proposal_from
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.recover import coordinates_of_effects

@@ -26,7 +26,7 @@ from scipy.special import logsumexp
 
 from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit, unit_labels
 from bayes_msem.checking.accuracy.target import Target, target_of
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning
 from bayes_msem.posterior.convergence import LEAST_DRAWS as DRAWS_OF_A_CHAIN
 from bayes_msem.posterior.enough import check_enough

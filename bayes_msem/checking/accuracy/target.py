@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.checking.accuracy.log_likelihood import Unit
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError
 
 __all__ = ["Target", "check_same_target", "target_of"]

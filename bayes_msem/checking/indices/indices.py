@@ -59,7 +59,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.indices.saturated import LevelName, Saturated, level_outcomes
-from bayes_msem.data.observe import ObservedData, columns_of
+from bayes_msem.data.observed_data import ObservedData, columns_of
 from bayes_msem.inference.mode import likelihood_at
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.levels import Level, levels_at

@@ -36,8 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.data.missing import never_together
-from bayes_msem.data.observe import ObservedData, columns_of, frame_of
+from bayes_msem.data.missing_report import never_together
+from bayes_msem.data.observed_data import ObservedData, columns_of, frame_of
 from bayes_msem.errors import DataError, MsemWarning, NotSupportedError, SpecificationError
 from bayes_msem.inference.mode import admissible_maximum
 from bayes_msem.spec.expressions import names

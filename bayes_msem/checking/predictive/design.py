@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.subsets import take_rows
 from bayes_msem.errors import SpecificationError
 from bayes_msem.structure.model_template import ModelTemplate

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
-from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.statistics import Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.structure import Structure, gather_effects
 
 FloatArray = NDArray[np.float64]

@@ -6,7 +6,7 @@ import arviz_stats as azs
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.checking.predictive.ppc import PredictiveCheck
+from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.posterior.tables import EstimateTable
 
 ALPHA = 0.05

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.rows import row_values
 from bayes_msem.checking.predictive.design import Design, check_design
-from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.structure import Structure, structure_at
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.draws import sampled_parameters

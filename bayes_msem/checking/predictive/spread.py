@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.checking.predictive.design import Design
-from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.reduced_data import Sample
 
 FloatArray = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.checking.predictive import level_fit, spread
 from bayes_msem.checking.predictive.design import Design
-from bayes_msem.checking.predictive.sample import Sample
+from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.errors import SpecificationError, nearest
 

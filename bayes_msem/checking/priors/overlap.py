@@ -35,11 +35,11 @@ from numpy.typing import NDArray
 from scipy import integrate
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.checking.priors.draws import draw_prior
+from bayes_msem.checking.priors.prior_draws import draw_prior
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
 from bayes_msem.posterior.tables import EstimateTable
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import Row, RowKey
 
 __all__ = ["overlap", "prior_posterior_overlap", "prior_sd"]

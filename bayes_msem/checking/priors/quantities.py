@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.components import Estimates
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.posterior.levels import Levels, between_loadings
 from bayes_msem.posterior.standardise import explained_variance
 from bayes_msem.posterior.variance import intraclass_correlations

@@ -10,7 +10,7 @@ import pandas as pd
 from bayes_msem.arguments import checked, integer
 from bayes_msem.checking.accuracy.loo import LEAST_DRAWS as loo_draws
 from bayes_msem.checking.predictive.p_values import p_values
-from bayes_msem.checking.priors.sensitivity import LEAST_DRAWS as sensitivity_draws
+from bayes_msem.checking.priors.prior_sensitivity import LEAST_DRAWS as sensitivity_draws
 from bayes_msem.checking.verdict import (
     Verdict,
     cluster_findings,
@@ -27,7 +27,7 @@ from bayes_msem.checking.verdict import (
 from bayes_msem.errors import AccuracyWarning
 from bayes_msem.fit.accuracy import Accuracy
 from bayes_msem.fit.checks import Checks
-from bayes_msem.fit.sensitivity import Sensitivity
+from bayes_msem.fit.prior_influence import Sensitivity
 
 if TYPE_CHECKING:
     from bayes_msem.checking.verdict import Finding

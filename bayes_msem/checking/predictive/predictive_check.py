@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.at_mode import NAME, Refit, refit_statistics
 from bayes_msem.checking.predictive.deviance import deviance_statistic
+from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.replicate import Pair, Replicates
-from bayes_msem.checking.predictive.sample import Sample
 from bayes_msem.checking.predictive.statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.structure import Structure
-from bayes_msem.data.columns import plural
 from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.inference.threads import one_blas_thread
+from bayes_msem.wording import plural
 
 FloatArray = NDArray[np.float64]
 

@@ -20,10 +20,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.arguments import integer, shown
-from bayes_msem.data import checks, columns
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.cluster_column import read_clusters
+from bayes_msem.data.columns import numeric_columns
+from bayes_msem.data.frame_checks import check_cluster_argument, check_columns, check_frame
+from bayes_msem.data.observed_data import ObservedData, side_by_side
 from bayes_msem.data.readonly import frozen
 from bayes_msem.errors import DataError, SpecificationError
+from bayes_msem.wording import listed, positions
 
 __all__ = ["NewSample", "design_from_frame", "new_sample", "resampled_design"]
 
@@ -73,14 +76,7 @@ def new_sample(
         in a single-level model.
     """
     if not observed.two_level:
-        if clusters is not None:
-            raise SpecificationError(
-                f"clusters={shown(clusters)} was given, but the model has a single level; use "
-                "sizes=<number of rows>"
-            )
-        rows = integer(1, what="a number of rows, such as 200")("sizes", sizes)
-        _check_fits(observed, rows)
-        return NewSample(0, np.array([rows]))
+        return _new_rows(observed, clusters, sizes)
     if clusters is not None:
         clusters = integer(1, what="a number of clusters, such as 50")("clusters", clusters)
     if sizes is None or isinstance(sizes, (bool, int, np.integer, float, str)):
@@ -99,6 +95,18 @@ def new_sample(
         )
     _check_fits(observed, sum(every))
     return NewSample(len(every), np.array(every))
+
+
+def _new_rows(observed: ObservedData, clusters: object, sizes: object) -> NewSample:
+    """Check the number of rows asked for in a single-level model."""
+    if clusters is not None:
+        raise SpecificationError(
+            f"clusters={shown(clusters)} was given, but the model has a single level; use "
+            "sizes=<number of rows>"
+        )
+    rows = integer(1, what="a number of rows, such as 200")("sizes", sizes)
+    _check_fits(observed, rows)
+    return NewSample(0, np.array([rows]))
 
 
 def _check_fits(observed: ObservedData, rows: float) -> None:
@@ -209,47 +217,47 @@ def design_from_frame(
         Columns or values are missing, a cluster-level covariate varies inside a cluster, or the
         pattern is wanted and the frame has no outcomes.
     """
-    columns.check_frame(frame)
-    columns.check_cluster_argument(frame, observed.cluster_name, two_level=observed.two_level)
+    check_frame(frame)
+    check_cluster_argument(frame, observed.cluster_name, two_level=observed.two_level)
+    values = _design_columns(frame, observed, missing=missing)
+    y = side_by_side(values, observed.y_names, len(frame))
+    x = side_by_side(values, observed.x_names, len(frame))
+    _check_present(x, ~np.isnan(y).all(axis=1), observed.x_names)
+    design = replace(observed, y=frozen(pattern(y)), x=x, row_index=frame.index.copy(), dropped=0)
+    if observed.cluster_name is None:
+        return design
+    of_clusters = {name: values[name] for name in (*observed.z_names, *observed.w_names)}
+    clusters = read_clusters(
+        frame[observed.cluster_name], observed.cluster_name, of_clusters, check_sizes=False
+    )
+    z = side_by_side(clusters.values, observed.z_names, len(clusters.ids))
+    w = side_by_side(clusters.values, observed.w_names, len(clusters.ids))
+    _check_present(w[clusters.codes], np.ones(len(frame), bool), observed.w_names)
+    return replace(
+        design,
+        z=frozen(pattern(z)),
+        w=w,
+        cluster=clusters.codes,
+        cluster_ids=clusters.ids,
+        sizes=clusters.sizes,
+    )
+
+
+def _design_columns(
+    frame: pd.DataFrame, observed: ObservedData, *, missing: bool
+) -> dict[str, FloatArray]:
+    """Read covariates and, where their pattern is wanted, outcomes; complete ones are zeros."""
     outcomes = (*observed.y_names, *observed.z_names)
     present = [name for name in outcomes if missing and name in frame.columns]
     if missing and not present:
         raise DataError(
             "missing=True keeps the pattern of missing values of data, but data has no column of "
-            f"outcomes ({columns.listed(outcomes)}); add some, or leave missing out"
+            f"outcomes ({listed(outcomes)}); add some, or leave missing out"
         )
-    needed = (*observed.x_names, *observed.w_names)
-    columns.check_columns(frame, (*needed, *present))
-    values = {n: columns.numeric_column(frame[n], n) for n in (*needed, *present)}
-    values |= {name: np.zeros(len(frame)) for name in outcomes if name not in present}
-    y, x = _matrix(values, observed.y_names, frame), _matrix(values, observed.x_names, frame)
-    _check_present(x, ~np.isnan(y).all(axis=1), observed.x_names)
-    design = replace(
-        observed,
-        y=frozen(pattern(y)),
-        x=frozen(x),
-        row_index=frame.index.copy(),
-        dropped=0,
-    )
-    if observed.cluster_name is None:
-        return design
-    codes, ids = columns.code_clusters(frame[observed.cluster_name], observed.cluster_name)
-    of_clusters = {
-        n: np.full(len(ids), np.nan)
-        if np.isnan(values[n]).all()
-        else checks.cluster_values(n, values[n], codes, ids)
-        for n in (*observed.z_names, *observed.w_names)
-    }
-    w = _matrix(of_clusters, observed.w_names, ids)
-    _check_present(w[codes], np.ones(len(frame), bool), observed.w_names)
-    return replace(
-        design,
-        z=frozen(pattern(_matrix(of_clusters, observed.z_names, ids))),
-        w=frozen(w),
-        cluster=frozen(codes),
-        cluster_ids=ids,
-        sizes=frozen(np.bincount(codes)),
-    )
+    needed = (*observed.x_names, *observed.w_names, *present)
+    check_columns(frame, needed)
+    complete = {name: np.zeros(len(frame)) for name in outcomes if name not in present}
+    return numeric_columns(frame, needed) | complete
 
 
 def _check_present(values: FloatArray, needed: NDArray[np.bool_], names: tuple[str, ...]) -> None:
@@ -257,13 +265,9 @@ def _check_present(values: FloatArray, needed: NDArray[np.bool_], names: tuple[s
         gone = np.isnan(column) & needed
         if gone.any():
             raise DataError(
-                f"covariate '{name}' is missing in {columns.positions(gone)}, and outcomes cannot "
+                f"covariate '{name}' is missing in {positions(gone)}, and outcomes cannot "
                 "be simulated without it; fill it in, or drop these rows"
             )
-
-
-def _matrix(values: dict[str, FloatArray], names: tuple[str, ...], rows: Any) -> FloatArray:
-    return np.column_stack([np.empty((len(rows), 0)), *(values[name] for name in names)])
 
 
 def pattern(values: FloatArray) -> FloatArray:

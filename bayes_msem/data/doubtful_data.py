@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bayes_msem.data.columns import listed, plural
+from bayes_msem.data.cluster_means import cluster_means
 from bayes_msem.data.describe import anova_components
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.spec.table import ParameterTable
+from bayes_msem.wording import listed, plural
 
 __all__ = [
     "blended_slopes",
@@ -146,13 +147,11 @@ def _is_mean(values: FloatArray, column: FloatArray, observed: ObservedData) -> 
     """Whether cluster values are a linear function of the cluster means of a column."""
     assert observed.cluster is not None
     seen = ~np.isnan(column)
-    codes = observed.cluster[seen]
-    counts = np.bincount(codes, minlength=observed.n_clusters)
-    sums = np.bincount(codes, weights=column[seen], minlength=observed.n_clusters)
-    both = (counts > 0) & ~np.isnan(values)
+    means = cluster_means(column[seen], observed.cluster[seen], observed.n_clusters)
+    both = ~(np.isnan(means) | np.isnan(values))
     if both.sum() < _FEWEST_CLUSTERS:
         return False
-    pair = np.vstack([values[both], sums[both] / counts[both]])
+    pair = np.vstack([values[both], means[both]])
     pair = pair - pair.mean(axis=1, keepdims=True)
     (v, c), (_, m) = pair @ pair.T
     return bool(v > 0 and m > 0 and c**2 >= (1 - _DERIVED) * v * m)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, floats, rows
 from bayes_msem.checking.priors.overlap import prior_posterior_overlap
-from bayes_msem.checking.priors.sensitivity import (
+from bayes_msem.checking.priors.prior_sensitivity import (
     PriorSensitivity,
     prior_sensitivity,
     sensitive_rows,

@@ -35,14 +35,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.checking.priors.draws import draw_prior, replicate
+from bayes_msem.checking.priors.prior_draws import draw_prior, replicate
 from bayes_msem.checking.priors.quantities import (
     QuantityKey,
     estimated_quantities,
     implied_quantities,
 )
 from bayes_msem.data.components import Components
-from bayes_msem.data.observe import ObservedData
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError
 from bayes_msem.inference.pymc_model import with_outcomes
 from bayes_msem.posterior.levels import levels_at

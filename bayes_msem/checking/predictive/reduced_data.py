@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.checking.predictive.design import Design
-from bayes_msem.data.observe import ObservedData, frame_of
+from bayes_msem.data.observed_data import ObservedData, frame_of
 
 FloatArray = NDArray[np.float64]
 

@@ -1,152 +1,20 @@
-"""Missing values: which are welcome, which are not, and what there is to know about them.
-
-Outcomes and indicators may be missing at both levels: the likelihood is that of the observed
-values (full information), unbiased if values are missing at random given what is observed.
-Covariates are conditioned on, so there is no distribution that could stand in for a missing one;
-writing their variance (``x ~~ x``) brings them into the model, and then they may be missing too.
-"""
+"""What is missing in the outcomes and indicators of a model: per variable, pattern and pair."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bayes_msem.data.columns import listed, plural, positions
-from bayes_msem.errors import DataError
+from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.wording import first_few, plural
 
-if TYPE_CHECKING:
-    from bayes_msem.data.observe import ObservedData
-
-__all__ = [
-    "MissingReport",
-    "check_any_observed",
-    "check_covariates",
-    "complete_rows",
-    "missing_report",
-    "never_together",
-]
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+__all__ = ["MissingReport", "missing_report", "never_together"]
 
 _MOST_PATTERNS = 10  # shown by print(model)
 _MOST_PAIRS = 12  # variables in the table of coverage
-
-
-def complete_rows(values: dict[str, FloatArray]) -> NDArray[np.bool_]:
-    """Rows without any missing value, for listwise deletion.
-
-    Raises
-    ------
-    DataError
-        There is none.
-    """
-    n = len(next(iter(values.values())))
-    keep = np.ones(n, dtype=bool)
-    for column in values.values():
-        keep &= ~np.isnan(column)
-    if not keep.any():
-        worst = max(values, key=lambda name: int(np.isnan(values[name]).sum()))
-        raise DataError(
-            f"missing='listwise' leaves no row: each of the {n} rows misses some variable "
-            f"('{worst}' most often, in {int(np.isnan(values[worst]).sum())}); use missing='fiml', "
-            "or remove this variable from the model"
-        )
-    return keep
-
-
-def check_any_observed(values: dict[str, FloatArray]) -> None:
-    """Raise DataError if a variable has no observed value at all."""
-    for name, column in values.items():
-        if np.isnan(column).all():
-            raise DataError(
-                f"'{name}' is missing in all {plural(len(column), 'row')}; remove it from the "
-                "model, or check how the data were read or joined"
-            )
-
-
-def check_covariates(
-    values: Mapping[str, FloatArray],
-    x_names: Sequence[str],
-    y_names: Sequence[str],
-    of_clusters: Mapping[str, FloatArray],
-    w_names: Sequence[str],
-    ids: pd.Index[Any],
-) -> None:
-    """Raise DataError if covariates are missing; it names all of them, with the lines to write.
-
-    A level-1 covariate may be missing where no outcome is observed.
-
-    Parameters
-    ----------
-    values
-        Columns of all variables, (N,).
-    x_names, y_names
-        Level-1 covariates and outcomes.
-    of_clusters
-        Values of cluster-level variables in every cluster, (J,).
-    w_names
-        Cluster-level covariates.
-    ids
-        Identifiers of the clusters, (J,); empty in single-level models.
-    """
-    seen = np.zeros(len(next(iter(values.values()))), dtype=bool)
-    for name in y_names:
-        seen |= ~np.isnan(values[name])
-    places: dict[str, list[str]] = {"within": [], "between": []}
-    lines: dict[str, list[str]] = {"within": [], "between": []}
-    for name in x_names:
-        missing = np.isnan(values[name]) & seen
-        if missing.any():
-            places["within"].append(f"covariate '{name}' is missing in {positions(missing)}")
-            lines["within"].append(f"{name} ~~ {name}")
-    for name in w_names:
-        absent = np.flatnonzero(np.isnan(of_clusters[name]))
-        if len(absent):
-            shown = listed([ids[j] for j in absent[:5]]) + (", ..." if len(absent) > 5 else "")
-            places["between"].append(
-                f"cluster-level covariate '{name}' is missing in {len(absent)} of {len(ids)} "
-                f"clusters ('{ids.name}' {shown})"
-            )
-            lines["between"].append(f"{name} ~~ {name}")
-    if places["within"] or places["between"]:
-        raise DataError(_missing_covariates(places, lines, two_level=len(ids) > 0))
-
-
-def _missing_covariates(
-    places: Mapping[str, Sequence[str]], lines: Mapping[str, Sequence[str]], *, two_level: bool
-) -> str:
-    """Say where covariates are missing, and what to write."""
-    written = [
-        "\n".join(
-            [
-                *([f"to the block 'level: {level}':"] if two_level else []),
-                *(f"    {text}" for text in lines[level]),
-            ]
-        )
-        for level in ("within", "between")
-        if lines[level]
-    ]
-    several = sum(len(found) for found in lines.values()) > 1
-    it = "their variances" if several else "its variance"
-    left_out = " and ".join(
-        name for name, level in (("rows", "within"), ("clusters", "between")) if lines[level]
-    )
-    return "\n".join(
-        [
-            f"{'; '.join([*places['within'], *places['between']])}. Covariates are conditioned on, "
-            f"so nothing says what a missing one may be. Bring them into the model by {it}, then "
-            "their missing values are integrated out; add",
-            *written,
-            f"or use missing='listwise' to leave these {left_out} out (biased unless values are "
-            "missing completely at random)",
-        ]
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,11 +67,9 @@ class MissingReport:
                 "outputs, without influence on the estimates"
             )
         if self.silent_clusters:
-            shown = listed(self.silent_clusters[:5])
-            more = ", ..." if len(self.silent_clusters) > 5 else ""
             lines.append(
                 f"  {plural(len(self.silent_clusters), 'cluster')} without any observed outcome "
-                f"({shown}{more}): their effects are predictions from level 2"
+                f"({first_few(self.silent_clusters)}): their effects are predictions from level 2"
             )
         return lines + self._pattern_lines() + self._coverage_lines()
 

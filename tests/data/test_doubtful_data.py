@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.data.notes import (
+from bayes_msem.data.doubtful_data import (
     blended_slopes,
     codes_for_missing,
     means_of_outcomes,
     slopes_without_variation,
 )
-from bayes_msem.data.observe import ObservedData, observe
+from bayes_msem.data.observe import observe
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.table import ParameterTable

@@ -55,7 +55,7 @@ from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.names import row_name
 from bayes_msem.posterior.recover import coordinates_of_effects
 from bayes_msem.posterior.tables import EstimateTable, terminal_width
-from bayes_msem.spec.priors import Prior
+from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import Row, RowKey
 
 __all__ = [

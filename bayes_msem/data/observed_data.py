@@ -1,0 +1,161 @@
+"""The data of one model as arrays, by role.
+
+Roles come from the parameter table, in its order:
+
+=====  ==================================================  ==========
+array  role in the table                                   shape
+=====  ==================================================  ==========
+``y``  split, or within-only                               (N, p)
+``z``  cluster-level (modelled)                            (J, q)
+``x``  covariate (conditioned on)                          (N, kx)
+``w``  cluster-level covariate (conditioned on)            (J, kw)
+=====  ==================================================  ==========
+
+Missing values are NaN: possible in y and z, in x only where a row has no observed y, never in w.
+Clusters are numbered in order of first appearance. All arrays are copies of the user's columns, and
+read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_msem.data.readonly import ReadOnlyArrays, frozen
+
+__all__ = ["ObservedData", "columns_of", "frame_of", "side_by_side"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObservedData(ReadOnlyArrays):
+    """The data of one model; every array is read-only.
+
+    In single-level models ``cluster`` and ``cluster_name`` are None and there are no clusters:
+    ``sizes``, ``cluster_ids``, ``z`` and ``w`` have length 0.
+
+    Parameters
+    ----------
+    y, y_names
+        Level-1 outcomes and indicators, (N, p).
+    split_names
+        Those of ``y_names`` that have a between part.
+    z, z_names
+        Modelled cluster-level variables, (J, q).
+    x, x_names
+        Level-1 covariates, (N, kx).
+    w, w_names
+        Cluster-level covariates, (J, kw).
+    cluster
+        Cluster code of each row, (N,), from 0 to J - 1 in order of first appearance.
+    cluster_ids
+        Original identifier of each cluster, (J,).
+    cluster_name
+        Name of the column that holds the identifiers.
+    sizes
+        Number of rows of each cluster, (J,).
+    row_index
+        Index of the data frame, (N,), for outputs with one row per observation.
+    dropped
+        Number of rows of the frame that listwise deletion left out.
+    """
+
+    y: FloatArray
+    y_names: tuple[str, ...]
+    split_names: tuple[str, ...]
+    z: FloatArray
+    z_names: tuple[str, ...]
+    x: FloatArray
+    x_names: tuple[str, ...]
+    w: FloatArray
+    w_names: tuple[str, ...]
+    cluster: IntArray | None
+    cluster_ids: pd.Index[Any]
+    cluster_name: str | None
+    sizes: IntArray
+    row_index: pd.Index[Any]
+    dropped: int = 0
+
+    @property
+    def n_rows(self) -> int:
+        """Number of observations N."""
+        return int(self.y.shape[0])
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters J; 0 in single-level models."""
+        return int(self.sizes.shape[0])
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether some y or z is missing."""
+        return bool(np.isnan(self.y).any() or np.isnan(self.z).any())
+
+    @property
+    def informative(self) -> NDArray[np.bool_]:
+        """Which rows have any observed outcome, (N,); the others are kept, but say nothing."""
+        return ~np.isnan(self.y).all(axis=1)
+
+    @property
+    def outcome_means(self) -> FloatArray:
+        """Means of the observed values of y, (p,)."""
+        return np.array([column[~np.isnan(column)].mean() for column in self.y.T])
+
+    @property
+    def cluster_design(self) -> FloatArray:
+        """Design (1, w) of level 2, (J, 1 + kw)."""
+        return np.column_stack([np.ones(self.n_clusters), self.w])
+
+    @property
+    def two_level(self) -> bool:
+        """Whether rows are grouped in clusters."""
+        return self.cluster is not None
+
+
+def side_by_side(
+    columns: Mapping[str, FloatArray], names: tuple[str, ...], length: int
+) -> FloatArray:
+    """Put the named columns side by side, (length, len(names)), read-only."""
+    out = np.empty((length, len(names)))
+    for k, name in enumerate(names):
+        out[:, k] = columns[name]
+    return frozen(out)
+
+
+def columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> dict[str, FloatArray]:
+    """Columns of the data with outcomes y (N, p) and z (J, q), in the order y, x, z, w."""
+    columns = dict(zip(observed.y_names, y.T, strict=True))
+    columns |= dict(zip(observed.x_names, observed.x.T, strict=True))
+    if observed.cluster is not None:
+        columns |= dict(zip(observed.z_names, z[observed.cluster].T, strict=True))
+        columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
+    return columns
+
+
+def frame_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> pd.DataFrame:
+    """Frame with the clusters, covariates and row index of the data, and outcomes y and z.
+
+    Parameters
+    ----------
+    observed
+        The data.
+    y, z
+        Outcomes of both levels, (N, p) and (J, q).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns cluster, y, x, z, w.
+    """
+    columns: dict[str, object] = {}
+    if observed.cluster is not None and observed.cluster_name is not None:
+        columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
+    columns |= columns_of(observed, y, z)
+    return pd.DataFrame(columns, index=observed.row_index)

@@ -1,0 +1,214 @@
+"""Checks of the data against the roles of their variables: each names the culprit and the fix.
+
+A covariate is observed wherever it is needed, and tells its effect from those of others; every
+variable varies where the model says it does; there are rows and clusters enough. Nothing is
+repaired silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.data.cluster_column import NEGLIGIBLE, rounding
+from bayes_msem.data.cluster_means import within_and_between
+from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.errors import DataError
+from bayes_msem.wording import first_few, listed, plural, positions
+
+__all__ = ["check_roles", "exact_combination"]
+
+FloatArray = NDArray[np.float64]
+
+# Below this, sums of squares and their inverses leave the range of float64.
+_SMALLEST = 1e-50
+
+
+def check_roles(observed: ObservedData) -> None:
+    """Check everything that roles ask of the data, in the order in which a user can act on it.
+
+    Parameters
+    ----------
+    observed
+        Data whose columns and clusters are checked.
+
+    Raises
+    ------
+    DataError
+        The data cannot serve the model; the message names the culprit and the fix.
+    """
+    _check_covariates(observed)
+    _check_counts(observed)
+    _check_variation(observed)
+    _check_collinear(observed)
+
+
+# Missing covariates ----------------------------------------------------------------------------
+
+
+def _check_covariates(observed: ObservedData) -> None:
+    """Check that covariates are observed; a level-1 one may be missing where all outcomes are.
+
+    Covariates are conditioned on, so there is no distribution that could stand in for a missing
+    one; writing their variance (``x ~~ x``) brings them into the model.
+    """
+    places: dict[str, list[str]] = {"within": [], "between": []}
+    lines: dict[str, list[str]] = {"within": [], "between": []}
+    gone = np.isnan(observed.x) & observed.informative[:, None]
+    for name, missing in zip(observed.x_names, gone.T, strict=True):
+        if missing.any():
+            places["within"].append(f"covariate '{name}' is missing in {positions(missing)}")
+            lines["within"].append(f"{name} ~~ {name}")
+    ids = observed.cluster_ids
+    for name, missing in zip(observed.w_names, np.isnan(observed.w).T, strict=True):
+        if missing.any():
+            places["between"].append(
+                f"cluster-level covariate '{name}' is missing in {missing.sum()} of {len(ids)} "
+                f"clusters ('{ids.name}' {first_few(list(ids[missing]))})"
+            )
+            lines["between"].append(f"{name} ~~ {name}")
+    if places["within"] or places["between"]:
+        raise DataError(_missing_covariates(places, lines, two_level=observed.two_level))
+
+
+def _missing_covariates(
+    places: Mapping[str, Sequence[str]], lines: Mapping[str, Sequence[str]], *, two_level: bool
+) -> str:
+    """Say where covariates are missing, and what to write, level by level."""
+    written = [
+        "\n".join(
+            [
+                *([f"to the block 'level: {level}':"] if two_level else []),
+                *(f"    {text}" for text in lines[level]),
+            ]
+        )
+        for level in ("within", "between")
+        if lines[level]
+    ]
+    several = sum(len(found) for found in lines.values()) > 1
+    it = "their variances" if several else "its variance"
+    left_out = " and ".join(
+        name for name, level in (("rows", "within"), ("clusters", "between")) if lines[level]
+    )
+    return "\n".join(
+        [
+            f"{'; '.join([*places['within'], *places['between']])}. Covariates are conditioned on, "
+            f"so nothing says what a missing one may be. Bring them into the model by {it}, then "
+            "their missing values are integrated out; add",
+            *written,
+            f"or use missing='listwise' to leave these {left_out} out (biased unless values are "
+            "missing completely at random)",
+        ]
+    )
+
+
+# Numbers --------------------------------------------------------------------------------------
+
+
+def _check_counts(observed: ObservedData) -> None:
+    """Raise DataError if there are too few rows or clusters for the covariates."""
+    units = [("row", observed.n_rows, observed.x_names, "covariate")]
+    if observed.two_level:
+        units.append(("cluster", observed.n_clusters, observed.w_names, "cluster-level covariate"))
+    for unit, count, names, role in units:
+        needed = len(names) + 2
+        if count < needed:
+            because = f" with {plural(len(names), role)} ({listed(names)})" if names else ""
+            raise DataError(
+                f"data has {plural(count, unit)}, but the model{because} needs at least "
+                f"{plural(needed, unit)}; use more data"
+                + (", or fewer covariates" if names else "")
+            )
+
+
+def _check_variation(observed: ObservedData) -> None:
+    """Raise DataError for variables that do not vary where the model says they do."""
+    blocks = (
+        (observed.y, observed.y_names, "all rows"),
+        (observed.x, observed.x_names, "all rows"),
+        (observed.z, observed.z_names, "all clusters"),
+        (observed.w, observed.w_names, "all clusters"),
+    )
+    for values, names, where in blocks:
+        for k, name in enumerate(names):
+            column = values[:, k]
+            _check_not_constant(column[~np.isnan(column)], name, where)
+    if observed.cluster is not None:
+        for k, name in enumerate(observed.y_names):
+            _check_both_levels(observed, observed.y[:, k], name)
+
+
+def _check_not_constant(column: FloatArray, name: str, where: str) -> None:
+    spread = float(column.max() - column.min())
+    if spread <= 8 * np.finfo(float).eps * float(np.abs(column).max()):
+        raise DataError(
+            f"'{name}' is constant: it has the value {column[0]:g} in {where}, so it carries no "
+            "information; remove it from the model, or check how the data were selected"
+        )
+    if spread < _SMALLEST:
+        raise DataError(f"'{name}' varies by less than {_SMALLEST:g}; express it in smaller units")
+
+
+def _check_both_levels(observed: ObservedData, column: FloatArray, name: str) -> None:
+    """Check that a level-1 variable varies inside clusters, and if split also between them."""
+    assert observed.cluster is not None
+    seen = ~np.isnan(column)
+    column = column[seen]
+    means, deviation, sizes = within_and_between(column, observed.cluster[seen])
+    if np.abs(deviation).max() <= rounding(column):
+        raise DataError(
+            f"'{name}' is constant inside every '{observed.cluster_name}', so it is a "
+            f"cluster-level variable; use '{name}' at the between level only"
+        )
+    # Means of independent rows differ by about sd / sqrt(n). Far less than that is a variable
+    # that was centred inside clusters and rounded, as in a file of a few decimals.
+    by_chance = float(deviation.std()) / np.sqrt(sizes.max())
+    if name in observed.split_names and np.ptp(means) <= 1e-4 * by_chance:
+        raise DataError(
+            f"'{name}' is used at both levels, but all '{observed.cluster_name}' means are equal "
+            "(it was probably centred inside clusters); use the uncentred variable, or remove "
+            f"'{name}' from the between level"
+        )
+
+
+def _check_collinear(observed: ObservedData) -> None:
+    """Raise DataError if a covariate is an exact linear combination of others."""
+    blocks = (
+        (observed.x[observed.informative], observed.x_names, "covariate"),
+        (observed.w, observed.w_names, "cluster-level covariate"),
+    )
+    for values, names, role in blocks:
+        found = exact_combination(values, names)
+        if found:
+            name, others = found
+            raise DataError(
+                f"{role} '{name}' is an exact linear combination of {listed(others)} and the "
+                "intercept, so their effects cannot be told apart; remove one of them from the "
+                "model (for dummy variables, leave out the reference category)"
+            )
+
+
+def exact_combination(
+    values: FloatArray, names: Sequence[str]
+) -> tuple[str, tuple[str, ...]] | None:
+    """Return the first column that earlier ones (and a constant) reproduce, and those columns.
+
+    With columns centred and scaled, values = Q R, and R[k, k] is the part of column k, in
+    standard deviations, that the columns before it leave over.
+    """
+    if values.shape[1] < 2 or values.shape[0] < values.shape[1]:
+        return None
+    standard = values - values.mean(axis=0)
+    scale = standard.std(axis=0)
+    if not scale.all():  # among the complete rows only: elsewhere it varies
+        return None
+    standard /= scale
+    tolerance = NEGLIGIBLE + 8 * np.finfo(float).eps * np.abs(values).max(axis=0) / scale
+    upper = np.linalg.qr(standard, mode="r") / np.sqrt(len(values))
+    for k in range(1, len(names)):
+        if abs(upper[k, k]) <= tolerance[: k + 1].max():
+            weights = np.linalg.solve(upper[:k, :k], upper[:k, k])
+            return names[k], tuple(names[i] for i in range(k) if abs(weights[i]) > 1e-6)
+    return None
