@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -20,8 +19,8 @@ from bayes_msem.checking.accuracy.log_likelihood import (
     observation_log_likelihood,
     unit_labels,
 )
-from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, replaced, warn_of_high_k
-from bayes_msem.checking.accuracy.refit import exact_terms, moment_matched
+from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, warn_of_high_k
+from bayes_msem.checking.accuracy.refit import exactly_replaced, moment_matched
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.inference.options import check_fit_options
@@ -177,13 +176,11 @@ class Accuracy(FitCore):
                 self.model.blueprint, self.datatree, result, self._integral_of(unit)
             )
         elif refit is not None:
-            limit = result.elpd_data.good_k if threshold is None else threshold
-            bad = np.flatnonzero(~(result.pareto_k.to_numpy() <= limit))
-            if len(bad):
-                again = refit if callable(refit) else self._refit(options)
-                integral = self._integral_of(unit)
-                terms = exact_terms(self.model, unit, bad, again, integral)
-                result = replaced(result, log_likelihood, bad, terms)
+            again = refit if callable(refit) else self._refit(options)
+            integral = self._integral_of(unit)
+            result = exactly_replaced(
+                self.model, result, log_likelihood, threshold, again, integral
+            )
         warn_of_high_k(result)
         return result
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, choice, functions, identifiers, names
+from bayes_msem.checking.predictive.compared import Part, check_same_data
 from bayes_msem.checking.predictive.ppc import PredictiveCheck
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.checks import Checks
-from bayes_msem.inference.pymc_model import observed_matrix
-from bayes_msem.plotting.ppc import Part, densities
+from bayes_msem.plotting.ppc import densities
 from bayes_msem.plotting.ppc_clusters import cluster_distances, cluster_replicates
 from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels
 
@@ -153,21 +152,8 @@ class CheckFigures(Checks):
         return self.ppc([], draws=min(_REPLICATES, total))
 
     def _check_is_ours(self, check: PredictiveCheck | None) -> None:
-        if check is None:
-            return
-        if not isinstance(check, PredictiveCheck):
-            raise SpecificationError(
-                f"check is {type(check).__name__}; pass what fit.ppc() returns, or None"
-            )
-        blueprint = self.model.blueprint
-        ours, rows = observed_matrix(blueprint.observed), check.data["row"].values
-        names = tuple(map(str, check.data["outcome"].values))
-        if (
-            names != tuple(blueprint.templates.outcomes)
-            or rows.max() >= len(ours)
-            or not np.array_equal(ours[rows], check.data.values, equal_nan=True)
-        ):
-            raise SpecificationError("check is of other data; make it with fit.ppc() of this fit")
+        if check is not None:
+            check_same_data(check, self.model.blueprint)
 
 
 def _check_options(kind: str, options: dict[str, Any]) -> None:

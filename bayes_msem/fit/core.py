@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_msem.arguments import checked_class, shown
-from bayes_msem.blueprint.rows import row_values
 from bayes_msem.data.columns import plural
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.convergence import Convergence, convergence_of
-from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.draws import row_draws
 from bayes_msem.posterior.modes import read_modes
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.spec.row_names import ByRow
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bayes_msem.model import Model
 
 
@@ -54,10 +54,7 @@ class FitCore:
         ``fit.draws["within: fw =~ y2"]`` or, where one level has such a row,
         ``fit.draws["fw =~ y2"]``, by label, or by the name of a definition.
         """
-        blueprint = self.model.blueprint
-        x = sampled_parameters(blueprint, self.datatree["posterior"].to_dataset())
-        theta = blueprint.theta(x.reshape(-1, x.shape[-1]))
-        return row_values(blueprint, theta.reshape(*x.shape[:2], -1), x)
+        return row_draws(self.model.blueprint, self.datatree["posterior"].to_dataset())
 
     @cached_property
     def convergence(self) -> Convergence:

@@ -15,10 +15,11 @@ from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.plotting.posterior import forest, trace
 from bayes_msem.plotting.priors import prior_posterior
 from bayes_msem.plotting.ranks import rank
-from bayes_msem.plotting.regression import Posterior, cluster_lines, level_slopes
+from bayes_msem.plotting.regression import cluster_lines, level_slopes
 from bayes_msem.plotting.select import RowSelector
-from bayes_msem.posterior.summary import IntervalKind, interval
-from bayes_msem.spec.table import RowKey
+from bayes_msem.posterior.intervals import means_and_intervals
+from bayes_msem.posterior.lines import Posterior
+from bayes_msem.posterior.summary import IntervalKind
 
 
 class Figures(FitCore):
@@ -366,10 +367,5 @@ class Figures(FitCore):
         """
         if not estimates:
             return self.model.diagram()
-        values = {key: float(x.mean()) for key, x in self.draws.items()}
-        limits: dict[RowKey, tuple[float, float]] = {}
-        if ci is not None:
-            for key, x in self.draws.items():
-                lower, upper = interval(x[..., None], ci, ci_kind)
-                limits[key] = (float(lower[0]), float(upper[0]))
+        values, limits = means_and_intervals(self.draws, ci, ci_kind)
         return draw_diagram(self.model.table, values, limits)

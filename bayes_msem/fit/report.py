@@ -7,7 +7,6 @@ from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from bayes_msem import disk
@@ -33,6 +32,7 @@ from bayes_msem.plotting.report_page import (
     vector,
 )
 from bayes_msem.posterior.convergence import R_HAT_LIMIT, told_apart
+from bayes_msem.posterior.rows_shown import varies, worst_mixed
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.printing import to_syntax
 from bayes_msem.spec.table import RowKey
@@ -270,8 +270,7 @@ def _prior_posterior(fit: Report) -> str:
 def _trace(fit: Report) -> str:
     """Traces of those rows that mixed worst, in the order of the table."""
     keys = _varying(fit)
-    size = {key: ess for key, ess in zip(_keys(fit), fit.summary()["ess_bulk"], strict=True)}
-    worst = sorted(keys, key=lambda key: np.nan_to_num(size[key], nan=-1.0))[:_TRACE_ROWS]
+    worst = worst_mixed(keys, fit.draws, _TRACE_ROWS)
     note = (
         paragraph(
             f"The {len(worst)} of {len(keys)} rows with the smallest bulk effective sample size."
@@ -302,7 +301,7 @@ def _keys(fit: Report) -> list[RowKey]:
 
 def _varying(fit: Report) -> list[RowKey]:
     """Rows of the parameter table that are not constants."""
-    return [key for key in _keys(fit) if np.ptp(fit.draws[key]) > 0]
+    return [key for key in _keys(fit) if varies(fit.draws[key])]
 
 
 def _shortened(shown: int, total: int, what: str) -> str:

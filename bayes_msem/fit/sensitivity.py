@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, floats, rows
 from bayes_msem.checking.priors.overlap import prior_posterior_overlap
 from bayes_msem.checking.priors.sensitivity import (
     PriorSensitivity,
+    most_sensitive,
     prior_sensitivity,
     sensitive_rows,
     sensitivity_tree,
@@ -91,9 +91,8 @@ class Sensitivity(FitCore):
             raise SpecificationError(f"alphas={alphas!r} must be one number below 1 and one above")
         blueprint = self.model.blueprint
         varying = sensitive_rows(blueprint, self.draws)
-        sensitivity = self._sensitivity.table["prior_sensitivity"].to_numpy(dtype=np.float64)
         if level is None and rows is None:
-            positions = sorted(np.argsort(-sensitivity, kind="stable")[:_SHOWN].tolist())
+            positions = most_sensitive(self._sensitivity, _SHOWN)
         else:
             wanted = {row.key for row in select_rows(self.model.table, level, rows)}
             positions = [i for i, row in enumerate(varying) if row.key in wanted]

@@ -6,19 +6,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import numpy as np
 import pandas as pd
 
 from bayes_msem.arguments import checked
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.values import Values, theta_from_values
-from bayes_msem.data.design import design_from_frame, new_sample, resampled_design
-from bayes_msem.data.frames import to_pandas_frame
-from bayes_msem.data.observe import ObservedData, frame_of
-from bayes_msem.errors import SpecificationError
 from bayes_msem.inference.seeds import seed_of
-from bayes_msem.simulation.conditional import simulate_from_table
-from bayes_msem.simulation.level_two import true_effects
+from bayes_msem.simulation.frame import Wanted, simulated_frame
 
 
 class Simulation:
@@ -141,45 +135,9 @@ class Simulation:
         >>> len(plan), plan["school"].nunique()
         (1000, 50)
         """
-        blueprint = self.blueprint
-        if not blueprint.table.two_level and (return_effects or effects is not None):
-            argument = "return_effects=True was" if return_effects else "effects were"
-            raise SpecificationError(
-                f"{argument} given, but a single-level model has no cluster effects"
-            )
-        theta = theta_from_values(blueprint, values)
-        rng = np.random.default_rng(seed_of(random_seed))
-        design = _design(blueprint.observed, clusters, sizes, data, rng, missing=missing)
-        simulated = simulate_from_table(blueprint, theta, design, rng, effects)
-        y, z = simulated.y, simulated.z
-        if missing:
-            y, z = (
-                np.where(np.isnan(seen), np.nan, v) for v, seen in ((y, design.y), (z, design.z))
-            )
-        frame = frame_of(design, y, z)
-        if not return_effects:
-            return frame
-        return frame, true_effects(blueprint, theta, simulated, design, rng)
-
-
-def _design(
-    observed: ObservedData,
-    clusters: int | None,
-    sizes: int | Sequence[int] | None,
-    data: Any,
-    rng: np.random.Generator,
-    *,
-    missing: bool,
-) -> ObservedData:
-    """Clusters and covariates that the arguments ask for."""
-    if data is not None:
-        if clusters is not None or sizes is not None:
-            raise SpecificationError(
-                "data says which clusters and rows there are; leave clusters and sizes out, or "
-                "leave data out"
-            )
-        return design_from_frame(to_pandas_frame(data), observed, missing=missing)
-    if clusters is None and sizes is None:
-        return observed
-    sample = new_sample(observed, clusters, sizes)
-    return resampled_design(observed, sample, rng, incomplete=missing)
+        theta = theta_from_values(self.blueprint, values)
+        wanted = Wanted(clusters, sizes, data, missing, effects)
+        frame, true = simulated_frame(
+            self.blueprint, theta, wanted, seed_of(random_seed), return_effects
+        )
+        return frame if true is None else (frame, true)

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import bayes_msem as bm
+from bayes_msem.checking.predictive.compared import default_clusters
 from bayes_msem.checking.predictive.ppc import PredictiveCheck
 from bayes_msem.plotting.figures import REFERENCE
 from bayes_msem.plotting.ppc import compare
-from bayes_msem.plotting.ppc_clusters import cluster_distances, default_clusters
+from bayes_msem.plotting.ppc_clusters import cluster_distances
 from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels
 from tests.checking.laplace import laplace_fit
 
