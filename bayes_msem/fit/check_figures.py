@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
-from bayes_msem.arguments import checked, choice, functions, identifiers, names
+from bayes_msem.arguments import checked, choice, functions, identifiers, names, new_or_older
 from bayes_msem.checking.predictive.compared import Part, check_same_data
 from bayes_msem.checking.predictive.ppc import PredictiveCheck
 from bayes_msem.errors import SpecificationError
@@ -102,14 +102,15 @@ class CheckFigures(Checks):
         names = statistics if check is not None or statistics is None else _all_names(made)
         return statistics_panels(made, names=names, outcomes=outcomes, level=level, figsize=figsize)
 
-    @checked(clusters=identifiers)
+    @checked(cluster_ids=identifiers, clusters=identifiers)
     def plot_ppc_clusters(
         self,
         outcome: str,
         *,
-        clusters: Sequence[Any] | None = None,
+        cluster_ids: Sequence[Any] | None = None,
         check: PredictiveCheck | None = None,
         figsize: tuple[float, float] | None = None,
+        clusters: Sequence[Any] | None = None,
     ) -> Figure:
         """Values of an outcome in single clusters, over the density of their replicates.
 
@@ -117,15 +118,17 @@ class CheckFigures(Checks):
         ----------
         outcome
             A level-1 outcome.
-        clusters
+        cluster_ids
             Identifiers of the clusters to show; None: the four most distant from the model (the
             smaller of their p-values at the two levels is smallest) and four from the middle.
         check
-            Result of :meth:`ppc`; None: one is made, of new clusters. With ``clusters="new"``
+            Result of :meth:`ppc`; None: one is made, of new clusters. With ``new_clusters=True``
             replicates show what any cluster of this size and with these covariates could look
-            like; with ``clusters="same"``, new rows of this very cluster.
+            like; with ``new_clusters=False``, new rows of this very cluster.
         figsize
             Width and height in inches; None: what the panels need.
+        clusters
+            Older name of ``cluster_ids``.
 
         Returns
         -------
@@ -142,8 +145,9 @@ class CheckFigures(Checks):
         if not self.model.table.two_level:
             raise SpecificationError("a single-level model has no clusters to show")
         made = check or self.ppc([])
+        chosen = new_or_older("cluster_ids", cluster_ids, "clusters", clusters)
         return cluster_replicates(
-            made, self.model.blueprint.observed, outcome, clusters=clusters, figsize=figsize
+            made, self.model.blueprint.observed, outcome, clusters=chosen, figsize=figsize
         )
 
     def _replicates(self) -> PredictiveCheck:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bayes_msem.arguments import checked, identifiers, rows, values_by_row
+from bayes_msem.arguments import checked, identifiers, new_or_older, rows, values_by_row
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.clusters import caterpillar
 from bayes_msem.plotting.correlations import heat_map
@@ -80,16 +80,17 @@ class Figures(FitCore):
             figsize=figsize,
         )
 
-    @checked(clusters=identifiers)
+    @checked(cluster_ids=identifiers, clusters=identifiers)
     def plot_clusters(
         self,
         effect: str,
         *,
-        clusters: Sequence[Any] | None = None,
+        cluster_ids: Sequence[Any] | None = None,
         ci: float = 0.95,
         ci_kind: IntervalKind = "eti",
         sort: bool = True,
         figsize: tuple[float, float] | None = None,
+        clusters: Sequence[Any] | None = None,
     ) -> Figure:
         """One effect in every cluster, sorted by posterior mean (caterpillar plot).
 
@@ -98,15 +99,17 @@ class Figures(FitCore):
         effect
             Name of a random intercept (its outcome), a random coefficient (its name in
             ``rv()``), a definition that uses random coefficients, or a factor at level between.
-        clusters
+        cluster_ids
             Identifiers of the clusters to show; None: all.
         ci, ci_kind
             Mass and kind ("eti" or "hdi") of the thin interval; the thick one holds 50%.
         sort
-            Sort by posterior mean, smallest at the bottom. False: the order of ``clusters``, or
+            Sort by posterior mean, smallest at the bottom. False: the order of ``cluster_ids``, or
             of the data, from the top.
         figsize
             Width and height in inches; None: what the clusters need.
+        clusters
+            Older name of ``cluster_ids``.
 
         Returns
         -------
@@ -125,7 +128,7 @@ class Figures(FitCore):
             self.cluster_draws,
             self.draws,
             effect,
-            clusters=clusters,
+            clusters=new_or_older("cluster_ids", cluster_ids, "clusters", clusters),
             ci=ci,
             ci_kind=ci_kind,
             sort=sort,

@@ -290,7 +290,7 @@ def _caterpillar(fit: Report) -> str:
     shown = clusters[:_CLUSTERS_DRAWN]
     others = ", ".join(names[1:])
     text = paragraph(f"Others to draw with fit.plot_clusters(): {others}.") if others else ""
-    figure = fit.plot_clusters(names[0], clusters=shown)
+    figure = fit.plot_clusters(names[0], cluster_ids=shown)
     note = _shortened(len(shown), len(clusters), "clusters")
     return text + note + picture(figure, f"Posterior mean and intervals of {names[0]} by cluster")
 

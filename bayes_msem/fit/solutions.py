@@ -6,7 +6,7 @@ from typing import Any, Literal, overload
 
 import xarray as xr
 
-from bayes_msem.arguments import checked, identifier, variable
+from bayes_msem.arguments import checked, identifier, new_or_older, variable
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.solutions import Solution, solution_of
 from bayes_msem.posterior.summary import IntervalKind
@@ -16,9 +16,14 @@ from bayes_msem.posterior.tables import EstimateTable
 class Solutions(FitCore):
     """The part of :class:`bayes_msem.Fit` that computes tables from the parameters."""
 
-    @checked(cluster=identifier)
+    @checked(cluster_id=identifier, cluster=identifier)
     def standardized(
-        self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti", cluster: Any = None
+        self,
+        ci: float = 0.95,
+        *,
+        ci_kind: IntervalKind = "eti",
+        cluster_id: Any = None,
+        cluster: Any = None,
     ) -> EstimateTable:
         """Standardise every row of the parameter table within its level (StdYX).
 
@@ -33,10 +38,12 @@ class Solutions(FitCore):
             Mass of the interval.
         ci_kind
             "eti" (equal-tailed) or "hdi" (highest density).
-        cluster
+        cluster_id
             Identifier of a cluster: its own coefficients and variances, and the SD that covariates
             have inside it (rows of level within only; Schuurman et al., 2016). None: the average
             cluster, whose random coefficients are at their population means.
+        cluster
+            Older name of ``cluster_id``.
 
         Returns
         -------
@@ -59,7 +66,8 @@ class Solutions(FitCore):
         compare cross-lagged associations in a multilevel autoregressive model. Psychological
         Methods, 21(2), 206-221. https://doi.org/10.1037/met0000062
         """
-        return self._solution(cluster).standardized(ci, ci_kind)
+        chosen = new_or_older("cluster_id", cluster_id, "cluster", cluster)
+        return self._solution(chosen).standardized(ci, ci_kind)
 
     @checked()
     def icc(
@@ -166,6 +174,7 @@ class Solutions(FitCore):
         *,
         ci: float = ...,
         ci_kind: IntervalKind = ...,
+        return_draws: Literal[False] = ...,
         draws: Literal[False] = ...,
     ) -> EstimateTable: ...
 
@@ -177,6 +186,19 @@ class Solutions(FitCore):
         *,
         ci: float = ...,
         ci_kind: IntervalKind = ...,
+        return_draws: Literal[True],
+        draws: bool = ...,
+    ) -> xr.Dataset: ...
+
+    @overload
+    def effects(
+        self,
+        x: str | tuple[str, str],
+        y: str | tuple[str, str],
+        *,
+        ci: float = ...,
+        ci_kind: IntervalKind = ...,
+        return_draws: bool = ...,
         draws: Literal[True],
     ) -> xr.Dataset: ...
 
@@ -188,6 +210,7 @@ class Solutions(FitCore):
         *,
         ci: float = 0.95,
         ci_kind: IntervalKind = "eti",
+        return_draws: bool = False,
         draws: bool = False,
     ) -> EstimateTable | xr.Dataset:
         """Total, direct, indirect and contextual effects of one variable on another.
@@ -199,16 +222,18 @@ class Solutions(FitCore):
             such as ("fw", "fb") or a covariate and its cluster mean.
         ci, ci_kind
             Mass and kind ("eti" or "hdi") of the interval.
-        draws
+        return_draws
             True: return the draws instead of the table.
+        draws
+            Older name of ``return_draws``.
 
         Returns
         -------
         EstimateTable or xarray.Dataset
             Columns level, effect ("total", "direct", "indirect", "path", "contextual"), path,
-            mean, median, sd, lower, upper, ess_bulk, ess_tail, r_hat and note. With ``draws``:
-            variable ``effect`` (chain, draw, row), with coordinates level, kind and path.
-            Contextual is the total effect between minus that within. With random coefficients on
+            mean, median, sd, lower, upper, ess_bulk, ess_tail, r_hat and note. With
+            ``return_draws``: variable ``effect`` (chain, draw, row), with coordinates level, kind and
+            path. Contextual is the total effect between minus that within. With random coefficients on
             a path, the effect is the population mean over clusters: E[a b] = E[a] E[b] + cov(a, b).
 
         Raises
@@ -219,7 +244,9 @@ class Solutions(FitCore):
             Random coefficients in a level with feedback loops.
         """
         solution = self._solution()
-        return solution.effect_draws(x, y) if draws else solution.effects(x, y, ci, ci_kind)
+        if return_draws or draws:
+            return solution.effect_draws(x, y)
+        return solution.effects(x, y, ci, ci_kind)
 
     def _solution(self, cluster: Any = None) -> Solution:
         """Matrices of all draws: of the average cluster, or of one cluster."""

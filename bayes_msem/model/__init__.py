@@ -362,7 +362,7 @@ class Model(PriorChecks, Simulation):
         HeywoodWarning, ConvergenceWarning
             Negative variances; no maximum to full precision.
         """
-        self.check_free("nothing to estimate")
+        self._check_free("nothing to estimate")
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
 
     @checked(draws=integer(1, MOST_DRAWS))
@@ -381,7 +381,7 @@ class Model(PriorChecks, Simulation):
         xarray.DataTree
             Groups prior, prior_predictive and observed_data.
         """
-        self.check_free("no prior to draw from; simulate() draws data from its constants")
+        self._check_free("no prior to draw from; simulate() draws data from its constants")
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 
     @checked(**FIT_ARGUMENTS)
@@ -437,7 +437,7 @@ class Model(PriorChecks, Simulation):
             has several modes, their densities.
         """
         options = check_sampler_options(sampler, options)
-        self.check_free("nothing to sample")
+        self._check_free("nothing to sample")
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,
@@ -470,8 +470,7 @@ class Model(PriorChecks, Simulation):
             warnings.warn(message, ConvergenceWarning, skip_file_prefixes=INSIDE)
         return fit
 
-    @checked()
-    def check_free(self, consequence: str) -> None:
+    def _check_free(self, consequence: str) -> None:
         """Raise SpecificationError if every row is a constant; ``consequence`` says what lacks."""
         if not any(row.free for row in self._table.rows):
             raise SpecificationError(

@@ -26,7 +26,7 @@ class PriorChecks:
         def unpiloted_blueprint(self) -> Blueprint:
             """Structure, priors and data."""
 
-        def check_free(self, consequence: str) -> None:
+        def _check_free(self, consequence: str) -> None:
             """Raise if every row is a constant."""
 
     @checked(draws=integer(1, MOST_DRAWS))
@@ -62,7 +62,7 @@ class PriorChecks:
         >>> model.prior_implied(draws=200, random_seed=1).lines
         ()
         """
-        self.check_free("no prior to look at")
+        self._check_free("no prior to look at")
         return prior_implied(
             self.unpiloted_blueprint(), draws=draws, ci=ci, random_seed=seed_of(random_seed)
         )

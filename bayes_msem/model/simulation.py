@@ -33,9 +33,10 @@ class Simulation:
         clusters: int | None = None,
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
-        missing: bool = False,
+        keep_missing: bool = False,
         effects: pd.DataFrame | None = None,
         return_effects: Literal[False] = False,
+        missing: bool = False,
     ) -> pd.DataFrame: ...
 
     @overload
@@ -47,9 +48,10 @@ class Simulation:
         clusters: int | None = None,
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
-        missing: bool = False,
+        keep_missing: bool = False,
         effects: pd.DataFrame | None = None,
         return_effects: Literal[True],
+        missing: bool = False,
     ) -> tuple[pd.DataFrame, pd.DataFrame]: ...
 
     @checked()
@@ -61,9 +63,10 @@ class Simulation:
         clusters: int | None = None,
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
-        missing: bool = False,
+        keep_missing: bool = False,
         effects: pd.DataFrame | None = None,
         return_effects: bool = False,
+        missing: bool = False,
     ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
         """Simulate data from given values of the parameters.
 
@@ -92,7 +95,7 @@ class Simulation:
         data
             Data frame (of any library) with the cluster column and the covariates of the rows to
             simulate. Not together with ``clusters`` or ``sizes``.
-        missing
+        keep_missing
             Remove what is missing where the covariates come from: in the data; in the rows and
             clusters that were resampled; in ``data``, where it has columns of outcomes. False:
             all outcomes are simulated (but for rows of the data that miss a covariate, which new
@@ -104,6 +107,8 @@ class Simulation:
             them. None: effects are drawn.
         return_effects
             Also return the effects of the clusters.
+        missing
+            Older name of ``keep_missing``.
 
         Returns
         -------
@@ -136,7 +141,7 @@ class Simulation:
         (1000, 50)
         """
         theta = theta_from_values(self.blueprint, values)
-        wanted = Wanted(clusters, sizes, data, missing, effects)
+        wanted = Wanted(clusters, sizes, data, keep_missing or missing, effects)
         frame, true = simulated_frame(
             self.blueprint, theta, wanted, seed_of(random_seed), return_effects
         )

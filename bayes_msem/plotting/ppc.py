@@ -108,7 +108,7 @@ def _absent(name: str, check: PredictiveCheck, data: ObservedData, part: Part) -
     if part == "within":
         return f"'{name}' does not vary inside clusters; use part='between' or 'raw'"
     if check.kind == "same":
-        return f"replicates of the same clusters keep '{name}'; check with clusters='new'"
+        return f"replicates of the same clusters keep '{name}'; check with new_clusters=True"
     return ""
 
 
