@@ -232,9 +232,10 @@ class Solutions(FitCore):
         EstimateTable or xarray.Dataset
             Columns level, effect ("total", "direct", "indirect", "path", "contextual"), path,
             mean, median, sd, lower, upper, ess_bulk, ess_tail, r_hat and note. With
-            ``return_draws``: variable ``effect`` (chain, draw, row), with coordinates level, kind and
-            path. Contextual is the total effect between minus that within. With random coefficients on
-            a path, the effect is the population mean over clusters: E[a b] = E[a] E[b] + cov(a, b).
+            ``return_draws``: variable ``effect`` (chain, draw, row), with coordinates level, kind
+            and path. Contextual is the total effect between minus that within. With random
+            coefficients on a path, the effect is the population mean over clusters: E[a b] = E[a]
+            E[b] + cov(a, b).
 
         Raises
         ------
