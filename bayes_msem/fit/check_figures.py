@@ -82,6 +82,13 @@ class CheckFigures(Checks):
         SpecificationError
             An unknown choice, an option that the kind does not have, a level or outcome that has
             nothing to show, or a check of other data.
+
+        Examples
+        --------
+        >>> check = fit.ppc(["icc"], draws=20, keep=20)
+        >>> figure = fit.plot_ppc("density", part="within", check=check)
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['mach']
         """
         options = {"part": part, "outcomes": outcomes, "statistics": statistics, "level": level}
         _check_options(kind, options)
@@ -140,6 +147,13 @@ class CheckFigures(Checks):
         SpecificationError
             A single-level model, an unknown outcome or cluster, a check of other data or without
             replicates.
+
+        Examples
+        --------
+        >>> check = fit.ppc(["icc"], draws=20, keep=20)
+        >>> figure = fit.plot_ppc_clusters("mach", cluster_ids=[1224, 1288], check=check)
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['1224', '1288']
         """
         self._check_is_ours(check)
         if not self.model.table.two_level:

@@ -79,6 +79,14 @@ class Checks(FitCore):
         ----------
         Gelman, A., Meng, X.-L., & Stern, H. (1996). Posterior predictive assessment of model
         fitness via realized discrepancies. Statistica Sinica, 6, 733-807.
+
+        Examples
+        --------
+        >>> check = fit.ppc(["icc"], draws=20)
+        >>> check.draws
+        20
+        >>> check.statistics["statistic"].unique().tolist()
+        ['icc']
         """
         older = None if clusters is None else clusters == "new"
         new = new_or_older("new_clusters", new_clusters, "clusters", older)
@@ -117,6 +125,12 @@ class Checks(FitCore):
             for the data (observed) and the replicates (replicated), the central 95% of the
             replicates (lower, upper), ppp, its Monte-Carlo error (mcse), and a flag for extreme
             values. The first rows are those of the whole model.
+
+        Examples
+        --------
+        >>> table = fit.ppp(["icc", "cluster_mean_sd"], draws=20)
+        >>> bool(table["ppp"].between(0, 1).all())
+        True
         """
         return p_values(
             self.ppc(

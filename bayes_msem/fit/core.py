@@ -53,12 +53,27 @@ class FitCore:
         Rows are named by key, ``fit.draws["within", "fw", "=~", "y2"]``, by text,
         ``fit.draws["within: fw =~ y2"]`` or, where one level has such a row,
         ``fit.draws["fw =~ y2"]``, by label, or by the name of a definition.
+
+        Examples
+        --------
+        >>> fit.draws["mach ~ sector"].shape
+        (2, 100)
+        >>> fit.draws["between: mach ~~ mach"].shape
+        (2, 100)
         """
         return row_draws(self.model.blueprint, self.datatree["posterior"].to_dataset())
 
     @cached_property
     def convergence(self) -> Convergence:
-        """Worst diagnostics over all parameters, graded, with advice."""
+        """Worst diagnostics over all parameters, graded, with advice.
+
+        Examples
+        --------
+        >>> fit.convergence.divergences
+        0
+        >>> bool(fit.convergence.max_r_hat < 1.1)
+        True
+        """
         return convergence_of(
             self.model.blueprint,
             self.datatree["posterior"].to_dataset(),
@@ -80,6 +95,13 @@ class FitCore:
         ------
         SpecificationError
             In a single-level model.
+
+        Examples
+        --------
+        >>> fit.cluster_draws["effects"].dims
+        ('chain', 'draw', 'cluster_id', 'effect')
+        >>> fit.cluster_draws["effect"].values.tolist()
+        ['mach', 'slope']
         """
         if not self.model.table.two_level:
             raise SpecificationError("a single-level model has no cluster effects")

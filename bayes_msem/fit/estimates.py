@@ -39,6 +39,13 @@ class Estimates(FitCore):
         ------
         SpecificationError
             ``ci`` outside (0, 1) or an unknown ``ci_kind``.
+
+        Examples
+        --------
+        >>> fit.summary(ci=0.9).columns.tolist()[:8]
+        ['level', 'lhs', 'op', 'rhs', 'label', 'mean', 'median', 'sd']
+        >>> fit.summary().set_index("rhs").loc["sector", "mean"].round(1).tolist()
+        [2.8, -1.3]
         """
         return summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind)
 
@@ -77,6 +84,13 @@ class Estimates(FitCore):
         ------
         SpecificationError
             Unknown level, "between" in a single-level model, or an unknown cluster.
+
+        Examples
+        --------
+        >>> fit.implied_covariance("within", correlation=True).dims
+        ('chain', 'draw', 'outcome', 'outcome_2')
+        >>> factors.implied_covariance("between").mean(("chain", "draw")).shape
+        (4, 4)
         """
         levels = ("within", "between") if self.model.table.two_level else ("within",)
         if level not in levels:

@@ -67,6 +67,13 @@ class Figures(FitCore):
         SpecificationError
             Unknown level, row or kind of interval, ``ci`` outside (0, 1), only random
             coefficients chosen, or a single draw.
+
+        Examples
+        --------
+        >>> figure = fit.plot_forest("between")
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['Regressions', 'Covariances', 'Variances', 'Intercepts']
+        >>> figure.savefig("forest.png")
         """
         return forest(
             self.model.table,
@@ -122,6 +129,12 @@ class Figures(FitCore):
         SpecificationError
             Unknown effect, cluster or kind of interval, ``ci`` outside (0, 1), or a single-level
             model.
+
+        Examples
+        --------
+        >>> figure = fit.plot_clusters("slope", cluster_ids=[1224, 1288, 1296])
+        >>> figure.axes[0].get_title(loc="left")
+        'slope: random slope (mach ~ cses)'
         """
         return caterpillar(
             self.model.table,
@@ -159,6 +172,12 @@ class Figures(FitCore):
         ------
         SpecificationError
             Unknown level or row, or only constants chosen.
+
+        Examples
+        --------
+        >>> figure = fit.plot_trace(rows="mach ~ sector")
+        >>> len(figure.axes)
+        2
         """
         return trace(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
@@ -187,6 +206,12 @@ class Figures(FitCore):
         ------
         SpecificationError
             Unknown level or row, only constants chosen, or a single chain.
+
+        Examples
+        --------
+        >>> figure = fit.plot_rank("between", rows="regression")
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['mach ~ sector', 'slope ~ sector']
         """
         return rank(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
@@ -217,6 +242,12 @@ class Figures(FitCore):
         ------
         SpecificationError
             Unknown level or row, or only rows without a prior chosen.
+
+        Examples
+        --------
+        >>> figure = fit.plot_prior_posterior(rows="mach ~ sector")
+        >>> figure.axes[0].get_title(loc="left")
+        'mach ~ sector'
         """
         return prior_posterior(
             self.model.table,
@@ -262,6 +293,11 @@ class Figures(FitCore):
         SpecificationError
             No such regression, an outcome without a random intercept, a latent or split
             predictor, or a single-level model.
+
+        Examples
+        --------
+        >>> fit.plot_regression("mach", "cses").axes[0].get_title(loc="left")
+        'mach ~ cses in 160 clusters'
         """
         return cluster_lines(
             self._posterior(), outcome, predictor, ci=ci, ci_kind=ci_kind, figsize=figsize
@@ -305,6 +341,12 @@ class Figures(FitCore):
         SpecificationError
             No such regression at one of the levels, a latent variable, a predictor that does not
             vary, or a single-level model.
+
+        Examples
+        --------
+        >>> figure = fit.plot_levels("cses", "mach", between="sector")
+        >>> len(figure.axes)
+        2
         """
         return level_slopes(
             self._posterior(), x, y, between=between, ci=ci, ci_kind=ci_kind, figsize=figsize
@@ -337,6 +379,11 @@ class Figures(FitCore):
         ------
         SpecificationError
             Fewer than two random effects, or a single-level model.
+
+        Examples
+        --------
+        >>> fit.plot_effect_correlations().axes[0].get_xlabel()
+        'posterior mean and 95% equal-tailed interval (ETI)'
         """
         return heat_map(self.cluster_draws, ci=ci, ci_kind=ci_kind, figsize=figsize)
 
@@ -367,6 +414,11 @@ class Figures(FitCore):
         ------
         SpecificationError
             ``ci`` outside (0, 1), or an unknown ``ci_kind``.
+
+        Examples
+        --------
+        >>> "<svg" in fit.diagram(ci=0.9).svg
+        True
         """
         if not estimates:
             return self.model.diagram()

@@ -93,6 +93,12 @@ class Indices(FitCore):
         Ryu, E., & West, S. G. (2009). Level-specific evaluation of model fit in multilevel
         structural equation modeling. Structural Equation Modeling, 16(4), 583-601.
         https://doi.org/10.1080/10705510902751259
+
+        Examples
+        --------
+        >>> table = factors.indices(incremental=False)
+        >>> table["index"].unique().tolist()
+        ['RMSEA', 'Gamma-hat', 'adjusted Gamma-hat', 'Mc', 'SRMR']
         """
         request = Request(levels, incremental, baseline, pd, progress)
         check_request(self, request)
@@ -125,6 +131,12 @@ class Indices(FitCore):
         matplotlib.figure.Figure
             As in :meth:`plot_forest`. Draws that fit as well as the saturated model stand in one
             column at the perfect value. No cut-offs are drawn: they are no tests.
+
+        Examples
+        --------
+        >>> figure = factors.plot_indices(incremental=False)
+        >>> len(figure.axes)
+        6
         """
         table = self.indices(
             ci,

@@ -75,6 +75,13 @@ class Prediction(FitCore):
             The level has no factors, or an argument is not one of those allowed.
         DataError
             ``newdata`` lacks columns or values, or has clusters that are not in the data.
+
+        Examples
+        --------
+        >>> factors.scores("between").columns.tolist()
+        ['factor', 'cluster', 'mean', 'sd', 'lower', 'upper']
+        >>> factors.scores(return_draws=True).dims
+        ('chain', 'draw', 'obs_id', 'factor')
         """
         table = self.model.table
         if level not in ("within", "between"):
@@ -161,6 +168,15 @@ class Prediction(FitCore):
             ``newdata`` lacks columns or values, or has clusters that are not in the data.
         SpecificationError
             An argument is not one of those allowed.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> new = bm.load_dataset("hsb").head(2)
+        >>> fit.predict(new)["outcome"].tolist()
+        ['mach', 'mach']
+        >>> fit.predict(new, new_clusters=True, kind="outcome", return_draws=True).dims
+        ('chain', 'draw', 'obs_id', 'outcome')
         """
         blueprint = self.model.blueprint
         older = None if clusters is None else clusters == "new"

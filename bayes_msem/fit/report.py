@@ -85,6 +85,11 @@ class Report(Estimates, Solutions, Clusters, CheckFigures, Figures):
         ------
         FileError
             ``path`` exists and ``overwrite`` is False, has another suffix, or cannot be written.
+
+        Examples
+        --------
+        >>> fit.report("report.html", title="Math achievement", checks=False).name
+        'report.html'
         """
         target = disk.as_path(path)  # before the work, not after it
         otherwise = "For PDF or paper, open the page in a browser and print it."

@@ -65,6 +65,14 @@ class Solutions(FitCore):
         Schuurman, N. K., Ferrer, E., de Boer-Sonnenschein, M., & Hamaker, E. L. (2016). How to
         compare cross-lagged associations in a multilevel autoregressive model. Psychological
         Methods, 21(2), 206-221. https://doi.org/10.1037/met0000062
+
+        Examples
+        --------
+        >>> table = factors.standardized()
+        >>> bool(table.loc[table["op"] == "=~", "mean"].between(-1, 1).all())
+        True
+        >>> fit.standardized(cluster_id=1224)["level"].unique().tolist()
+        ['within']
         """
         chosen = new_or_older("cluster_id", cluster_id, "cluster", cluster)
         return self._solution(chosen).standardized(ci, ci_kind)
@@ -93,6 +101,13 @@ class Solutions(FitCore):
         ------
         SpecificationError
             In a single-level model or one without split variables; ``ci`` outside (0, 1).
+
+        Examples
+        --------
+        >>> fit.icc()[["icc", "variable"]].to_numpy().tolist()
+        [['ICC(1)', 'mach']]
+        >>> len(factors.icc(means=True))
+        8
         """
         return self._solution().icc(ci, ci_kind, means=means)
 
@@ -115,6 +130,11 @@ class Solutions(FitCore):
         ------
         SpecificationError
             ``ci`` outside (0, 1), an unknown ``ci_kind``, or a model without predictors.
+
+        Examples
+        --------
+        >>> fit.r2()[["level", "variable"]].to_numpy().tolist()
+        [['within', 'mach'], ['between', 'mach'], ['between', 'slope']]
         """
         return self._solution().r2(ci, ci_kind)
 
@@ -139,6 +159,11 @@ class Solutions(FitCore):
         ------
         SpecificationError
             ``ci`` outside (0, 1), or an unknown ``ci_kind``.
+
+        Examples
+        --------
+        >>> fit.variance_components()["part"].unique().tolist()
+        ['explained', 'residual', 'total']
         """
         return self._solution().variance_components(ci, ci_kind)
 
@@ -163,6 +188,11 @@ class Solutions(FitCore):
         ------
         SpecificationError
             No factor has two or more indicators that are all observed.
+
+        Examples
+        --------
+        >>> factors.reliability()[["factor", "composite"]].to_numpy().tolist()
+        [['fw', 'within'], ['fw', 'total'], ['fb', 'between'], ['fb', 'cluster means']]
         """
         return self._solution().reliability(ci, ci_kind)
 
@@ -243,6 +273,13 @@ class Solutions(FitCore):
             Unknown variables, or no path from x to y at any level.
         NotSupportedError
             Random coefficients in a level with feedback loops.
+
+        Examples
+        --------
+        >>> fit.effects("sector", "mach")[["level", "effect"]].to_numpy().tolist()
+        [['between', 'total'], ['between', 'direct']]
+        >>> fit.effects("sector", "mach", return_draws=True)["effect"].dims
+        ('chain', 'draw', 'row')
         """
         solution = self._solution()
         if return_draws or draws:

@@ -70,6 +70,12 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         Verdict
             Prints as a short report; ``findings`` and ``to_frame()`` have the parts, ``ppp``,
             ``loo`` and ``prior_sensitivity`` the results behind them.
+
+        Examples
+        --------
+        >>> verdict = fit.check(draws=20, loo=False, prior_sensitivity=False)
+        >>> verdict.findings[0].topic
+        'sampling'
         """
         findings: list[Finding] = sampling_findings(self.convergence)
         findings += mode_findings(self.convergence)

@@ -101,6 +101,14 @@ class PriorChecks:
         ------
         SpecificationError
             Unknown variables.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> figure = model.plot_prior_predictive(draws=50, random_seed=1)
+        >>> figure.axes[0].get_title(loc="left")
+        'mach'
         """
         implied = self.prior_implied(draws, random_seed=random_seed)
         return prior_predictive(implied, variables=variables, figsize=figsize)

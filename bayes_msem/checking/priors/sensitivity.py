@@ -104,6 +104,12 @@ class PriorSensitivity:
         ``k_threshold`` the sensitivities are not to be trusted.
     k_threshold
         min(1 - 1 / log10(number of draws), 0.7).
+
+    Examples
+    --------
+    >>> sensitivity = fit.prior_sensitivity()
+    >>> sorted(sensitivity.pareto_k), sensitivity.reliable
+    (['likelihood', 'prior'], True)
     """
 
     table: EstimateTable
