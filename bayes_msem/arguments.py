@@ -50,6 +50,7 @@ __all__ = [
     "integer",
     "mapping",
     "names",
+    "new_or_older",
     "number",
     "probability",
     "rows",
@@ -193,6 +194,22 @@ _REPR = reprlib.Repr(maxstring=60, maxother=60, maxlong=40, maxlevel=2)
 
 
 # Checks --------------------------------------------------------------------------------------
+
+
+def new_or_older(name: str, value: Any, older_name: str, older: Any) -> Any:
+    """Return what was given for an argument under its name, or under the older one.
+
+    Examples
+    --------
+    >>> new_or_older("cluster_id", None, "cluster", 17)
+    17
+    >>> new_or_older("cluster_id", 17, "cluster", 17)
+    Traceback (most recent call last):
+    bayes_msem.errors.SpecificationError: cluster is the older name of cluster_id; give one of them
+    """
+    if value is not None and older is not None:
+        raise SpecificationError(f"{older_name} is the older name of {name}; give one of them")
+    return older if value is None else value
 
 
 def anything(name: str, value: Any) -> Any:

@@ -44,7 +44,18 @@ _LONGEST_LINE = 160  # of model text in a message
 
 
 class MsemError(Exception):
-    """Root of all errors raised by bayes_msem."""
+    """Root of all errors raised by bayes_msem.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> try:
+    ...     bm.Model("mach ~", data=data)
+    ... except bm.MsemError as error:
+    ...     type(error).__name__
+    'ModelSyntaxError'
+    """
 
 
 class ModelSyntaxError(MsemError):
@@ -62,6 +73,14 @@ class ModelSyntaxError(MsemError):
         Number of characters to underline.
     suggestion
         How to mend it; empty if unknown.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> bm.Model("mach ~", data=data)
+    Traceback (most recent call last):
+    bayes_msem.errors.ModelSyntaxError: Nothing stands right of '~'. (line 1, colu...
     """
 
     def __init__(
@@ -106,67 +125,233 @@ class ModelSyntaxError(MsemError):
 
 
 class ArgumentError(MsemError, TypeError):
-    """A call with a word that the function does not know, or without one that it needs."""
+    """A call with a word that the function does not know, or without one that it needs.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> bm.Model("mach ~ ses", data=data, std_lvl=True)
+    Traceback (most recent call last):
+    bayes_msem.errors.ArgumentError: Model() has no argument 'std_lvl'; did you me...
+    """
 
 
 class SpecificationError(MsemError):
-    """The model text, or the value of an argument, can be read but makes no sense."""
+    """The model text, or the value of an argument, can be read but makes no sense.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> bm.Model("mach ~ 0*ses; mach ~~ 1*mach; mach ~ 0*1", data=data).mode()
+    Traceback (most recent call last):
+    bayes_msem.errors.SpecificationError: the model has no free parameter: every r...
+    """
 
 
 class DataError(MsemError):
-    """The data do not fit the model that was declared."""
+    """The data do not fit the model that was declared.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> bm.Model("mach ~ ses", data=data.assign(ses=1.0))
+    Traceback (most recent call last):
+    bayes_msem.errors.DataError: 'ses' is constant: it has the value 1 in all rows...
+    """
 
 
 class FileError(MsemError):
-    """A file is missing, damaged, foreign or in the way."""
+    """A file is missing, damaged, foreign or in the way.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> bm.load("nothing.nc")
+    Traceback (most recent call last):
+    bayes_msem.errors.FileError: there is no file 'nothing.nc'
+    """
 
 
 class NotSupportedError(MsemError):
-    """A well-formed request that this version cannot fulfil."""
+    """A well-formed request that this version cannot fulfil.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> bm.Model("mach ~ ses; mach | t1", data=data)
+    Traceback (most recent call last):
+    bayes_msem.spec.syntax.UnsupportedSyntaxError: Thresholds ('|') of ordered out...
+    """
 
 
 class MsemWarning(UserWarning):
-    """Root of all warnings issued by bayes_msem."""
+    """Root of all warnings issued by bayes_msem.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb").head(400)  # 11 schools
+    >>> spec = "level: within; mach ~ cses; level: between; mach ~~ mach"
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", bm.MsemWarning)
+    ...     model = bm.Model(spec, data=data, cluster="school")
+    >>> model.observed.n_clusters
+    11
+    """
 
 
 class ConvergenceWarning(MsemWarning):
-    """Sampling or optimisation did not converge well enough."""
+    """Sampling or optimisation did not converge well enough.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", bm.ConvergenceWarning)  # stop a script there
+    ...     warnings.warn("an example", bm.ConvergenceWarning)
+    Traceback (most recent call last):
+    bayes_msem.errors.ConvergenceWarning: an example
+    """
 
 
 class AccuracyWarning(MsemWarning):
-    """A number is less accurate than it should be, such as an elpd with high Pareto k."""
+    """A number is less accurate than it should be, such as an elpd with high Pareto k.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", bm.AccuracyWarning)  # stop a script there
+    ...     result = fit.loo()
+    """
 
 
 class CacheWarning(MsemWarning):
-    """Compiled code cannot be kept on disk, so that every process compiles again."""
+    """Compiled code cannot be kept on disk, so that every process compiles again.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", bm.CacheWarning)  # stop a script there
+    ...     result = bm.Model("mach ~ ses", data=data)
+    """
 
 
 class HeywoodWarning(MsemWarning):
-    """Maximum likelihood ended at an impossible value, such as a negative variance."""
+    """Maximum likelihood ended at an impossible value, such as a negative variance.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", bm.HeywoodWarning)  # stop a script there
+    ...     result = bm.Model("mach ~ ses", data=data).mode(prior=False)
+    """
 
 
 class IdentificationWarning(MsemWarning):
-    """The likelihood does not identify all parameters, or constants restrict more than needed."""
+    """The likelihood does not identify all parameters, or constants restrict more than needed.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", bm.IdentificationWarning)  # stop a script there
+    ...     result = bm.Model("mach ~ ses", data=data)
+    """
 
 
 class MissingDataWarning(MsemWarning):
-    """Rows with missing values were left out, as the user asked."""
+    """Rows with missing values were left out, as the user asked.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> data.loc[:9, "mach"] = float("nan")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", bm.MissingDataWarning)
+    ...     result = bm.Model("mach ~ ses", data=data, missing="listwise")
+    >>> [warning.category.__name__ for warning in caught]
+    ['MissingDataWarning']
+    """
 
 
 class InterruptedWarning(MsemWarning):
-    """Sampling was interrupted; the draws made so far are kept."""
+    """Sampling was interrupted; the draws made so far are kept.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", bm.InterruptedWarning)  # stop a script there
+    ...     warnings.warn("an example", bm.InterruptedWarning)
+    Traceback (most recent call last):
+    bayes_msem.errors.InterruptedWarning: an example
+    """
 
 
 class SpecificationWarning(MsemWarning):
-    """The model text can be read, but may not mean what its author wants."""
+    """The model text can be read, but may not mean what its author wants.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", bm.SpecificationWarning)
+    ...     result = bm.Model("mach ~ female*ses", data=data)  # a label
+    >>> [warning.category.__name__ for warning in caught]
+    ['SpecificationWarning']
+    """
 
 
 class DataWarning(MsemWarning):
-    """The data can be used, but something in them may not be what it seems."""
+    """The data can be used, but something in them may not be what it seems.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", bm.DataWarning)  # stop a script there
+    ...     result = bm.Model("mach ~ ses", data=data)
+    """
 
 
 class SmallSampleWarning(MsemWarning):
-    """Few clusters: results depend on the priors more than usual."""
+    """Few clusters: results depend on the priors more than usual.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayes_msem as bm
+    >>> data = bm.load_dataset("hsb").head(400)  # 11 schools
+    >>> spec = "level: within; mach ~ cses; level: between; mach ~~ mach"
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", bm.SmallSampleWarning)
+    ...     result = bm.Model(spec, data=data, cluster="school")
+    >>> [warning.category.__name__ for warning in caught]
+    ['SmallSampleWarning']
+    """
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

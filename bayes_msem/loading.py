@@ -39,6 +39,14 @@ def load(path: str | PathLike[str]) -> Fit:
     FileError
         There is no file, it is damaged, foreign or newer than this version, or this version reads
         its model differently.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> fit.save("mach.nc")
+    >>> again = bm.load("mach.nc")
+    >>> bool((again.draws["mach ~ sector"] == fit.draws["mach ~ sector"]).all())
+    True
     """
     place = disk.as_path(path)
     tree, options = read_tree(place)

@@ -21,7 +21,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import arviz as az
+import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -110,10 +110,10 @@ def measure_seeds() -> None:
     rows, worst, divergences, rates = [], 0.0, 0, []
     for seed in SEEDS:
         run = sample(compiled, [*FAMILIES, EFFECTS], seed=seed)
-        ess = az.ess(run.posterior, method="bulk")
+        ess = azs.ess(run.posterior, method="bulk")
         minima = {name: float(ess[name].min()) for name in FAMILIES}
         name = min(minima, key=lambda key: minima[key])
-        r_hat = az.rhat(run.posterior)
+        r_hat = azs.rhat(run.posterior)
         parameters = max(float(r_hat[name].max()) for name in FAMILIES)
         shown = row(
             "bayes_msem",

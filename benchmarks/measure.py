@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import arviz as az
+import arviz_stats as azs
 import numpy as np
 import nutpie
 import xarray as xr
@@ -128,10 +128,10 @@ def sample(compiled: Any, names: Sequence[str], *, seed: int, **options: Any) ->
     with cpu_time() as timing:
         tree = nutpie.sample(compiled, seed=seed, progress_bar=False, **settings)
     posterior = tree["posterior"].to_dataset()[list(names)]
-    ess = az.ess(posterior, method="bulk")
+    ess = azs.ess(posterior, method="bulk")
     minima = {name: float(ess[name].min()) for name in names}
     worst = min(minima, key=lambda name: minima[name])
-    r_hat = az.rhat(posterior)
+    r_hat = azs.rhat(posterior)
     stats = tree["sample_stats"]
     return Run(
         cpu=timing.seconds,

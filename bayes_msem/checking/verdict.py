@@ -126,6 +126,12 @@ class Verdict:
         The tables behind the findings; None for what was not asked for, or could not be computed.
     grade
         That of :attr:`bayes_msem.Fit.convergence`.
+
+    Examples
+    --------
+    >>> verdict = fit.check(draws=20, loo=False, prior_sensitivity=False)
+    >>> {finding.state for finding in verdict.findings} <= {"fine", "look", "problem"}
+    True
     """
 
     findings: tuple[Finding, ...]
@@ -141,7 +147,14 @@ class Verdict:
 
     @property
     def summary(self) -> str:
-        """The verdict in one sentence."""
+        """The verdict in one sentence.
+
+        Examples
+        --------
+        >>> verdict = fit.check(draws=20, loo=False, prior_sensitivity=False)
+        >>> isinstance(verdict.summary, str)
+        True
+        """
         if any(f.topic == "sampling" for f in self.problems):
             return "Do not use these estimates yet: the chains have problems."
         longer = self.grade == "sample longer"
@@ -159,7 +172,14 @@ class Verdict:
         return f"{start}{other} against this fit in any of the checks."
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the findings as a data frame: topic, state, message, advice."""
+        """Return the findings as a data frame: topic, state, message, advice.
+
+        Examples
+        --------
+        >>> verdict = fit.check(draws=20, loo=False, prior_sensitivity=False)
+        >>> verdict.to_frame().columns.tolist()
+        ['topic', 'state', 'message', 'advice']
+        """
         columns = ["topic", "state", "message", "advice"]
         return pd.DataFrame(
             [[getattr(f, c) for c in columns] for f in self.findings], None, columns

@@ -51,4 +51,21 @@ class Fit(
         ones: variances, covariances, correlations and defined parameters. Groups
         ``sample_stats``, ``observed_data`` and ``constant_data`` complete it; its attributes
         record package version, model text and seed.
+
+    Examples
+    --------
+    Examples of the methods use this fit, and ``factors``, one of a model with
+    ``fw =~ energy + focus + calm + joy`` within and the same for ``fb`` between, to the data set
+    "wellbeing" without teams of one row:
+
+    >>> import bayes_msem as bm
+    >>> model = bm.Model('''
+    ...     level: within
+    ...         mach ~ rv("slope")*cses
+    ...     level: between
+    ...         mach + slope ~ sector
+    ... ''', data=bm.load_dataset("hsb"), cluster="school")
+    >>> fit = model.fit(random_seed=1)  # doctest: +SKIP
+    >>> "posterior" in fit.datatree.children
+    True
     """

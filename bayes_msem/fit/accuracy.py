@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -20,8 +19,8 @@ from bayes_msem.checking.accuracy.log_likelihood import (
     observation_log_likelihood,
     unit_labels,
 )
-from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, replaced, warn_of_high_k
-from bayes_msem.checking.accuracy.refit import exact_terms, moment_matched
+from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, warn_of_high_k
+from bayes_msem.checking.accuracy.refit import exactly_replaced, moment_matched
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.inference.options import check_fit_options
@@ -89,6 +88,13 @@ class Accuracy(FitCore):
         Merkle, E. C., Furr, D., & Rabe-Hesketh, S. (2019). Bayesian comparison of latent variable
         models: conditional versus marginal likelihoods. Psychometrika, 84, 802-829.
         https://doi.org/10.1007/s11336-019-09679-0
+
+        Examples
+        --------
+        >>> fit.log_likelihood(thin=10).sizes["cluster_id"]
+        160
+        >>> fit.log_likelihood("observation", thin=10).dims
+        ('chain', 'draw', 'obs_id')
         """
         blueprint = self.model.blueprint
         unit = check_unit(unit, blueprint.observed)
@@ -166,6 +172,14 @@ class Accuracy(FitCore):
         Vehtari, A., Gelman, A., & Gabry, J. (2017). Practical Bayesian model evaluation using
         leave-one-out cross-validation and WAIC. Statistics and Computing, 27, 1413-1432.
         https://doi.org/10.1007/s11222-016-9696-4
+
+        Examples
+        --------
+        >>> loo = fit.loo()
+        >>> loo.unit, len(loo.pareto_k)
+        ('cluster', 160)
+        >>> loo.elpd < 0
+        True
         """
         observed = self.model.observed
         unit = check_unit(unit, observed)
@@ -177,13 +191,11 @@ class Accuracy(FitCore):
                 self.model.blueprint, self.datatree, result, self._integral_of(unit)
             )
         elif refit is not None:
-            limit = result.elpd_data.good_k if threshold is None else threshold
-            bad = np.flatnonzero(~(result.pareto_k.to_numpy() <= limit))
-            if len(bad):
-                again = refit if callable(refit) else self._refit(options)
-                integral = self._integral_of(unit)
-                terms = exact_terms(self.model, unit, bad, again, integral)
-                result = replaced(result, log_likelihood, bad, terms)
+            again = refit if callable(refit) else self._refit(options)
+            integral = self._integral_of(unit)
+            result = exactly_replaced(
+                self.model, result, log_likelihood, threshold, again, integral
+            )
         warn_of_high_k(result)
         return result
 
@@ -205,6 +217,12 @@ class Accuracy(FitCore):
         ------
         SpecificationError
             Unknown unit, or "cluster" in a single-level model.
+
+        Examples
+        --------
+        >>> waic = fit.waic()
+        >>> len(waic.pointwise)
+        160
         """
         unit = check_unit(unit, self.model.observed)
         labels = unit_labels(self.model.observed, unit)
@@ -228,6 +246,12 @@ class Accuracy(FitCore):
         Spiegelhalter, D. J., Best, N. G., Carlin, B. P., & van der Linde, A. (2002). Bayesian
         measures of model complexity and fit. Journal of the Royal Statistical Society B, 64,
         583-639. https://doi.org/10.1111/1467-9868.00353
+
+        Examples
+        --------
+        >>> dic = fit.dic()
+        >>> bool(dic.p_d > 0)
+        True
         """
         values = self.log_likelihood(check_unit(None, self.model.observed))
         sampled = self.model.blueprint.n_sampled > 0
@@ -264,6 +288,11 @@ class Accuracy(FitCore):
         ------
         SpecificationError
             Unknown unit, or "cluster" in a single-level model.
+
+        Examples
+        --------
+        >>> fit.plot_pareto_k().axes[0].get_ylabel()
+        'Pareto k'
         """
         unit = check_unit(unit, self.model.observed)
         self.log_likelihood(unit)

@@ -42,8 +42,9 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         *,
         draws: int | None = None,
         loo: bool = True,
-        priors: bool = True,
+        prior_sensitivity: bool = True,
         random_seed: int | None = None,
+        priors: bool = True,
     ) -> Verdict:
         """Run all checks and say in plain words what they found and what to do next.
 
@@ -56,17 +57,25 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         draws
             Replicates of the posterior predictive check; None: 1,000, or all draws if there are
             fewer.
-        loo, priors
+        loo, prior_sensitivity
             Whether to compute LOO and prior sensitivity. They need 25 and 50 draws; with fewer,
             a finding says that they were left out.
         random_seed
             Seed of the replicates; None: that of the fit.
+        priors
+            Older name of ``prior_sensitivity``.
 
         Returns
         -------
         Verdict
             Prints as a short report; ``findings`` and ``to_frame()`` have the parts, ``ppp``,
             ``loo`` and ``prior_sensitivity`` the results behind them.
+
+        Examples
+        --------
+        >>> verdict = fit.check(draws=20, loo=False, prior_sensitivity=False)
+        >>> verdict.findings[0].topic
+        'sampling'
         """
         findings: list[Finding] = sampling_findings(self.convergence)
         findings += mode_findings(self.convergence)
@@ -85,9 +94,10 @@ class Verdicts(Checks, Accuracy, Sensitivity):
             findings += prediction_findings(
                 accuracy.high_k, accuracy.elpd_data.n_data_points, accuracy.unit
             )
-        if priors and total < sensitivity_draws:
+        sensitive = prior_sensitivity and priors
+        if sensitive and total < sensitivity_draws:
             findings.append(too_few_draws("priors", "Prior sensitivity", total, sensitivity_draws))
-        elif priors:
+        elif sensitive:
             sensitivity = self.prior_sensitivity()
             findings += prior_findings(sensitivity.advice)
         findings += data_findings(self.model.notes)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from bayes_msem.arguments import checked, choice, functions, identifiers, names
+from bayes_msem.arguments import checked, choice, functions, identifiers, names, new_or_older
+from bayes_msem.checking.predictive.compared import Part, check_same_data
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.checks import Checks
-from bayes_msem.inference.pymc_model import observed_matrix
-from bayes_msem.plotting.ppc import Part, densities
+from bayes_msem.plotting.ppc import densities
 from bayes_msem.plotting.ppc_clusters import cluster_distances, cluster_replicates
 from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels
 
@@ -83,6 +82,13 @@ class CheckFigures(Checks):
         SpecificationError
             An unknown choice, an option that the kind does not have, a level or outcome that has
             nothing to show, or a check of other data.
+
+        Examples
+        --------
+        >>> check = fit.ppc(["icc"], draws=20, keep=20)
+        >>> figure = fit.plot_ppc("density", part="within", check=check)
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['mach']
         """
         options = {"part": part, "outcomes": outcomes, "statistics": statistics, "level": level}
         _check_options(kind, options)
@@ -103,14 +109,15 @@ class CheckFigures(Checks):
         names = statistics if check is not None or statistics is None else _all_names(made)
         return statistics_panels(made, names=names, outcomes=outcomes, level=level, figsize=figsize)
 
-    @checked(clusters=identifiers)
+    @checked(cluster_ids=identifiers, clusters=identifiers)
     def plot_ppc_clusters(
         self,
         outcome: str,
         *,
-        clusters: Sequence[Any] | None = None,
+        cluster_ids: Sequence[Any] | None = None,
         check: PredictiveCheck | None = None,
         figsize: tuple[float, float] | None = None,
+        clusters: Sequence[Any] | None = None,
     ) -> Figure:
         """Values of an outcome in single clusters, over the density of their replicates.
 
@@ -118,15 +125,17 @@ class CheckFigures(Checks):
         ----------
         outcome
             A level-1 outcome.
-        clusters
+        cluster_ids
             Identifiers of the clusters to show; None: the four most distant from the model (the
             smaller of their p-values at the two levels is smallest) and four from the middle.
         check
-            Result of :meth:`ppc`; None: one is made, of new clusters. With ``clusters="new"``
+            Result of :meth:`ppc`; None: one is made, of new clusters. With ``new_clusters=True``
             replicates show what any cluster of this size and with these covariates could look
-            like; with ``clusters="same"``, new rows of this very cluster.
+            like; with ``new_clusters=False``, new rows of this very cluster.
         figsize
             Width and height in inches; None: what the panels need.
+        clusters
+            Older name of ``cluster_ids``.
 
         Returns
         -------
@@ -138,13 +147,21 @@ class CheckFigures(Checks):
         SpecificationError
             A single-level model, an unknown outcome or cluster, a check of other data or without
             replicates.
+
+        Examples
+        --------
+        >>> check = fit.ppc(["icc"], draws=20, keep=20)
+        >>> figure = fit.plot_ppc_clusters("mach", cluster_ids=[1224, 1288], check=check)
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['1224', '1288']
         """
         self._check_is_ours(check)
         if not self.model.table.two_level:
             raise SpecificationError("a single-level model has no clusters to show")
         made = check or self.ppc([])
+        chosen = new_or_older("cluster_ids", cluster_ids, "clusters", clusters)
         return cluster_replicates(
-            made, self.model.blueprint.observed, outcome, clusters=clusters, figsize=figsize
+            made, self.model.blueprint.observed, outcome, clusters=chosen, figsize=figsize
         )
 
     def _replicates(self) -> PredictiveCheck:
@@ -153,21 +170,8 @@ class CheckFigures(Checks):
         return self.ppc([], draws=min(_REPLICATES, total))
 
     def _check_is_ours(self, check: PredictiveCheck | None) -> None:
-        if check is None:
-            return
-        if not isinstance(check, PredictiveCheck):
-            raise SpecificationError(
-                f"check is {type(check).__name__}; pass what fit.ppc() returns, or None"
-            )
-        blueprint = self.model.blueprint
-        ours, rows = observed_matrix(blueprint.observed), check.data["row"].values
-        names = tuple(map(str, check.data["outcome"].values))
-        if (
-            names != tuple(blueprint.template.outcomes)
-            or rows.max() >= len(ours)
-            or not np.array_equal(ours[rows], check.data.values, equal_nan=True)
-        ):
-            raise SpecificationError("check is of other data; make it with fit.ppc() of this fit")
+        if check is not None:
+            check_same_data(check, self.model.blueprint)
 
 
 def _check_options(kind: str, options: dict[str, Any]) -> None:

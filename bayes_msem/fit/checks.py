@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayes_msem.arguments import checked, choice, functions, integer
+from bayes_msem.arguments import checked, choice, flag, functions, integer, new_or_older
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck, predictive_check
 from bayes_msem.checking.predictive.replicate import Clusters, Replicates
@@ -16,15 +16,22 @@ from bayes_msem.posterior.tables import EstimateTable
 class Checks(FitCore):
     """The part of :class:`bayes_msem.Fit` that compares data with replicates."""
 
-    @checked(statistics=functions, clusters=choice(Clusters), draws=integer(1), keep=integer(0))
+    @checked(
+        statistics=functions,
+        new_clusters=flag,
+        clusters=choice(Clusters),
+        draws=integer(1),
+        keep=integer(0),
+    )
     def ppc(
         self,
         statistics: Any = None,
         *,
-        clusters: Clusters = "new",
+        new_clusters: bool | None = None,
         draws: int | None = None,
         keep: int | None = None,
         random_seed: int | None = None,
+        clusters: Clusters | None = None,
     ) -> PredictiveCheck:
         """Posterior predictive check: replicate the data and compare.
 
@@ -41,10 +48,10 @@ class Checks(FitCore):
             covariance_spread, outlying_within); functions; or a mapping from names to functions. A
             function takes a data frame like the data, or that and a mapping {row key: value} with
             the parameters of the draw, and returns a number, a Series or a dict of numbers.
-        clusters
-            "new": the random effects of a replicate are drawn from their distribution, so that
-            both levels are checked. "same": they are drawn from their posterior in the clusters of
-            the data; says how new rows of the same clusters would look, and hardly checks the
+        new_clusters
+            True (or None): the random effects of a replicate are drawn from their distribution, so
+            that both levels are checked. False: they are drawn from their posterior in the clusters
+            of the data; says how new rows of the same clusters would look, and hardly checks the
             level between.
         draws
             Number of replicates, evenly spaced over all chains; None: 1,000, or all if there are
@@ -53,6 +60,8 @@ class Checks(FitCore):
             Number of replicated data sets to keep for plots; None: up to 100, and 64 MB.
         random_seed
             Seed; None: that of the fit.
+        clusters
+            Older name: "new" is ``new_clusters=True``, "same" is ``new_clusters=False``.
 
         Returns
         -------
@@ -70,32 +79,43 @@ class Checks(FitCore):
         ----------
         Gelman, A., Meng, X.-L., & Stern, H. (1996). Posterior predictive assessment of model
         fitness via realized discrepancies. Statistica Sinica, 6, 733-807.
+
+        Examples
+        --------
+        >>> check = fit.ppc(["icc"], draws=20)
+        >>> check.draws
+        20
+        >>> check.statistics["statistic"].unique().tolist()
+        ['icc']
         """
+        older = None if clusters is None else clusters == "new"
+        new = new_or_older("new_clusters", new_clusters, "clusters", older)
         posterior = self.datatree["posterior"].to_dataset()
         total = posterior.sizes["chain"] * posterior.sizes["draw"]
         replicates = Replicates(
             self.model.blueprint,
             posterior,
             draws=min(1000, total) if draws is None else draws,
-            clusters=clusters,
+            clusters="new" if new is None or new else "same",
             random_seed=self._seed_of_replicates(random_seed),
         )
         return predictive_check(replicates, statistics, keep)
 
-    @checked(statistics=functions, clusters=choice(Clusters), draws=integer(1))
+    @checked(statistics=functions, new_clusters=flag, clusters=choice(Clusters), draws=integer(1))
     def ppp(
         self,
         statistics: Any = None,
         *,
-        clusters: Clusters = "new",
+        new_clusters: bool | None = None,
         draws: int | None = None,
         random_seed: int | None = None,
+        clusters: Clusters | None = None,
     ) -> EstimateTable:
         """Posterior predictive p-values, per level and overall.
 
         Parameters
         ----------
-        statistics, clusters, draws, random_seed
+        statistics, new_clusters, draws, random_seed, clusters
             As in :meth:`ppc`.
 
         Returns
@@ -105,9 +125,22 @@ class Checks(FitCore):
             for the data (observed) and the replicates (replicated), the central 95% of the
             replicates (lower, upper), ppp, its Monte-Carlo error (mcse), and a flag for extreme
             values. The first rows are those of the whole model.
+
+        Examples
+        --------
+        >>> table = fit.ppp(["icc", "cluster_mean_sd"], draws=20)
+        >>> bool(table["ppp"].between(0, 1).all())
+        True
         """
         return p_values(
-            self.ppc(statistics, clusters=clusters, draws=draws, keep=0, random_seed=random_seed)
+            self.ppc(
+                statistics,
+                new_clusters=new_clusters,
+                draws=draws,
+                keep=0,
+                random_seed=random_seed,
+                clusters=clusters,
+            )
         )
 
     def _seed_of_replicates(self, random_seed: int | None) -> int:

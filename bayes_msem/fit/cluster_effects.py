@@ -36,6 +36,14 @@ class Clusters(FitCore):
         ------
         SpecificationError
             In a single-level model, for ``ci`` outside (0, 1), or an unknown ``ci_kind``.
+
+        Examples
+        --------
+        >>> table = fit.cluster_effects()
+        >>> table["effect"].unique().tolist()
+        ['mach', 'slope']
+        >>> len(table)
+        320
         """
         observed = self.model.blueprint.observed
         return effects_table(

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_msem.arguments import checked_class, shown
-from bayes_msem.blueprint.rows import row_values
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.convergence import Convergence, convergence_of
-from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.draws import row_draws
 from bayes_msem.posterior.modes import read_modes
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.spec.row_names import ByRow
 from bayes_msem.wording import plural
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bayes_msem.model import Model
 
 
@@ -53,15 +53,27 @@ class FitCore:
         Rows are named by key, ``fit.draws["within", "fw", "=~", "y2"]``, by text,
         ``fit.draws["within: fw =~ y2"]`` or, where one level has such a row,
         ``fit.draws["fw =~ y2"]``, by label, or by the name of a definition.
+
+        Examples
+        --------
+        >>> fit.draws["mach ~ sector"].shape
+        (2, 100)
+        >>> fit.draws["between: mach ~~ mach"].shape
+        (2, 100)
         """
-        blueprint = self.model.blueprint
-        x = sampled_parameters(blueprint, self.datatree["posterior"].to_dataset())
-        theta = blueprint.theta(x.reshape(-1, x.shape[-1]))
-        return row_values(blueprint, theta.reshape(*x.shape[:2], -1), x)
+        return row_draws(self.model.blueprint, self.datatree["posterior"].to_dataset())
 
     @cached_property
     def convergence(self) -> Convergence:
-        """Worst diagnostics over all parameters, graded, with advice."""
+        """Worst diagnostics over all parameters, graded, with advice.
+
+        Examples
+        --------
+        >>> fit.convergence.divergences
+        0
+        >>> bool(fit.convergence.max_r_hat < 1.1)
+        True
+        """
         return convergence_of(
             self.model.blueprint,
             self.datatree["posterior"].to_dataset(),
@@ -83,6 +95,13 @@ class FitCore:
         ------
         SpecificationError
             In a single-level model.
+
+        Examples
+        --------
+        >>> fit.cluster_draws["effects"].dims
+        ('chain', 'draw', 'cluster_id', 'effect')
+        >>> fit.cluster_draws["effect"].values.tolist()
+        ['mach', 'slope']
         """
         if not self.model.table.two_level:
             raise SpecificationError("a single-level model has no cluster effects")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from bayes_msem.arguments import checked, identifier, text
+from bayes_msem.arguments import checked, identifier, new_or_older, text
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.implied import implied_covariances
@@ -39,16 +39,24 @@ class Estimates(FitCore):
         ------
         SpecificationError
             ``ci`` outside (0, 1) or an unknown ``ci_kind``.
+
+        Examples
+        --------
+        >>> fit.summary(ci=0.9).columns.tolist()[:8]
+        ['level', 'lhs', 'op', 'rhs', 'label', 'mean', 'median', 'sd']
+        >>> fit.summary().set_index("rhs").loc["sector", "mean"].round(1).tolist()
+        [2.8, -1.3]
         """
         return summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind)
 
-    @checked(level=text, cluster=identifier)
+    @checked(level=text, cluster_id=identifier, cluster=identifier)
     def implied_covariance(
         self,
         level: Literal["within", "between"] = "within",
         *,
-        cluster: Any = None,
+        cluster_id: Any = None,
         correlation: bool = False,
+        cluster: Any = None,
     ) -> xr.DataArray:
         """Model-implied covariance or correlation matrix of the outcomes, per draw.
 
@@ -57,12 +65,14 @@ class Estimates(FitCore):
         level
             "within" or "between"; at the between level this is the covariance of the cluster
             means' true values (given the cluster-level covariates).
-        cluster
+        cluster_id
             Identifier of a cluster: its own within-level matrix, in models with random loadings,
             variances or correlations. None: the matrix of the typical cluster, whose sampled
             effects are at their intercepts.
         correlation
             Standardise to correlations.
+        cluster
+            Older name of ``cluster_id``.
 
         Returns
         -------
@@ -74,6 +84,13 @@ class Estimates(FitCore):
         ------
         SpecificationError
             Unknown level, "between" in a single-level model, or an unknown cluster.
+
+        Examples
+        --------
+        >>> fit.implied_covariance("within", correlation=True).dims
+        ('chain', 'draw', 'outcome', 'outcome_2')
+        >>> factors.implied_covariance("between").mean(("chain", "draw")).shape
+        (4, 4)
         """
         levels = ("within", "between") if self.model.table.two_level else ("within",)
         if level not in levels:
@@ -84,6 +101,6 @@ class Estimates(FitCore):
             self.model.blueprint,
             self.datatree["posterior"].to_dataset(),
             level,
-            cluster=cluster,
+            cluster=new_or_older("cluster_id", cluster_id, "cluster", cluster),
             correlation=correlation,
         )

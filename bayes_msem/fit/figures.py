@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bayes_msem.arguments import checked, identifiers, rows, values_by_row
+from bayes_msem.arguments import checked, identifiers, new_or_older, rows, values_by_row
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.clusters import caterpillar
 from bayes_msem.plotting.correlations import heat_map
@@ -15,10 +15,11 @@ from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.plotting.posterior import forest, trace
 from bayes_msem.plotting.priors import prior_posterior
 from bayes_msem.plotting.ranks import rank
-from bayes_msem.plotting.regression import Posterior, cluster_lines, level_slopes
+from bayes_msem.plotting.regression import cluster_lines, level_slopes
 from bayes_msem.plotting.select import RowSelector
-from bayes_msem.posterior.summary import IntervalKind, interval
-from bayes_msem.spec.table import RowKey
+from bayes_msem.posterior.intervals import means_and_intervals
+from bayes_msem.posterior.lines import Posterior
+from bayes_msem.posterior.summary import IntervalKind
 
 
 class Figures(FitCore):
@@ -66,6 +67,13 @@ class Figures(FitCore):
         SpecificationError
             Unknown level, row or kind of interval, ``ci`` outside (0, 1), only random
             coefficients chosen, or a single draw.
+
+        Examples
+        --------
+        >>> figure = fit.plot_forest("between")
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['Regressions', 'Covariances', 'Variances', 'Intercepts']
+        >>> figure.savefig("forest.png")
         """
         return forest(
             self.model.table,
@@ -79,16 +87,17 @@ class Figures(FitCore):
             figsize=figsize,
         )
 
-    @checked(clusters=identifiers)
+    @checked(cluster_ids=identifiers, clusters=identifiers)
     def plot_clusters(
         self,
         effect: str,
         *,
-        clusters: Sequence[Any] | None = None,
+        cluster_ids: Sequence[Any] | None = None,
         ci: float = 0.95,
         ci_kind: IntervalKind = "eti",
         sort: bool = True,
         figsize: tuple[float, float] | None = None,
+        clusters: Sequence[Any] | None = None,
     ) -> Figure:
         """One effect in every cluster, sorted by posterior mean (caterpillar plot).
 
@@ -97,15 +106,17 @@ class Figures(FitCore):
         effect
             Name of a random intercept (its outcome), a random coefficient (its name in
             ``rv()``), a definition that uses random coefficients, or a factor at level between.
-        clusters
+        cluster_ids
             Identifiers of the clusters to show; None: all.
         ci, ci_kind
             Mass and kind ("eti" or "hdi") of the thin interval; the thick one holds 50%.
         sort
-            Sort by posterior mean, smallest at the bottom. False: the order of ``clusters``, or
+            Sort by posterior mean, smallest at the bottom. False: the order of ``cluster_ids``, or
             of the data, from the top.
         figsize
             Width and height in inches; None: what the clusters need.
+        clusters
+            Older name of ``cluster_ids``.
 
         Returns
         -------
@@ -118,13 +129,19 @@ class Figures(FitCore):
         SpecificationError
             Unknown effect, cluster or kind of interval, ``ci`` outside (0, 1), or a single-level
             model.
+
+        Examples
+        --------
+        >>> figure = fit.plot_clusters("slope", cluster_ids=[1224, 1288, 1296])
+        >>> figure.axes[0].get_title(loc="left")
+        'slope: random slope (mach ~ cses)'
         """
         return caterpillar(
             self.model.table,
             self.cluster_draws,
             self.draws,
             effect,
-            clusters=clusters,
+            clusters=new_or_older("cluster_ids", cluster_ids, "clusters", clusters),
             ci=ci,
             ci_kind=ci_kind,
             sort=sort,
@@ -155,6 +172,12 @@ class Figures(FitCore):
         ------
         SpecificationError
             Unknown level or row, or only constants chosen.
+
+        Examples
+        --------
+        >>> figure = fit.plot_trace(rows="mach ~ sector")
+        >>> len(figure.axes)
+        2
         """
         return trace(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
@@ -183,6 +206,12 @@ class Figures(FitCore):
         ------
         SpecificationError
             Unknown level or row, only constants chosen, or a single chain.
+
+        Examples
+        --------
+        >>> figure = fit.plot_rank("between", rows="regression")
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['mach ~ sector', 'slope ~ sector']
         """
         return rank(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
@@ -213,6 +242,12 @@ class Figures(FitCore):
         ------
         SpecificationError
             Unknown level or row, or only rows without a prior chosen.
+
+        Examples
+        --------
+        >>> figure = fit.plot_prior_posterior(rows="mach ~ sector")
+        >>> figure.axes[0].get_title(loc="left")
+        'mach ~ sector'
         """
         return prior_posterior(
             self.model.table,
@@ -258,6 +293,11 @@ class Figures(FitCore):
         SpecificationError
             No such regression, an outcome without a random intercept, a latent or split
             predictor, or a single-level model.
+
+        Examples
+        --------
+        >>> fit.plot_regression("mach", "cses").axes[0].get_title(loc="left")
+        'mach ~ cses in 160 clusters'
         """
         return cluster_lines(
             self._posterior(), outcome, predictor, ci=ci, ci_kind=ci_kind, figsize=figsize
@@ -301,6 +341,12 @@ class Figures(FitCore):
         SpecificationError
             No such regression at one of the levels, a latent variable, a predictor that does not
             vary, or a single-level model.
+
+        Examples
+        --------
+        >>> figure = fit.plot_levels("cses", "mach", between="sector")
+        >>> len(figure.axes)
+        2
         """
         return level_slopes(
             self._posterior(), x, y, between=between, ci=ci, ci_kind=ci_kind, figsize=figsize
@@ -333,6 +379,11 @@ class Figures(FitCore):
         ------
         SpecificationError
             Fewer than two random effects, or a single-level model.
+
+        Examples
+        --------
+        >>> fit.plot_effect_correlations().axes[0].get_xlabel()
+        'posterior mean and 95% equal-tailed interval (ETI)'
         """
         return heat_map(self.cluster_draws, ci=ci, ci_kind=ci_kind, figsize=figsize)
 
@@ -363,13 +414,13 @@ class Figures(FitCore):
         ------
         SpecificationError
             ``ci`` outside (0, 1), or an unknown ``ci_kind``.
+
+        Examples
+        --------
+        >>> "<svg" in fit.diagram(ci=0.9).svg
+        True
         """
         if not estimates:
             return self.model.diagram()
-        values = {key: float(x.mean()) for key, x in self.draws.items()}
-        limits: dict[RowKey, tuple[float, float]] = {}
-        if ci is not None:
-            for key, x in self.draws.items():
-                lower, upper = interval(x[..., None], ci, ci_kind)
-                limits[key] = (float(lower[0]), float(upper[0]))
+        values, limits = means_and_intervals(self.draws, ci, ci_kind)
         return draw_diagram(self.model.table, values, limits)

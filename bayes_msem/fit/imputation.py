@@ -41,6 +41,14 @@ class Imputation(FitCore):
         ----------
         Rubin, D. B. (1987). Multiple imputation for nonresponse in surveys. Wiley.
         https://doi.org/10.1002/9780470316696
+
+        Examples
+        --------
+        >>> completed = factors.impute(draws=3)
+        >>> len(completed)
+        3
+        >>> int(completed[0].isna().to_numpy().sum())
+        0
         """
         seed = int(self.datatree.attrs["random_seed"]) if random_seed is None else random_seed
         return impute(

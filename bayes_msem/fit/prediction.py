@@ -7,7 +7,7 @@ from typing import Literal
 import pandas as pd
 import xarray as xr
 
-from bayes_msem.arguments import checked, choice, text
+from bayes_msem.arguments import checked, choice, flag, new_or_older, text
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.predict import (
@@ -32,6 +32,7 @@ class Prediction(FitCore):
         *,
         ci: float = 0.95,
         ci_kind: IntervalKind = "eti",
+        return_draws: bool = False,
         draws: bool = False,
         newdata: pd.DataFrame | None = None,
         random_seed: int | None = None,
@@ -48,8 +49,10 @@ class Prediction(FitCore):
             factors of every cluster.
         ci, ci_kind
             Mass and kind ("eti" or "hdi") of the interval.
-        draws
+        return_draws
             Return plausible values instead of a summary.
+        draws
+            Older name of ``return_draws``.
         newdata
             Rows to score instead of those of the data, with outcomes (NaN where missing),
             covariates and, in two-level models, the cluster column with identifiers of the data.
@@ -63,8 +66,8 @@ class Prediction(FitCore):
             Columns factor, cluster (two-level models), mean, sd, lower and upper; at level
             within the index has the labels of the rows. ``attrs["reliability"]`` maps each factor
             to var(means) / (var(means) + mean(sd^2)), the share of its variance that the scores
-            carry. With ``draws``: dimensions chain, draw, obs_id (number of the row) and factor;
-            at level between cluster_id instead of obs_id.
+            carry. With ``return_draws``: dimensions chain, draw, obs_id (number of the row) and
+            factor; at level between cluster_id instead of obs_id.
 
         Raises
         ------
@@ -72,6 +75,13 @@ class Prediction(FitCore):
             The level has no factors, or an argument is not one of those allowed.
         DataError
             ``newdata`` lacks columns or values, or has clusters that are not in the data.
+
+        Examples
+        --------
+        >>> factors.scores("between").columns.tolist()
+        ['factor', 'cluster', 'mean', 'sd', 'lower', 'upper']
+        >>> factors.scores(return_draws=True).dims
+        ('chain', 'draw', 'obs_id', 'factor')
         """
         table = self.model.table
         if level not in ("within", "between"):
@@ -82,7 +92,7 @@ class Prediction(FitCore):
         if level == "between":
             if newdata is not None:
                 raise SpecificationError("newdata is for level='within': clusters are not scored")
-            if draws:
+            if return_draws or draws:
                 values = self.cluster_draws["factors"].rename(between_factor="factor")
                 return values.rename("scores")
             return between_scores(self.cluster_draws, observed.cluster_ids, ci=ci, ci_kind=ci_kind)
@@ -95,23 +105,25 @@ class Prediction(FitCore):
             self._prediction_seed(random_seed),
         )
         blueprint = self.model.blueprint
-        if draws:
+        if return_draws or draws:
             return within_score_draws(blueprint, posterior, known, rows, random_seed=seed)
         return within_scores(
             blueprint, posterior, known, rows, ci=ci, ci_kind=ci_kind, random_seed=seed
         )
 
-    @checked(kind=choice(PredictionKind), clusters=choice(Clusters))
+    @checked(kind=choice(PredictionKind), new_clusters=flag, clusters=choice(Clusters))
     def predict(
         self,
         newdata: pd.DataFrame | None = None,
         *,
         kind: PredictionKind = "mean",
-        clusters: Clusters = "known",
+        new_clusters: bool | None = None,
         ci: float = 0.95,
         ci_kind: IntervalKind = "eti",
-        draws: bool = False,
+        return_draws: bool = False,
         random_seed: int | None = None,
+        clusters: Clusters | None = None,
+        draws: bool = False,
     ) -> EstimateTable | xr.DataArray:
         """Predict outcomes from covariates and clusters.
 
@@ -127,17 +139,20 @@ class Prediction(FitCore):
             "mean": the expected outcome given the covariates and the cluster's effects; its
             spread is uncertainty about parameters and effects. "outcome": outcomes of single rows,
             with their residual variation.
-        clusters
-            "known": rows belong to clusters of the data, whose effects were estimated;
-            cluster-level covariates are taken from the data. "new": to other clusters, which
+        new_clusters
+            False (or None): rows belong to clusters of the data, whose effects were estimated;
+            cluster-level covariates are taken from the data. True: to other clusters, which
             draw effects from the population given their cluster-level covariates; without a
             cluster column every row is a cluster of its own. Ignored in single-level models.
         ci, ci_kind
             Mass and kind ("eti" or "hdi") of the interval.
-        draws
+        return_draws
             Return the draws instead of a summary.
         random_seed
             Seed; None: the seed recorded in the fit.
+        clusters, draws
+            Older names: "new" is ``new_clusters=True``, "known" is ``new_clusters=False``, and
+            ``draws`` is ``return_draws``.
 
         Returns
         -------
@@ -145,7 +160,7 @@ class Prediction(FitCore):
             Columns outcome, cluster (two-level models), mean, sd, lower and upper; the index has
             the labels of the rows. Cluster-level outcomes are predicted from the cluster's
             effects and covariates, once per cluster, and repeated in all its rows. With
-            ``draws``: dimensions chain, draw, obs_id (number of the row) and outcome.
+            ``return_draws``: dimensions chain, draw, obs_id (number of the row) and outcome.
 
         Raises
         ------
@@ -153,15 +168,27 @@ class Prediction(FitCore):
             ``newdata`` lacks columns or values, or has clusters that are not in the data.
         SpecificationError
             An argument is not one of those allowed.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> new = bm.load_dataset("hsb").head(2)
+        >>> fit.predict(new)["outcome"].tolist()
+        ['mach', 'mach']
+        >>> fit.predict(new, new_clusters=True, kind="outcome", return_draws=True).dims
+        ('chain', 'draw', 'obs_id', 'outcome')
         """
         blueprint = self.model.blueprint
+        older = None if clusters is None else clusters == "new"
+        new = bool(new_or_older("new_clusters", new_clusters, "clusters", older))
+        of: Clusters = "new" if new else "known"
         rows: Rows = data_rows(blueprint.observed)
         if newdata is not None:
-            rows = new_rows(newdata, blueprint.observed, clusters=clusters)
-        known = self.cluster_draws if self.model.table.two_level and clusters == "known" else None
+            rows = new_rows(newdata, blueprint.observed, clusters=of)
+        known = self.cluster_draws if self.model.table.two_level and not new else None
         posterior = self.datatree["posterior"].to_dataset()
-        request = Request(kind, clusters, self._prediction_seed(random_seed))
-        if draws:
+        request = Request(kind, of, self._prediction_seed(random_seed))
+        if return_draws or draws:
             return prediction_draws(blueprint, posterior, known, rows, request)
         return prediction_table(blueprint, posterior, known, rows, request, ci=ci, ci_kind=ci_kind)
 

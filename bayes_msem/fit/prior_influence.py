@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, floats, rows
 from bayes_msem.checking.priors.overlap import prior_posterior_overlap
 from bayes_msem.checking.priors.prior_sensitivity import (
     PriorSensitivity,
+    most_sensitive,
     prior_sensitivity,
     sensitive_rows,
     sensitivity_tree,
@@ -52,6 +52,11 @@ class Sensitivity(FitCore):
         Kallioinen, N., Paananen, T., Bürkner, P.-C., & Vehtari, A. (2024). Detecting and
         diagnosing prior and likelihood sensitivity with power-scaling. Statistics and Computing,
         34, 57. https://doi.org/10.1007/s11222-023-10366-5
+
+        Examples
+        --------
+        >>> fit.prior_sensitivity().advice
+        ()
         """
         return self._sensitivity
 
@@ -86,14 +91,19 @@ class Sensitivity(FitCore):
         SpecificationError
             Unknown level or row, only rows that do not vary, ``alphas`` on one side of 1, or
             fewer than 50 draws.
+
+        Examples
+        --------
+        >>> figure = fit.plot_prior_sensitivity(rows="mach ~ sector")
+        >>> len(figure.axes)
+        2
         """
         if len(alphas) != 2 or not 0 < alphas[0] < 1 < alphas[1]:
             raise SpecificationError(f"alphas={alphas!r} must be one number below 1 and one above")
         blueprint = self.model.blueprint
         varying = sensitive_rows(blueprint, self.draws)
-        sensitivity = self._sensitivity.table["prior_sensitivity"].to_numpy(dtype=np.float64)
         if level is None and rows is None:
-            positions = sorted(np.argsort(-sensitivity, kind="stable")[:_SHOWN].tolist())
+            positions = most_sensitive(self._sensitivity, _SHOWN)
         else:
             wanted = {row.key for row in select_rows(self.model.table, level, rows)}
             positions = [i for i, row in enumerate(varying) if row.key in wanted]
@@ -128,6 +138,12 @@ class Sensitivity(FitCore):
             densities; right within 0.02 with 4,000 independent draws), sd_prior, sd_posterior,
             sd_ratio and prior, on the scale of the prior: standard deviations for variances,
             correlations for covariances, where their prior is on these.
+
+        Examples
+        --------
+        >>> table = fit.prior_posterior_overlap(sort=True)
+        >>> table["overlap"].is_monotonic_decreasing
+        True
         """
         return prior_posterior_overlap(self.model.blueprint, self.draws, sort=sort)
 

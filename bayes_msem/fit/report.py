@@ -7,7 +7,6 @@ from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from bayes_msem import disk
@@ -33,6 +32,7 @@ from bayes_msem.plotting.report_page import (
     vector,
 )
 from bayes_msem.posterior.convergence import R_HAT_LIMIT, told_apart
+from bayes_msem.posterior.rows_shown import varies, worst_mixed
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.printing import to_syntax
 from bayes_msem.spec.table import RowKey
@@ -85,6 +85,11 @@ class Report(Estimates, Solutions, Clusters, CheckFigures, Figures):
         ------
         FileError
             ``path`` exists and ``overwrite`` is False, has another suffix, or cannot be written.
+
+        Examples
+        --------
+        >>> fit.report("report.html", title="Math achievement", checks=False).name
+        'report.html'
         """
         target = disk.as_path(path)  # before the work, not after it
         otherwise = "For PDF or paper, open the page in a browser and print it."
@@ -270,8 +275,7 @@ def _prior_posterior(fit: Report) -> str:
 def _trace(fit: Report) -> str:
     """Traces of those rows that mixed worst, in the order of the table."""
     keys = _varying(fit)
-    size = {key: ess for key, ess in zip(_keys(fit), fit.summary()["ess_bulk"], strict=True)}
-    worst = sorted(keys, key=lambda key: np.nan_to_num(size[key], nan=-1.0))[:_TRACE_ROWS]
+    worst = worst_mixed(keys, fit.draws, _TRACE_ROWS)
     note = (
         paragraph(
             f"The {len(worst)} of {len(keys)} rows with the smallest bulk effective sample size."
@@ -291,7 +295,7 @@ def _caterpillar(fit: Report) -> str:
     shown = clusters[:_CLUSTERS_DRAWN]
     others = ", ".join(names[1:])
     text = paragraph(f"Others to draw with fit.plot_clusters(): {others}.") if others else ""
-    figure = fit.plot_clusters(names[0], clusters=shown)
+    figure = fit.plot_clusters(names[0], cluster_ids=shown)
     note = _shortened(len(shown), len(clusters), "clusters")
     return text + note + picture(figure, f"Posterior mean and intervals of {names[0]} by cluster")
 
@@ -302,7 +306,7 @@ def _keys(fit: Report) -> list[RowKey]:
 
 def _varying(fit: Report) -> list[RowKey]:
     """Rows of the parameter table that are not constants."""
-    return [key for key in _keys(fit) if np.ptp(fit.draws[key]) > 0]
+    return [key for key in _keys(fit) if varies(fit.draws[key])]
 
 
 def _shortened(shown: int, total: int, what: str) -> str:

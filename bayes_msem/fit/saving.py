@@ -39,6 +39,13 @@ class Files(FitCore):
             The fit is as good as before, and can be saved elsewhere.
         NotSupportedError
             Zarr without the package zarr.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> fit.save("fit.nc")
+        >>> bm.load("fit.nc").model.spec == fit.model.spec
+        True
         """
         place = check_destination(path, overwrite)
         blueprint = self.model.blueprint

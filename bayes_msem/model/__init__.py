@@ -197,17 +197,41 @@ class Model(PriorChecks, Simulation):
 
     @property
     def spec(self) -> str:
-        """The model text as given."""
+        """The model text as given.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.spec
+        'mach ~ ses'
+        """
         return self._spec
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the model was built with, besides data, in plain values that fit in a file."""
+        """What the model was built with, besides data, in plain values that fit in a file.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.options["missing"]
+        'fiml'
+        """
         return dict(self._options)
 
     @property
     def table(self) -> Any:
-        """The parameter table as records (:class:`bayes_msem.spec.table.ParameterTable`)."""
+        """The parameter table as records (:class:`bayes_msem.spec.table.ParameterTable`).
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> [row.op for row in model.table.rows]
+        ['~', '~~', '~']
+        """
         return self._table
 
     @cached_property
@@ -216,22 +240,53 @@ class Model(PriorChecks, Simulation):
 
         Columns level, lhs, op, rhs, label, free (0: constant; equal numbers: equal parameters),
         value (constant or starting value), prior and random (name given in ``rv()``).
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.parameter_table["op"].tolist()
+        ['~', '~~', '~']
         """
         return table_frame(self._table)
 
     @cached_property
     def plan(self) -> Plan:
-        """Which random quantities are integrated, which sampled, and why."""
+        """Which random quantities are integrated, which sampled, and why.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.plan.sampled
+        ()
+        """
         return make_plan(self._table, incomplete=self._observed.incomplete)
 
     @cached_property
     def missing(self) -> MissingReport:
-        """What is missing in outcomes and indicators: per variable, per pattern, per pair."""
+        """What is missing in outcomes and indicators: per variable, per pattern, per pair.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.missing.lines
+        []
+        """
         return missing_report(self._observed)
 
     @cached_property
     def blueprint(self) -> Blueprint:
-        """Structure, priors and data, assembled for the likelihood."""
+        """Structure, priors and data, assembled for the likelihood.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.blueprint.n_sampled
+        0
+        """
         return with_pilot(self.unpiloted_blueprint(), self._centring)
 
     @checked(observed=_observed)
@@ -249,6 +304,13 @@ class Model(PriorChecks, Simulation):
         Returns
         -------
         Model
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.on(model.observed).spec == model.spec
+        True
         """
         kept = self._given()
         other = object.__new__(type(self))
@@ -280,16 +342,39 @@ class Model(PriorChecks, Simulation):
         """What to know about text and data: few clusters, codes that may mean missing, ...
 
         Those that may make numbers wrong were warned of when the model was built.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.notes
+        ()
         """
         return self._notes
 
     @property
     def observed(self) -> ObservedData:
-        """The data as the likelihood reads them: ``data.observed_data.ObservedData``."""
+        """The data as the likelihood reads them: ``data.observed_data.ObservedData``.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.observed.y_names, model.observed.n_rows
+        (('mach',), 7185)
+        """
         return self._observed
 
     def unpiloted_blueprint(self) -> Blueprint:
-        """Return the blueprint with non-centred coordinates of sampled effects."""
+        """Return the blueprint with non-centred coordinates of sampled effects.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> model.unpiloted_blueprint().n_sampled
+        0
+        """
         return build_blueprint(self._table, self._priors, self._observed)
 
     @cached_property
@@ -299,6 +384,13 @@ class Model(PriorChecks, Simulation):
         One random variable per level, kind of coefficient and prior family, with the table rows as
         coordinates; the observed variable ``y``; and ``effect_coordinates`` if some random
         coefficients are sampled.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> [variable.name for variable in model.pymc_model.free_RVs]
+        ['within_regression', 'within_sd', 'within_intercept']
         """
         return build_pymc_model(self.blueprint)
 
@@ -332,6 +424,14 @@ class Model(PriorChecks, Simulation):
             Unknown or missing rows, clusters or effects.
         NotSupportedError
             Some effects cannot be integrated out, and ``effects`` is None.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> mode = model.mode(prior=False)
+        >>> round(model.log_likelihood(mode) - mode.log_likelihood, 6)
+        0.0
         """
         theta = theta_from_values(self.blueprint, values)
         if effects is None:
@@ -362,8 +462,18 @@ class Model(PriorChecks, Simulation):
             The likelihood leaves rows undetermined; the warning names them.
         HeywoodWarning, ConvergenceWarning
             Negative variances; no maximum to full precision.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> mode = model.mode(prior=False)
+        >>> round(mode["within", "mach", "~", "ses"], 2)
+        3.18
+        >>> mode.converged
+        True
         """
-        self.check_free("nothing to estimate")
+        self._check_free("nothing to estimate")
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
 
     @checked(draws=integer(1, MOST_DRAWS))
@@ -381,8 +491,16 @@ class Model(PriorChecks, Simulation):
         -------
         xarray.DataTree
             Groups prior, prior_predictive and observed_data.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> tree = model.prior_predictive(draws=5, random_seed=1)
+        >>> sorted(tree.children)
+        ['observed_data', 'prior', 'prior_predictive']
         """
-        self.check_free("no prior to draw from; simulate() draws data from its constants")
+        self._check_free("no prior to draw from; simulate() draws data from its constants")
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 
     @checked(**FIT_ARGUMENTS)
@@ -436,9 +554,19 @@ class Model(PriorChecks, Simulation):
         ConvergenceWarning
             Divergences, R-hat above 1.01 or few effective draws, with advice; where the posterior
             has several modes, their densities.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> fit = model.fit(draws=500, chains=4, random_seed=1)  # doctest: +SKIP
+        >>> fit.summary()  # doctest: +SKIP
+        >>> model.fit(draws=0)
+        Traceback (most recent call last):
+        bayes_msem.errors.SpecificationError: draws must be an integer, such as 1000,...
         """
         options = check_sampler_options(sampler, options)
-        self.check_free("nothing to sample")
+        self._check_free("nothing to sample")
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,
@@ -471,8 +599,7 @@ class Model(PriorChecks, Simulation):
             warnings.warn(message, ConvergenceWarning, skip_file_prefixes=INSIDE)
         return fit
 
-    @checked()
-    def check_free(self, consequence: str) -> None:
+    def _check_free(self, consequence: str) -> None:
         """Raise SpecificationError if every row is a constant; ``consequence`` says what lacks."""
         if not any(row.free for row in self._table.rows):
             raise SpecificationError(
@@ -489,6 +616,13 @@ class Model(PriorChecks, Simulation):
         Diagram
             SVG that notebooks show; ``svg`` is its text and ``save(path)`` writes it. Labels and
             constants are written at their paths; paths fixed at zero are left out.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> "<svg" in model.diagram().svg
+        True
         """
         return draw_diagram(self._table)
 

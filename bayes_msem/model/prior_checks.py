@@ -26,7 +26,7 @@ class PriorChecks:
         def unpiloted_blueprint(self) -> Blueprint:
             """Structure, priors and data."""
 
-        def check_free(self, consequence: str) -> None:
+        def _check_free(self, consequence: str) -> None:
             """Raise if every row is a constant."""
 
     @checked(draws=integer(1, MOST_DRAWS))
@@ -62,7 +62,7 @@ class PriorChecks:
         >>> model.prior_implied(draws=200, random_seed=1).lines
         ()
         """
-        self.check_free("no prior to look at")
+        self._check_free("no prior to look at")
         return prior_implied(
             self.unpiloted_blueprint(), draws=draws, ci=ci, random_seed=seed_of(random_seed)
         )
@@ -101,6 +101,14 @@ class PriorChecks:
         ------
         SpecificationError
             Unknown variables.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> figure = model.plot_prior_predictive(draws=50, random_seed=1)
+        >>> figure.axes[0].get_title(loc="left")
+        'mach'
         """
         implied = self.prior_implied(draws, random_seed=random_seed)
         return prior_predictive(implied, variables=variables, figsize=figsize)

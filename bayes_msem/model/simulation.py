@@ -6,19 +6,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import numpy as np
 import pandas as pd
 
 from bayes_msem.arguments import checked
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.values import Values, theta_from_values
-from bayes_msem.data.frames import to_pandas_frame
-from bayes_msem.data.new_designs import design_from_frame, new_sample, resampled_design
-from bayes_msem.data.observed_data import ObservedData, frame_of
-from bayes_msem.errors import SpecificationError
 from bayes_msem.inference.seeds import seed_of
-from bayes_msem.simulation.conditional import simulate_from_table
-from bayes_msem.simulation.level_two import true_effects
+from bayes_msem.simulation.frame import Wanted, simulated_frame
 
 
 class Simulation:
@@ -39,9 +33,10 @@ class Simulation:
         clusters: int | None = None,
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
-        missing: bool = False,
+        keep_missing: bool = False,
         effects: pd.DataFrame | None = None,
         return_effects: Literal[False] = False,
+        missing: bool = False,
     ) -> pd.DataFrame: ...
 
     @overload
@@ -53,9 +48,10 @@ class Simulation:
         clusters: int | None = None,
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
-        missing: bool = False,
+        keep_missing: bool = False,
         effects: pd.DataFrame | None = None,
         return_effects: Literal[True],
+        missing: bool = False,
     ) -> tuple[pd.DataFrame, pd.DataFrame]: ...
 
     @checked()
@@ -67,9 +63,10 @@ class Simulation:
         clusters: int | None = None,
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
-        missing: bool = False,
+        keep_missing: bool = False,
         effects: pd.DataFrame | None = None,
         return_effects: bool = False,
+        missing: bool = False,
     ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
         """Simulate data from given values of the parameters.
 
@@ -98,7 +95,7 @@ class Simulation:
         data
             Data frame (of any library) with the cluster column and the covariates of the rows to
             simulate. Not together with ``clusters`` or ``sizes``.
-        missing
+        keep_missing
             Remove what is missing where the covariates come from: in the data; in the rows and
             clusters that were resampled; in ``data``, where it has columns of outcomes. False:
             all outcomes are simulated (but for rows of the data that miss a covariate, which new
@@ -110,6 +107,8 @@ class Simulation:
             them. None: effects are drawn.
         return_effects
             Also return the effects of the clusters.
+        missing
+            Older name of ``keep_missing``.
 
         Returns
         -------
@@ -141,45 +140,9 @@ class Simulation:
         >>> len(plan), plan["school"].nunique()
         (1000, 50)
         """
-        blueprint = self.blueprint
-        if not blueprint.table.two_level and (return_effects or effects is not None):
-            argument = "return_effects=True was" if return_effects else "effects were"
-            raise SpecificationError(
-                f"{argument} given, but a single-level model has no cluster effects"
-            )
-        theta = theta_from_values(blueprint, values)
-        rng = np.random.default_rng(seed_of(random_seed))
-        design = _design(blueprint.observed, clusters, sizes, data, rng, missing=missing)
-        simulated = simulate_from_table(blueprint, theta, design, rng, effects)
-        y, z = simulated.y, simulated.z
-        if missing:
-            y, z = (
-                np.where(np.isnan(seen), np.nan, v) for v, seen in ((y, design.y), (z, design.z))
-            )
-        frame = frame_of(design, y, z)
-        if not return_effects:
-            return frame
-        return frame, true_effects(blueprint, theta, simulated, design, rng)
-
-
-def _design(
-    observed: ObservedData,
-    clusters: int | None,
-    sizes: int | Sequence[int] | None,
-    data: Any,
-    rng: np.random.Generator,
-    *,
-    missing: bool,
-) -> ObservedData:
-    """Clusters and covariates that the arguments ask for."""
-    if data is not None:
-        if clusters is not None or sizes is not None:
-            raise SpecificationError(
-                "data says which clusters and rows there are; leave clusters and sizes out, or "
-                "leave data out"
-            )
-        return design_from_frame(to_pandas_frame(data), observed, missing=missing)
-    if clusters is None and sizes is None:
-        return observed
-    sample = new_sample(observed, clusters, sizes)
-    return resampled_design(observed, sample, rng, incomplete=missing)
+        theta = theta_from_values(self.blueprint, values)
+        wanted = Wanted(clusters, sizes, data, keep_missing or missing, effects)
+        frame, true = simulated_frame(
+            self.blueprint, theta, wanted, seed_of(random_seed), return_effects
+        )
+        return frame if true is None else (frame, true)

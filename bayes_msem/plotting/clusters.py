@@ -25,7 +25,13 @@ from numpy.typing import NDArray
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.select import select_clusters
-from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
+from bayes_msem.posterior.intervals import (
+    INNER,
+    ClusterIntervals,
+    centre_of_clusters,
+    cluster_intervals,
+)
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval
 from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import Kind, ParameterTable, RowKey
 
@@ -33,7 +39,6 @@ __all__ = ["caterpillar"]
 
 FloatArray = NDArray[np.float64]
 
-_INNER = 0.5  # mass of the thick interval
 _ROW, _MOST = 0.2, 8.0  # height of a cluster, and of all clusters, in inches
 _WIDTH, _TITLE, _AXIS, _LEGEND_ROW, _MARGIN = 4.6, 0.36, 0.62, 0.24, 0.15
 _LARGEST, _SMALLEST, _LINE = 9.0, 6.0, 1.25  # sizes of names in points; height of a line of text
@@ -54,15 +59,13 @@ _SORTS: dict[Kind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Clusters:
-    """What is drawn, in order from the bottom to the top."""
+class _Text:
+    """What the figure says of the effect and of the clusters."""
 
-    names: tuple[str, ...]
-    mean: FloatArray  # (cluster,)
-    inner: FloatArray  # (2, cluster)
-    outer: FloatArray  # (2, cluster)
-    centre: float
+    title: str
+    unit: str
     total: int  # clusters in the data
+    sort: bool
 
 
 def caterpillar(
@@ -114,21 +117,15 @@ def caterpillar(
     values = _values(effects, effect)
     chosen = select_clusters(list(values["cluster_id"].to_numpy()), clusters)
     chosen = _with_values(values, chosen, effect)
-    shown = values[..., chosen].to_numpy()
-    mean = shown.mean(axis=(0, 1))
-    order = np.argsort(mean, kind="stable") if sort else np.arange(len(mean))[::-1]
-    labels = values["cluster_id"].to_numpy()[chosen][order]
+    data = cluster_intervals(values, chosen, ci, ci_kind, sort=sort)
     definition = [r.key for r in table.rows if r.kind == "defined" and r.lhs == effect]
     # of a definition that is no number in some draws there is no mean, and no line
-    centre = draws[definition[0]].mean() if definition else values.mean()
-    inner, outer = (np.stack(interval(shown[..., order], q, ci_kind)) for q in (_INNER, ci))
-    data = _Clusters(
-        tuple(map(str, labels)), mean[order], inner, outer, float(centre), values.shape[-1]
-    )
+    centre = centre_of_clusters(values, draws[definition[0]] if definition else None)
     label = "population mean" if definition else "mean of all clusters"
     handles = _handles(ci, ci_kind, label if np.isfinite(centre) else "")
     title, unit = _describe(table, effect)
-    return _draw(data, handles, title, unit, ci > _INNER, sort, figsize)
+    text = _Text(title, unit, values.shape[-1], sort)
+    return _draw(data, centre, handles, text, ci > INNER, figsize)
 
 
 def _values(effects: xr.Dataset, effect: str) -> xr.DataArray:
@@ -175,12 +172,11 @@ def _describe(table: ParameterTable, effect: str) -> tuple[str, str]:
 
 
 def _draw(
-    data: _Clusters,
+    data: ClusterIntervals,
+    centre: float,
     handles: Sequence[Artist],
-    title: str,
-    unit: str,
+    text: _Text,
     nested: bool,
-    sort: bool,
     figsize: tuple[float, float] | None,
 ) -> NotebookFigure:
     """Place title, axes and legend; all sizes are in inches."""
@@ -199,15 +195,15 @@ def _draw(
         body / height,
     )
     ax = figure.add_axes(box)
-    _draw_clusters(ax, data, nested, pitch=_POINTS * body / n)
-    ax.set_title(title, loc="left", size=11, weight="bold", pad=6)
-    ax.set_xlabel(unit, size=9, color=MUTED)
+    _draw_clusters(ax, data, centre, nested, pitch=_POINTS * body / n)
+    ax.set_title(text.title, loc="left", size=11, weight="bold", pad=6)
+    ax.set_xlabel(text.unit, size=9, color=MUTED)
     if size:
         ax.set_yticks(np.arange(n), data.names, size=size)
     else:
         ax.set_yticks([])
-    some = f"{n} of {data.total}" if n < data.total else f"{n}"
-    order = ", sorted by posterior mean" if sort else ""
+    some = f"{n} of {text.total}" if n < text.total else f"{n}"
+    order = ", sorted by posterior mean" if text.sort else ""
     ax.set_ylabel("" if size else f"{some} clusters{order}", size=9, color=MUTED)
     figure.legend(
         handles=list(handles),
@@ -227,7 +223,9 @@ def _name_size(n: int, available: float | None) -> tuple[float, float]:
     return (size if size >= _SMALLEST else 0.0), body
 
 
-def _draw_clusters(ax: Axes, data: _Clusters, nested: bool, pitch: float) -> None:
+def _draw_clusters(
+    ax: Axes, data: ClusterIntervals, centre: float, nested: bool, pitch: float
+) -> None:
     """Draw intervals and means; ``pitch`` is the height of a cluster in points."""
     y = np.arange(len(data.names), dtype=np.float64)
     thin, thick = min(1.3, 0.4 * pitch), min(4.0, 0.75 * pitch)
@@ -238,8 +236,8 @@ def _draw_clusters(ax: Axes, data: _Clusters, nested: bool, pitch: float) -> Non
     style = _MEAN_STYLE | {"markersize": marker, "markeredgewidth": 0.3 * marker}
     ax.plot(data.mean, y, gid="mean", zorder=3, **style)
     lower, upper = ax.get_xlim()
-    if np.isfinite(data.centre):
-        ax.axvline(data.centre, gid="centre", zorder=1.5, **_CENTRE_STYLE)
+    if np.isfinite(centre):
+        ax.axvline(centre, gid="centre", zorder=1.5, **_CENTRE_STYLE)
     if lower < 0 < upper:
         ax.axvline(0, color=MUTED, linewidth=0.8, linestyle="--", zorder=0.8)
     ax.set_ylim(-0.7, len(y) - 0.3)
@@ -255,8 +253,8 @@ def _draw_clusters(ax: Axes, data: _Clusters, nested: bool, pitch: float) -> Non
 def _handles(ci: float, ci_kind: IntervalKind, centre: str) -> list[Artist]:
     mean = _MEAN_STYLE | {"markersize": 5.0, "markeredgewidth": 1.5}
     handles: list[Artist] = [Line2D([], [], label="posterior mean", **mean)]
-    if ci > _INNER:
-        label = f"{_INNER:.0%} {ci_kind.upper()}"
+    if ci > INNER:
+        label = f"{INNER:.0%} {ci_kind.upper()}"
         handles.append(Line2D([], [], color=ESTIMATE, linewidth=4.0, label=label))
     label = f"{100 * ci:g}% {INTERVAL_NAMES[ci_kind]}"
     handles.append(Line2D([], [], color=ESTIMATE, linewidth=1.3, alpha=0.75, label=label))

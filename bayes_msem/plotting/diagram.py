@@ -60,6 +60,12 @@ class Diagram:
     ----------
     svg
         The picture as text. Groups carry ``data-level`` and ``data-name`` or ``data-row``.
+
+    Examples
+    --------
+    >>> diagram = fit.diagram()
+    >>> diagram.svg[:4]
+    '<svg'
     """
 
     svg: str
@@ -81,6 +87,11 @@ class Diagram:
         ------
         FileError
             ``path`` has another suffix, or cannot be written.
+
+        Examples
+        --------
+        >>> fit.diagram().save("model.svg").name
+        'model.svg'
         """
         target = disk.as_path(path)
         otherwise = (

@@ -25,7 +25,8 @@ from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.select import RowSelector, no_number, select_rows
 from bayes_msem.posterior.enough import check_enough
-from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
+from bayes_msem.posterior.intervals import INNER, row_intervals
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval
 from bayes_msem.posterior.tables import KIND_TITLES
 from bayes_msem.spec.row_names import by_key, formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
@@ -34,7 +35,6 @@ __all__ = ["forest"]
 
 FloatArray = NDArray[np.float64]
 
-_INNER = 0.5  # mass of the thick interval
 _ROW, _TITLE, _AXIS, _PLOT = 0.24, 0.34, 0.34, 3.6  # heights of the parts of a panel; its width
 _PAIR_ROW = 0.32  # height of a row with a reference value below the interval
 _ABOVE, _BELOW = -0.14, 0.22  # offsets of interval and reference in such a row
@@ -155,22 +155,14 @@ def _panel(
     ci_kind: IntervalKind,
     reference: Mapping[RowKey, float],
 ) -> _Panel:
-    values = np.stack([draws[r.key] for r in rows], axis=-1)
-    numbers = np.isfinite(values).all(axis=(0, 1))
-    varies = numbers & (np.ptp(values, axis=(0, 1)) > 0)
-    inner, outer = np.full((2, len(rows)), np.nan), np.full((2, len(rows)), np.nan)
-    if varies.any():
-        outer[:, varies] = interval(values[..., varies], ci, ci_kind)
-        if ci > _INNER:
-            inner[:, varies] = interval(values[..., varies], _INNER, ci_kind)
+    found = row_intervals(rows, draws, ci, ci_kind)
     marks = np.array([float(reference.get(r.key, np.nan)) for r in rows])
-    marks[~varies] = np.nan  # a constant is the same in both
-    mean = np.where(numbers, values.mean(axis=(0, 1)), np.nan)
+    marks[np.isnan(found.outer[0])] = np.nan  # a constant is the same in both
     words = tuple(
-        "" if there else no_number(row, draws[row.key])
-        for row, there in zip(rows, numbers, strict=True)
+        no_number(row, draws[row.key]) if np.isnan(mean) else ""
+        for row, mean in zip(rows, found.mean, strict=True)
     )
-    return _Panel(title, rows, mean, inner, outer, marks, words)
+    return _Panel(title, rows, found.mean, found.inner, found.outer, marks, words)
 
 
 def _varies(row: Row) -> str:
@@ -322,8 +314,8 @@ def _handles(
     handles: list[Artist] = []
     if any(p.shown.any() for p in panels):
         handles.append(Line2D([], [], label="posterior mean", **_MEAN))
-        if ci > _INNER:
-            label = f"{_INNER:.0%} {ci_kind.upper()}"
+        if ci > INNER:
+            label = f"{INNER:.0%} {ci_kind.upper()}"
             handles.append(Line2D([], [], color=ESTIMATE, linewidth=4.0, label=label))
         label = f"{100 * ci:g}% {INTERVAL_NAMES[ci_kind]}"
         handles.append(Line2D([], [], color=ESTIMATE, linewidth=1.3, label=label))

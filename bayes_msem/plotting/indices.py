@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bayes_msem.checking.indices.index_table import IndexTable, variable_name
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
+from bayes_msem.posterior.distributions import central_range, histogram
 from bayes_msem.posterior.summary import INTERVAL_NAMES
 
 __all__ = ["index_histograms"]
@@ -72,11 +73,10 @@ def _histogram(ax: Axes, draws: FloatArray) -> None:
         ax.text(0.5, 0.5, "no number in any draw", transform=ax.transAxes, ha="center", size=8,
                 style="italic", color=MUTED, gid="words")  # fmt: skip
         return
-    tail = (1 - _SHOWN) / 2
-    low, high = (float(q) for q in np.quantile(draws, [tail, 1 - tail]))
+    low, high = central_range(draws, _SHOWN)
     pad = max((_NARROWEST - (high - low)) / 2, 0.0)
     edges = np.linspace(low - pad, high + pad, _BINS + 1)
-    counts, _ = np.histogram(draws, edges)
+    counts = histogram(draws[(draws >= edges[0]) & (draws <= edges[-1])], edges)
     ax.stairs(counts, edges, fill=True, color=ESTIMATE, alpha=0.35, linewidth=0, gid="draws")
     ax.set_xlim(edges[0] - 0.03 * np.ptp(edges), edges[-1] + 0.03 * np.ptp(edges))
     ax.set_ylim(0, 1.08 * float(counts.max()))

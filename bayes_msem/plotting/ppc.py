@@ -4,35 +4,34 @@ Densities are computed by ArviZ; its figures are not used, because pyplot knows 
 they show one distribution per variable. A two-level outcome has three: its values, their deviations
 from cluster means, and the cluster means.
 
-Where a value is missing, the replicates of it are left out as well, so that both distributions are
-of the same cells.
+Which cells are compared says :mod:`bayes_msem.checking.predictive.compared`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from bayes_msem.checking.predictive.compared import Compared, Part, compared
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.plotting.densities import density, distribution
+from bayes_msem.plotting.densities import distribution
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import select_names
+from bayes_msem.posterior.distributions import central_range, data_density
 from bayes_msem.wording import plural
 
-__all__ = ["Compared", "Part", "compare", "densities", "density", "rug"]
+__all__ = ["compare", "densities", "rug"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Part = Literal["raw", "within", "between"]
 
 _LINES = 50  # replicates drawn; more cannot be told apart
 _RUG = 60  # most values that are also drawn one by one
@@ -42,29 +41,6 @@ _AXIS_NAMES: dict[Part, str] = {
     "within": "deviation from the cluster mean",
     "between": "cluster mean",
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Compared:
-    """Values of one outcome at one level, observed and replicated.
-
-    Attributes
-    ----------
-    outcome
-        Its name.
-    observed, replicated
-        (n,) and (replicate, n): values of the same rows or clusters.
-    clusters
-        Whether they belong to clusters, not rows.
-    total
-        What n would be without missing values.
-    """
-
-    outcome: str
-    observed: FloatArray
-    replicated: FloatArray
-    clusters: bool
-    total: int
 
 
 def compare(
@@ -115,7 +91,7 @@ def compare(
         raise SpecificationError(_absent(names[0], check, data, part))
     rows = check.data["row"].values
     code = np.zeros(len(rows), np.int64) if data.cluster is None else data.cluster[rows]
-    items = [_compared(check, name, code, name in data.z_names, part) for name in shown]
+    items = [compared(check, name, code, name in data.z_names, part) for name in shown]
     empty = [item.outcome for item in items if not len(item.observed)]
     if empty and (outcomes is not None or len(empty) == len(items)):
         raise SpecificationError(
@@ -132,34 +108,8 @@ def _absent(name: str, check: PredictiveCheck, data: ObservedData, part: Part) -
     if part == "within":
         return f"'{name}' does not vary inside clusters; use part='between' or 'raw'"
     if check.kind == "same":
-        return f"replicates of the same clusters keep '{name}'; check with clusters='new'"
+        return f"replicates of the same clusters keep '{name}'; check with new_clusters=True"
     return ""
-
-
-def _compared(
-    check: PredictiveCheck, name: str, code: IntArray, of_clusters: bool, part: Part
-) -> Compared:
-    observed = check.data.sel(outcome=name).values
-    replicated = check.kept.sel(outcome=name).values.reshape(-1, len(observed))
-    rows = np.argsort(code, kind="stable")
-    if of_clusters:
-        rows = rows[np.unique(code[rows], return_index=True)[1]]
-    total = len(np.unique(code)) if part == "between" else len(rows)
-    rows = rows[~np.isnan(observed[rows])]
-    observed, replicated = observed[rows], replicated[:, rows]
-    if of_clusters or part == "raw":
-        return Compared(name, observed, replicated, of_clusters, total)
-    _, first, inverse, n = np.unique(
-        code[rows], return_index=True, return_inverse=True, return_counts=True
-    )
-    means = np.add.reduceat(observed, first) / n
-    means_replicated = np.add.reduceat(replicated, first, axis=1) / n
-    if part == "between":
-        return Compared(name, means, means_replicated, True, total)
-    several = n[inverse] > 1
-    observed = (observed - means[inverse])[several]
-    replicated = (replicated - means_replicated[:, inverse])[:, several]
-    return Compared(name, observed, replicated, False, total)
 
 
 def densities(
@@ -210,10 +160,10 @@ def _draw(ax: Axes, item: Compared, lines: IntArray) -> None:
     varying = item.replicated[lines][np.ptp(item.replicated[lines], axis=1) > 0]
     top = 0.0
     if len(varying):
-        grid, height = density(varying)
+        grid, height = data_density(varying)
         for x, y in zip(grid, height, strict=True):
             ax.plot(x, y, color=ESTIMATE, linewidth=0.6, alpha=0.3, gid="replicate")
-        top = float(np.quantile(height.max(axis=1), _HIGHEST))
+        top = central_range(height.max(axis=1), 2 * _HIGHEST - 1)[1]
     if np.ptp(item.observed) > 0:
         top = max(
             top,
@@ -234,8 +184,7 @@ def _draw(ax: Axes, item: Compared, lines: IntArray) -> None:
 
 def _limit(ax: Axes, observed: FloatArray, replicated: FloatArray) -> None:
     """Leave out the tails of few replicates, which would make all others narrow."""
-    tail = (1 - _SHOWN) / 2
-    low, high = np.quantile(replicated, [tail, 1 - tail])
+    low, high = central_range(replicated, _SHOWN)
     low, high = min(low, observed.min()), max(high, observed.max())
     ax.set_xlim(low - 0.15 * (high - low), high + 0.15 * (high - low))
 

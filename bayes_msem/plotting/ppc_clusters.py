@@ -18,25 +18,25 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from bayes_msem.checking.predictive.compared import default_clusters, sorted_distances
 from bayes_msem.checking.predictive.p_values import ALPHA
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.densities import density
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.ppc import rug
 from bayes_msem.plotting.select import select_clusters, select_names
+from bayes_msem.posterior.distributions import data_density
 from bayes_msem.wording import plural
 
-__all__ = ["cluster_distances", "cluster_replicates", "default_clusters"]
+__all__ = ["cluster_distances", "cluster_replicates"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _MOST = 30  # clusters of a level whose distance is drawn
 _ROW, _FRAME, _LEGEND, _WIDTH = 0.19, 0.75, 0.35, 3.9  # inches
-_DISTANT = _TYPICAL = 4
 _TITLES = {"within": "Within clusters", "between": "Between clusters"}
 _AXIS_NAMES = {"within": "distance / (n \N{MINUS SIGN} 1)", "between": "distance"}
 
@@ -67,7 +67,7 @@ def cluster_distances(
         A single-level model, or a level without distances.
     """
     _check_two_level(check)
-    levels = [name for name in _TITLES if len(_sorted(check.clusters, name))]
+    levels = [name for name in _TITLES if len(sorted_distances(check.clusters, name))]
     if not levels:
         raise SpecificationError("the check has no distances of clusters to show")
     if level is not None and level not in levels:
@@ -76,7 +76,7 @@ def cluster_distances(
             f"level={level!r} has no distances of clusters; those of the check are {allowed}"
         )
     levels = levels if level is None else [level]
-    tables = [_sorted(check.clusters, name) for name in levels]
+    tables = [sorted_distances(check.clusters, name) for name in levels]
     rows = max(3, *(min(_MOST, len(t)) for t in tables), 0)
     size = figsize or (_WIDTH * len(levels) + 0.4, _ROW * rows + _FRAME + _LEGEND)
     figure = NotebookFigure(figsize=size, dpi=100)
@@ -94,17 +94,6 @@ def cluster_distances(
     ]
     bottom_legend(figure, handles)
     return figure
-
-
-def _sorted(clusters: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Columns distance and ppp of a level, the most unusual cluster first."""
-    table = pd.DataFrame(
-        {"distance": clusters[f"distance_{level}"], "ppp": clusters[f"ppp_{level}"]}
-    )
-    if level == "within":
-        table["distance"] /= (clusters["n"] - 1).where(clusters["n"] > 1)
-    table = table.dropna()
-    return table.sort_values(["ppp", "distance"], ascending=[True, False], kind="stable")
 
 
 def _draw_distances(ax: Axes, table: pd.DataFrame, level: str, rows: int) -> None:
@@ -197,23 +186,6 @@ def cluster_replicates(
     return figure
 
 
-def default_clusters(check: PredictiveCheck) -> tuple[IntArray, int]:
-    """Positions of up to four distant clusters, then of up to four typical ones; number of distant.
-
-    The smaller of a cluster's two p-values says how unusual it is: the most distant clusters have
-    the smallest, typical ones are in the middle of all.
-    """
-    ppp = check.clusters[["ppp_within", "ppp_between"]].min(axis=1).fillna(1.0).to_numpy()
-    distance = check.clusters["distance_between"].fillna(0.0).to_numpy()
-    order = np.lexsort((-distance, ppp))
-    n = len(order)
-    distant = order[: min(_DISTANT, -(-n // 2))]
-    rest = order[len(distant) :]
-    middle = max(0, min(n // 2 - _TYPICAL // 2 - len(distant), len(rest) - _TYPICAL))
-    typical = rest[middle : middle + _TYPICAL]
-    return np.concatenate([distant, typical]).astype(np.int64), len(distant)
-
-
 def _words(outcome: str, distant: int, typical: int) -> str:
     far = "the cluster" if distant == 1 else f"the {distant} clusters"
     text = f"{outcome} in {far} most distant from the model"
@@ -223,7 +195,7 @@ def _words(outcome: str, distant: int, typical: int) -> str:
 
 def _draw_cluster(ax: Axes, observed: FloatArray, replicated: FloatArray) -> None:
     if np.ptp(replicated) > 0:
-        grid, height = density(replicated)
+        grid, height = data_density(replicated)
         ax.fill_between(grid, height, color=ESTIMATE, alpha=0.25, linewidth=0)
     else:  # of a single value there is no density
         grid, height = np.repeat(replicated[:1], 2), np.array([0.0, 1.0])

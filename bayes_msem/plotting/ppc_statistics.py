@@ -24,6 +24,7 @@ from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import select_names
+from bayes_msem.posterior.distributions import peak_histogram
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.tables import EstimateTable
 
@@ -172,9 +173,8 @@ def _draw_numbers(ax: Axes, observed: FloatArray, replicated: FloatArray) -> boo
 
 def _histogram(ax: Axes, values: FloatArray, **style: Any) -> None:
     """Histogram of height 1: a narrow one beside it would leave nothing to see of a wide one."""
-    bins = min(_BINS, len(np.histogram_bin_edges(values, "auto")) - 1)
-    height, edges = np.histogram(values, bins=bins)
-    ax.stairs(height / height.max(), edges, **style)
+    edges, height = peak_histogram(values, _BINS)
+    ax.stairs(height, edges, **style)
 
 
 def discrepancy_pairs(

@@ -15,9 +15,15 @@ from numpy.typing import NDArray
 
 from bayes_msem.checking.priors.prior_implied import QUANTITY_NAMES, PriorImplied
 from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.plotting.densities import density, distribution
+from bayes_msem.plotting.densities import distribution
 from bayes_msem.plotting.figures import MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.panels import bottom_legend, tidy
+from bayes_msem.posterior.distributions import (
+    central_range,
+    data_density,
+    histogram,
+    share_outside,
+)
 
 __all__ = ["prior_predictive"]
 
@@ -143,19 +149,19 @@ def _densities(ax: Axes, name: str, replicated: FloatArray, observed: FloatArray
     """Draw densities of replicated data sets behind that of the data."""
     low, high = float(observed.min()), float(observed.max())
     width = high - low
-    ends = np.quantile(replicated, [0.05, 0.95])
+    ends = central_range(replicated, 0.9)
     left = max(min(low - 0.1 * width, ends[0]), low - _WIDEST * width)
     right = min(max(high + 0.1 * width, ends[1]), high + _WIDEST * width)
     for values in replicated[:_REPLICATES]:
         if np.ptp(values) > 0:
-            x, height = density(values)
+            x, height = data_density(values)
             ax.plot(x, height, color=REFERENCE, linewidth=0.5, alpha=0.4, gid="replicated")
     tallest = distribution(ax, observed, color=_DATA, linewidth=1.6, gid="data")
     ax.set_xlim(left, right)
     ax.set_ylim(0, 1.5 * tallest)
     ax.set_yticks([])
     ax.set_title(name, loc="left", size=9, weight="bold", pad=3)
-    outside = float(((replicated < left) | (replicated > right)).mean())
+    outside = share_outside(replicated, left, right)
     if outside >= 0.005:
         text = f"{100 * outside:.0f}% outside"
         ax.set_title(text, loc="right", size=7, color=MUTED, pad=3)
@@ -176,7 +182,7 @@ def _ridges(ax: Axes, quantity: str, level: str, rows: pd.DataFrame, implied: Pr
     low, high = _limits(quantity, values, estimates)
     edges = np.linspace(low, high, _BINS + 1)
     for i, (sample, estimate) in enumerate(zip(values, estimates, strict=True)):
-        counts, _ = np.histogram(np.clip(sample, low, high), edges)
+        counts = histogram(sample, edges)
         shape = 0.85 * counts / max(int(counts.max()), 1)
         base = len(values) - 1 - i
         ax.stairs(
@@ -218,7 +224,7 @@ def _limits(
 ) -> tuple[float, float]:
     if quantity in _LIMITS:
         return _LIMITS[quantity]
-    ends = [np.quantile(v, [0.01, 0.99]) for v in values if len(v)]
+    ends = [central_range(v, 0.98) for v in values if len(v)]
     finite = estimates[np.isfinite(estimates)]
     everything = np.concatenate([*ends, finite]) if ends or len(finite) else np.zeros(1)
     low, high = float(everything.min()), float(everything.max())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from arviz_stats.base import array_stats
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -14,8 +13,9 @@ from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, select_rows
+from bayes_msem.posterior.distributions import central_range, draws_density
 from bayes_msem.posterior.enough import check_enough
-from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
+from bayes_msem.posterior.prior_scale import central_prior_range, marginal_prior, on_prior_scale
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
@@ -100,7 +100,7 @@ def _draw_posterior(ax: Axes, values: FloatArray) -> float:
     if not np.ptp(values) > 0:
         ax.axvline(float(values[0]), color=ESTIMATE, linewidth=1.5, gid="posterior")
         return 1.0
-    points, height, _ = array_stats.kde(values)
+    points, height = draws_density(values)
     ax.plot(points, height, color=ESTIMATE, linewidth=1.5, gid="posterior")
     ax.fill_between(points, height, color=ESTIMATE, alpha=0.2, linewidth=0)
     return float(height.max())
@@ -108,13 +108,12 @@ def _draw_posterior(ax: Axes, values: FloatArray) -> float:
 
 def _range(values: FloatArray, prior: Prior | None) -> tuple[float, float]:
     """Return the ends: the posterior, and as much of the prior as leaves it readable."""
-    tail = (1 - _POSTERIOR_MASS) / 2
-    low, high = (float(q) for q in np.quantile(values, [tail, 1 - tail]))
+    low, high = central_range(values, _POSTERIOR_MASS)
     pad = 0.15 * (high - low) or 0.1 * max(abs(low), 1e-6)  # chains that stand still
     if prior is None:
         return low - pad, high + pad
-    tail, most = (1 - _PRIOR_MASS) / 2, max(_WIDEST * (high - low), pad)
-    start, end = (float(q) for q in prior.quantile([tail, 1 - tail]))
+    most = max(_WIDEST * (high - low), pad)
+    start, end = central_prior_range(prior, _PRIOR_MASS)
     low, high = min(low - pad, max(start, low - most)), max(high + pad, min(end, high + most))
     return max(low, prior.limits[0]), min(high, prior.limits[1])
 

@@ -1,7 +1,6 @@
 """Rank plot, which shows whether all chains visit low and high values equally often.
 
-Draws of all chains are ranked together. If the chains agree, the ranks of each are uniform
-(Vehtari, Gelman, Simpson, Carpenter & Burkner, 2021, https://doi.org/10.1214/20-BA1221).
+What it shows is computed in :mod:`bayes_msem.posterior.distributions`.
 """
 
 from __future__ import annotations
@@ -12,20 +11,20 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
-from scipy import stats
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
+from bayes_msem.posterior.distributions import rank_band, rank_shares
 from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, RowKey
 
-__all__ = ["rank", "rank_shares"]
+__all__ = ["rank"]
 
 FloatArray = NDArray[np.float64]
 
-_BINS, _BAND = 20, 0.95
+_BAND = 0.95
 
 
 def rank(
@@ -72,8 +71,8 @@ def rank(
         bins = shares.shape[1]
         edges = np.linspace(0, 1, bins + 1)
         n = draws[row.key].shape[1]
-        low, high = stats.binom.interval(_BAND, n, 1 / bins)
-        ax.axhspan(low * bins / n, high * bins / n, color="0.92", gid="band", zorder=0)
+        low, high = rank_band(n, bins, _BAND)
+        ax.axhspan(low, high, color="0.92", gid="band", zorder=0)
         ax.axhline(1, color=MUTED, linewidth=0.8, zorder=0.5)
         for c, share in enumerate(shares):
             colour = CHAIN_COLOURS[c % len(CHAIN_COLOURS)]
@@ -100,12 +99,3 @@ def rank(
         handles.append(Patch(color="0.92", label=f"{_BAND:.0%} if they agree"))
     bottom_legend(figure, handles)
     return figure
-
-
-def rank_shares(draws: FloatArray) -> FloatArray:
-    """Heights of the bins: observed over expected numbers of ranks, (chain, bin)."""
-    ranks = stats.rankdata(draws, method="average").reshape(draws.shape)
-    bins = int(min(_BINS, max(2, draws.shape[1] // 10)))
-    position = np.minimum(((ranks - 0.5) / draws.size * bins).astype(np.int64), bins - 1)
-    counts = np.stack([np.bincount(p, minlength=bins) for p in position])
-    return np.asarray(counts * bins / draws.shape[1])

@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
-from bayes_msem.data.observed_data import ObservedData
-from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
-from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
-from bayes_msem.spec.table import ParameterTable, Row, RowKey
+from bayes_msem.posterior import lines as posterior_lines
+from bayes_msem.posterior.lines import Band, Posterior
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind
 
-__all__ = ["Posterior", "cluster_lines", "level_slopes"]
-
-FloatArray = NDArray[np.float64]
-
-_GRID = 50  # points of a band
-_LEAST_SPREAD = 1e-12  # relative
-_WHERE = (" between clusters", " inside clusters")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Posterior:
-    """What the lines are made of: the table, its draws, cluster effects, and the data."""
-
-    table: ParameterTable
-    draws: Mapping[RowKey, FloatArray]
-    effects: xr.Dataset
-    observed: ObservedData
-
-    def slope(self, row: Row) -> FloatArray:
-        """Draws of a coefficient, (chain, draw, cluster), or with one "cluster" if it is fixed."""
-        if row.random:
-            values = self.effects["effects"].sel(effect=row.random)
-            return values.transpose("chain", "draw", "cluster_id").to_numpy()
-        return self.draws[row.key][..., None]
-
-    def row(self, level: str, outcome: str, predictor: str) -> Row:
-        """Row of a regression, or an error that lists those of the level."""
-        rows = [r for r in self.table.rows if r.level == level and r.kind == "regression"]
-        for row in rows:
-            if (row.lhs, row.rhs) == (outcome, predictor):
-                return row
-        known = [f"{r.lhs} ~ {r.rhs}" for r in rows]
-        wanted = f"{outcome} ~ {predictor}"
-        listed = ", ".join(known) or "no regression at all"
-        hint = nearest(wanted, known)
-        raise SpecificationError(f"no row '{wanted}' at level {level}{hint or '.'} It has {listed}")
+__all__ = ["cluster_lines", "level_slopes"]
 
 
 def cluster_lines(
@@ -95,32 +54,10 @@ def cluster_lines(
         No such regression, no random intercept, or the predictor is not an observed covariate, or
         does not vary.
     """
-    check_interval(ci, ci_kind)
-    observed, table = posterior.observed, posterior.table
-    row = posterior.row("within", outcome, predictor)
-    if predictor not in observed.x_names:
-        raise SpecificationError(
-            f"'{predictor}' is {table.roles['within', predictor]}, not an observed covariate: its "
-            "values within clusters are latent; plot_levels shows both slopes of a split variable"
-        )
-    if outcome not in posterior.effects["effect"]:
-        raise SpecificationError(
-            f"'{outcome}' has no random intercept; write it at level between too"
-        )
-    slope = posterior.slope(row)
-    level, others = _level(posterior, outcome, predictor)
-    x, code = observed.x[:, observed.x_names.index(predictor)], observed.cluster
-    assert code is not None
-    seen = ~np.isnan(x)  # rows without any outcome may lack covariates
-    _check_spread(x[seen], predictor, "")
-    low, high = (f(x[seen], code[seen], observed.n_clusters) for f in (_smallest, _largest))
-    there = np.isfinite(low)
-    ends = np.stack([low, high], axis=-1)  # (cluster, 2)
-    a, b = level.mean(axis=(0, 1)), np.broadcast_to(slope.mean(axis=(0, 1)), low.shape)
-    segments = np.stack([ends, a[:, None] + b[:, None] * ends], axis=-1)[there]
+    found = posterior_lines.cluster_lines(posterior, outcome, predictor, ci=ci, ci_kind=ci_kind)
     figure, (ax,) = panel_grid(1, figsize, size=(5.4, 3.8))
     lines = LineCollection(
-        list(segments),
+        list(found.segments),
         colors=MUTED,
         linewidths=0.7,
         alpha=0.55,
@@ -128,33 +65,18 @@ def cluster_lines(
         capstyle="round",  # a cluster of one row is a dot
     )
     ax.add_collection(lines)
-    grid = np.linspace(x[seen].min(), x[seen].max(), _GRID)
-    average = level.mean(axis=-1)[..., None] + slope.mean(axis=-1)[..., None] * grid
-    _band(ax, grid, average, ci, ci_kind, ESTIMATE, "population")
+    _draw_band(ax, found.average, ESTIMATE, "population")
     ax.set_xlabel(predictor, size=9, color=MUTED)
-    held = ", other covariates at their means" if others else ""
+    held = ", other covariates at their means" if found.others else ""
     ax.set_ylabel(outcome, size=9, color=MUTED)
-    some = f"{there.sum()} of {len(low)}" if not there.all() else f"{len(low)}"
+    shown, total = len(found.segments), found.total
+    some = f"{shown} of {total}" if shown < total else f"{total}"
     ax.set_title(f"{outcome} ~ {predictor} in {some} clusters{held}", loc="left", size=10)
     tidy(ax)
     ax.autoscale_view()
     one = Line2D([], [], color=MUTED, linewidth=0.7, label="one cluster")
     bottom_legend(figure, [one, *_handles(ESTIMATE, "mean of all clusters", ci, ci_kind)])
     return figure
-
-
-def _level(posterior: Posterior, outcome: str, predictor: str) -> tuple[FloatArray, int]:
-    """Outcome (chain, draw, cluster) at predictor 0, others at means; and the number of others."""
-    observed, n = posterior.observed, 0
-    start = posterior.effects["effects"].sel(effect=outcome)
-    level = start.transpose("chain", "draw", "cluster_id").to_numpy()
-    for row in posterior.table.rows:
-        if (row.level, row.kind, row.lhs) != ("within", "regression", outcome):
-            continue
-        if row.rhs != predictor and row.rhs in observed.x_names:
-            mean = np.nanmean(observed.x[:, observed.x_names.index(row.rhs)])
-            level, n = level + posterior.slope(row) * mean, n + 1
-    return level, n
 
 
 def level_slopes(
@@ -194,20 +116,8 @@ def level_slopes(
     SpecificationError
         No such regression, one of latent variables, or a predictor that does not vary.
     """
-    check_interval(ci, ci_kind)
     between = between or x
-    rows = [posterior.row("between", y, between), posterior.row("within", y, x)]
-    observed = posterior.observed
-    code = observed.cluster
-    assert code is not None
-    points = [
-        _cluster_points(observed, code, between, y),
-        _deviation_points(observed, code, x, y),
-    ]
-    totals = [(observed.n_clusters, "clusters"), (observed.n_rows, "rows")]
-    for (u, _), name, where in zip(points, (between, x), _WHERE, strict=True):
-        _check_spread(u, name, where)
-    slopes = [posterior.slope(row).mean(axis=-1) for row in rows]
+    levels = posterior_lines.level_slopes(posterior, x, y, between=between, ci=ci, ci_kind=ci_kind)
     figure, axes = panel_grid(2, figsize, size=(3.9, 3.5))
     titles = ["Between: cluster means", "Within: deviations from them"]
     labels = [
@@ -215,17 +125,15 @@ def level_slopes(
         (f"{x} \N{MINUS SIGN} cluster mean", f"{y} \N{MINUS SIGN} cluster mean"),
     ]
     colours = (REFERENCE, ESTIMATE)
-    parts = zip(axes, points, slopes, titles, labels, totals, colours, strict=True)
-    for ax, (u, v), slope, title, label, total, colour in parts:
-        size = 14.0 if len(u) < 500 else 4.0
-        ax.scatter(u, v, s=size, color=MUTED, alpha=0.45, linewidths=0, gid="points")
-        grid = np.linspace(u.min(), u.max(), _GRID)
-        lines = v.mean() + slope[..., None] * (grid - u.mean())
-        _band(ax, grid, lines, ci, ci_kind, colour, "slope")
-        ax.set_title(f"{title}, slope {slope.mean():.2f}", loc="left", size=9, weight="bold")
+    parts = zip(axes, levels, titles, labels, ("clusters", "rows"), colours, strict=True)
+    for ax, found, title, label, units, colour in parts:
+        size = 14.0 if len(found.x) < 500 else 4.0
+        ax.scatter(found.x, found.y, s=size, color=MUTED, alpha=0.45, linewidths=0, gid="points")
+        _draw_band(ax, found.line, colour, "slope")
+        ax.set_title(f"{title}, slope {found.slope:.2f}", loc="left", size=9, weight="bold")
         ax.set_xlabel(label[0], size=9, color=MUTED)
         ax.set_ylabel(label[1], size=9, color=MUTED)
-        _say_how_many(ax, len(u), *total)
+        _say_how_many(ax, len(found.x), found.total, units)
         tidy(ax)
     handles = _handles(REFERENCE, "slope between", ci, ci_kind)[:1]
     bottom_legend(figure, [*handles, *_handles(ESTIMATE, "slope within", ci, ci_kind)])
@@ -240,19 +148,11 @@ def _say_how_many(ax: Axes, n: int, total: int, units: str) -> None:
         ax.text(0.98, 0.98, text, transform=ax.transAxes, gid="count", **style)
 
 
-def _band(
-    ax: Axes,
-    grid: FloatArray,
-    lines: FloatArray,
-    ci: float,
-    ci_kind: IntervalKind,
-    colour: str,
-    gid: str,
-) -> None:
-    """Posterior mean of a line, and its interval at every point; ``lines`` (chain, draw, point)."""
-    lower, upper = interval(lines, ci, ci_kind)
-    ax.fill_between(grid, lower, upper, color=colour, alpha=0.25, linewidth=0, gid="interval")
-    ax.plot(grid, lines.mean(axis=(0, 1)), color=colour, linewidth=2, gid=gid)
+def _draw_band(ax: Axes, band: Band, colour: str, gid: str) -> None:
+    """Draw a line and its interval."""
+    style: dict[str, Any] = {"color": colour, "alpha": 0.25, "linewidth": 0, "gid": "interval"}
+    ax.fill_between(band.grid, band.lower, band.upper, **style)
+    ax.plot(band.grid, band.mean, color=colour, linewidth=2, gid=gid)
 
 
 def _handles(colour: str, label: str, ci: float, ci_kind: IntervalKind) -> list[Line2D | Patch]:
@@ -261,63 +161,3 @@ def _handles(colour: str, label: str, ci: float, ci_kind: IntervalKind) -> list[
         Line2D([], [], color=colour, linewidth=2, label=label),
         Patch(color=colour, alpha=0.25, linewidth=0, label=mass),
     ]
-
-
-def _column(observed: ObservedData, name: str) -> FloatArray:
-    """Values of an observed variable, one per row of the data."""
-    for names, values in ((observed.y_names, observed.y), (observed.x_names, observed.x)):
-        if name in names:
-            return values[:, names.index(name)]
-    for names, values in ((observed.w_names, observed.w), (observed.z_names, observed.z)):
-        if name in names:
-            return values[observed.cluster, names.index(name)]
-    raise SpecificationError(f"'{name}' is latent; its values cannot be plotted against others")
-
-
-def _cluster_points(
-    observed: ObservedData, code: NDArray[np.int64], x: str, y: str
-) -> tuple[FloatArray, FloatArray]:
-    """Means of what is observed of x and of y, in clusters that have both."""
-    u, v = (_means(_column(observed, name), code, observed.n_clusters) for name in (x, y))
-    both = ~np.isnan(u) & ~np.isnan(v)
-    return u[both], v[both]
-
-
-def _deviation_points(
-    observed: ObservedData, code: NDArray[np.int64], x: str, y: str
-) -> tuple[FloatArray, FloatArray]:
-    """Deviations of rows with both values from the means of such rows in their cluster."""
-    u, v = _column(observed, x), _column(observed, y)
-    both = ~np.isnan(u) & ~np.isnan(v)
-    u, v, code = u[both], v[both], code[both]
-    means = (_means(values, code, observed.n_clusters)[code] for values in (u, v))
-    return u - next(means), v - next(means)
-
-
-def _check_spread(values: FloatArray, name: str, where: str) -> None:
-    """Raise if there is nothing to draw a line over."""
-    if not len(values):
-        raise SpecificationError(f"no row has values of both '{name}' and the outcome to show")
-    if np.ptp(values) <= _LEAST_SPREAD * (1.0 + np.abs(values).max()):
-        raise SpecificationError(
-            f"'{name}' does not vary{where} in the rows that can be shown, so there is no line "
-            "to draw"
-        )
-
-
-def _means(values: FloatArray, code: NDArray[np.int64], n: int) -> FloatArray:
-    """Mean of the values observed in each of n clusters; NaN where there are none."""
-    seen = ~np.isnan(values)
-    total = np.bincount(code[seen], weights=values[seen], minlength=n)
-    number = np.bincount(code[seen], minlength=n)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
-
-
-def _smallest(x: FloatArray, code: NDArray[np.int64], n: int) -> FloatArray:
-    result = np.full(n, np.inf)
-    np.minimum.at(result, code, x)
-    return result
-
-
-def _largest(x: FloatArray, code: NDArray[np.int64], n: int) -> FloatArray:
-    return -_smallest(-x, code, n)

@@ -137,11 +137,13 @@ def select_clusters(ids: Sequence[Any], clusters: Sequence[Any] | None) -> NDArr
         return np.arange(len(known))
     wanted = [str(c) for c in ([clusters] if isinstance(clusters, str) else clusters)]
     if not wanted:
-        raise SpecificationError("clusters=[] leaves nothing to show; clusters=None shows all")
+        raise SpecificationError(
+            "cluster_ids=[] leaves nothing to show; cluster_ids=None shows all"
+        )
     for name in wanted:
         if name not in known:
             raise SpecificationError(
-                f"clusters: there is no cluster {name!r}{nearest(name, known) or '.'} "
+                f"cluster_ids: there is no cluster {name!r}{nearest(name, known) or '.'} "
                 f"Identifiers look like {next(iter(known))!r}"
             )
     return np.array([known[name] for name in dict.fromkeys(wanted)])

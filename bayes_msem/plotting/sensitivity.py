@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
-from arviz_stats.base import array_stats
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
-from scipy import stats
 
+from bayes_msem.checking.priors.weights import power_weights
 from bayes_msem.plotting.figures import ESTIMATE, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
+from bayes_msem.posterior.distributions import central_range, weighted_density
 from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import Row
 
@@ -65,7 +65,7 @@ def power_scaled(
         Two panels per row: the prior scaled, and the likelihood scaled.
     """
     values = tree["posterior"]["value"].transpose("row", "chain", "draw").to_numpy()
-    weights = {group: _weights(tree[group].to_dataset(), alphas) for group in _GROUPS}
+    weights = {group: power_weights(tree[group].to_dataset(), alphas) for group in _GROUPS}
     figure, axes = panel_grid(2 * len(rows), figsize)
     for i, (row, at) in enumerate(zip(rows, positions, strict=True)):
         pair = axes[2 * i : 2 * i + 2]
@@ -92,30 +92,12 @@ def power_scaled(
     return figure
 
 
-def _weights(component: xr.Dataset, alphas: tuple[float, float]) -> tuple[FloatArray, float]:
-    """Weights of the draws at the lower power, 1 and the upper one (3, n), and the worst k."""
-    names = list(component.data_vars)
-    total = np.sum([component[name].to_numpy() for name in names], axis=0).ravel()
-    weights, worst = [], 0.0
-    for alpha in (alphas[0], 1.0, alphas[1]):
-        if alpha == 1.0 or not np.ptp(total) > 0:
-            weights.append(np.full(len(total), 1 / len(total)))
-            continue
-        log_weights, k = array_stats.psislw(-(alpha - 1) * total)
-        log_weights = np.asarray(log_weights, dtype=np.float64)
-        relative = np.exp(log_weights - log_weights.max())
-        weights.append(relative / relative.sum())
-        worst = max(worst, float(k))
-    return np.stack(weights), worst
-
-
 def _densities(ax: Axes, values: FloatArray, weights: FloatArray) -> None:
     """Draw weighted kernel densities, whose bandwidth knows the effective number of draws."""
-    tail = (1 - _MASS) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = central_range(values, _MASS)
     grid = np.linspace(low, high, _POINTS)
     for i, colour, style in _STYLES:
-        height = stats.gaussian_kde(values, weights=weights[i])(grid)
+        height = weighted_density(values, weights[i], grid)
         ax.plot(grid, height, color=colour, linestyle=style, linewidth=1.5, gid=f"power {i}")
     ax.set_xlim(low, high)
     ax.set_yticks([])

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from arviz_stats.base import array_stats
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
+from bayes_msem.posterior.distributions import draws_density
 from bayes_msem.posterior.summary import diagnostics
 from bayes_msem.spec.row_names import formula
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
@@ -107,7 +107,7 @@ def _draw_density(ax: Axes, row: Row, values: FloatArray) -> None:
         style: dict[str, Any] = {"color": _colour(chain), "linewidth": 1.1}
         gid = f"density {chain + 1}"
         if np.ptp(x) > 0:
-            grid, density, _ = array_stats.kde(x)
+            grid, density = draws_density(x)
             ax.plot(grid, density, gid=gid, **style)
         else:  # a chain that never moved has no density
             ax.axvline(x[0], linestyle="--", gid=gid, **style)

@@ -100,6 +100,11 @@ class Convergence:
     modes
         The modes of the posterior that were found before sampling, with the share of the draws
         near each; None if they could not be searched (sampled effects).
+
+    Examples
+    --------
+    >>> fit.convergence.divergences, len(fit.convergence.rows)
+    (0, 8)
     """
 
     divergences: int

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.rows import row_values
+from bayes_msem.spec.row_names import ByRow
 from bayes_msem.spec.table import Row, RowKey
 from bayes_msem.structure.parameters import row_label
 
@@ -29,11 +30,16 @@ def sampled_parameters(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArra
     return joined
 
 
-def derived_variables(blueprint: Blueprint, posterior: xr.Dataset) -> xr.Dataset:
-    """Variances, covariances, correlations and defined parameters from sampled ones."""
+def row_draws(blueprint: Blueprint, posterior: xr.Dataset) -> ByRow[FloatArray]:
+    """Draws of every row of the parameter table, row -> (chain, draw)."""
     x = sampled_parameters(blueprint, posterior)
     theta = blueprint.theta(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
-    values = row_values(blueprint, theta, x)
+    return row_values(blueprint, theta, x)
+
+
+def derived_variables(blueprint: Blueprint, posterior: xr.Dataset) -> xr.Dataset:
+    """Variances, covariances, correlations and defined parameters from sampled ones."""
+    values = row_draws(blueprint, posterior)
     variables: dict[str, tuple[list[str], FloatArray, list[str]]] = {}
 
     def add(name: str, rows: list[Row], arrays: list[FloatArray]) -> None:

@@ -12,7 +12,7 @@ from bayes_msem.spec.covariance import covariance_blocks
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
-__all__ = ["marginal_prior", "on_prior_scale"]
+__all__ = ["central_prior_range", "marginal_prior", "on_prior_scale"]
 
 FloatArray = NDArray[np.float64]
 
@@ -44,3 +44,10 @@ def marginal_prior(table: ParameterTable, row: Row, prior: Prior) -> Prior | Non
                 return None
             return replace(prior, arguments=(prior.arguments[0] + (len(block.variables) - 2) / 2,))
     return prior
+
+
+def central_prior_range(prior: Prior, mass: float) -> tuple[float, float]:
+    """Return the ends of the equal-tailed interval that holds ``mass`` of a prior."""
+    tail = (1 - mass) / 2
+    low, high = prior.quantile([tail, 1 - tail])
+    return float(low), float(high)

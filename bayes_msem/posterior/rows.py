@@ -156,7 +156,7 @@ def _clusters(
         codes, ids = np.arange(len(frame)), pd.Index(frame.index)
     elif name not in frame.columns:
         raise DataError(
-            f"newdata lacks the cluster column '{name}'; add it, or use clusters='new' for rows "
+            f"newdata lacks the cluster column '{name}'; add it, or use new_clusters=True for rows "
             "of clusters that are not in the data"
         )
     else:
@@ -168,7 +168,7 @@ def _clusters(
             more = f" and {len(unknown) - _MOST} more" if len(unknown) > _MOST else ""
             raise DataError(
                 f"newdata has clusters that are not in the data: "
-                f"{listed(unknown[:_MOST])}{more}; use clusters='new' for those, or "
+                f"{listed(unknown[:_MOST])}{more}; use new_clusters=True for those, or "
                 f"correct them (the data have {listed(known)}, ...)"
             )
         return place[codes].astype(np.int64), observed.cluster_ids, observed.cluster_design

@@ -12,7 +12,6 @@ from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.kernels.cluster_terms import cluster_log_likelihoods, node_log_likelihoods
 from bayes_msem.kernels.clusters import cluster_value_and_gradient
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.recover import cluster_view
 from tests.likelihood.cases import TWO_LEVEL_CASES, Case, free_values, make_frame, make_model
 from tests.likelihood.cases import random_values as all_values

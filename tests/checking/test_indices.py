@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import bayes_msem as bm
+from bayes_msem.checking.indices import evaluation
 from bayes_msem.checking.indices.indices import (
     Comparison,
     absolute_indices,
@@ -19,7 +20,6 @@ from bayes_msem.checking.indices.indices import (
     paired,
 )
 from bayes_msem.checking.indices.saturated import build_on, model_text, structured_level
-from bayes_msem.fit import indices as fit_indices
 from bayes_msem.inference.mode import admissible_maximum
 from tests.checking.laplace import laplace_fit
 from tests.oracle import Key, oracle_from_values, oracle_log_likelihood
@@ -74,7 +74,7 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         model = build_on(bm.Model, fit.model.observed, text)
         return laplace_fit(model, chains=sizes["chain"], draws=sizes["draw"], seed=len(asked))
 
-    monkeypatch.setattr(fit_indices, "_sample", approximate)
+    monkeypatch.setattr(evaluation, "_sample", approximate)
     return asked
 
 

@@ -13,8 +13,6 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, Proposal, proposal_from
 from bayes_msem.kernels.cluster_terms import node_log_likelihoods
 from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.structure.model_template import ModelTemplate
 from tests.missing.frames import holes
 from tests.random.conditional import Conditional, conditional
 from tests.random.models import case, informed, sampled_values
@@ -95,7 +93,7 @@ def test_many_effects_against_plain_monte_carlo() -> None:
     this = conditional(case("everything"))
     blueprint, n = this.blueprint, 40_000
     x = np.ascontiguousarray(blueprint.extend_sampled(sampled_values(blueprint, 3)))
-    likelihood, templates = blueprint.likelihood, blueprint.template
+    likelihood, template = blueprint.likelihood, blueprint.template
     program, first = likelihood.program, template.first_sampled
     _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
     mean = (blueprint.observed.cluster_design @ c_b)[:, first:]

@@ -25,7 +25,6 @@ from bayes_msem.checking.priors.prior_sensitivity import (
 from bayes_msem.errors import SpecificationError
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.density import log_prior
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.spec.prior_text import read_prior
 from tests.checking.laplace import laplace_fit

@@ -77,9 +77,9 @@ class Level:
 def random_level(text: str, seed: int) -> Level:
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(rng.normal(size=(40, 6)), columns=list("abcdex"))
-    templates = bm.Model(text, data=frame).blueprint.template
+    template = bm.Model(text, data=frame).blueprint.template
     values = rng.normal(0, 0.6, size=template.n_theta + len(template.constants))
-    return Level(template.within, len(template.outcomes), len(templates.design), values)
+    return Level(template.within, len(template.outcomes), len(template.design), values)
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import bayes_msem as bm
-from bayes_msem.kernels.transform import backward
 from bayes_msem.kernels.layout import CORRELATION, SQUARE
+from bayes_msem.kernels.transform import backward
 from tests.structure.patterns import CHORDAL, COMPLETE, make_model, text_of, the_block
 
 Array = NDArray[np.float64]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.inference.density import log_likelihood
-from bayes_msem.likelihood.marginal import sampler_value_and_gradient, value_and_gradient
 from bayes_msem.kernels.layout import CORRELATION, SQUARE
+from bayes_msem.likelihood.marginal import sampler_value_and_gradient, value_and_gradient
 from tests.likelihood.cases import (
     CASES,
     Case,

@@ -37,7 +37,7 @@ def test_linear_effects_given_incomplete_data(case: Case) -> None:
     this = conditional(case, holes(seed=7))
     blueprint = this.blueprint
     x, b = sampled_values(blueprint, 3), effects(blueprint, 3)
-    program, templates = blueprint.program, blueprint.template
+    program, template = blueprint.program, blueprint.template
     n_uses = len(template.effects.use_effect)
     point = np.ascontiguousarray(blueprint.extend_sampled(x))
 

@@ -303,7 +303,7 @@ def test_a_narrow_outer_interval_stands_alone(
         ({"effect": "zzzzz"}, r"no cluster effect 'zzzzz'\. This model has 'y1'"),
         ({"clusters": ["school3"]}, "no cluster 'school3'; did you mean 'school 3'"),
         ({"clusters": [404]}, r"no cluster '404'\. Identifiers look like 'school 0'"),
-        ({"clusters": []}, r"clusters=\[\] leaves nothing to show"),
+        ({"clusters": []}, r"cluster_ids=\[\] leaves nothing to show"),
         ({"ci": 95}, "ci=95 is not a probability"),
         ({"ci_kind": "wald"}, "ci_kind='wald' is unknown; use 'eti' or 'hdi'"),
     ],

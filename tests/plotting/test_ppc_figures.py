@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import bayes_msem as bm
+from bayes_msem.checking.predictive.compared import default_clusters
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.plotting.figures import REFERENCE
 from bayes_msem.plotting.ppc import compare
-from bayes_msem.plotting.ppc_clusters import cluster_distances, default_clusters
+from bayes_msem.plotting.ppc_clusters import cluster_distances
 from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels
 from tests.checking.laplace import laplace_fit
 
@@ -544,7 +545,7 @@ def test_the_same_clusters(fit: bm.Fit) -> None:
     figure = fit.plot_ppc(check=made)
     assert [ax.get_title(loc="left") for ax in figure.axes] == OUTCOMES[:-1]
     assert legend(figure)[1] == "20 replicates (same clusters)"
-    with pytest.raises(bm.SpecificationError, match="keep 'z'; check with clusters='new'"):
+    with pytest.raises(bm.SpecificationError, match="keep 'z'; check with new_clusters=True"):
         fit.plot_ppc(outcomes="z", check=made)
     shown = fit.plot_ppc_clusters("y1", clusters="c2", check=made)
     assert legend(shown)[1] == "20 replicates of the cluster (same clusters)"

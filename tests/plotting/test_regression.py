@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 
 from bayes_msem.data.observe import observe
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.correlations import effect_correlations, heat_map
-from bayes_msem.plotting.regression import Posterior, cluster_lines, level_slopes
+from bayes_msem.plotting.correlations import heat_map
+from bayes_msem.plotting.regression import cluster_lines, level_slopes
+from bayes_msem.posterior.effect_correlations import effect_correlations
+from bayes_msem.posterior.lines import Posterior
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.parser import parse
 

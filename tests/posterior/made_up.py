@@ -11,7 +11,6 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.spec.printing import to_syntax
-from bayes_msem.structure.model_template import ModelTemplate
 from tests.random.models import informed, sampled_values
 
 

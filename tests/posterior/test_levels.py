@@ -32,7 +32,7 @@ CASES = (FIXED, *(case(name) for name in NAMES))
 @pytest.mark.parametrize("this", CASES, ids=[c.name for c in CASES])
 def test_covariances_and_means_follow_the_equations(this: Case) -> None:
     fit = synthetic_fit(this)
-    levels, value = fit._levels(), values_by_hand(fit)
+    levels, value = fit._solution().levels, values_by_hand(fit)
     for level in levels.both:
         covariances, means = moments_by_hand(fit, level.level, value)
         for i, v in enumerate(level.names):
@@ -47,7 +47,7 @@ def test_covariances_and_means_follow_the_equations(this: Case) -> None:
 def test_random_slopes_make_between_variance_depend_on_x() -> None:
     """Var(a + s mean(x)) = Var(a) + 2 mean(x) Cov(a, s) + mean(x)^2 Var(s)."""
     fit = synthetic_fit(case("slope"))
-    levels, draws = fit._levels(), fit.draws
+    levels, draws = fit._solution().levels, fit.draws
     x = fit.model.blueprint.observed.x[:, 0].mean()
     assert abs(x) > 0.01  # or the test would see nothing
     expected = (
@@ -60,7 +60,7 @@ def test_random_slopes_make_between_variance_depend_on_x() -> None:
 
 def test_without_random_slopes_between_parts_are_the_covariances() -> None:
     fit = synthetic_fit(FIXED)
-    levels = fit._levels()
+    levels = fit._solution().levels
     index = levels.between.index(("y1", "y2", "y3"))
     expected = levels.between.covariance[:, index][:, :, index]
     np.testing.assert_allclose(between_parts(levels), expected, rtol=1e-12)

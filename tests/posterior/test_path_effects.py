@@ -34,7 +34,8 @@ def label_draws(fit) -> dict[str, np.ndarray]:
 
 
 def found(fit, x, y) -> dict[tuple[str, str, str], np.ndarray]:
-    return {(e.level, e.effect, e.path): e.values for e in path_effects(fit._levels(), x, y)}
+    levels = fit._solution().levels
+    return {(e.level, e.effect, e.path): e.values for e in path_effects(levels, x, y)}
 
 
 def test_mediation_at_both_levels() -> None:

@@ -211,7 +211,7 @@ def test_errors_name_the_culprit() -> None:
         fit.predict(frame.drop(columns="x2"))
     with pytest.raises(bm.DataError, match="lacks the covariates 'w1', 'w2'"):
         fit.predict(frame.drop(columns=["w1", "w2"]), clusters="new")
-    with pytest.raises(bm.DataError, match=r"not in the data: 'gX', 'gY'; use clusters='new'"):
+    with pytest.raises(bm.DataError, match=r"not in the data: 'gX', 'gY'; use new_clusters=True"):
         fit.predict(frame.iloc[:3].assign(group=["gX", "gY", frame["group"].iloc[0]]))
     with pytest.raises(bm.DataError, match="lacks the cluster column 'group'"):
         fit.predict(frame.drop(columns="group"))

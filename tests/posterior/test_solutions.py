@@ -93,7 +93,7 @@ def test_icc_table_by_hand() -> None:
 def test_icc2_is_the_reliability_of_simulated_cluster_means() -> None:
     """Balanced data: squared correlation of a_j with the mean of n rows."""
     fit = synthetic_fit(FACTORS)
-    levels = fit._levels()
+    levels = fit._solution().levels
     rng = np.random.default_rng(4)
     first = levels.between.names.index("y1"), levels.within.names.index("y1")
     tau, sigma = levels.between.variance[0, first[0]], levels.within.variance[0, first[1]]

@@ -114,7 +114,7 @@ def test_simple_regression_has_the_correlation_as_standardised_slope() -> None:
 def test_average_cluster_by_hand(name: str) -> None:
     fit = synthetic_fit(case(name))
     value, observed = values_by_hand(fit), fit.model.blueprint.observed
-    found = standardised_values(fit._levels())
+    found = standardised_values(fit._solution().levels)
     x_sd = dict(zip(observed.x_names, observed.x.std(axis=0), strict=True))
     w_sd = dict(zip(observed.w_names, observed.w.std(axis=0), strict=True))
     seen = set()
@@ -210,7 +210,7 @@ def test_constants_are_shown_as_such() -> None:
 
 def test_definitions_use_standardised_values() -> None:
     fit = synthetic_fit(TWO_FACTORS)
-    draws = standardised_values(fit._levels())
+    draws = standardised_values(fit._solution().levels)
     slope = draws["within", "fw", "~", "x1"]
     expected = {"double": 2 * slope, "below": slope**2 + slope, "ratio": (slope + 1) / 2}
     defined = {key[1]: value for key, value in draws.items() if key[2] == ":="}

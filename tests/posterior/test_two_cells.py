@@ -85,7 +85,7 @@ def test_levels_agree_with_the_kernels(this: Case) -> None:
     fit = fit_of(this)
     ids = fit.model.observed.cluster_ids
     cluster = ids[3] if fit.model.table.two_level else None
-    for level in fit._levels(cluster).both:
+    for level in fit._solution(cluster).levels.both:
         own = cluster if level.level == "within" else None
         implied = fit.implied_covariance(level.level, cluster=own)
         k = level.total @ level.k
@@ -99,7 +99,7 @@ def test_levels_agree_with_the_kernels(this: Case) -> None:
 def test_tables_by_hand(this: Case) -> None:
     """Every table of both levels, from plain sums over the equations of the model."""
     fit = fit_of(this)
-    levels, value = fit._levels(), values_by_hand(fit)
+    levels, value = fit._solution().levels, values_by_hand(fit)
     standardised, observed = standardised_values(levels), fit.model.observed
     for level in levels.both:
         covariances, _ = moments_by_hand(fit, level.level, value)
@@ -130,7 +130,7 @@ def test_direct_effect_is_the_sum(this: Case) -> None:
     factors = [
         fit.model.table.variables(level, f"{level} factor")[0] for level in ("within", "between")
     ]
-    levels, value = fit._levels(), values_by_hand(fit) if this in RECURSIVE else fit.draws
+    levels, value = fit._solution().levels, values_by_hand(fit) if this in RECURSIVE else fit.draws
     target = "z1" if "circle" in this.name else "y2"
     checked = 0
     for level, factor in zip(levels.both, factors, strict=True):
@@ -164,5 +164,5 @@ def test_two_random_steps_with_a_double_one() -> None:
     expected = (0.3 + mean_s) * mean_t + d.get(
         ("between", "s", "~~", "t"), d.get(("between", "t", "~~", "s"))
     )
-    found = {e.path: e.values for e in path_effects(fit._levels(), "x1", "y2")}
+    found = {e.path: e.values for e in path_effects(fit._solution().levels, "x1", "y2")}
     np.testing.assert_allclose(found["x1 -> m -> y2"], expected, rtol=1e-9)

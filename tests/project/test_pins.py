@@ -1,14 +1,16 @@
 """The files that repeat a name, a bound or a version agree with pyproject.toml."""
 
+import ast
 import re
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"matplotlib": "matplotlib-base"}
@@ -77,10 +79,30 @@ def test_installed_version_is_the_project_version(project):
     assert version("bayes_msem") == project["version"]
 
 
-def test_no_tool_skips_the_room_named_build():
-    """Ruff, pytest and .gitignore must not take bayes_msem/build for build output."""
-    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
-    assert "build" not in tools["ruff"]["exclude"]
-    assert "build" not in tools["pytest"]["ini_options"]["norecursedirs"]
-    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
-    assert {"build", "build/"}.isdisjoint(ignored)
+def imported_modules(folder):
+    """Top names of all modules that the files of a folder import."""
+    found = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found
+
+
+def test_every_dependency_is_imported(project):
+    """A package that no module imports is not one that the user needs."""
+    modules = {}
+    for module, names in packages_distributions().items():
+        for name in names:
+            modules.setdefault(canonicalize_name(name), set()).add(module)
+    imported = imported_modules(ROOT / "bayes_msem")
+    unused = [
+        name
+        for name in (canonicalize_name(Requirement(t).name) for t in project["dependencies"])
+        if not modules[name] & imported
+    ]
+    assert unused == ["h5netcdf"]  # xarray's engine, asked for by its name
+    files = (ROOT / "bayes_msem" / "posterior" / "file_formats.py").read_text(encoding="utf-8")
+    assert 'engine="h5netcdf"' in files

@@ -26,9 +26,8 @@ from scipy.stats import multivariate_normal
 
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
-from bayes_msem.structure.model_template import ModelTemplate
 from bayes_msem.kernels.layout import CORRELATION, SQUARE
+from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from tests.likelihood.cases import Case, Key
 from tests.oracle import Oracle, oracle_from_values
 from tests.random.models import build, linear_random, make_data, unpiloted

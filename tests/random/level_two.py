@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.structure.model_template import ModelTemplate
 from tests.oracle import Oracle, modelled, table_rows
 from tests.random.conditional import Conditional
 

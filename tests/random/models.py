@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint, with_approximation
-from bayes_msem.likelihood.approximation import Approximation
-from bayes_msem.structure.model_template import ModelTemplate
 from bayes_msem.kernels.layout import CORRELATION, SQUARE
+from bayes_msem.likelihood.approximation import Approximation
 from tests.likelihood.cases import Case, Key, free_values, make_frame, make_model, two_level
 from tests.likelihood.cases import random_values as all_values
 

@@ -97,7 +97,7 @@ def test_structures_of_the_clusters(name: str) -> None:
         template = this.blueprint.template.effects  # type: ignore[union-attr]
         full = c[j].copy()
         for use, column, vector in zip(
-            templates.use_effect, templates.use_column, effect[j], strict=True
+            template.use_effect, template.use_column, effect[j], strict=True
         ):
             full[column] += a[use] * vector
         np.testing.assert_allclose((design @ full)[:, y_order], means, rtol=1e-12, atol=1e-12)

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.kernels.clusters import cluster_value_and_gradient
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.structure.model_template import ModelTemplate
 from tests.likelihood.cases import Case, two_level
 from tests.random.conditional import Conditional, conditional, correlations
 from tests.random.models import (

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.inference.density import joint_log_likelihood, log_posterior, support
 from bayes_msem.kernels.clusters import cluster_value_and_gradient
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.likelihood.ops import ClusterLogLikelihood
 from bayes_msem.kernels.layout import CORRELATION
+from bayes_msem.likelihood.ops import ClusterLogLikelihood
 from tests.likelihood.cases import Case
 from tests.random.models import (
     CASES,

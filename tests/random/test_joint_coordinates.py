@@ -13,7 +13,6 @@ from bayes_msem.kernels.clusters import between_moments
 from bayes_msem.kernels.messages import cluster_messages
 from bayes_msem.likelihood.cluster_draws import linear_effects
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.structure.model_template import ModelTemplate
 from tests.likelihood.cases import Case
 from tests.missing.frames import holes
 from tests.oracle import modelled, table_rows
@@ -159,7 +158,7 @@ def test_messages_are_the_density_of_the_rows(case: Case) -> None:
 def test_messages_give_the_posterior_of_linear_effects(case: Case) -> None:
     """Also with missing values: at the posterior mean of a, data pull as strongly as the prior."""
     blueprint = unpiloted(build(case, holes(seed=6)))
-    program, templates = blueprint.program, blueprint.template
+    program, template = blueprint.program, blueprint.template
     x, b = sampled_values(blueprint, 78), effects(blueprint, 78)
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
     packed = program.ints, program.floats, blueprint.statistics

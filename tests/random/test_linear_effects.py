@@ -15,7 +15,6 @@ from scipy.stats import multivariate_normal
 
 from bayes_msem.kernels.clusters import cluster_value_and_gradient
 from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.structure.model_template import ModelTemplate
 from tests.random.conditional import Conditional, conditional
 from tests.random.level_two import cluster
 from tests.random.models import CASES, case, effects, sampled_values

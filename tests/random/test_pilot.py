@@ -14,7 +14,6 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.pilot import with_pilot
 from bayes_msem.likelihood.evaluators import ClusterEvaluator
-from bayes_msem.structure.model_template import ModelTemplate
 from tests.likelihood.cases import Case, Key, free_values, two_level
 from tests.oracle import modelled, table_rows
 from tests.random.conditional import Conditional, conditional
@@ -87,7 +86,7 @@ def test_information_of_a_normal_likelihood_is_exact() -> None:
     blueprint = with_pilot(this.blueprint)
     x = blueprint.pilot
     assert x is not None
-    approximation, templates = evaluator_of(blueprint).approximation, blueprint.template
+    approximation, template = evaluator_of(blueprint).approximation, blueprint.template
     value, names = this.values(x, np.zeros(1)), list(template.effects.linear)
     assert sorted(names) == ["y1", "y2", "y3"]
     W = np.diag([1 / value["within", v, "~~", v] for v in names])
@@ -127,7 +126,7 @@ def test_coordinates_are_standard_normal_where_the_pilot_is_exact(seed: int | No
 
 def of_sampled_effects(this: Conditional, blueprint: Blueprint, x: Array) -> tuple[Array, Array]:
     """Lambda and eta of b alone: a given b integrated out of the approximation, in NumPy."""
-    approximation, templates = evaluator_of(blueprint).approximation, blueprint.template
+    approximation, template = evaluator_of(blueprint).approximation, blueprint.template
     information, linear = approximation.information, approximation.linear
     n = approximation.n_linear
     if n == 0:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.density import log_posterior, starting_point, support
 from bayes_msem.inference.pymc_model import build_pymc_model
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from tests.likelihood.cases import two_level
 from tests.random.conditional import Conditional
 from tests.random.level_two import cluster

@@ -88,6 +88,15 @@ def compare(
 
     Yao, Y., Vehtari, A., Simpson, D., & Gelman, A. (2018). Using stacking to average Bayesian
     predictive distributions. Bayesian Analysis, 13, 917-1007. https://doi.org/10.1214/17-BA1091
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> table = bm.compare({"with sector": fit, "again": fit.loo()}, weights="pseudo-BMA")
+    >>> table["rank"].tolist()
+    [0, 1]
+    >>> table["elpd_diff"].tolist()
+    [0.0, 0.0]
     """
     _check_arguments(models, unit)
     given = [m.unit for m in models.values() if isinstance(m, LooResult)]

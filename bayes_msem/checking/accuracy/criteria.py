@@ -72,6 +72,11 @@ class Waic:
         Effective number of parameters.
     pointwise
         Data frame with columns elpd and p_waic; index: cluster identifiers or row labels.
+
+    Examples
+    --------
+    >>> fit.waic().unit
+    'cluster'
     """
 
     unit: Unit
@@ -141,6 +146,12 @@ class Dic:
         Half the posterior variance of the deviance, another effective number of parameters.
     integration_error
         Standard error of ``dic`` from numerical integrals; 0 if all are exact.
+
+    Examples
+    --------
+    >>> dic = fit.dic()
+    >>> bool(dic.dic > dic.deviance_at_mean)
+    True
     """
 
     dic: float

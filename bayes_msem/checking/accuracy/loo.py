@@ -71,6 +71,12 @@ class LooResult:
         exact.
     left_out
         Number of clusters or rows that have no observed outcome.
+
+    Examples
+    --------
+    >>> loo = fit.loo()
+    >>> len(loo.pointwise), len(loo.high_k)
+    (160, 0)
     """
 
     unit: Unit

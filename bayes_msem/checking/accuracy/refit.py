@@ -37,17 +37,48 @@ from bayes_msem.checking.accuracy.log_likelihood import (
     row_log_likelihoods,
     unit_positions,
 )
-from bayes_msem.checking.accuracy.loo import LooResult
+from bayes_msem.checking.accuracy.loo import LooResult, replaced
 from bayes_msem.data.subsets import without_cluster, without_outcomes
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.density import log_posterior, support
 from bayes_msem.inference.interrupt import all_or_nothing
 from bayes_msem.posterior.draws import sampled_parameters
 
-__all__ = ["exact_terms", "moment_matched"]
+__all__ = ["exact_terms", "exactly_replaced", "moment_matched"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+
+def exactly_replaced(
+    model: Any,
+    result: LooResult,
+    log_likelihood: xr.DataArray,
+    threshold: float | None,
+    fit_again: Callable[[Any], Any],
+    integral: ClusterIntegral | None,
+) -> LooResult:
+    """Replace the terms whose Pareto k is above a threshold by those of exact refits.
+
+    Parameters
+    ----------
+    model
+        The :class:`bayes_msem.Model`.
+    result
+        Result of importance sampling.
+    log_likelihood
+        The log-likelihoods it was computed from.
+    threshold
+        Which k are too high; None: ArviZ's ``good_k``.
+    fit_again, integral
+        As for :func:`exact_terms`.
+    """
+    limit = result.elpd_data.good_k if threshold is None else threshold
+    bad = np.flatnonzero(~(result.pareto_k.to_numpy() <= limit))
+    if not len(bad):
+        return result
+    terms = exact_terms(model, result.unit, bad, fit_again, integral)
+    return replaced(result, log_likelihood, bad, terms)
 
 
 def exact_terms(

@@ -37,6 +37,12 @@ class IndexTable(EstimateTable):
         Level -> :class:`bayes_msem.checking.indices.indices.Comparison` with N, p, p* and pD.
     log_likelihood_saturated
         Maximum of the log-likelihood under the saturated model.
+
+    Examples
+    --------
+    >>> table = factors.indices(incremental=False)
+    >>> sorted(table.details)
+    ['overall']
     """
 
     _metadata = ["draws", "details", "log_likelihood_saturated"]  # noqa: RUF012

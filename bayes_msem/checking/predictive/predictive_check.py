@@ -64,6 +64,12 @@ class PredictiveCheck:
         Some of the replicates, (chain, draw, row, outcome).
     data
         The data they replicate, (row, outcome), NaN where missing.
+
+    Examples
+    --------
+    >>> check = fit.ppc(["icc"], draws=20)
+    >>> check.observed.shape, check.kind
+    ((2, 10, 1), 'new')
     """
 
     statistics: pd.DataFrame

@@ -81,7 +81,7 @@ class Replicates:
         self.design: Design = check_design(self.view)
         if clusters == "same" and not self.design.two_level:
             raise SpecificationError(
-                "clusters='same' needs a two-level model; a single-level model has no clusters"
+                "new_clusters=False needs a two-level model; a single-level model has no clusters"
             )
         part = np.ascontiguousarray(x[:, self.chosen].reshape(-1, x.shape[-1]))
         self.points = self.view.points(part)

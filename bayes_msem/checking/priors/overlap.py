@@ -30,12 +30,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from scipy import integrate
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.priors.prior_draws import draw_prior
+from bayes_msem.posterior.distributions import draws_density
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale
 from bayes_msem.posterior.tables import EstimateTable
@@ -116,14 +116,14 @@ def overlap(prior: Prior, values: FloatArray) -> float:
     values
         Draws on its scale, (n,).
     """
-    grid, height = _density(values)
+    grid, height = draws_density(values)
     return _shared(grid, height, np.exp(prior.log_density(grid)))
 
 
 def overlap_of_draws(prior: FloatArray, values: FloatArray) -> float:
     """Overlap of the distributions of two sets of draws."""
-    grid, height = _density(values)
-    points, density = _density(prior)
+    grid, height = draws_density(values)
+    points, density = draws_density(prior)
     return _shared(grid, height, np.interp(grid, points, density, left=0.0, right=0.0))
 
 
@@ -140,11 +140,6 @@ def prior_sd(prior: Prior) -> float:
     # halves, so that both ends, where the integrand may be infinite, are ends of an interval
     parts = [integrate.quad(square, a, b, limit=200)[0] for a, b in ((0.0, 0.5), (0.5, 1.0))]
     return math.sqrt(sum(parts))
-
-
-def _density(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    grid, height, _ = array_stats.kde(values)
-    return np.asarray(grid, dtype=np.float64), np.asarray(height, dtype=np.float64)
 
 
 def _shared(grid: FloatArray, first: FloatArray, second: FloatArray) -> float:

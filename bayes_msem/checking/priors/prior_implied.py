@@ -88,6 +88,14 @@ class PriorImplied:
         Variable -> (n, m) evenly spaced order statistics of every replicated data set.
     observed
         Variable -> observed values.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+    >>> implied = model.prior_implied(draws=200, random_seed=1)
+    >>> implied.table["quantity"].unique().tolist()
+    ['mean', 'sd', 'r2']
     """
 
     table: EstimateTable

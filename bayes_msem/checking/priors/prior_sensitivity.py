@@ -65,6 +65,7 @@ __all__ = [
     "PriorSensitivity",
     "log_likelihood_draws",
     "log_prior_draws",
+    "most_sensitive",
     "prior_sensitivity",
     "sensitive_rows",
     "sensitivity_tree",
@@ -103,6 +104,12 @@ class PriorSensitivity:
         ``k_threshold`` the sensitivities are not to be trusted.
     k_threshold
         min(1 - 1 / log10(number of draws), 0.7).
+
+    Examples
+    --------
+    >>> sensitivity = fit.prior_sensitivity()
+    >>> sorted(sensitivity.pareto_k), sensitivity.reliable
+    (['likelihood', 'prior'], True)
     """
 
     table: EstimateTable
@@ -197,6 +204,12 @@ def sensitive_rows(blueprint: Blueprint, draws: Mapping[RowKey, FloatArray]) -> 
         for row in blueprint.table.rows
         if np.isfinite(draws[row.key]).all() and np.ptp(draws[row.key]) > 0
     ]
+
+
+def most_sensitive(sensitivity: PriorSensitivity, most: int) -> list[int]:
+    """Positions of the rows that are most sensitive to their priors, in the table's order."""
+    values = sensitivity.table["prior_sensitivity"].to_numpy(dtype=np.float64)
+    return sorted(np.argsort(-values, kind="stable")[:most].tolist())
 
 
 def sensitivity_tree(

@@ -1,0 +1,96 @@
+"""Data frames simulated from given parameters, for the clusters and covariates asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.data.frames import to_pandas_frame
+from bayes_msem.data.new_designs import design_from_frame, new_sample, resampled_design
+from bayes_msem.data.observed_data import ObservedData, frame_of
+from bayes_msem.errors import SpecificationError
+from bayes_msem.simulation.conditional import simulate_from_table
+from bayes_msem.simulation.level_two import true_effects
+
+__all__ = ["Wanted", "simulated_frame"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """Which rows to simulate; fields as the arguments of :meth:`bayes_msem.Model.simulate`."""
+
+    clusters: int | None
+    sizes: int | Sequence[int] | None
+    data: Any
+    missing: bool
+    effects: pd.DataFrame | None
+
+
+def simulated_frame(
+    blueprint: Blueprint,
+    theta: NDArray[np.float64],
+    wanted: Wanted,
+    random_seed: int,
+    return_effects: bool,
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Simulate data.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    theta
+        Values of its parameters.
+    wanted
+        Which rows.
+    random_seed
+        Seed, of resampled covariates too.
+    return_effects
+        Whether to return the effects of the clusters.
+
+    Returns
+    -------
+    tuple
+        The data, and the effects of the clusters or None.
+
+    Raises
+    ------
+    SpecificationError
+        Effects of clusters in a single-level model, or arguments that contradict each other.
+    """
+    if not blueprint.table.two_level and (return_effects or wanted.effects is not None):
+        argument = "return_effects=True was" if return_effects else "effects were"
+        raise SpecificationError(
+            f"{argument} given, but a single-level model has no cluster effects"
+        )
+    rng = np.random.default_rng(random_seed)
+    design = _design(blueprint.observed, wanted, rng)
+    simulated = simulate_from_table(blueprint, theta, design, rng, wanted.effects)
+    y, z = simulated.y, simulated.z
+    if wanted.missing:
+        y, z = (np.where(np.isnan(seen), np.nan, v) for v, seen in ((y, design.y), (z, design.z)))
+    frame = frame_of(design, y, z)
+    if not return_effects:
+        return frame, None
+    return frame, true_effects(blueprint, theta, simulated, design, rng)
+
+
+def _design(observed: ObservedData, wanted: Wanted, rng: np.random.Generator) -> ObservedData:
+    """Clusters and covariates that the arguments ask for."""
+    if wanted.data is not None:
+        if wanted.clusters is not None or wanted.sizes is not None:
+            raise SpecificationError(
+                "data says which clusters and rows there are; leave clusters and sizes out, or "
+                "leave data out"
+            )
+        return design_from_frame(to_pandas_frame(wanted.data), observed, missing=wanted.missing)
+    if wanted.clusters is None and wanted.sizes is None:
+        return observed
+    sample = new_sample(observed, wanted.clusters, wanted.sizes)
+    return resampled_design(observed, sample, rng, incomplete=wanted.missing)

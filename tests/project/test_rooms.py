@@ -1,0 +1,54 @@
+"""What the rooms promise each other: facades and figures compute nothing."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "bayes_msem"
+COMPUTE = {"numpy", "scipy", "arviz_stats", "numba", "pytensor"}
+NUMBERS = {"quantile", "nanquantile", "percentile", "median", "std", "var", "nanmean", "histogram",
+           "kde", "gaussian_kde", "interval", "bincount", "trapezoid", "rankdata"}  # fmt: skip
+
+
+def modules(*rooms: str) -> list[Path]:
+    return sorted(file for room in rooms for file in (PACKAGE / room).glob("*.py"))
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    """Modules that are imported when the program runs, by their first name."""
+    for_types = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    skipped = {id(inner) for node in for_types for inner in ast.walk(node)}
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("file", modules("fit", "model"), ids=lambda f: f"{f.parent.name}/{f.name}")
+def test_facades_compute_nothing(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert imports_of(tree) & COMPUTE == set(), f"{file.name}: numbers belong in another room"
+
+
+@pytest.mark.parametrize("file", modules("plotting"), ids=lambda f: f.name)
+def test_figures_compute_nothing(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert imports_of(tree) & (COMPUTE - {"numpy"}) == set()
+    called = {
+        node.func.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert called & NUMBERS == set(), f"{file.name}: numbers belong in posterior/ or checking/"
