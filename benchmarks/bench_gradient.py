@@ -26,21 +26,22 @@ from models import (
 )
 
 import bayes_msem as bm
-from bayes_msem.likelihood.marginal import sampler_value_and_gradient
+from bayes_msem.data.moments import moments
+from bayes_msem.kernels.providers import DATA
 
 TARGET = 50.0
 CALLS, BATCHES = 2000, 60
 
 
 @numba.njit
-def _nothing(x: Any, ints: Any, floats: Any, statistics: Any) -> Any:
-    return 0.0, x
+def _nothing(x: Any, t: Any, ints: Any, floats: Any, statistics: Any, approximation: Any) -> Any:
+    return 0.0, x, t
 
 
 def kernel_calls(kernel: Callable[..., Any], model: bm.Model, x: np.ndarray) -> Callable[..., Any]:
     """Return a function that calls the kernel n times at the free parameters x."""
-    blueprint = model.blueprint
-    arguments = (x, blueprint.program.ints, blueprint.program.floats, blueprint.statistics)
+    likelihood = model.blueprint.likelihood
+    arguments = (x, likelihood.no_coordinates(), *likelihood.arguments)
     if not np.isfinite(kernel(*arguments)[0]):
         raise RuntimeError("the likelihood is not finite at the starting point")
 
@@ -78,7 +79,7 @@ def measure_model(label: str, model: bm.Model) -> list[str]:
     times = [
         microseconds(call, calls=CALLS, batches=BATCHES)
         for call in (
-            kernel_calls(sampler_value_and_gradient, model, x),
+            kernel_calls(DATA["size"], model, x),
             density_calls(compiled, v),
             kernel_calls(_nothing, model, x),
         )
@@ -87,7 +88,7 @@ def measure_model(label: str, model: bm.Model) -> list[str]:
         label,
         f"{observed.n_rows:,}",
         str(observed.n_clusters),
-        str(len(model.blueprint.likelihood.moments.weight)),
+        str(len(moments(observed).weight)),
         str(len(v)),
         *(f"{minimum:.1f} / {median:.1f}" for minimum, median in times),
     ]

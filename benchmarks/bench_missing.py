@@ -16,7 +16,6 @@ import pandas as pd
 
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import build_blueprint
-from bayes_msem.kernels.clusters import cluster_value_and_gradient
 
 REPEATS, BATCHES = 200, 30
 NAMES = [f"y{i}" for i in range(1, 7)]
@@ -78,23 +77,22 @@ def row_by_row(spec: str, frame: pd.DataFrame) -> object:
     """Return the same with a piece for every row: the kernel that knows no patterns."""
     model = bm.Model(spec, data=frame, cluster="cluster")
     blueprint = build_blueprint(model.table, model._priors, model._observed)
-    program = blueprint.program
-    statistics = pack_rows(model._observed)
+    likelihood, statistics = blueprint.likelihood, pack_rows(model._observed)
     x = blueprint.extend_sampled(np.full(blueprint.parameters.n, 0.7))
-    t = np.zeros((blueprint.observed.n_clusters, 0))
-    value = cluster_value_and_gradient(x, t, program.ints, program.floats, statistics)[0]
-    expected = blueprint.likelihood.sampled(x, t)[0]
+    t = likelihood.no_coordinates()
+    value = likelihood.given_effects(x, t, statistics)
+    expected = likelihood.sampled(x, t)[0]
     assert abs(value - expected) < 1e-9 * abs(expected)
-    return lambda: cluster_value_and_gradient(x, t, program.ints, program.floats, statistics)
+    return lambda: likelihood.given_effects(x, t, statistics)
 
 
 def pack_rows(observed: object) -> np.ndarray:
     """Pack the cross products of every single row."""
     from bayes_msem.data import pieces as module
-    from bayes_msem.likelihood import cluster_statistics
+    from bayes_msem.likelihood.statistics import pack_by_cluster
 
     parts = module.pieces(observed, by_row=True)  # type: ignore[arg-type]
-    return cluster_statistics.pack_cluster_statistics(observed, parts)  # type: ignore[arg-type]
+    return pack_by_cluster(observed, parts)  # type: ignore[arg-type]
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ from random_loadings import (
 )
 
 import bayes_msem as bm
-from bayes_msem.kernels.clusters import cluster_value_and_gradient
+from bayes_msem.kernels.by_cluster import value_and_gradient
 
 EFFECTS = "effect_coordinates"
 SEEDS, HAND_SEEDS = range(1, 11), (1, 2, 3)
@@ -167,15 +167,16 @@ def cluster_kernel_calls(model: bm.Model, x: np.ndarray, t: np.ndarray) -> Calla
     blueprint = model.blueprint
     likelihood = blueprint.likelihood
     x = np.ascontiguousarray(blueprint.extend_sampled(x))
-    t = np.ascontiguousarray(t.reshape(blueprint.observed.n_clusters, blueprint.n_sampled))
+    t = np.ascontiguousarray(t.reshape(likelihood.shape))
     b = likelihood.effects(x, t) if blueprint.n_sampled else t
-    arguments = (x, b, likelihood.program.ints, likelihood.program.floats, likelihood.statistics)
-    if not np.isfinite(cluster_value_and_gradient(*arguments)[0]):
+    program, weights = likelihood.program, np.ones((len(b), 1))
+    arguments = (x, b, weights, program.ints, program.floats, likelihood.statistics)
+    if not np.isfinite(value_and_gradient(*arguments)[0]):
         raise RuntimeError("the likelihood is not finite at the starting point")
 
     def call(repetitions: int) -> None:
         for _ in range(repetitions):
-            cluster_value_and_gradient(*arguments)
+            value_and_gradient(*arguments)
 
     return call
 

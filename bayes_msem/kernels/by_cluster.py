@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.integrate import (
     Message,
     Pieces,
@@ -127,7 +127,7 @@ def within_space(x, structure, values):
     return Within(x_j, values_j, lanes_of(level), sigma, c, effect)
 
 
-@kernel
+@inner_kernel
 def within_moments(b, structure, space):
     """Fill level 1 of a batch, given its effects b."""
     n_theta, rows, varying = structure.n_theta, structure.rows, structure.varying
@@ -138,7 +138,7 @@ def within_moments(b, structure, space):
     use_vectors(structure.uses.variable, space.total.t, space.effect)
 
 
-@kernel
+@inner_kernel
 def use_vectors(variables, t, effect):
     """Fill one row l_q per use of a linear effect."""
     for q in range(len(variables)):
@@ -150,19 +150,20 @@ def use_vectors(variables, t, effect):
                 effect[q, i] = 1.0 if i == -1 - variable else 0.0
 
 
-@kernel
+@inner_kernel
 def add_means(mean, uses, c_w, effect, center, c):
     """Fill C, less the center of y, with the means (n_a) of the linear effects in it."""
     for i in range(c.shape[0]):
         for d in range(c.shape[1]):
             c[i, d] = c_w[d, i]
         c[i, 0] -= center[i]
-    for q in range(len(uses.effect)):
+    use, column = uses.effect, uses.column
+    for q in range(len(use)):
         for i in range(c.shape[0]):
-            c[i, uses.column[q]] += mean[uses.effect[q]] * effect[q, i]
+            c[i, column[q]] += mean[use[q]] * effect[q, i]
 
 
-@kernel
+@inner_kernel
 def uses_covariance(effect, v, v_uses):
     """Fill the covariance matrix of the uses from V, that of the effects."""
     for q in range(len(effect)):
@@ -223,7 +224,7 @@ def known_of(units, b):
     return known, seen
 
 
-@kernel
+@inner_kernel
 def batch_message(g, b, mean, fresh, structure, data, work):
     """Fill the message of batch g about its linear effects, at their means (n_a).
 
@@ -256,44 +257,46 @@ def batch_message(g, b, mean, fresh, structure, data, work):
     )  # fmt: skip
 
 
-@kernel
+@inner_kernel
 def _message_back(g, weight, mean, uses, data, work, back):
     """Reverse of ``batch_message`` and ``absorb``: add to the gradients of level 1 and of V."""
-    effect, message = work.within.effect, work.message
-    back.c[:, :] = 0.0
-    back.effect[:, :] = 0.0
+    effect, message, d_c, d_effect = work.within.effect, work.message, back.c, back.effect
+    pieces, d_t, d_c_w, deviation = work.pieces, back.t, back.c_w, work.message.deviation
+    use, variable, column = uses.effect, uses.variable, uses.column
+    size, dd, gradients = data.size, data.dd, (d_c, d_effect, back.sigma)
+    d_c[:, :] = 0.0
+    d_effect[:, :] = 0.0
     posterior_effects(message, work.v)
     start = int(data.first[g])
     for j in range(start, int(data.first[g + 1])):
         piece_gradients(
-            j - start, data.size[j, 0], data.dd[j], weight, uses.column, effect, work.pieces,
-            message, (back.c, back.effect, back.sigma),
-        )  # fmt: skip
-    absorb_back(weight, uses.effect, message, back.mean, back.v)
-    for q in range(len(uses.effect)):
-        if uses.variable[q] >= 0:
-            posterior_mean = mean[uses.effect[q]] + message.deviation[q]
-            for i in range(len(back.c)):
-                d_mean = posterior_mean * back.c[i, uses.column[q]]
-                back.t[uses.variable[q], i] += back.effect[q, i] + d_mean
-    for i in range(back.c.shape[0]):
-        for d in range(back.c.shape[1]):
-            back.c_w[d, i] += back.c[i, d]
+            j - start, size[j, 0], dd[j], weight, column, effect, pieces, message, gradients
+        )
+    absorb_back(weight, use, message, back.mean, back.v)
+    for q in range(len(use)):
+        if variable[q] >= 0:
+            posterior_mean = mean[use[q]] + deviation[q]
+            for i in range(len(d_c)):
+                d_t[variable[q], i] += d_effect[q, i] + posterior_mean * d_c[i, column[q]]
+    for i in range(d_c.shape[0]):
+        for d in range(d_c.shape[1]):
+            d_c_w[d, i] += d_c[i, d]
 
 
-@kernel
+@inner_kernel
 def absorb_back(weight, effect, message, d_mean, d_v):
     """Fill the gradient of the means of the effects, and add to that of their V."""
+    score, matrix = message.score, message.matrix
     for e in range(len(d_mean)):
         d_mean[e] = 0.0
     for q in range(len(effect)):
-        d_mean[effect[q]] += weight * message.score[q]
+        d_mean[effect[q]] += weight * score[q]
         for u in range(len(effect)):
-            product = message.score[q] * message.score[u] - message.matrix[q, u]
+            product = score[q] * score[u] - matrix[q, u]
             d_v[effect[q], effect[u]] += 0.5 * weight * product
 
 
-@kernel
+@inner_kernel
 def _within_back(structure, within, back, d_effects):
     """Pull gradients of level 1 back to values, to x and to the effects of a batch; clear them."""
     symmetrise(back.sigma)
@@ -310,7 +313,7 @@ def _within_back(structure, within, back, d_effects):
     back.t[:, :] = 0.0
 
 
-@kernel
+@inner_kernel
 def _given_back(g, weight, units, seen, given, e, n_z, back, d_effects):
     """Pull the gradients of the means given (z, b), and the density of z, back to level 2."""
     root, u = given.root[0], given.u[0]

@@ -34,7 +34,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from bayes_msem.kernels.by_cluster import absorb_back, use_vectors, uses_covariance
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.integrate import (
     absorb,
     covariance_gradient,
@@ -254,7 +254,7 @@ def _absorb_clusters(structure, units, reference, top, of_clusters, e, spread, d
     return total
 
 
-@kernel
+@inner_kernel
 def _reference_means(effect, units, c, reference):
     """Mean of every use's effect at the average of (1, w) over clusters."""
     for d in range(units.w.shape[1]):

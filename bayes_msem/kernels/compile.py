@@ -10,10 +10,11 @@ from numba.core import sigutils, types
 from numba.core.ccallback import CFunc
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 from bayes_msem.kernels.cache import KERNEL_VERSION, KernelCache, prepare
 
-__all__ = ["KERNEL_VERSION", "c_function", "inner_kernel", "kernel", "read_only"]
+__all__ = ["KERNEL_VERSION", "borrowed", "c_function", "inner_kernel", "kernel", "read_only", "view_kernel"]
 
 prepare()  # before the first kernel asks, and before PyTensor's linker is imported
 
@@ -27,17 +28,27 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _compiled(function)
 
 
-def inner_kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that only kernels call: it may return lanes, which Python cannot see."""
+def view_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that returns views of lanes, which Python cannot see: for kernels only."""
     return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def _compiled(function: Callable[..., Any], **options: bool) -> Any:
+def inner_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a step of other kernels, without reference counts.
+
+    It allocates nothing and returns no arrays: its caller owns all that it sees. Counting
+    references to the arrays of named tuples would cost a third of the time of small models.
+    """
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+
+
+def _compiled(function: Callable[..., Any], *, _nrt: bool = True, **options: bool) -> Any:
     compiler: Any = numba.njit
     dispatcher: Any = compiler(
         fastmath={"reassoc", "contract", "arcp", "nsz"},
         error_model="numpy",
         inline="never",
+        _nrt=_nrt,  # also if True: a kernel would inherit it from one that calls it
         **options,
     )(function)
     # what cache=True does, with a cache of our own
@@ -64,3 +75,25 @@ def read_only(typingctx: Any, array: Any) -> Any:
         return impl_ret_borrowed(context, builder, signature.return_type, args[0])
 
     return result(array), codegen
+
+
+@intrinsic
+def borrowed(typingctx: Any, array: Any) -> Any:
+    """Return a view that owns nothing, so that counting references to its parts costs nothing.
+
+    The caller keeps the array alive: it is an argument of the kernel that Python has called.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, target = (make_array(array)(context, builder, *a) for a in (args, ()))
+        populate_array(
+            target,
+            data=source.data,
+            shape=source.shape,
+            strides=source.strides,
+            itemsize=source.itemsize,
+            meminfo=None,
+        )
+        return target._getvalue()
+
+    return array(array), codegen

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import inner_kernel, kernel
+from bayes_msem.kernels.compile import borrowed, inner_kernel, view_kernel
 from bayes_msem.kernels.lanes import LANES, as_lanes, lanes_matrix, lanes_stack
 from bayes_msem.kernels.statistics import batches_of
 from bayes_msem.kernels.triangular import cholesky, cholesky_back
@@ -99,9 +99,10 @@ def _vectors(packed, start, n, length):
     return as_lanes(packed[start:stop].reshape((n, length, LANES))), stop
 
 
-@inner_kernel
+@view_kernel
 def approximation_of(structure, n_clusters, packed):
     """Return the :class:`Approximation` that likelihood.approximation has packed."""
+    packed = borrowed(packed)
     n_a = structure.n_a if packed[0] > 0.0 else 0
     n_z = structure.n_z if packed[1] > 0.0 else 0
     n, n_b, start = batches_of(n_clusters), structure.n_b, 0 + HEADER
@@ -115,7 +116,7 @@ def approximation_of(structure, n_clusters, packed):
     return Approximation(n_a, n_z, packed[2] > 0.0, a, gamma, info, eta1, eta2, z, seen)
 
 
-@kernel
+@inner_kernel
 def effects_forward(g, k, given, data, t, va, space):
     """Fill the effects of batch g, and what the reverse needs.
 
@@ -187,7 +188,7 @@ def effects_forward(g, k, given, data, t, va, space):
     return True
 
 
-@kernel
+@inner_kernel
 def _linear_forward(g, k, given, data, va, mean, chol1, y):
     """Fill C1 and Y, the part of the linear effects; return whether K is positive definite."""
     a, gamma, eta1, n_z = data.a[g], data.gamma[g], data.eta1[g], data.n_z
@@ -240,7 +241,7 @@ class CoordinateGradients(NamedTuple):
     s: Any
 
 
-@kernel
+@inner_kernel
 def effects_backward(g, k, given, data, t, space, d_b, weight, d_t, d, scratch):
     """Reverse of ``effects_forward``; ``weight`` is the gradient of log|C|.
 
@@ -298,7 +299,7 @@ def effects_backward(g, k, given, data, t, space, d_b, weight, d_t, d, scratch):
     _linear_backward(g, data, space, n_z, grad_q, d, scratch)
 
 
-@kernel
+@inner_kernel
 def _linear_backward(g, data, space, n_z, grad_q, d, scratch):
     """Reverse of ``_linear_forward``, given the gradients of Q (``scratch[0]``) and of q."""
     a, gamma, chol1, y = data.a[g], data.gamma[g], space.chol1[g], space.y[g]

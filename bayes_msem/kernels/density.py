@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayes_msem.kernels.centring import joint_value_and_gradient
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.priors import (
     FloatArray,
     IntArray,
@@ -61,7 +61,7 @@ _NO_INTS, _NO_FLOATS = np.empty(0, dtype=np.int64), np.empty(0)
 PLAIN = Geometry(_NO_FLOATS, _NO_INTS, _NO_INTS, _NO_INTS, _NO_FLOATS)
 
 
-@kernel
+@inner_kernel
 def _soft(geometry, i):
     return geometry.soft[i] if len(geometry.soft) > 0 else 0.0
 
@@ -76,7 +76,7 @@ def constrained(v, n, priors, geometry, x):
     _shear(v, geometry, x)
 
 
-@kernel
+@inner_kernel
 def _shear(v, geometry, x):
     """Take intercepts from the mean of their predictors to zero, in place."""
     for e in range(len(geometry.to)):

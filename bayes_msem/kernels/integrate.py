@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel
 from bayes_msem.kernels.lanes import LANES, as_lanes, lanes_matrix, lanes_stack, lanes_vector
 from bayes_msem.kernels.level_two import LOG_2PI
 from bayes_msem.kernels.triangular import factorise, invert, semidefinite_root
@@ -102,7 +102,7 @@ def message_space(n_uses):
     )
 
 
-@kernel
+@inner_kernel
 def keep_seen(sigma, seen, masked):
     """Fill ``masked``: Sigma where both outcomes are observed, the identity elsewhere.
 
@@ -117,14 +117,14 @@ def keep_seen(sigma, seen, masked):
     return count
 
 
-@kernel
+@inner_kernel
 def drop_unseen(seen, inverse):
     """Turn the inverse of what ``keep_seen`` fills into W: zero where an outcome is missing."""
     for i in range(len(seen)):
         inverse[i, i] -= 1.0 - seen[i]
 
 
-@kernel
+@inner_kernel
 def residuals(n, dd, dy, yy, c, r, s):
     """Fill R (n x D) and S (n x n) of the first n outcomes; ``dy`` is D x n, ``c`` n x D."""
     n_design = len(dd)
@@ -143,8 +143,8 @@ def residuals(n, dd, dy, yy, c, r, s):
             s[k, i] = total
 
 
-@kernel
-def project(column, dd, w, effect, r, wl, message):
+@inner_kernel
+def project(column, dd, w, effect, r, wl, h, g):
     """Fill W l (effects x n), add to H and g; ``effect`` holds one l_q per row."""
     n_effects, n = effect.shape
     for q in range(n_effects):
@@ -159,16 +159,16 @@ def project(column, dd, w, effect, r, wl, message):
             for i in range(n):
                 total += effect[q, i] * wl[t, i]
             total *= dd[column[q], column[t]]
-            message.h[q, t] += total
+            h[q, t] += total
             if q != t:
-                message.h[t, q] += total
+                h[t, q] += total
         total = 0.0
         for i in range(n):
             total += wl[q, i] * r[i, column[q]]
-        message.g[q] += total
+        g[q] += total
 
 
-@kernel
+@inner_kernel
 def rows_message(start, stop, data, fresh, sigma, c, column, effect, pieces, message):
     """Fill H and g of a batch of clusters from its pieces ``start`` to ``stop``.
 
@@ -186,35 +186,38 @@ def rows_message(start, stop, data, fresh, sigma, c, column, effect, pieces, mes
     tuple of (lanes, bool)
         Twice the log density of the rows at the means, and whether Sigma_oo is positive definite.
     """
-    p, twice, work = len(sigma), 0.0, pieces.scratch[0]
-    message.h[:, :] = 0.0
-    message.g[:] = 0.0
+    p, twice, work, h, g = len(sigma), 0.0, pieces.scratch[0], message.h, message.g
+    log_dets, all_w, all_r, all_s, all_wl = pieces.log_det, pieces.w, pieces.r, pieces.s, pieces.wl
+    size, dd, dy, yy, seen = data.size, data.dd, data.dy, data.yy, data.seen
+    h[:, :] = 0.0
+    g[:] = 0.0
     for j in range(start, stop):
-        k, count = j - start, data.size[j, 0] * p
-        w, r, s = pieces.w[k], pieces.r[k], pieces.s[k]
+        k, count = j - start, size[j, 0] * p
+        w, s = all_w[k], all_s[k]
         if data.masked:
-            count = keep_seen(sigma, data.seen[j], work) * data.size[j, 0]
+            count = keep_seen(sigma, seen[j], work) * size[j, 0]
         elif fresh:
             for i in range(p):
                 for u in range(p):
                     work[i, u] = sigma[i, u]
         if data.masked or fresh:
-            pieces.log_det[k], positive = invert(work, p, w)
+            log_det, positive = invert(work, p, w)
+            log_dets[k] = log_det
             if not positive:
                 return twice, False
         if data.masked:
-            drop_unseen(data.seen[j], w)
-        residuals(p, data.dd[j], data.dy[j], data.yy[j], c, r, s)
-        project(column, data.dd[j], w, effect, r, pieces.wl[k], message)
+            drop_unseen(seen[j], w)
+        residuals(p, dd[j], dy[j], yy[j], c, all_r[k], s)
+        project(column, dd[j], w, effect, all_r[k], all_wl[k], h, g)
         trace = 0.0
         for i in range(p):
             for m in range(p):
                 trace += w[i, m] * s[i, m]
-        twice -= trace + count * LOG_2PI + data.size[j, 0] * pieces.log_det[k]
+        twice -= trace + count * LOG_2PI + size[j, 0] * log_dets[k]
     return twice, True
 
 
-@kernel
+@inner_kernel
 def absorb(message, v):
     """Integrate the effects: fill the score h and the matrix M of a message.
 
@@ -271,29 +274,30 @@ def absorb(message, v):
     return quadratic - log_det, True
 
 
-@kernel
+@inner_kernel
 def posterior_effects(message, v):
     """Fill the posterior mean deviation m = V h and covariance P = V - V M V."""
-    scratch, n = message.work[0], len(message.g)
+    scratch, score, matrix, n = message.work[0], message.score, message.matrix, len(v)
+    deviation, covariance = message.deviation, message.covariance
     for q in range(n):
         total = 0.0
         for t in range(n):
-            total += v[q, t] * message.score[t]
+            total += v[q, t] * score[t]
             inner = 0.0
             for s in range(n):
-                inner += v[q, s] * message.matrix[s, t]
+                inner += v[q, s] * matrix[s, t]
             scratch[q, t] = inner
-        message.deviation[q] = total
+        deviation[q] = total
     for q in range(n):
         for t in range(q + 1):
             total = v[q, t]
             for s in range(n):
                 total -= scratch[q, s] * v[s, t]
-            message.covariance[q, t] = total
-            message.covariance[t, q] = total
+            covariance[q, t] = total
+            covariance[t, q] = total
 
 
-@kernel
+@inner_kernel
 def covariance_gradient(n, size, w, s, weight, product, d_sigma):
     """Add weight 1/2 (W S W - size W) to the lower triangle of ``d_sigma``; ``product`` is W S."""
     for i in range(n):
@@ -311,7 +315,7 @@ def covariance_gradient(n, size, w, s, weight, product, d_sigma):
             d_sigma[i, k] += 0.5 * weight * total
 
 
-@kernel
+@inner_kernel
 def symmetrise(matrix):
     """Copy the lower triangle to the upper one."""
     for i in range(len(matrix)):
@@ -319,7 +323,7 @@ def symmetrise(matrix):
             matrix[k, i] = matrix[i, k]
 
 
-@kernel
+@inner_kernel
 def piece_gradients(k, size, dd, weight, column, effect, pieces, message, gradients):
     """Add piece k's part to the gradients with respect to C, the l_q and Sigma (lower triangle).
 
@@ -330,9 +334,10 @@ def piece_gradients(k, size, dd, weight, column, effect, pieces, message, gradie
     w, r, s, wl = pieces.w[k], pieces.r[k], pieces.s[k], pieces.wl[k]
     (n_effects, n), n_design = effect.shape, len(dd)
     spread, product = pieces.scratch[0, 0], pieces.scratch[1]
+    deviation, covariance = message.deviation, message.covariance
     for q in range(n_effects):
         # posterior mean part: C + sum_q m_q l_q e_col'
-        m_q = message.deviation[q]
+        m_q = deviation[q]
         for i in range(n):
             step = m_q * effect[q, i]
             if step != 0.0:
@@ -355,7 +360,7 @@ def piece_gradients(k, size, dd, weight, column, effect, pieces, message, gradie
         for i in range(n):
             total = 0.0
             for t in range(n_effects):
-                factor = message.covariance[q, t] * dd[column[q], column[t]]
+                factor = covariance[q, t] * dd[column[q], column[t]]
                 total += factor * effect[t, i]
                 d_effect[q, i] -= weight * factor * wl[t, i]
             spread[i] = total

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import borrowed, kernel
 
 # How a sampled parameter becomes a table value (see structure.parameters).
 IDENTITY, SQUARE, CORRELATION = 0, 1, 2
@@ -201,6 +201,7 @@ def _level(ints, sizes, first):
 @kernel
 def unpack(ints, floats):
     """Return the :class:`Structure` behind two packed vectors."""
+    ints, floats = borrowed(ints), borrowed(floats)
     # int(): numba compiles a kernel anew for every literal
     sizes = _integers(ints, int(_SIZES))
     uses, rows = int(_USES), int(_ROWS)

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.lanes import across, lanes_matrix, lanes_stack, lanes_vector
 from bayes_msem.kernels.template import Effects, backward, effects_of, forward
 from bayes_msem.kernels.triangular import cholesky, cholesky_back
@@ -98,7 +98,7 @@ def given_space(n, n_a, n_c):
     return Given(lanes_stack(n, n_c, n_c), lanes_stack(n, n_a, n_c), lanes_stack(n, n_a, n_a))
 
 
-@kernel
+@inner_kernel
 def whiten(omega, n_known, seen, root, u, v):
     """Fill R, U and V; return log|Omega_cc| and whether it is positive definite."""
     n_a, n_c = u.shape
@@ -134,7 +134,7 @@ def whiten(omega, n_known, seen, root, u, v):
     return log_det, True
 
 
-@kernel
+@inner_kernel
 def whiten_back(n_known, seen, root, u, d_root, d_u, d_v, d_omega):
     """Reverse of ``whiten``: add to ``d_omega`` (floats, symmetric), and clear the lanes."""
     n_a, n_c = u.shape
@@ -175,7 +175,7 @@ def whiten_back(n_known, seen, root, u, d_root, d_u, d_v, d_omega):
     d_v[:, :] = 0.0
 
 
-@kernel
+@inner_kernel
 def given_means(seen, root, u, c_b, w, known, e, mean):
     """Fill e of what is known, and the means of a and of the rest of c given it."""
     n_a, n_c = u.shape
@@ -204,7 +204,7 @@ def given_means(seen, root, u, c_b, w, known, e, mean):
         mean[n_a + i] = total
 
 
-@kernel
+@inner_kernel
 def given_means_back(seen, root, u, w, e, d_mean, d_e, d_root, d_u, d_c):
     """Reverse of ``given_means``: add to the gradients of R, U and C, all lanes.
 
@@ -239,7 +239,7 @@ def given_means_back(seen, root, u, w, e, d_mean, d_e, d_root, d_u, d_c):
             d_c[d, first + i] -= d_e[i] * w[d]
 
 
-@kernel
+@inner_kernel
 def known_density(exists, log_det, seen, e):
     """Log density of what is known, lane by lane; ``exists`` is 1 where there is a cluster."""
     total = exists * log_det
@@ -248,7 +248,7 @@ def known_density(exists, log_det, seen, e):
     return -0.5 * total
 
 
-@kernel
+@inner_kernel
 def known_density_back(weight, root, e, d_e, d_root):
     """Reverse of ``known_density``; ``weight`` is zero where there is no cluster."""
     for i in range(len(e)):
@@ -304,7 +304,7 @@ def effects_terms_back(sign, weights, top, w, b, d):
     add_across(d_c, d.c)
 
 
-@kernel
+@inner_kernel
 def add_across(lanes, floats):
     """Add the sums over clusters to a matrix."""
     for i in range(floats.shape[0]):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.lanes import LANES, across, as_floats, as_lanes, lanes_matrix
 
 
@@ -69,7 +69,7 @@ def pieces_forward(column, data, m_matrix, projection, h, g):
                     place += 1
 
 
-@kernel
+@inner_kernel
 def _all_zero(column):
     for q in range(len(column)):
         if column[q] != 0:

@@ -16,7 +16,7 @@ from bayes_msem.kernels.by_cluster import (
     work_space,
 )
 from bayes_msem.kernels.by_size import outcome_moments
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.integrate import absorb, posterior_effects
 from bayes_msem.kernels.lanes import (
     LANES,
@@ -249,7 +249,7 @@ def node_log_likelihoods(x, b, ints, floats, statistics):
     return result
 
 
-@kernel
+@inner_kernel
 def _of_lane(b, lane, repeated):
     """Copy the effects of a batch, or those of one of its clusters to all lanes.
 
@@ -262,7 +262,7 @@ def _of_lane(b, lane, repeated):
             target[i, k] = floats[i, k if lane < 0 else lane]
 
 
-@kernel
+@inner_kernel
 def _store(lanes, g, lane, array):
     """Copy a batch of matrices, or one lane of it, to those of its clusters in (J, ...)."""
     floats = as_floats(lanes)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import inner_kernel, kernel
+from bayes_msem.kernels.compile import borrowed, kernel, view_kernel
 from bayes_msem.kernels.lanes import LANES, as_lanes
 
 # Header of the layouts by cluster (numbers of clusters, of batches of pieces and of pieces, and
@@ -143,9 +143,10 @@ def clusters_in(statistics):
     return n_clusters if n_clusters >= 0 else -1 - n_clusters
 
 
-@inner_kernel
+@view_kernel
 def by_cluster(statistics, p, n_d):
     """Return the part of level 1 of statistics by cluster."""
+    statistics = borrowed(statistics)
     n_batches, n, masked = batches_of(int(statistics[0])), int(statistics[1]), statistics[3] > 0.0
     center, start = statistics[HEADER : HEADER + p], HEADER + p
     first, start = statistics[start : start + n_batches + 1], start + n_batches + 1
@@ -157,9 +158,10 @@ def by_cluster(statistics, p, n_d):
     return ByCluster(masked, center, first, size, dd, dy, yy, seen)
 
 
-@inner_kernel
+@view_kernel
 def by_pattern(statistics, p, n_d):
     """Return the part of level 1 of statistics by pattern."""
+    statistics = borrowed(statistics)
     n_patterns, n_pieces = int(statistics[1]), int(statistics[2])  # batches of pieces
     n = batches_of(n_patterns)
     center, start = statistics[HEADER : HEADER + p], HEADER + p
@@ -178,6 +180,7 @@ def by_pattern(statistics, p, n_d):
 @kernel
 def by_size(statistics, n, n_d):
     """Return statistics by size, of n outcomes and n_d columns of the design."""
+    statistics = borrowed(statistics)
     g, start = int(statistics[0]), 2
     center, start = statistics[start : start + n + n_d], start + n + n_d
     weight, start = statistics[start : start + g], start + g
@@ -198,9 +201,10 @@ def by_size(statistics, n, n_d):
     )
 
 
-@inner_kernel
+@view_kernel
 def clusters(statistics, n_w, n_z):
     """Return level 2, the end of statistics by cluster or by pattern."""
+    statistics = borrowed(statistics)
     n_clusters, masked = clusters_in(statistics), statistics[4] > 0.0
     n = batches_of(n_clusters)
     start = len(statistics) - n * (n_w + 2 * n_z) * LANES

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.lanes import invert_in_place, lanes_matrix
 
 
@@ -56,13 +56,18 @@ def lanes_of(level):
 
 
 @kernel
+def _invert(matrix):
+    invert_in_place(matrix)
+
+
+@inner_kernel
 def _total_effects(level, values, t, inverse):
     """Fill T'; for cyclic models also (I - B)^-1."""
-    m, n, b = level.m, level.n, level.b
+    m, n, b, variable, position = level.m, level.n, level.b, level.variable, level.position
     t[:, :] = 0.0
     if level.recursive:
-        for o in range(len(level.variable)):
-            t[level.variable[o], level.position[o]] = 1.0
+        for o in range(len(variable)):
+            t[variable[o], position[o]] = 1.0
         for c in range(b.shape[1]):
             i, k, value = b[0, c], b[1, c], values[b[2, c]]
             if value != 0.0:
@@ -75,13 +80,13 @@ def _total_effects(level, values, t, inverse):
         inverse[i, i] = 1.0
     for c in range(b.shape[1]):
         inverse[b[0, c], b[1, c]] -= values[b[2, c]]
-    invert_in_place(inverse)  # NaN if singular, which makes the likelihood minus infinity
-    for o in range(len(level.variable)):
+    _invert(inverse)  # NaN if singular, which makes the likelihood minus infinity
+    for o in range(len(variable)):
         for k in range(m):
-            t[k, level.position[o]] = inverse[level.variable[o], k]
+            t[k, position[o]] = inverse[variable[o], k]
 
 
-@kernel
+@inner_kernel
 def forward(level, values, effects, sigma, c):
     """Fill ``effects``, and add the level's moments to ``sigma`` (n x n) and ``c`` (D x n)."""
     t, a, n = effects.t, effects.a, level.n
@@ -107,7 +112,7 @@ def forward(level, values, effects, sigma, c):
             c[d, o] += value * t[i, o]
 
 
-@kernel
+@inner_kernel
 def backward(level, values, effects, d_sigma, d_c, d_t, h, d_values):
     """Add the gradient of the cells to ``d_values``.
 
@@ -142,7 +147,7 @@ def backward(level, values, effects, d_sigma, d_c, d_t, h, d_values):
     _coefficients_back(level, values, t, effects.inverse, d_t, d_values)
 
 
-@kernel
+@inner_kernel
 def _coefficients_back(level, values, t, inverse, d_t, d_values):
     """Add the gradient of the cells of B, from that of T'."""
     b, n = level.b, level.n

@@ -8,29 +8,30 @@ from __future__ import annotations
 
 import math
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.lanes import room, zero_unless
 from bayes_msem.kernels.layout import CORRELATION, SQUARE
 from bayes_msem.kernels.triangular import factorise
 
 
-@kernel
+@inner_kernel
 def _cholesky_rows(x, n, edges, blocks, chol):
     """Rows of the Cholesky factor of a correlation matrix from partial correlations."""
     for i in range(n):
         for k in range(n):
             chol[i, k] = 0.0
         chol[i, i] = 1.0
+    row, column, position = blocks.edge_row, blocks.edge_column, blocks.edge_position
     for e in range(edges[0], edges[1]):
-        i = blocks.edge_row[e]
-        z = 2.0 * x[blocks.edge_position[e]] - 1.0
+        i = row[e]
+        z = 2.0 * x[position[e]] - 1.0
         rest = chol[i, i]
-        chol[i, blocks.edge_column[e]] = z * rest
+        chol[i, column[e]] = z * rest
         rest2 = 1.0 - z * z
         chol[i, i] = rest * math.sqrt(zero_unless(rest2, 0.0, rest2))
 
 
-@kernel
+@inner_kernel
 def _standard_deviations(x, n, first, blocks, sd):
     for i in range(n):
         source = blocks.sd_source[first + i]
@@ -157,7 +158,7 @@ def blocks_backward(x, blocks, d_theta, d_x):
         first_edge = edges[1]
 
 
-@kernel
+@inner_kernel
 def _rest(chol, i, e, first_edge, blocks):
     """Length left in row i before edge e: sqrt(1 - sum of earlier squared entries)."""
     total = 1.0

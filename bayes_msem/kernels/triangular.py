@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.lanes import room, zero_unless
 
 
-@kernel
+@inner_kernel
 def factorise(matrix, n):
     """Overwrite the lower triangle by the Cholesky factor L, its diagonal by 1 / L_ii.
 
@@ -43,7 +43,7 @@ def factorise(matrix, n):
     return log_det, True
 
 
-@kernel
+@inner_kernel
 def cholesky(matrix, n):
     """Overwrite a matrix by its Cholesky factor, zeros above.
 
@@ -60,7 +60,7 @@ def cholesky(matrix, n):
     return log_det, positive
 
 
-@kernel
+@inner_kernel
 def invert(matrix, n, inverse):
     """Fill ``inverse``; ``matrix`` is overwritten.
 
@@ -93,7 +93,7 @@ def invert(matrix, n, inverse):
     return log_det, True
 
 
-@kernel
+@inner_kernel
 def semidefinite_root(matrix, n, root):
     """Fill ``root`` (lower triangular) with root root' = matrix, for a semidefinite matrix."""
     for i in range(n):

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.layout import FISHER_Z, LOG_SD
 from bayes_msem.kernels.transform import backward, blocks_backward, blocks_forward, forward
 
@@ -27,21 +27,22 @@ def common_values(x, structure):
     return values
 
 
-@kernel
+@inner_kernel
 def common_gradient(x, structure, gradient, d_x):
     """Pull a gradient with respect to the shared values back to x (added to ``d_x``)."""
     backward(x, structure.transform, structure.common, gradient[: len(x)], d_x)
 
 
-@kernel
+@inner_kernel
 def cluster_values(b, n_theta, rows, varying, x_j, values):
     """Fill the entries of ``x_j`` and ``values`` that are a cluster's own, given its effects b."""
-    for row in range(len(rows.effect)):
-        value = b[rows.effect[row]]
-        if rows.code[row] == LOG_SD:
+    effect, code = rows.effect, rows.code
+    for row in range(len(effect)):
+        value = b[effect[row]]
+        if code[row] == LOG_SD:
             value = math.exp(value)
             values[n_theta + row] = value * value
-        elif rows.code[row] == FISHER_Z:
+        elif code[row] == FISHER_Z:
             value = 1.0 / (1.0 + math.exp(-2.0 * value))
         else:
             values[n_theta + row] = value
@@ -50,7 +51,7 @@ def cluster_values(b, n_theta, rows, varying, x_j, values):
         blocks_forward(x_j, varying, values)
 
 
-@kernel
+@inner_kernel
 def cluster_gradient(n_theta, rows, varying, x_j, gradient, d_x_j, d_b):
     """Move a cluster's own part of ``gradient`` to ``d_b`` and ``d_x_j``, and clear it."""
     if len(varying.size) > 0:
@@ -58,15 +59,16 @@ def cluster_gradient(n_theta, rows, varying, x_j, gradient, d_x_j, d_b):
         blocks_backward(x_j, varying, gradient, d_x_j)
         for e in range(len(edges)):
             gradient[edges[e]] = 0.0
-    for row in range(len(rows.effect)):
+    effect, code = rows.effect, rows.code
+    for row in range(len(effect)):
         slope, value = d_x_j[n_theta + row], x_j[n_theta + row]
-        if rows.code[row] == LOG_SD:
+        if code[row] == LOG_SD:
             slope = slope * value + 2.0 * gradient[n_theta + row] * value * value
-        elif rows.code[row] == FISHER_Z:
+        elif code[row] == FISHER_Z:
             slope *= 2.0 * value * (1.0 - value)
         else:
             slope = gradient[n_theta + row]
-        d_b[rows.effect[row]] += slope
+        d_b[effect[row]] += slope
         d_x_j[n_theta + row] = 0.0
         gradient[n_theta + row] = 0.0
 
