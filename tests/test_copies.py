@@ -18,7 +18,6 @@ from numba.core.dispatcher import Dispatcher
 import bayes_msem as bm
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.inference.density import log_posterior
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from tests.checking.laplace import laplace_fit
 from tests.inference.models import quiet_model
 from tests.missing.frames import holes
@@ -98,8 +97,7 @@ def test_arrays_of_copies_are_read_only(name: str) -> None:
         model = copied(fit.model)
         likelihood = model.blueprint.likelihood
         records = [model.observed, model.blueprint.observed, likelihood, likelihood.program]
-        if isinstance(likelihood, ClusterEvaluator):
-            records.append(likelihood.natural_program)
+        records += [likelihood.natural_program, likelihood.approximation]
         for record in records:
             arrays = [getattr(record, field) for field in type(record).__slots__]
             arrays = [array for array in arrays if isinstance(array, np.ndarray)]

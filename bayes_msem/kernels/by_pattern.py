@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.by_cluster import absorb_back, use_vectors, uses_covariance
+from bayes_msem.kernels.by_cluster import absorb_back, known_of, use_vectors, uses_covariance
 from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.integrate import (
     absorb,
@@ -95,6 +95,16 @@ def _patterns_space(n, p, n_d, n_uses):
     )
 
 
+@register_jitable
+def _in_all_lanes(matrix):
+    """Copy floats to lanes: the kernels of clusters see one kind of number."""
+    lanes = lanes_matrix(matrix.shape[0], matrix.shape[1])
+    for i in range(matrix.shape[0]):
+        for k in range(matrix.shape[1]):
+            lanes[i, k] = matrix[i, k]
+    return lanes
+
+
 @kernel
 def _patterns_forward(data, sigma, c0, effect, space):
     """Fill what is known of all patterns.
@@ -106,14 +116,15 @@ def _patterns_forward(data, sigma, c0, effect, space):
     """
     (n_uses, p), n_d = effect.shape, c0.shape[1]
     masked, wl, twice = lanes_matrix(p, p), lanes_matrix(n_uses, p), 0.0
+    sigma_l, c0_l = _in_all_lanes(sigma), _in_all_lanes(c0)
     for g in range(len(data.size)):
         w, s, projection = space.w[g], space.s[g], space.projection[g]
-        count = keep_seen(sigma, data.seen[g], masked)
+        count = keep_seen(sigma_l, data.seen[g], masked)
         log_det, positive = invert(masked, p, w)
         if not positive:
             return -np.inf, False
         drop_unseen(data.seen[g], w)
-        residuals(p, data.dd[g], data.dy[g], data.yy[g], c0, space.r[g], s)
+        residuals(p, data.dd[g], data.dy[g], data.yy[g], c0_l, space.r[g], s)
         trace = 0.0
         for i in range(p):
             for k in range(p):
@@ -183,7 +194,8 @@ def _patterns_backward(data, c0, effect, space, u_matrix, q_matrix, gradients):
                 for k in range(p):
                     total += w[i, k] * r[k, d]
                 d_c_l[i, d] += total
-        covariance_gradient(p, data.size[g, 0], w, s, 1.0, product, d_sigma_l)
+        size = data.size[g, 0]
+        covariance_gradient(p, size, w, s, 1.0 + 0.0 * size, product, d_sigma_l)
     symmetrise(d_sigma_l)
     add_across(d_sigma_l, d_sigma)
     add_across(d_c_l, d_c0)
@@ -213,13 +225,14 @@ def _absorb_clusters(structure, units, reference, top, of_clusters, e, spread, d
         lanes_vector(n_z),
         lanes_matrix(units.w.shape[1], n_a + n_z),
     )
+    z, all_seen = known_of(units, lanes_matrix(n, 0))
     for b in range(n):
         if units.masked or b == 0:
-            log_det, positive = whiten(top.omega, n_z, units.seen[b], root, u, given.v[0])
+            log_det, positive = whiten(top.omega, n_z, all_seen[b], root, u, given.v[0])
             if not positive:
                 return -np.inf
             uses_covariance(effect, given.v[0], v)
-        given_means(units.seen[b], root, u, top.c, units.w[b], units.z[b], e_z, mean)
+        given_means(all_seen[b], root, u, top.c, units.w[b], z[b], e_z, mean)
         for q in range(n_uses):
             delta[q] = mean[effect[q]] - reference[q] * units.w[b, 0]
         twice = 0.0 * units.w[b, 0]
@@ -244,11 +257,11 @@ def _absorb_clusters(structure, units, reference, top, of_clusters, e, spread, d
         for i in range(n_z):
             d_e[i] = 0.0
         if n_z > 0:
-            total += across(known_density(units.w[b, 0], log_det, units.seen[b], e_z))
+            total += across(known_density(units.w[b, 0], log_det, all_seen[b], e_z))
             known_density_back(units.w[b, 0], root, e_z, d_e, d_root)
-        given_means_back(units.seen[b], root, u, units.w[b], e_z, d_mean, d_e, d_root, d_u, d_c)
+        given_means_back(all_seen[b], root, u, units.w[b], e_z, d_mean, d_e, d_root, d_u, d_c)
         if units.masked or b == n - 1:
-            seen = units.seen[b if units.masked else 0]
+            seen = all_seen[b if units.masked else 0]
             whiten_back(n_z, seen, root, u, d_root, d_u, d_v, d.omega)
     add_across(d_c, d.c)
     return total

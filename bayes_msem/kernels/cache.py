@@ -48,18 +48,17 @@ from bayes_msem.errors import CacheWarning
 
 __all__ = ["KERNEL_VERSION", "KernelCache", "prepare"]
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_ROOMS = ("kernels", "structure", "likelihood")
+_ROOM = Path(__file__).resolve().parent
 
 
-def _stamp(paths: Iterable[Path], before: str = "") -> str:
-    digest = sha256(before.encode())
+def _stamp(paths: Iterable[Path]) -> str:
+    digest = sha256()
     for path in paths:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-_STAMP = _stamp(path for room in _ROOMS for path in sorted((_PACKAGE / room).glob("*.py")))
+_STAMP = _stamp(sorted(p for p in _ROOM.glob("*.py") if p.name not in ("__init__.py", "cache.py")))
 
 KERNEL_VERSION = int(_STAMP[:12], 16)
 """Changes whenever the source of any kernel does."""
@@ -132,7 +131,7 @@ def prepare() -> None:
     found: Any = _KernelCacheImpl(_stamp)  # type: ignore[no-untyped-call]
     if isinstance(found.locator, _ReadOnly):
         problems.append(
-            f"the likelihood, because neither '{_PACKAGE}' nor numba's cache of this "
+            f"the likelihood, because neither '{_ROOM.parent}' nor numba's cache of this "
             "user can be written to; set NUMBA_CACHE_DIR to a folder that can"
         )
     home = Path(config.base_compiledir)
@@ -191,4 +190,4 @@ def _warn_of_full_cache(problem: str) -> None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, CacheWarning, skip_file_prefixes=(str(_PACKAGE),))
+    warnings.warn(message, CacheWarning, skip_file_prefixes=(str(_ROOM.parent),))

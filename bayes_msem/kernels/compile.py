@@ -14,7 +14,15 @@ from numba.np.arrayobj import make_array, populate_array
 
 from bayes_msem.kernels.cache import KERNEL_VERSION, KernelCache, prepare
 
-__all__ = ["KERNEL_VERSION", "borrowed", "c_function", "inner_kernel", "kernel", "read_only", "view_kernel"]
+__all__ = [
+    "KERNEL_VERSION",
+    "borrowed",
+    "c_function",
+    "inner_kernel",
+    "kernel",
+    "read_only",
+    "view_kernel",
+]
 
 prepare()  # before the first kernel asks, and before PyTensor's linker is imported
 
@@ -53,6 +61,9 @@ def _compiled(function: Callable[..., Any], *, _nrt: bool = True, **options: boo
     )(function)
     # what cache=True does, with a cache of our own
     dispatcher._cache = KernelCache(function)  # type: ignore[no-untyped-call]
+    # numba compiles a function anew for every literal that it is called with
+    typed = dispatcher.get_call_template
+    dispatcher.get_call_template = lambda args, kws: typed(tuple(map(types.unliteral, args)), kws)
     return dispatcher
 
 

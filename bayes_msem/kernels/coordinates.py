@@ -111,8 +111,14 @@ def approximation_of(structure, n_clusters, packed):
     info, start = _batches(packed, start, n, n_b, n_b)
     eta1, start = _vectors(packed, start, n, n_a)
     eta2, start = _vectors(packed, start, n, n_b)
-    z, start = _vectors(packed, start, n, n_z)
-    seen, _ = _vectors(packed, start, n, n_z)
+    z_packed, start = _vectors(packed, start, n, n_z)
+    seen_packed, _ = _vectors(packed, start, n, n_z)
+    # copies, so that kernels see the kind of array that they see elsewhere
+    z, seen = lanes_matrix(n, n_z), lanes_matrix(n, n_z)
+    for g in range(n):
+        for i in range(n_z):
+            z[g, i] = z_packed[g, i]
+            seen[g, i] = seen_packed[g, i]
     return Approximation(n_a, n_z, packed[2] > 0.0, a, gamma, info, eta1, eta2, z, seen)
 
 

@@ -202,20 +202,18 @@ def _level(ints, sizes, first):
 def unpack(ints, floats):
     """Return the :class:`Structure` behind two packed vectors."""
     ints, floats = borrowed(ints), borrowed(floats)
-    # int(): numba compiles a kernel anew for every literal
-    sizes = _integers(ints, int(_SIZES))
-    uses, rows = int(_USES), int(_ROWS)
+    sizes = _integers(ints, _SIZES)
     return Structure(
         sizes[0],
         sizes[1],
         sizes[2],
         sizes[3],
-        _integers(ints, int(_TRANSFORM)),
-        _floats(floats, int(_CONSTANTS)),
-        _blocks(ints, int(_VARYING), _floats(floats, int(_OF_VARYING))),
-        _blocks(ints, int(_COMMON), _floats(floats, int(_OF_COMMON))),
-        Uses(_integers(ints, uses), _integers(ints, uses + 1), _integers(ints, uses + 2)),
-        Rows(_integers(ints, rows), _integers(ints, rows + 1)),
-        _level(ints, sizes[4:8], int(_WITHIN)),
-        _level(ints, sizes[8:12], int(_BETWEEN)),
+        _integers(ints, _TRANSFORM),
+        _floats(floats, _CONSTANTS),
+        _blocks(ints, _VARYING, _floats(floats, _OF_VARYING)),
+        _blocks(ints, _COMMON, _floats(floats, _OF_COMMON)),
+        Uses(_integers(ints, _USES), _integers(ints, _USES + 1), _integers(ints, _USES + 2)),
+        Rows(_integers(ints, _ROWS), _integers(ints, _ROWS + 1)),
+        _level(ints, sizes[4:8], _WITHIN),
+        _level(ints, sizes[8:12], _BETWEEN),
     )

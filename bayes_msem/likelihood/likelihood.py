@@ -251,12 +251,12 @@ class Likelihood(ReadOnlyArrays):
 
     def effects(self, x: FloatArray, t: FloatArray) -> FloatArray:
         """Return the sampled effects (J, n_b) at (x, t)."""
-        effects: FloatArray = effects_at(x, t, *self.arguments)
+        effects: FloatArray = effects_at(x, _own(t), *self.arguments)
         return effects
 
     def coordinate_map(self, x: FloatArray, t: FloatArray) -> CoordinateMap:
         """How the sampled effects follow from their coordinates."""
-        return CoordinateMap(*coordinate_map(x, t, *self.arguments))
+        return CoordinateMap(*coordinate_map(x, _own(t), *self.arguments))
 
     def coordinates(self, x: FloatArray, s: FloatArray) -> FloatArray:
         """Coordinates at which the effects are E b + chol(Omega_bb) s, both (J, n_b)."""
@@ -265,7 +265,7 @@ class Likelihood(ReadOnlyArrays):
 
     def given_effects(self, x: FloatArray, b: FloatArray, statistics: FloatArray) -> float:
         """Log-likelihood given sampled effects b (J, n_b), from statistics by cluster."""
-        weights, program = np.ones((len(b), 1)), self.program
+        b, weights, program = _own(b), np.ones((len(b), 1)), self.program
         value, _, _ = value_and_gradient(x, b, weights, program.ints, program.floats, statistics)
         return float(value)
 
@@ -298,6 +298,11 @@ class Likelihood(ReadOnlyArrays):
         program = self.program
         found = recovery.cluster_messages(x, a, b, program.ints, program.floats, self.statistics)
         return Messages(*found)
+
+
+def _own(array: FloatArray) -> FloatArray:
+    """Return the kind of array that kernels are compiled for: rows together, and writable."""
+    return np.require(array, requirements=("C", "W"))
 
 
 def build_likelihood(

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.blueprint.values import theta_from_values
-from bayes_msem.kernels.cluster_terms import cluster_log_likelihoods, node_log_likelihoods
-from bayes_msem.kernels.clusters import cluster_value_and_gradient
-from bayes_msem.posterior.recover import cluster_view
 from tests.likelihood.cases import TWO_LEVEL_CASES, Case, free_values, make_frame, make_model
 from tests.likelihood.cases import random_values as all_values
 from tests.missing.frames import holes
@@ -22,6 +19,7 @@ from tests.random.models import (
     LINEAR_CASES,
     SAMPLED_CASES,
     build,
+    case,
     effects,
     free_rows,
     linear_random,
@@ -40,12 +38,8 @@ TOLERANCE = {"rtol": 1e-8, "atol": 1e-8}
 
 def terms(blueprint: Blueprint, x: Array, b: Array) -> Array:
     """Log-likelihoods of the package at extended sampled parameters and effects."""
-    likelihood = cluster_view(blueprint).likelihood
-    program = likelihood.program
-    result: Array = cluster_log_likelihoods(
-        np.ascontiguousarray(x), b, program.ints, program.floats, likelihood.cluster_statistics
-    )
-    return result
+    statistics = blueprint.statistics_by_cluster
+    return blueprint.likelihood.terms(np.ascontiguousarray(x), b[None], statistics)[0]
 
 
 def at_table_values(case: Case, frame: pd.DataFrame, seed: int) -> tuple[Array, Array]:
@@ -90,28 +84,23 @@ def test_given_sampled_effects(case: Case, incomplete: bool) -> None:
     extended = np.ascontiguousarray(this.blueprint.extend_sampled(x))
     found, expected = terms(this.blueprint, extended, b), this.log_likelihoods(x, b)
     np.testing.assert_allclose(found, expected, **TOLERANCE)
-    program = this.blueprint.program
-    total = cluster_value_and_gradient(
-        extended, b, program.ints, program.floats, this.blueprint.statistics
-    )[0]
+    statistics = this.blueprint.statistics_by_cluster
+    total = this.blueprint.likelihood.given_effects(extended, b, statistics)
     assert found.sum() == pytest.approx(total, rel=1e-12)
 
 
 def test_nodes_are_evaluated_one_by_one() -> None:
-    case = next(c for c in SAMPLED_CASES if c.name == "everything")
-    blueprint = unpiloted(build(case))
+    blueprint = unpiloted(build(case("everything")))
     x = np.ascontiguousarray(blueprint.extend_sampled(sampled_values(blueprint, 1)))
     nodes = np.stack([effects(blueprint, seed) for seed in range(3)])
-    program = blueprint.program
-    found = node_log_likelihoods(x, nodes, program.ints, program.floats, blueprint.statistics)
+    found = blueprint.likelihood.terms(x, nodes, blueprint.statistics_by_cluster)
     expected = np.stack([terms(blueprint, x, b) for b in nodes])
     np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
 def test_a_cluster_without_density_leaves_the_others_alone() -> None:
     """exp(800) overflows: minus infinity there, and the same numbers elsewhere."""
-    case = next(c for c in SAMPLED_CASES if c.name == "residual SD")
-    blueprint = unpiloted(build(case))
+    blueprint = unpiloted(build(case("residual SD")))
     x = np.ascontiguousarray(blueprint.extend_sampled(sampled_values(blueprint, 5)))
     b = effects(blueprint, 5)
     before = terms(blueprint, x, b)
@@ -119,3 +108,32 @@ def test_a_cluster_without_density_leaves_the_others_alone() -> None:
     after = terms(blueprint, x, b)
     assert not after[3] > -1e100
     np.testing.assert_allclose(np.delete(after, 3), np.delete(before, 3), rtol=1e-14)
+
+
+@pytest.mark.parametrize("code", [0, 3, 8])
+@pytest.mark.parametrize("incomplete", [False, True])
+@pytest.mark.parametrize(
+    ("name", "effect", "log_sd"),
+    [("residual SD", "v1", -400.0), ("residual SD", "v1", 400.0), ("everything", "vf", 400.0)],
+)
+def test_a_batch_that_fails_is_redone_one_by_one(
+    name: str, effect: str, log_sd: float, incomplete: bool, code: int
+) -> None:
+    """Nine clusters: a full batch, and one in a batch of its own; one SD is 0 or infinite."""
+    frame = make_data(sizes=(3, 1, 5, 2, 4, 3, 6, 2, 3))
+    if incomplete:  # elsewhere, so that the cluster has values that its SD has to explain
+        own = frame["group"] == frame["group"].unique()[code]
+        frame = pd.concat([frame[own], holes(frame)[~own]]).loc[frame.index]
+    blueprint = unpiloted(build(case(name), frame))
+    assert blueprint.observed.n_clusters == 9
+    x = np.ascontiguousarray(blueprint.extend_sampled(sampled_values(blueprint, 5)))
+    b = np.stack([effects(blueprint, seed) for seed in (5, 6)])
+    statistics = blueprint.statistics_by_cluster
+    before = blueprint.likelihood.terms(x, b, statistics)
+    assert np.isfinite(before).all()
+    absurd = b.copy()
+    absurd[0, code, blueprint.template.effects.sampled.index(effect)] = log_sd
+    after = blueprint.likelihood.terms(x, absurd, statistics)
+    assert after[0, code] == -np.inf
+    before[0, code] = -np.inf
+    np.testing.assert_allclose(after, before, rtol=1e-12, atol=0.0)

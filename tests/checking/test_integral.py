@@ -11,8 +11,6 @@ from scipy.special import logsumexp
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, Proposal, proposal_from
-from bayes_msem.kernels.cluster_terms import node_log_likelihoods
-from bayes_msem.kernels.clusters import between_moments
 from tests.missing.frames import holes
 from tests.random.conditional import Conditional, conditional
 from tests.random.models import case, informed, sampled_values
@@ -93,13 +91,12 @@ def test_many_effects_against_plain_monte_carlo() -> None:
     this = conditional(case("everything"))
     blueprint, n = this.blueprint, 40_000
     x = np.ascontiguousarray(blueprint.extend_sampled(sampled_values(blueprint, 3)))
-    likelihood, template = blueprint.likelihood, blueprint.template
-    program, first = likelihood.program, template.first_sampled
-    _, omega, c_b, *_ = between_moments(x, program.ints, program.floats)
+    likelihood, first = blueprint.likelihood, blueprint.template.first_sampled
+    omega, c_b = likelihood.level_two(x)
     mean = (blueprint.observed.cluster_design @ c_b)[:, first:]
     noise = np.random.default_rng(2).standard_normal((n, *mean.shape))
     b = mean + noise @ np.linalg.cholesky(omega[first:, first:]).T
-    logs = node_log_likelihoods(x, b, program.ints, program.floats, likelihood.cluster_statistics)
+    logs = likelihood.terms(x, b, blueprint.statistics_by_cluster)
     expected = logsumexp(logs, axis=0) - np.log(n)
     rough = np.exp(logs - expected).std(axis=0) / np.sqrt(n)
     value, error = integral(blueprint, 2**13)(x)

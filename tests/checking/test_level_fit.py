@@ -21,7 +21,6 @@ from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.design import check_design
 from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.structure import Structure, structure_at
-from bayes_msem.posterior.recover import cluster_view
 from tests.likelihood.cases import (
     SINGLE_LEVEL_CASES,
     TWO_LEVEL_CASES,
@@ -61,7 +60,7 @@ def both(case: Case, seed: int = 1) -> Both:
     """The oracle, and the package's sample and structure at the same parameters."""
     frame = make_data(sizes=SIZES)
     model = build(case, frame)
-    view = cluster_view(model.unpiloted_blueprint())
+    view = model.unpiloted_blueprint()
     oracle = Conditional(case, model, view, frame)
     x, b = sampled_values(view, seed), effects(view, seed)
     design = check_design(view)
@@ -145,7 +144,7 @@ def balanced(z: bool = False) -> Both:
     case = Case("balanced", f"level: within\nfw =~ y1 + y2 + y3\nlevel: between\n{between}")
     frame = make_frame(sizes=(6,) * 12)
     model = make_model(case, frame)
-    view = cluster_view(model.blueprint)
+    view = model.blueprint
     oracle = Conditional(case, model, view, frame)
     x, b = sampled_values(view, 3), np.empty((12, 0))
     design = check_design(view)
@@ -216,7 +215,7 @@ def test_single_level_likelihood_ratio(case: Case) -> None:
     """Against unrestricted regressions on the covariates, with rows as they are."""
     frame = make_frame(sizes=(30,) * 4)
     model = make_model(case, frame)
-    view = cluster_view(model.blueprint)
+    view = model.blueprint
     free = free_values(model, random_values(case, model, 2))
     x = sampled_from_table(model.blueprint, theta_from_values(model.blueprint, free))
     design = check_design(view)

@@ -10,7 +10,6 @@ from scipy.linalg import cholesky, solve_triangular
 
 from bayes_msem.checking.predictive.replicate import Pair, Replicates, spaced
 from bayes_msem.errors import SpecificationError
-from bayes_msem.posterior.recover import cluster_view
 from tests.likelihood.cases import SINGLE_LEVEL_CASES, TWO_LEVEL_CASES, Case, make_model
 from tests.oracle import oracle_from_values
 from tests.posterior.made_up import posterior_of
@@ -45,7 +44,7 @@ def repeated(
     x = np.broadcast_to(sampled_values(blueprint, seed), (1, draws, blueprint.parameters.n))
     posterior = posterior_of(blueprint, x, 1)
     replicates = Replicates(blueprint, posterior, draws=draws, clusters=clusters, random_seed=5)
-    return Conditional(case, model, cluster_view(blueprint), frame), replicates
+    return Conditional(case, model, blueprint, frame), replicates
 
 
 def check_standard(rows: Array) -> None:

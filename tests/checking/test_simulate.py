@@ -12,7 +12,6 @@ import pytest
 
 import bayes_msem as bm
 from bayes_msem.inference.pymc_model import _random
-from bayes_msem.posterior.recover import cluster_view
 from bayes_msem.simulation.simulate import draw_rows, simulate_data
 from tests.checking.simulated import (
     CLUSTERS,
@@ -343,7 +342,7 @@ def test_pymc_draws_from_the_same_simulator(this: Case) -> None:
     t = effects(blueprint, 54)
     arguments = [t] if blueprint.n_sampled else []
     found = _random(blueprint)(x, *arguments, rng=np.random.default_rng(2))
-    sampled = blueprint.likelihood.effects(x, t) if blueprint.n_sampled else None  # type: ignore[union-attr]
+    sampled = blueprint.likelihood.effects(x, t) if blueprint.n_sampled else None
     drawn = simulate_data(
         blueprint, x, blueprint.observed, np.random.default_rng(2), sampled=sampled
     )
@@ -354,7 +353,7 @@ def test_pymc_draws_from_the_same_simulator(this: Case) -> None:
 def test_rows_of_clusters_with_known_effects() -> None:
     """Draws given level 2 are those that drew it, if the random numbers are: residuals agree."""
     model, _ = model_and_values()
-    view = cluster_view(model.blueprint)
+    view = model.blueprint
     x = view.extend_sampled(sampled_values(view, 55))
     rng = np.random.default_rng(3)
     u = rng.normal(size=(view.observed.n_clusters, 4))

@@ -14,7 +14,6 @@ import bayes_msem as bm
 from bayes_msem.checking.predictive import spread
 from bayes_msem.checking.predictive.design import check_design
 from bayes_msem.checking.predictive.reduced_data import Sample
-from bayes_msem.posterior.recover import cluster_view
 from benchmarks.planted import MODEL, planted
 
 Array = NDArray[np.float64]
@@ -32,7 +31,7 @@ def sample(frame: pd.DataFrame) -> Sample:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.SmallSampleWarning)
         model = bm.Model(MODEL, data=frame, cluster="cluster")
-    view = cluster_view(model.blueprint)
+    view = model.blueprint
     design = check_design(view)
     return Sample(design, view.observed.y[design.rows] - design.center, view.observed.z)
 
@@ -86,7 +85,7 @@ def test_slopes_on_outcomes_are_slopes_on_what_covariates_leave(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.SmallSampleWarning)
         model = bm.Model(text, data=frame, cluster="cluster")
-    view = cluster_view(model.blueprint)
+    view = model.blueprint
     design = check_design(view)
     sample = Sample(design, view.observed.y[design.rows] - design.center, view.observed.z)
     assert [model.observed.y_names[i] for i in design.outcome_slopes[0]] == ["y2", "y1"]
@@ -120,7 +119,7 @@ def test_spread_of_variances_and_covariances(residuals: pd.DataFrame, sample: Sa
 def test_spreads_have_the_expectations_that_the_docstring_names() -> None:
     """About 1 and p (p + 1) / 2 for equal normal clusters; 4 standard errors of 400 clusters."""
     frame = planted(3, n_clusters=400, sizes=(20,))
-    view = cluster_view(bm.Model(MODEL, data=frame, cluster="cluster").blueprint)
+    view = bm.Model(MODEL, data=frame, cluster="cluster").blueprint
     design = check_design(view)
     sample = Sample(design, view.observed.y[design.rows] - design.center, view.observed.z)
     # a squared chi-square deviate has variance of about 8 + 48 / df

@@ -12,7 +12,7 @@ import pytest
 
 import bayes_msem as bm
 from bayes_msem.errors import IdentificationWarning, MsemWarning
-from bayes_msem.likelihood.evaluators import MomentEvaluator
+from bayes_msem.likelihood.likelihood import Likelihood
 from tests.inference.models import quiet_model, reference_model
 
 
@@ -259,7 +259,7 @@ def test_centring_costs_no_search() -> None:
         calls: list[str] = []
 
         def counted(name: str, calls: list[str] = calls) -> Callable[..., Any]:
-            original = getattr(MomentEvaluator, name)
+            original = getattr(Likelihood, name)
 
             def call(*args: Any) -> Any:
                 calls.append(name)
@@ -270,7 +270,7 @@ def test_centring_costs_no_search() -> None:
         frame = far_data().assign(x=far_data()["x"] + shift)
         with pytest.MonkeyPatch.context() as patch:
             for name in ("natural", "sampled"):
-                patch.setattr(MomentEvaluator, name, counted(name))
+                patch.setattr(Likelihood, name, counted(name))
             quiet_model("y ~ x", frame).mode(prior=False)
         counts.append(len(calls))
     assert counts[1] < 2 * counts[0]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 import bayes_msem as bm
 from bayes_msem.inference.density import log_likelihood, log_posterior, starting_point, support
-from bayes_msem.likelihood.implied_moments import implied_moments
 from bayes_msem.spec.expressions import FUNCTIONS
 from tests.inference.models import everything, quiet_model, reference_model
 from tests.likelihood.cases import make_frame
@@ -195,7 +194,7 @@ def test_posterior_predictive_draws_have_the_implied_moments() -> None:
     assert y.dims == ("chain", "draw", "obs_id", "outcome")
     assert y.shape == (1, draws, len(make_frame()), 3)
     theta = model.blueprint.theta(fixed_values(model)[None, :])[0]
-    implied = implied_moments(theta, model.blueprint.program)
+    implied = model.blueprint.likelihood.outcomes(theta)
     frame = make_frame()
     total = implied.Sigma_w + implied.Sigma_b
     variance = np.diag(total)

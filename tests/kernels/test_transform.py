@@ -183,12 +183,8 @@ def test_beta_shapes_of_the_c_vine(edges: tuple[str, ...], edge: str, shape: flo
 
 def backward_at(model: bm.Model, x: Array, d_theta: Array) -> Array:
     parameters = model.blueprint.parameters
-    b = parameters.blocks
     d_x = np.zeros(len(x))
-    backward(
-        x, parameters.transform, b.size, b.sd_source, b.sd_constant, b.edge_count, b.edge_row,
-        b.edge_column, b.edge_position, d_theta, d_x,
-    )  # fmt: skip
+    backward(x, parameters.transform, parameters.blocks, d_theta, d_x)
     return d_x
 
 

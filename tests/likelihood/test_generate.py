@@ -8,7 +8,6 @@ import pytest
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.values import theta_from_values
-from bayes_msem.likelihood.implied_moments import implied_moments
 from bayes_msem.simulation.simulate import simulate_data
 from tests.likelihood.cases import (
     CASES,
@@ -42,10 +41,10 @@ def test_implied_moments_equal_those_of_the_oracle(case: Case) -> None:
     values = random_values(case, model, seed=31)
     blueprint = model.blueprint
     theta = theta_from_values(blueprint, free_values(model, values))
-    implied = implied_moments(theta, blueprint.program)
+    implied = blueprint.likelihood.outcomes(theta)
     oracle = oracle_from_values(values, frame, case.cluster)
     names = blueprint.template.outcomes
-    p = blueprint.template.p
+    p = len(blueprint.template.y_names)
 
     y = [names.index(v) for v in oracle.within.observed]
     Sigma_w = oracle.total @ oracle.within.Psi @ oracle.total.T

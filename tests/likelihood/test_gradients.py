@@ -12,7 +12,6 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.inference.density import log_likelihood
 from bayes_msem.kernels.layout import CORRELATION, SQUARE
-from bayes_msem.likelihood.marginal import sampler_value_and_gradient, value_and_gradient
 from tests.likelihood.cases import (
     CASES,
     Case,
@@ -60,12 +59,12 @@ def sampled_values(blueprint: Blueprint, seed: int) -> Array:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_gradient_with_respect_to_table_values(case: Case) -> None:
     blueprint, theta = table_values(case, seed=11)
-    program, data = blueprint.program, blueprint.statistics
+    likelihood = blueprint.likelihood
 
     def value(at: Array) -> float:
-        return float(value_and_gradient(at, program.ints, program.floats, data)[0])
+        return likelihood.natural(at)[0]
 
-    gradient = value_and_gradient(theta, program.ints, program.floats, data)[1]
+    gradient = likelihood.natural(theta)[1]
     assert np.isfinite(value(theta))
     np.testing.assert_allclose(
         gradient, central_differences(value, theta), rtol=RELATIVE, atol=ABSOLUTE
@@ -76,12 +75,12 @@ def test_gradient_with_respect_to_table_values(case: Case) -> None:
 def test_gradient_with_respect_to_sampled_parameters(case: Case) -> None:
     blueprint = make_model(case, make_frame()).blueprint
     x = sampled_values(blueprint, seed=12)
-    program, data = blueprint.program, blueprint.statistics
+    likelihood, t = blueprint.likelihood, blueprint.likelihood.no_coordinates()
 
     def value(at: Array) -> float:
-        return float(sampler_value_and_gradient(at, program.ints, program.floats, data)[0])
+        return likelihood.sampled(at, t)[0]
 
-    gradient = sampler_value_and_gradient(x, program.ints, program.floats, data)[1]
+    gradient = likelihood.sampled(x, t)[1]
     assert np.isfinite(value(x))
     np.testing.assert_allclose(
         gradient, central_differences(value, x), rtol=RELATIVE, atol=ABSOLUTE
@@ -97,9 +96,8 @@ def test_both_scales_agree(case: Case) -> None:
     blueprint = make_model(case, make_frame()).blueprint
     x = sampled_values(blueprint, seed=13)
     sampled, gradient = log_likelihood(blueprint, x)
-    program = blueprint.program
     theta = blueprint.theta(x[None, :])[0]
-    natural = value_and_gradient(theta, program.ints, program.floats, blueprint.statistics)[0]
+    natural = blueprint.likelihood.natural(theta)[0]
     assert sampled == pytest.approx(natural, rel=1e-12)
 
     def value(at: Array) -> float:

@@ -10,8 +10,7 @@ import pytest
 import xarray as xr
 
 import bayes_msem as bm
-from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.posterior.recover import fill_missing
+from bayes_msem.gaussian.normal import fill_missing
 from tests.likelihood.cases import CASES, SINGLE_LEVEL_CASES, Case, make_model, two_level
 from tests.missing.frames import holes
 from tests.oracle import oracle_from_values
@@ -37,13 +36,12 @@ def test_linear_effects_given_incomplete_data(case: Case) -> None:
     this = conditional(case, holes(seed=7))
     blueprint = this.blueprint
     x, b = sampled_values(blueprint, 3), effects(blueprint, 3)
-    program, template = blueprint.program, blueprint.template
+    likelihood, template = blueprint.likelihood, blueprint.template
     n_uses = len(template.effects.use_effect)
     point = np.ascontiguousarray(blueprint.extend_sampled(x))
 
     def draw(normals: Array) -> Array:
-        statistics = blueprint.likelihood.cluster_statistics
-        return linear_effects(point, b, program.ints, program.floats, statistics, normals)[0]
+        return likelihood.linear_effects(point, b, normals, blueprint.statistics_by_cluster)[0]
 
     means = draw(np.zeros((len(b), n_uses)))
     roots = [draw(np.tile(e, (len(b), 1))) - means for e in np.eye(n_uses)]

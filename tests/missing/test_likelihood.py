@@ -17,7 +17,7 @@ import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import build_blueprint
 from bayes_msem.data.observe import observe
 from bayes_msem.inference.density import joint_log_likelihood, no_coordinates
-from bayes_msem.kernels.clusters import cluster_value_and_gradient
+from bayes_msem.kernels.by_cluster import value_and_gradient
 from tests.likelihood.cases import CASES, SINGLE_LEVEL_CASES, Case, free_values, make_model
 from tests.likelihood.cases import random_values as all_values
 from tests.missing.frames import OUTCOMES, holes
@@ -64,14 +64,9 @@ def test_random_slopes(case: Case) -> None:
 def test_given_sampled_effects(case: Case) -> None:
     this = conditional(case, holes(seed=5))
     x, b = sampled_values(this.blueprint, 7), effects(this.blueprint, 7)
-    program = this.blueprint.program
-    value, _, _ = cluster_value_and_gradient(
-        np.ascontiguousarray(this.blueprint.extend_sampled(x)),
-        b,
-        program.ints,
-        program.floats,
-        this.blueprint.statistics,
-    )
+    point = np.ascontiguousarray(this.blueprint.extend_sampled(x))
+    statistics = this.blueprint.statistics_by_cluster
+    value = this.blueprint.likelihood.given_effects(point, b, statistics)
     assert value == pytest.approx(this.log_likelihoods(x, b).sum(), rel=RELATIVE)
 
 
@@ -134,7 +129,7 @@ def test_invariance(case: Case, change: object) -> None:
         b = pd.DataFrame(
             effects(unpiloted(one), 1),
             index=one._observed.cluster_ids,
-            columns=unpiloted(one).template.effects.sampled,  # type: ignore[union-attr]
+            columns=unpiloted(one).template.effects.sampled,
         )
         b_other = b.set_axis(_names(frame, change(frame), b.index))  # type: ignore[operator]
         results = [log_likelihood(one, values, b), log_likelihood(other, values, b_other)]
@@ -194,13 +189,10 @@ def test_by_cluster_and_by_pattern_are_one_number() -> None:
     t = no_coordinates(blueprint)
     x = np.ascontiguousarray(blueprint.extend_sampled(sampled_values(blueprint, 2)))
     value, d_x, _ = likelihood.sampled(x, t)
-    program = blueprint.program
-    other, d_other, _ = cluster_value_and_gradient(
-        x,
-        t,
-        program.ints,
-        program.floats,
-        likelihood.cluster_statistics,  # type: ignore[union-attr]
+    assert likelihood.provider == "pattern"
+    program, statistics = likelihood.program, blueprint.statistics_by_cluster
+    other, d_other, _ = value_and_gradient(
+        x, t, np.ones((len(t), 1)), program.ints, program.floats, statistics
     )
     assert other == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(d_other, d_x, rtol=1e-9, atol=1e-9)

@@ -12,8 +12,6 @@ import pytest
 import bayes_msem as bm
 from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.blueprint.values import theta_from_values
-from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.posterior.recover import cluster_view
 
 FIGURES = Path(__file__).parents[1] / "reference" / "hsb" / "figures.json"
 SPEC = """
@@ -48,10 +46,8 @@ def test_exact_posterior_at_ml_is_lme4s_empirical_bayes(model, lme4):
     blueprint = model.blueprint
     theta = theta_from_values(blueprint, dict(mode))
     x = np.ascontiguousarray(sampled_from_table(blueprint, theta))
-    program, statistics = blueprint.likelihood.program, blueprint.statistics
-    zeros = np.zeros((160, 2))
-    means, variances = linear_effects(
-        x, np.empty((160, 0)), program.ints, program.floats, statistics, zeros
+    means, variances = blueprint.likelihood.linear_effects(
+        x, np.empty((160, 0)), np.zeros((160, 2)), blueprint.statistics_by_cluster
     )
     expected = lme4.loc[list(blueprint.observed.cluster_ids)]
     # lme4 stops at estimates about 1e-4 SE from ours, which moves an effect by less than 1e-4 SD
@@ -119,11 +115,10 @@ def test_effects_of_a_model_with_random_intercepts_only():
         ("between", "mach", "~~", "mach"): 8.5,
         ("between", "mach", "~", "1"): 12.6,
     }
-    view = cluster_view(model.blueprint)
+    view = model.blueprint
     x = np.ascontiguousarray(sampled_from_table(view, theta_from_values(view, values)))
-    program = view.likelihood.program
-    means, variances = linear_effects(
-        x, np.empty((160, 0)), program.ints, program.floats, view.statistics, np.zeros((160, 1))
+    means, variances = view.likelihood.linear_effects(
+        x, np.empty((160, 0)), np.zeros((160, 1)), view.statistics_by_cluster
     )
     groups = frame.groupby("school", sort=False)["mach"]
     precision = groups.size() / 39.0 + 1 / 8.5

@@ -17,18 +17,21 @@ def modules(*rooms: str) -> list[Path]:
     return sorted(file for room in rooms for file in (PACKAGE / room).glob("*.py"))
 
 
-def imports_of(tree: ast.Module) -> set[str]:
-    """Modules that are imported when the program runs, by their first name."""
+def at_run_time(tree: ast.Module) -> list[ast.AST]:
+    """All nodes but those for type checkers."""
     for_types = [
         node
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     ]
     skipped = {id(inner) for node in for_types for inner in ast.walk(node)}
+    return [node for node in ast.walk(tree) if id(node) not in skipped]
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    """Modules that are imported when the program runs, by their first name."""
     found = set()
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
+    for node in at_run_time(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -52,3 +55,27 @@ def test_figures_compute_nothing(file: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert called & NUMBERS == set(), f"{file.name}: numbers belong in posterior/ or checking/"
+
+
+ORDER = (
+    "errors foreign_words arguments wording disk kernels spec data structure gaussian likelihood "
+    "blueprint simulation inference posterior checking display plotting datasets model fit loading"
+).split()
+
+
+def test_data_flow_one_way() -> None:
+    """A module imports only from its own room and from those before it.
+
+    But for ``Model.fit``, which returns a Fit: the two facades know each other.
+    """
+    rank, against = {room: i for i, room in enumerate(ORDER)}, []
+    for file in PACKAGE.rglob("*.py"):
+        room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for node in at_run_time(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bayes_msem."):
+                other = (node.module or "").split(".")[1]
+                if rank[other] > rank[room] and (room, other) != ("model", "fit"):
+                    against.append((str(file.relative_to(PACKAGE)), node.module))
+    assert against == []

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
 from bayes_msem.inference.density import joint_log_likelihood
 from bayes_msem.likelihood.approximation import Approximation
-from bayes_msem.likelihood.centring import coordinates_of
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from tests.random.conditional import Conditional, conditional
 from tests.random.models import case, sampled_values
 
@@ -68,10 +66,6 @@ def parameters(this: Conditional, seed: int, tiny: bool) -> Array:
     return x
 
 
-def evaluator_of(blueprint: Blueprint) -> ClusterEvaluator:
-    return blueprint.likelihood
-
-
 def moments(this: Conditional, x: Array) -> tuple[Array, Array]:
     """Means of b (J, n_b) and their covariance matrix, from the oracle."""
     zero = np.zeros(len(this.names))
@@ -105,11 +99,11 @@ def test_density_of_coordinates_is_that_of_effects_times_the_jacobian(
     """
     this = brute_force(name)
     blueprint, _, _ = informed(this.blueprint, kind, 41)
-    likelihood = evaluator_of(blueprint)
+    likelihood = blueprint.likelihood
     x = parameters(this, 42, tiny and name != "everything")
     extended = blueprint.extend_sampled(x)
     rng = np.random.default_rng(43)
-    t = rng.normal(size=likelihood.coordinates_shape)
+    t = rng.normal(size=likelihood.shape)
     b = likelihood.effects(extended, t)
     mean, covariance = moments(this, x)
     expected = normal_log_density(b - mean, covariance).sum()
@@ -125,10 +119,10 @@ def test_coordinates_do_not_change_the_posterior(name: str, kind: str) -> None:
     """log p(y, z, t | theta) = log p(y, z, b | theta) + log|det db/dt| at any information."""
     this = brute_force(name)
     blueprint, _, _ = informed(this.blueprint, kind, 44)
-    likelihood = evaluator_of(blueprint)
+    likelihood = blueprint.likelihood
     x = parameters(this, 45, tiny=False)
     extended = blueprint.extend_sampled(x)
-    t = np.random.default_rng(46).normal(size=likelihood.coordinates_shape)
+    t = np.random.default_rng(46).normal(size=likelihood.shape)
     b = likelihood.effects(extended, t)
     columns = [likelihood.effects(extended, t + e) - b for e in np.eye(t.shape[1])]
     mean, covariance = moments(this, x)
@@ -140,7 +134,7 @@ def test_coordinates_do_not_change_the_posterior(name: str, kind: str) -> None:
 @pytest.mark.parametrize("tiny", [False, True], ids=["", "tiny SD"])
 @pytest.mark.parametrize("kind", INFORMATION)
 @pytest.mark.parametrize("name", NAMES)
-def test_coordinates_of_inverts_effects_at(name: str, kind: str, tiny: bool) -> None:
+def test_coordinates_inverts_effects(name: str, kind: str, tiny: bool) -> None:
     """Standardised effects s go in, b = mu + chol(Omega) s comes out; b rounds at 1e-15.
 
     With information of 1e8 the two terms of s, of which one is subtracted, are of the order of
@@ -148,11 +142,11 @@ def test_coordinates_of_inverts_effects_at(name: str, kind: str, tiny: bool) -> 
     """
     this = brute_force(name)
     blueprint, _, _ = informed(this.blueprint, kind, 47)
-    likelihood = evaluator_of(blueprint)
+    likelihood = blueprint.likelihood
     x = parameters(this, 48, tiny and name != "everything")
     extended = blueprint.extend_sampled(x)
-    s = np.random.default_rng(49).normal(size=likelihood.coordinates_shape)
-    t = coordinates_of(extended, s, *likelihood.arguments)
+    s = np.random.default_rng(49).normal(size=likelihood.shape)
+    t = likelihood.coordinates(extended, s)
     mean, covariance = moments(this, x)
     sd = np.sqrt(np.diag(covariance))
     root = sd[:, None] * np.linalg.cholesky(covariance / np.outer(sd, sd))
@@ -175,7 +169,7 @@ def test_coordinates_are_standard_normal_where_the_approximation_is_exact(
     """
     this = brute_force(name)
     blueprint, information, linear = informed(this.blueprint, kind, 50)
-    likelihood = evaluator_of(blueprint)
+    likelihood = blueprint.likelihood
     x = parameters(this, 51, tiny and name != "everything")
     extended = blueprint.extend_sampled(x)
     rng = np.random.default_rng(52)
@@ -185,10 +179,10 @@ def test_coordinates_are_standard_normal_where_the_approximation_is_exact(
     for _ in range(4):
         t = 2.0 * rng.normal(size=linear.shape)
         move = likelihood.effects(extended, t) - origin
-        likelihood = np.einsum("ji,ji->", slope, move)
-        likelihood -= 0.5 * np.einsum("ji,jik,jk->", move, information, move)
+        of_data = np.einsum("ji,ji->", slope, move)
+        of_data -= 0.5 * np.einsum("ji,jik,jk->", move, information, move)
         density = likelihood.coordinate_density(extended, t)[0]
-        values.append(density + likelihood + 0.5 * (t**2).sum())
+        values.append(density + of_data + 0.5 * (t**2).sum())
     assert np.ptp(values) < 1e-6 * max(1.0, np.abs(values).max())
 
 
@@ -197,9 +191,9 @@ def test_no_information_is_the_non_centred_form(name: str) -> None:
     """Rounding of b only."""
     this = brute_force(name)
     blueprint, _, _ = informed(this.blueprint, "none", 53)
-    likelihood = evaluator_of(blueprint)
+    likelihood = blueprint.likelihood
     x = parameters(this, 54, tiny=False)
-    t = np.random.default_rng(55).normal(size=likelihood.coordinates_shape)
+    t = np.random.default_rng(55).normal(size=likelihood.shape)
     mean, covariance = moments(this, x)
     expected = mean + t @ np.linalg.cholesky(covariance).T
     extended = blueprint.extend_sampled(x)
@@ -215,7 +209,7 @@ def test_much_information_is_the_centred_form() -> None:
     """
     this = brute_force("residual SD")
     blueprint, information, linear = informed(this.blueprint, "huge", 56)
-    likelihood = evaluator_of(blueprint)
+    likelihood = blueprint.likelihood
     t = np.random.default_rng(57).normal(size=linear.shape)
     expected = linear / information[:, :, 0] + t / np.sqrt(information[:, :, 0])
     for seed in (58, 59):

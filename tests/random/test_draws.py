@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bayes_msem.likelihood.cluster_draws import cluster_structures, root_of
+from bayes_msem.gaussian.normal import roots
 from bayes_msem.simulation.simulate import simulate_data
 from tests.random.conditional import Conditional, conditional
 from tests.random.level_two import cluster
@@ -79,11 +79,9 @@ def test_structures_of_the_clusters(name: str) -> None:
     """Sigma_j, fixed coefficients and the vectors l_q: the oracle's, in each cluster. Rounding."""
     this = conditional(case(name))
     x, b = sampled_values(this.blueprint, 75), effects(this.blueprint, 75)
-    program, observed = this.blueprint.program, this.blueprint.observed
-    sigma, c, effect = cluster_structures(
-        this.blueprint.extend_sampled(x), b, program.ints, program.floats
-    )
-    assert len(sigma) == (len(b) if this.names else len(sigma))
+    observed = this.blueprint.observed
+    sigma, c, effect = this.blueprint.likelihood.within(this.blueprint.extend_sampled(x), b)
+    assert len(sigma) == len(c) == len(effect) == len(b)
     for j, units in enumerate(this.clusters()):
         known = cluster(this, x, b[j], units)
         oracle, a = known.oracle, np.arange(1.0, 1.0 + known.n_a)
@@ -94,7 +92,7 @@ def test_structures_of_the_clusters(name: str) -> None:
         design = np.zeros((len(units), 1 + len(x_order)))
         design[:, 0] = 1.0
         design[:, 1 + np.array(x_order)] = oracle.data["x"]
-        template = this.blueprint.template.effects  # type: ignore[union-attr]
+        template = this.blueprint.template.effects
         full = c[j].copy()
         for use, column, vector in zip(
             template.use_effect, template.use_column, effect[j], strict=True
@@ -103,10 +101,10 @@ def test_structures_of_the_clusters(name: str) -> None:
         np.testing.assert_allclose((design @ full)[:, y_order], means, rtol=1e-12, atol=1e-12)
 
 
-def test_root_of_a_singular_and_of_an_indefinite_matrix() -> None:
+def test_roots_of_a_singular_and_of_an_indefinite_matrix() -> None:
     singular = np.array([[1.0, 1.0], [1.0, 1.0]])
-    root = root_of(singular)
+    root = roots(singular)
     np.testing.assert_allclose(root @ root.T, singular, atol=1e-15)
     with pytest.raises(np.linalg.LinAlgError, match="negative eigenvalue"):
-        root_of(np.array([[1.0, 2.0], [2.0, 1.0]]))
-    assert root_of(np.zeros((2, 2))).tolist() == [[0, 0], [0, 0]]
+        roots(np.array([[1.0, 2.0], [2.0, 1.0]]))
+    assert roots(np.zeros((2, 2))).tolist() == [[0, 0], [0, 0]]

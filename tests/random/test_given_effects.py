@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.errors import NotSupportedError
-from bayes_msem.kernels.clusters import cluster_value_and_gradient
 from tests.likelihood.cases import Case, two_level
 from tests.random.conditional import Conditional, conditional, correlations
 from tests.random.models import (
@@ -37,12 +37,7 @@ def brute_force(name: str) -> Conditional:
 def given(blueprint: Blueprint, x: Array, b: Array) -> float:
     """Log-likelihood of the package at free sampled parameters x and effects b."""
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    program = blueprint.program
-    return float(
-        cluster_value_and_gradient(extended, b, program.ints, program.floats, blueprint.statistics)[
-            0
-        ]
-    )
+    return blueprint.likelihood.given_effects(extended, b, blueprint.statistics_by_cluster)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -114,13 +109,14 @@ def test_overflowing_effects_have_no_density_and_raise_nothing(value: float) -> 
 
 @pytest.mark.parametrize("name", ["loadings", "one loading, w and z", "slope on a factor"])
 def test_given_effects_at_table_values(name: str) -> None:
-    """ClusterEvaluator.given_effects reads table values; same numbers where they exist."""
+    """Table values, turned back into sampled parameters: same numbers where they exist."""
     this = brute_force(name)
-    blueprint, likelihood = this.blueprint, this.blueprint.likelihood
+    blueprint = this.blueprint
     x, b = sampled_values(blueprint, 6), effects(blueprint, 6)
     theta = np.ascontiguousarray(blueprint.theta(x[None, :])[0])
     expected = this.log_likelihoods(x, b).sum()
-    assert likelihood.given_effects(theta, b) == pytest.approx(expected, rel=RELATIVE)
+    found = given(blueprint, sampled_from_table(blueprint, theta), b)
+    assert found == pytest.approx(expected, rel=RELATIVE)
 
 
 @pytest.mark.parametrize("case", SAMPLED_CASES, ids=str)

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.inference.density import joint_log_likelihood, log_posterior, support
-from bayes_msem.kernels.clusters import cluster_value_and_gradient
+from bayes_msem.kernels.by_cluster import value_and_gradient
 from bayes_msem.kernels.layout import CORRELATION
-from bayes_msem.likelihood.ops import ClusterLogLikelihood
+from bayes_msem.likelihood.ops import LogLikelihood
 from tests.likelihood.cases import Case
+from tests.missing.frames import holes
 from tests.random.models import (
     CASES,
     LINEAR_CASES,
@@ -54,22 +56,48 @@ def check(gradient: Array, f: Callable[[Array], float], at: Array) -> None:
         assert np.abs(expected).max() > 1e-3  # there is something to compare
 
 
+def at_effects(
+    blueprint: Blueprint, x: Array, b: Array, weights: Array
+) -> tuple[float, Array, Array]:
+    """Log p(y, z | b, theta), and the gradients of its terms' weighted sum."""
+    program = blueprint.likelihood.program
+    result: tuple[float, Array, Array] = value_and_gradient(
+        x, b, weights, program.ints, program.floats, blueprint.statistics_by_cluster
+    )
+    return result
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_kernel_with_respect_to_parameters_and_effects(case: Case) -> None:
     """log p(y, z | b, theta), computed rows taken as free."""
     blueprint = unpiloted(build(case))
     x, b = blueprint.extend_sampled(sampled_values(blueprint, 11)), effects(blueprint, 11)
-    program = blueprint.program
+    weights = np.ones((len(b), 1))
+    _, d_x, d_b = at_effects(blueprint, x, b, weights)
+    check(d_x, lambda at: at_effects(blueprint, at, b, weights)[0], x)
+    check(d_b, lambda at: at_effects(blueprint, x, at, weights)[0], b)
 
-    def value(x: Array, b: Array) -> tuple[float, Array, Array]:
-        value: tuple[float, Array, Array] = cluster_value_and_gradient(
-            x, b, program.ints, program.floats, blueprint.statistics
-        )
-        return value
 
-    _, d_x, d_b = value(x, b)
-    check(d_x, lambda at: value(at, b)[0], x)
-    check(d_b, lambda at: value(x, at)[0], b)
+@pytest.mark.parametrize("missing", [False, True], ids=["", "missing"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_kernel_with_weights(case: Case, missing: bool) -> None:
+    """Gradients of the weighted sum of the clusters' terms, which are computed without weights.
+
+    Weights of any sign and size, zero among them.
+    """
+    blueprint = unpiloted(build(case, holes(seed=25) if missing else None))
+    x, b = blueprint.extend_sampled(sampled_values(blueprint, 25)), effects(blueprint, 25)
+    weights = np.random.default_rng(26).normal(size=(len(b), 1))
+    weights[2] = 0.0
+
+    def terms(x: Array, b: Array) -> Array:
+        statistics = blueprint.statistics_by_cluster
+        return blueprint.likelihood.terms(x, b[None], statistics)[0]
+
+    value, d_x, d_b = at_effects(blueprint, x, b, weights)
+    assert value == pytest.approx(terms(x, b).sum(), rel=1e-11)  # the value has no weights
+    check(d_x, lambda at: float(terms(at, b) @ weights[:, 0]), x)
+    check(d_b, lambda at: float(terms(x, at) @ weights[:, 0]), b)
 
 
 @pytest.mark.parametrize("case", LINEAR_CASES, ids=str)
@@ -87,7 +115,7 @@ def test_both_parts_with_respect_to_parameters_and_coordinates(case: Case, part:
     """log p(y, z | b(t, theta), theta) and log p(t | theta), as the PyTensor Op computes them."""
     blueprint = informed(unpiloted(build(case)), 13)
     likelihood = blueprint.likelihood
-    op = ClusterLogLikelihood("data" if part == "data" else "effects")
+    op = LogLikelihood(likelihood.provider, "data" if part == "data" else "effects")
     constants = likelihood.arguments
 
     def value(x: Array, t: Array) -> list[Array]:
@@ -96,7 +124,7 @@ def test_both_parts_with_respect_to_parameters_and_coordinates(case: Case, part:
         return [cell[0] for cell in storage]
 
     x = blueprint.extend_sampled(sampled_values(blueprint, 14))
-    t = np.random.default_rng(15).normal(size=likelihood.coordinates_shape)
+    t = np.random.default_rng(15).normal(size=likelihood.shape)
     _, d_x, d_t = value(x, t)
     check(d_x, lambda at: float(value(at, t)[0]), x)
     check(d_t, lambda at: float(value(x, at)[0]), t)

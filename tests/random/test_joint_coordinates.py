@@ -9,10 +9,6 @@ from scipy.stats import multivariate_normal
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.inference.density import joint_log_likelihood
-from bayes_msem.kernels.clusters import between_moments
-from bayes_msem.kernels.messages import cluster_messages
-from bayes_msem.likelihood.cluster_draws import linear_effects
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from tests.likelihood.cases import Case
 from tests.missing.frames import holes
 from tests.oracle import modelled, table_rows
@@ -34,13 +30,9 @@ Array = NDArray[np.float64]
 NAMES = ["one loading, w and z", "1-1-1 mediation", "factor and residual SDs", "everything"]
 
 
-def evaluator_of(blueprint: Blueprint) -> ClusterEvaluator:
-    return blueprint.likelihood
-
-
 def affine(blueprint: Blueprint, x: Array) -> tuple[Array, Array]:
     """Effects at t = 0 (J, n_b) and their derivatives (J, n_b, n_b)."""
-    likelihood, shape = evaluator_of(blueprint), evaluator_of(blueprint).coordinates_shape
+    likelihood, shape = blueprint.likelihood, blueprint.likelihood.shape
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
     origin = likelihood.effects(extended, np.zeros(shape))
     columns = [likelihood.effects(extended, np.tile(e, (shape[0], 1))) for e in np.eye(shape[1])]
@@ -70,7 +62,7 @@ def test_coordinates_standardise_the_effects_where_the_approximation_is_exact(
     """
     this = conditional(case(name), holes(seed=3) if missing else None)
     blueprint = informed(this.blueprint, 71)
-    approximation = evaluator_of(blueprint).approximation
+    approximation = blueprint.likelihood.approximation
     x = sampled_values(blueprint, 72)
     effect = this.names[0]
     rows = [row.key for row in blueprint.parameters.rows]
@@ -115,18 +107,18 @@ def test_coordinates_do_not_change_the_posterior(case: Case, missing: bool) -> N
     plain = unpiloted(build(case, holes(seed=4) if missing else None))
     blueprint = informed(plain, 73)
     x = sampled_values(blueprint, 74)
-    t = np.random.default_rng(75).normal(size=evaluator_of(blueprint).coordinates_shape)
+    t = np.random.default_rng(75).normal(size=blueprint.likelihood.shape)
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    b = evaluator_of(blueprint).effects(extended, t)
+    b = blueprint.likelihood.effects(extended, t)
     mean, root = affine(plain, x)
     s = np.linalg.solve(root, (b - mean)[:, :, None])[:, :, 0]
     expected = joint_log_likelihood(plain, x, s)[0] - np.linalg.slogdet(root)[1].sum()
     expected += np.linalg.slogdet(affine(blueprint, x)[1])[1].sum()
     value, d_x, d_t = joint_log_likelihood(blueprint, x, t)
     assert value == pytest.approx(expected, rel=1e-9, abs=1e-7)
-    parts = [evaluator_of(blueprint).sampled(extended, t)]
-    parts += [evaluator_of(blueprint).coordinate_density(extended, t)]
-    whole = evaluator_of(blueprint).joint(extended, t)
+    parts = [blueprint.likelihood.sampled(extended, t)]
+    parts += [blueprint.likelihood.coordinate_density(extended, t)]
+    whole = blueprint.likelihood.joint(extended, t)
     for of_parts, of_whole in zip(zip(*parts, strict=True), whole, strict=True):
         np.testing.assert_allclose(sum(of_parts), of_whole, rtol=1e-8, atol=1e-7)
     np.testing.assert_array_equal(d_t, whole[2])
@@ -137,13 +129,13 @@ def test_coordinates_do_not_change_the_posterior(case: Case, missing: bool) -> N
 def test_messages_are_the_density_of_the_rows(case: Case) -> None:
     """c + g' d - d' H d / 2 = log p(y | a + d, b), row by row in SciPy."""
     this = conditional(case)
-    blueprint, program = this.blueprint, this.blueprint.program
+    blueprint = this.blueprint
     x, b = sampled_values(blueprint, 76), effects(blueprint, 76)
     template = blueprint.template
     rng = np.random.default_rng(77)
     a, d = rng.normal(size=(2, len(b), len(template.effects.linear)))
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    c, g, h = cluster_messages(extended, a, b, program.ints, program.floats, blueprint.statistics)
+    c, g, h = blueprint.likelihood.messages(extended, a, b)
     for j, units in enumerate(this.clusters()):
         y, means, covariance = level_two.cluster(this, x, b[j], units).rows(a[j] + d[j])
         expected = sum(
@@ -158,14 +150,13 @@ def test_messages_are_the_density_of_the_rows(case: Case) -> None:
 def test_messages_give_the_posterior_of_linear_effects(case: Case) -> None:
     """Also with missing values: at the posterior mean of a, data pull as strongly as the prior."""
     blueprint = unpiloted(build(case, holes(seed=6)))
-    program, template = blueprint.program, blueprint.template
+    likelihood, template = blueprint.likelihood, blueprint.template
     x, b = sampled_values(blueprint, 78), effects(blueprint, 78)
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    packed = program.ints, program.floats, blueprint.statistics
     normals = np.zeros((len(b), len(template.effects.use_effect)))
-    a, _ = linear_effects(extended, b, *packed, normals)
-    _, g, _ = cluster_messages(extended, a, b, *packed)
-    _, omega, c_b, *_ = between_moments(extended, program.ints, program.floats)
+    a, _ = likelihood.linear_effects(extended, b, normals, blueprint.statistics_by_cluster)
+    _, g, _ = likelihood.messages(extended, a, b)
+    omega, c_b = likelihood.level_two(extended)
     n_a, z = len(template.effects.linear), blueprint.observed.z
     for j in range(len(b)):
         u = np.r_[z[j], b[j]] - (blueprint.observed.cluster_design @ c_b)[j, n_a:]

@@ -13,8 +13,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
-from bayes_msem.kernels.clusters import cluster_value_and_gradient
-from bayes_msem.likelihood.cluster_draws import linear_effects
 from tests.random.conditional import Conditional, conditional
 from tests.random.level_two import cluster
 from tests.random.models import CASES, case, effects, sampled_values
@@ -37,16 +35,12 @@ def posterior(this: Conditional, x: Array, b: Array) -> tuple[Array, Array, Arra
     Draws are linear in the normal numbers: basis vectors show the whole root of the covariance.
     """
     blueprint = this.blueprint
-    program = blueprint.program
     template = blueprint.template
     n_uses = len(template.effects.use_effect)
 
     def draw(normals: Array) -> tuple[Array, Array]:
-        result: tuple[Array, Array] = linear_effects(
-            blueprint.extend_sampled(x), b, program.ints, program.floats, blueprint.statistics,
-            normals,
-        )  # fmt: skip
-        return result
+        extended, statistics = blueprint.extend_sampled(x), blueprint.statistics_by_cluster
+        return blueprint.likelihood.linear_effects(extended, b, normals, statistics)
 
     means, variances = draw(np.zeros((len(b), n_uses)))
     roots = [draw(np.tile(e, (len(b), 1)))[0] - means for e in np.eye(n_uses)]
@@ -55,15 +49,9 @@ def posterior(this: Conditional, x: Array, b: Array) -> tuple[Array, Array, Arra
 
 
 def log_likelihood(this: Conditional, x: Array, b: Array) -> float:
-    program = this.blueprint.program
-    value = cluster_value_and_gradient(
-        this.blueprint.extend_sampled(x),
-        b,
-        program.ints,
-        program.floats,
-        this.blueprint.statistics,
-    )[0]
-    return float(value)
+    blueprint = this.blueprint
+    extended, statistics = blueprint.extend_sampled(x), blueprint.statistics_by_cluster
+    return blueprint.likelihood.given_effects(extended, b, statistics)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -118,18 +106,16 @@ def test_draws_have_mean_and_covariance_of_the_posterior(name: str) -> None:
     this = brute_force(name)
     x, b = sampled_values(this.blueprint, 34), effects(this.blueprint, 34)
     means, covariances, _ = posterior(this, x, b)
-    program, rng, n = this.blueprint.program, np.random.default_rng(40), 4000
-    template = this.blueprint.template
+    blueprint, rng, n = this.blueprint, np.random.default_rng(40), 4000
+    extended, statistics = blueprint.extend_sampled(x), blueprint.statistics_by_cluster
+    template, likelihood = blueprint.template, blueprint.likelihood
     shape = (len(b), len(template.effects.use_effect))
     draws = np.array(
         [
-            linear_effects(
-                this.blueprint.extend_sampled(x), b, program.ints, program.floats,
-                this.blueprint.statistics, rng.normal(size=shape),
-            )[0]
+            likelihood.linear_effects(extended, b, rng.normal(size=shape), statistics)[0]
             for _ in range(n)
         ]
-    )  # fmt: skip
+    )
     variances = np.diagonal(covariances, axis1=1, axis2=2)
     z = (draws.mean(axis=0) - means) / np.sqrt(variances / n)
     assert np.abs(z).max() < 4.5

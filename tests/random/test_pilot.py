@@ -13,7 +13,6 @@ import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.pilot import with_pilot
-from bayes_msem.likelihood.evaluators import ClusterEvaluator
 from tests.likelihood.cases import Case, Key, free_values, two_level
 from tests.oracle import modelled, table_rows
 from tests.random.conditional import Conditional, conditional
@@ -40,11 +39,6 @@ TOY = two_level(
 
 # Clusters of 4 to 12 rows, so that every cluster says something about SDs and correlations.
 SIZES = (4, 12, 5, 8, 6, 10, 7, 5, 9, 6)
-
-
-def evaluator_of(blueprint: Blueprint) -> ClusterEvaluator:
-    likelihood = blueprint.likelihood
-    return likelihood
 
 
 @pytest.mark.parametrize(
@@ -86,7 +80,7 @@ def test_information_of_a_normal_likelihood_is_exact() -> None:
     blueprint = with_pilot(this.blueprint)
     x = blueprint.pilot
     assert x is not None
-    approximation, template = evaluator_of(blueprint).approximation, blueprint.template
+    approximation, template = blueprint.likelihood.approximation, blueprint.template
     value, names = this.values(x, np.zeros(1)), list(template.effects.linear)
     assert sorted(names) == ["y1", "y2", "y3"]
     W = np.diag([1 / value["within", v, "~~", v] for v in names])
@@ -110,7 +104,7 @@ def test_coordinates_are_standard_normal_where_the_pilot_is_exact(seed: int | No
     """
     this = conditional(TOY)
     blueprint = with_pilot(this.blueprint)
-    likelihood, x = evaluator_of(blueprint), blueprint.pilot
+    likelihood, x = blueprint.likelihood, blueprint.pilot
     assert x is not None
     if seed is not None:
         between = np.array([row.level == "between" for row in blueprint.parameters.rows])
@@ -119,14 +113,14 @@ def test_coordinates_are_standard_normal_where_the_pilot_is_exact(seed: int | No
     rng = np.random.default_rng(91)
     values = []
     for _ in range(4):
-        t = 2 * rng.normal(size=likelihood.coordinates_shape)
+        t = 2 * rng.normal(size=likelihood.shape)
         values.append(likelihood.joint(extended, t)[0] + 0.5 * (t**2).sum())
     assert np.ptp(values) < 1e-4
 
 
 def of_sampled_effects(this: Conditional, blueprint: Blueprint, x: Array) -> tuple[Array, Array]:
     """Lambda and eta of b alone: a given b integrated out of the approximation, in NumPy."""
-    approximation, template = evaluator_of(blueprint).approximation, blueprint.template
+    approximation, template = blueprint.likelihood.approximation, blueprint.template
     information, linear = approximation.information, approximation.linear
     n = approximation.n_linear
     if n == 0:
@@ -165,9 +159,7 @@ def test_information_is_the_curvature_of_brute_force(name: str) -> None:
     x = blueprint.pilot
     assert x is not None
     extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    b = evaluator_of(blueprint).effects(
-        extended, np.zeros(evaluator_of(blueprint).coordinates_shape)
-    )
+    b = blueprint.likelihood.effects(extended, np.zeros(blueprint.likelihood.shape))
     n, step = b.shape[1], 1e-3
     eye = step * np.eye(n)
 
@@ -182,7 +174,7 @@ def test_information_is_the_curvature_of_brute_force(name: str) -> None:
             plus, minus = eye[i] + eye[k], eye[i] - eye[k]
             second = value(plus) - value(minus) - value(-minus) + value(-plus)
             hessian[:, i, k] = second / (4 * step**2)
-    whole = evaluator_of(blueprint).approximation.information
+    whole = blueprint.likelihood.approximation.information
     definite = np.linalg.eigvalsh(-hessian).min(axis=1) > 1e-3
     definite &= np.linalg.eigvalsh(whole).min(axis=1) > 1e-6 * np.abs(whole).max()
     assert definite.sum() >= len(SIZES) / 2
@@ -239,7 +231,7 @@ def test_pilot_does_not_inflate_variances() -> None:
         assert found > 0.0
     # and the information is that of the rows: sum of squares over residual variances, at most
     days = frame.groupby("person")[["sleep", "pain"]].apply(lambda d: ((d - d.mean()) ** 2).sum())
-    information = evaluator_of(blueprint).approximation.information
+    information = blueprint.likelihood.approximation.information
     largest = np.column_stack(
         [days["sleep"] / 1.5**2, days["pain"] / 1.2**2, days["sleep"] / 1.2**2]
     )

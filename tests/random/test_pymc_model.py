@@ -92,7 +92,7 @@ def test_density_is_that_of_brute_force_up_to_priors() -> None:
     x = support(blueprint).to_constrained(u[0][:n])[0]
     expected = []
     for point in u:
-        t = point[n:].reshape(likelihood.coordinates_shape)
+        t = point[n:].reshape(likelihood.shape)
         b = likelihood.effects(blueprint.extend_sampled(x), t)
         value = this.log_likelihoods(x, b).sum()
         for b_j, units in zip(b, this.clusters(), strict=True):
