@@ -49,6 +49,7 @@ from bayes_msem.errors import CacheWarning
 __all__ = ["KERNEL_VERSION", "KernelCache", "prepare"]
 
 _ROOM = Path(__file__).resolve().parent
+_UNCOMPILED = {"__init__.py", "cache.py", "guard.py"}
 
 
 def _stamp(paths: Iterable[Path]) -> str:
@@ -58,7 +59,7 @@ def _stamp(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-_STAMP = _stamp(sorted(p for p in _ROOM.glob("*.py") if p.name not in ("__init__.py", "cache.py")))
+_STAMP = _stamp(sorted(p for p in _ROOM.glob("*.py") if p.name not in _UNCOMPILED))
 
 KERNEL_VERSION = int(_STAMP[:12], 16)
 """Changes whenever the source of any kernel does."""

@@ -20,10 +20,6 @@ def no_start(seed: int | None) -> np.ndarray:
     raise AssertionError("nothing is sampled here")
 
 
-def no_start(seed: int | None) -> np.ndarray:
-    raise AssertionError("nothing is sampled here")
-
-
 def evaluate_all() -> None:
     """Evaluate densities, terms, draws and messages of all providers."""
     frame = make_data()

@@ -1,0 +1,56 @@
+"""What the kernels need of numba and PyTensor that these do not promise to keep.
+
+The caches, the lanes and the C functions rest on private interfaces. Where a new version has
+changed them, importing the package says so, instead of failing somewhere inside a compiler.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+
+__all__ = ["check_compilers"]
+
+# Package, module, and what of it is used; a dot goes into a class.
+_NEEDED = (
+    ("numba", "numba.core.caching", "CompileResultCacheImpl"),
+    ("numba", "numba.core.caching", "FunctionCache"),
+    ("numba", "numba.core.caching", "InTreeCacheLocator"),
+    ("numba", "numba.core.caching", "UserProvidedCacheLocator"),
+    ("numba", "numba.core.caching", "UserWideCacheLocator"),
+    ("numba", "numba.core.ccallback", "CFunc"),
+    ("numba", "numba.core.cpu", "CPUTargetOptions._nrt"),
+    ("numba", "numba.core.cpu", "CPUTargetOptions.no_cpython_wrapper"),
+    ("numba", "numba.core.imputils", "impl_ret_borrowed"),
+    ("numba", "numba.core.registry", "CPUDispatcher.get_call_template"),
+    ("numba", "numba.core.sigutils", "normalize_signature"),
+    ("numba", "numba.core.typeconv.castgraph", "Conversion"),
+    ("numba", "numba.core.types", "unliteral"),
+    ("numba", "numba.core.typing.templates", "signature"),
+    ("numba", "numba.np.arrayobj", "make_array"),
+    ("numba", "numba.np.arrayobj", "populate_array"),
+    ("pytensor", "pytensor.gradient", "disconnected_type"),
+    ("pytensor", "pytensor.link.numba.dispatch.basic", "numba_njit"),
+    ("pytensor", "pytensor.link.numba.dispatch.basic", "register_funcify_default_op_cache_key"),
+)
+
+
+def check_compilers() -> None:
+    """Look for all private interfaces that are used.
+
+    Raises
+    ------
+    ImportError
+        One is missing: the message says which, and what to install.
+    """
+    for package, module, name in _NEEDED:
+        try:
+            found = import_module(module)
+            for part in name.split("."):
+                found = getattr(found, part)
+        except (ImportError, AttributeError):
+            raise ImportError(
+                f"bayes_msem uses {module}.{name}, which {package} {version(package)} does not "
+                f"have (any more); install the version of {package} that this release was made "
+                "for (pip install bayes_msem into a new environment), or a newer bayes_msem"
+            ) from None

@@ -1,0 +1,29 @@
+"""Private interfaces of numba and PyTensor: one that is gone has a message of ours."""
+
+from __future__ import annotations
+
+import numba
+import pytest
+
+from bayes_msem.kernels import guard
+
+
+def test_installed_versions_have_everything() -> None:
+    guard.check_compilers()
+
+
+@pytest.mark.parametrize(("package", "module", "name"), guard._NEEDED)
+def test_what_is_gone_is_named(
+    package: str, module: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = (package, module, f"{name}_of_old")
+    monkeypatch.setattr(guard, "_NEEDED", (*guard._NEEDED, gone))
+    with pytest.raises(ImportError, match=f"uses {module}.{name}_of_old, which {package} ") as info:
+        guard.check_compilers()
+    assert "install" in str(info.value)
+
+
+def test_a_module_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_NEEDED", (("numba", "numba.core.no_such_thing", "x"),))
+    with pytest.raises(ImportError, match=f"numba {numba.__version__} does not"):
+        guard.check_compilers()
