@@ -2,4 +2,4 @@
 
 from bayes_msem.kernels.guard import check_compilers
 
-check_compilers()  # before anything else asks numba for what it may not have
+check_compilers("numba")  # before anything else asks numba for what it may not have

@@ -45,6 +45,7 @@ from numba.core.caching import (
 from pytensor.configdefaults import config
 
 from bayes_msem.errors import CacheWarning
+from bayes_msem.kernels.guard import check_compilers
 
 __all__ = ["KERNEL_VERSION", "KernelCache", "prepare"]
 
@@ -147,6 +148,7 @@ def prepare() -> None:
             "compiled code is not kept, so that every new process compiles again, which takes up "
             "to a minute or two of CPU. This concerns " + ", and ".join(problems) + "."
         )
+    check_compilers("pytensor")
 
 
 def _can_be_written(folder: Path) -> bool:

@@ -35,8 +35,13 @@ _NEEDED = (
 )
 
 
-def check_compilers() -> None:
-    """Look for all private interfaces that are used.
+def check_compilers(only: str) -> None:
+    """Look for all private interfaces of a package that are used.
+
+    Parameters
+    ----------
+    only
+        "numba", or "pytensor" once its folder of compiled code is known (kernels.cache).
 
     Raises
     ------
@@ -44,6 +49,8 @@ def check_compilers() -> None:
         One is missing: the message says which, and what to install.
     """
     for package, module, name in _NEEDED:
+        if package != only:
+            continue
         try:
             found = import_module(module)
             for part in name.split("."):

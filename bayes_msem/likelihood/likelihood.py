@@ -295,6 +295,7 @@ class Likelihood(ReadOnlyArrays):
 
     def messages(self, x: FloatArray, a: FloatArray, b: FloatArray) -> Messages:
         """Return what the rows say about linear effects around a, given b; with sampled effects."""
+        assert self.provider == "sampled", "other providers do not read statistics by cluster"
         program = self.program
         found = recovery.cluster_messages(x, a, b, program.ints, program.floats, self.statistics)
         return Messages(*found)
