@@ -105,8 +105,9 @@ class ObservedData(ReadOnlyArrays):
 
     @property
     def outcome_means(self) -> FloatArray:
-        """Means of the observed values of y, (p,)."""
-        return np.array([column[~np.isnan(column)].mean() for column in self.y.T])
+        """Means of the observed values of y, (p,); 0 where there are none (a single cluster)."""
+        seen = (column[~np.isnan(column)] for column in self.y.T)
+        return np.array([values.mean() if len(values) else 0.0 for values in seen])
 
     @property
     def cluster_design(self) -> FloatArray:

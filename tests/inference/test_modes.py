@@ -174,8 +174,8 @@ def test_the_likelihood_is_searched_from_all_modes_and_their_reverse() -> None:
     model = model_of(6)
     mode = model.mode(prior=False)
     assert [m.log_likelihood for m in mode.others] == pytest.approx(
-        [-24129.121, -24129.144, -24148.213], abs=0.001
-    )
+        [-24129.121, -24129.144, -24148.213], abs=0.005
+    )  # in units of a weak marker: on its flat ridges rounding decides where a search ends
     assert all(m.converged for m in mode.others)
     for maximum in mode.others:  # the model's own likelihood agrees
         assert model.log_likelihood(maximum) == pytest.approx(maximum.log_likelihood, abs=1e-8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-import numba
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -229,13 +228,3 @@ def test_potentials_of_a_user_are_sampled_and_other_variables_refused() -> None:
         pm.Normal("extra")
     with pytest.raises(NotSupportedError, match="extra"):
         other.fit(progress=False)
-
-
-def test_no_kernel_of_the_density_has_two_signatures() -> None:
-    """Python and the C functions share one compiled version of each."""
-    from bayes_msem.kernels import density as nuts_density
-
-    for name in ("moment_posterior", "cluster_posterior", "sampled_posterior"):
-        function = getattr(nuts_density, name)
-        assert isinstance(function, numba.core.registry.CPUDispatcher)
-        assert len(function.signatures) <= 1, name

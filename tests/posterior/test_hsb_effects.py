@@ -106,7 +106,7 @@ def test_definition_of_random_coefficients_is_their_population_mean(model, fit):
 
 
 def test_effects_of_a_model_with_random_intercepts_only():
-    """The other likelihood recovers the same effects: closed form of the one-way model."""
+    """Likelihoods by size are recovered from by cluster: closed form of the one-way model."""
     frame = bm.load_dataset("hsb")
     text = "level: within\n mach ~~ mach\nlevel: between\n mach ~~ mach"
     model = bm.Model(text, frame, cluster="school")
