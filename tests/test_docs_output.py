@@ -96,6 +96,13 @@ def test_numbers_in_the_text_are_named() -> None:
     assert numbers_left_behind(TABLE, TABLE, text) == []
 
 
+def test_borderline_findings_are_not_compared() -> None:
+    shown = "  ok    fit         All (ppp 0.21).\n  look  prediction  1 of 49 (18)\n      much.\n"
+    fresh = shown.replace("1 of 49 (18)", "2 of 49 (41, 42)")
+    assert differences(shown, fresh) == []
+    assert differences(shown, fresh.replace("0.21", "0.81"))
+
+
 def test_the_last_expression_is_shown() -> None:
     names: dict[str, object] = {}
     (block,) = blocks_of("```python\nx = [1, 2]\nx\n```\n")

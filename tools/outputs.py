@@ -70,7 +70,7 @@ def differences(shown: str, fresh: str) -> list[str]:
     list of str
         One message per number or stretch of words; empty if all is well.
     """
-    ours, theirs = _tokens(shown), _tokens(fresh)
+    ours, theirs = _tokens(_without_borderline(shown)), _tokens(_without_borderline(fresh))
     matcher = SequenceMatcher(None, [t[0] for t in ours], [t[0] for t in theirs], autojunk=False)
     messages = []
     if matcher.ratio() < _WORDS:
@@ -82,6 +82,21 @@ def differences(shown: str, fresh: str) -> list[str]:
             if kind == "#" and not _close(_value(old), _value(new), allowed, old):
                 messages.append(f"{old} is shown, {new} is printed")
     return messages
+
+
+def _without_borderline(text: str) -> str:
+    """Leave out findings of check() that name clusters and rows just beyond a limit.
+
+    Draws differ in their last digits between processors and compilations; which cluster has a
+    Pareto k above .7, or which row is sensitive to its prior, may then change.
+    """
+    kept, inside = [], False
+    for line in text.splitlines():
+        if re.match(r"\s+(ok|look|!!)\s", line):
+            inside = re.match(r"\s+(ok|look|!!)\s+(prediction|priors)\b", line) is not None
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _tokens(text: str) -> list[tuple[str, str, float | str]]:

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import bayes_msem as bm
+from bayes_msem.data.readonly import frozen
 from bayes_msem.kernels import layout
 from bayes_msem.kernels.template import backward, effects_of, forward
 from bayes_msem.structure.matrices import level_matrices
@@ -54,7 +55,7 @@ class Level:
 
     def cells(self, name: str) -> NDArray[np.int64]:
         cells = getattr(self.template, name)
-        return np.array([cells.row, cells.column, cells.source])
+        return frozen(np.array([cells.row, cells.column, cells.source]))
 
     def dense(self, values: Array) -> tuple[Array, Array]:
         """Also for complex values, so that derivatives can be had by a complex step."""
@@ -80,10 +81,9 @@ class Level:
     def packed(self) -> layout.Level:
         """As the kernels see it."""
         t = self.template
-        return layout.Level(
-            len(t.names), self.n_outcomes, self.n_design, t.recursive, t.observed_variable,
-            t.observed_position, *(self.cells(name) for name in ("b", "psi", "k")),
-        )  # fmt: skip
+        at = (frozen(a.copy()) for a in (t.observed_variable, t.observed_position))
+        sizes = len(t.names), self.n_outcomes, self.n_design, t.recursive
+        return layout.Level(*sizes, *at, *(self.cells(name) for name in ("b", "psi", "k")))
 
 
 def random_level(text: str, seed: int) -> Level:

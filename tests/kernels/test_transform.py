@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import bayes_msem as bm
+from bayes_msem.data.readonly import frozen
 from bayes_msem.kernels.layout import CORRELATION, SQUARE
 from bayes_msem.kernels.transform import backward
 from tests.structure.patterns import CHORDAL, COMPLETE, make_model, text_of, the_block
@@ -184,7 +185,8 @@ def test_beta_shapes_of_the_c_vine(edges: tuple[str, ...], edge: str, shape: flo
 def backward_at(model: bm.Model, x: Array, d_theta: Array) -> Array:
     parameters = model.blueprint.parameters
     d_x = np.zeros(len(x))
-    backward(x, parameters.transform, parameters.blocks, d_theta, d_x)
+    blocks = type(parameters.blocks)(*(frozen(a.copy()) for a in parameters.blocks))
+    backward(x, frozen(parameters.transform.copy()), blocks, d_theta, d_x)
     return d_x
 
 
