@@ -23,7 +23,6 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.coordinates import COORDINATES, coords_of
-from bayes_msem.inference.density import no_coordinates
 from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.likelihood.ops import (
     LogLikelihood,
@@ -203,7 +202,7 @@ def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
     ) -> FloatArray:
         x = _broadcast(x, size)
         flat = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
-        t = np.asarray(rest[0]) if blueprint.n_sampled else no_coordinates(blueprint)
+        t = np.asarray(rest[0]) if blueprint.n_sampled else likelihood.no_coordinates()
         # not -1: without sampled effects the array is empty
         ts = np.broadcast_to(t, (*x.shape[:-1], *t.shape[-2:])).reshape(len(flat), *t.shape[-2:])
         draws = [

@@ -209,12 +209,3 @@ def _topological(
 def _cells(cells: list[tuple[int, int, int]]) -> Cells:
     array = np.array(cells, dtype=np.int64).reshape(-1, 3)
     return Cells(*(np.ascontiguousarray(array[:, i]) for i in range(3)))
-
-
-def rows_by_position(table: ParameterTable, position: dict[int, int]) -> list[Row]:
-    """Return the first row of each free parameter, in the order of theta."""
-    first: dict[int, Row] = {}
-    for row in table.rows:
-        if row.free:
-            first.setdefault(row.free, row)
-    return [first[f] for f in sorted(first, key=position.__getitem__)]
