@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import SpecificationError
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
+from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.parameters import row_label, varies
 
 FloatArray = NDArray[np.float64]
@@ -49,7 +50,7 @@ def check_admissible(blueprint: Blueprint, theta: FloatArray) -> None:
 
 def _check_block(blueprint: Blueprint, block: CovarianceBlock, theta: FloatArray) -> None:
     def value(lhs: str, rhs: str) -> float:
-        return float(blueprint.row_value((block.level, lhs, "~~", rhs), theta))
+        return float(blueprint.row_value(RowKey(block.level, lhs, "~~", rhs), theta))
 
     place = {v: i for i, v in enumerate(block.variables)}
     variances = np.array([value(v, v) for v in block.variables])

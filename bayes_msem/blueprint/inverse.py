@@ -9,7 +9,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import SpecificationError
 from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
-from bayes_msem.spec.table import Row
+from bayes_msem.spec.table import Row, RowKey
 from bayes_msem.structure.parameters import row_label
 
 FloatArray = NDArray[np.float64]
@@ -94,4 +94,4 @@ def _typical_sd(blueprint: Blueprint, row: Row, theta: FloatArray) -> float:
 
 
 def _intercept(blueprint: Blueprint, name: str, theta: FloatArray) -> float:
-    return float(blueprint.row_value(("between", name, "~", "1"), theta))
+    return float(blueprint.row_value(RowKey("between", name, "~", "1"), theta))

@@ -66,7 +66,7 @@ def derived_variables(blueprint: Blueprint, posterior: xr.Dataset) -> xr.Dataset
 
 
 def _correlation(row: Row, values: Mapping[RowKey, FloatArray], level: str) -> FloatArray:
-    first = values[(level, row.lhs, "~~", row.lhs)]
-    second = values[(level, row.rhs, "~~", row.rhs)]
+    first = values[RowKey(level, row.lhs, "~~", row.lhs)]
+    second = values[RowKey(level, row.rhs, "~~", row.rhs)]
     correlation: FloatArray = values[row.key] / np.sqrt(first * second)
     return correlation

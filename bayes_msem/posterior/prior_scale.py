@@ -23,7 +23,7 @@ def on_prior_scale(row: Row, prior: Prior, draws: Mapping[RowKey, FloatArray]) -
     if prior.scale == "sd":
         return np.sqrt(values)
     if prior.scale == "cor":
-        variances = [draws[row.level, v, "~~", v] for v in (row.lhs, row.rhs)]
+        variances = [draws[RowKey(row.level, v, "~~", v)] for v in (row.lhs, row.rhs)]
         return np.asarray(values / np.sqrt(variances[0] * variances[1]))
     return values
 

@@ -66,7 +66,7 @@ from dataclasses import replace
 from bayes_msem.errors import DataError
 from bayes_msem.spec.covariance import covariance_blocks
 from bayes_msem.spec.prior_text import Prior, Scale
-from bayes_msem.spec.table import Kind, ParameterTable, Row
+from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 from bayes_msem.spec.variable_scales import Scales
 
 __all__ = ["Units", "default_priors"]
@@ -286,13 +286,13 @@ class Units:
                 return replace(row, value=mean.value)
         return None
 
-    def _find_anchors(self) -> set[tuple[str, str, str, str]]:
+    def _find_anchors(self) -> set[RowKey]:
         """Keys of the loadings that fix the sign of their factor.
 
         The first free loading of each factor without a marker. A random loading serves only if
         there is no other and it has no predictors, for then its intercept is not its mean.
         """
-        anchors = set()
+        anchors: set[RowKey] = set()
         factors = dict.fromkeys((r.level, r.lhs) for r in self._table.rows if r.op == "=~")
         for level, factor in factors:
             if self._marker(level, factor):

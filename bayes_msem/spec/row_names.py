@@ -223,7 +223,7 @@ class ByRow[T](Mapping[RowKey, T]):
         return repr(self._values)
 
 
-def _normal_key(name: Sequence[object]) -> tuple[str, str, str, str] | None:
+def _normal_key(name: Sequence[object]) -> RowKey | None:
     """(level, lhs, op, rhs) with lavaan's spellings resolved; level "" if it was not given."""
     parts = [str(part) for part in name]
     if len(parts) == 3 and parts[1] in (*_OPERATORS, "~1"):
@@ -231,7 +231,7 @@ def _normal_key(name: Sequence[object]) -> tuple[str, str, str, str] | None:
     if len(parts) != 4 or parts[2] not in (*_OPERATORS, "~1") or parts[0] not in LEVEL_NAMES:
         return None
     level, lhs, op, rhs = parts
-    return (LEVEL_NAMES[level], lhs, *(("~", "1") if op == "~1" else (op, rhs)))
+    return RowKey(LEVEL_NAMES[level], lhs, *(("~", "1") if op == "~1" else (op, rhs)))
 
 
 def _at(rows: Sequence[Row], key: RowKey) -> tuple[Row, ...]:

@@ -221,7 +221,7 @@ def _with_random(formulas: tuple[Formula, ...], chosen: dict[RowKey, str]) -> tu
     remaining = dict(chosen)
     changed: list[Formula] = []
     for f in formulas:
-        name = remaining.pop((f.level, f.lhs, f.op, f.term.name), None)
+        name = remaining.pop(RowKey(f.level, f.lhs, f.op, f.term.name), None)
         if name is not None:
             modifiers = replace(f.term.modifiers, random=name)
             f = replace(f, term=replace(f.term, modifiers=modifiers))

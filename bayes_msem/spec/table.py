@@ -9,7 +9,57 @@ from typing import Literal
 from bayes_msem.spec.expressions import Expression
 from bayes_msem.spec.statements import Definition
 
-RowKey = tuple[str, str, str, str]
+
+class RowKey(tuple[str, str, str, str]):
+    """The coordinate of a row: (level, lhs, op, rhs), and a group if there is one.
+
+    A key without a group equals the tuple of its four texts, in dictionaries too; the group is a
+    fifth.
+
+    Examples
+    --------
+    >>> key = RowKey("within", "fw", "=~", "y2")
+    >>> key.lhs, key.group, key == ("within", "fw", "=~", "y2")
+    ('fw', '', True)
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, level: str, lhs: str, op: str, rhs: str, group: str = "") -> RowKey:
+        """Make a key; ``group`` is empty in models with one group."""
+        parts = (level, lhs, op, rhs, group) if group else (level, lhs, op, rhs)
+        return super().__new__(cls, parts)
+
+    def __getnewargs__(self) -> tuple[str, ...]:
+        """Say how to copy and unpickle it."""
+        return tuple(self)
+
+    @property
+    def level(self) -> str:
+        """Level: "within", "between", or empty for defined parameters."""
+        return self[0]
+
+    @property
+    def lhs(self) -> str:
+        """Left-hand side."""
+        return self[1]
+
+    @property
+    def op(self) -> str:
+        """Operator."""
+        return self[2]
+
+    @property
+    def rhs(self) -> str:
+        """Right-hand side."""
+        return self[3]
+
+    @property
+    def group(self) -> str:
+        """Group, empty if there is one group."""
+        return "".join(self[4:])
+
+
 Kind = Literal["loading", "regression", "intercept", "variance", "covariance", "defined"]
 Role = Literal[
     "split",  # observed at both levels: latent within + between part
@@ -43,11 +93,12 @@ class Row:
     prior: str = ""
     random: str = ""
     origin: Literal["user", "default"] = "user"
+    group: str = ""
 
     @property
     def key(self) -> RowKey:
-        """The coordinate (level, lhs, op, rhs)."""
-        return (self.level, self.lhs, self.op, self.rhs)
+        """The coordinate (level, lhs, op, rhs), with the group if there are several."""
+        return RowKey(self.level, self.lhs, self.op, self.rhs, self.group)
 
     @property
     def kind(self) -> Kind:

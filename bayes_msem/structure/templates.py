@@ -135,7 +135,7 @@ def level_template(
     level: str,
     outcomes: tuple[str, ...],
     design: tuple[str, ...],
-    sources: dict[tuple[str, str, str, str], int],
+    sources: dict[RowKey, int],
 ) -> LevelTemplate:
     """Build the template of one level.
 

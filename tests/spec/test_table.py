@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.parser import parse
-from bayes_msem.spec.table import ParameterTable, Row
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 PARTABLES = Path(__file__).parents[1] / "reference" / "partables"
 SPECS = sorted(p.stem for p in PARTABLES.glob("*.json"))
@@ -338,3 +341,20 @@ def test_error_names_culprit_and_fix(name: str) -> None:
 def test_random_factor_mean_is_not_supported() -> None:
     with pytest.raises(NotSupportedError, match=r"mean of factor 'f' cannot vary.*between"):
         table_of(two_level('f =~ y1 + y2\nf ~ rv("m")*1', "y1 ~~ y2"))
+
+
+def test_key_has_a_place_for_a_group() -> None:
+    """Without a group it is the tuple of four texts, also as a key and in copies."""
+    key, four = RowKey("within", "fw", "=~", "y2"), ("within", "fw", "=~", "y2")
+    assert key == four
+    assert {four: 1.0}[key] == {key: 1.0}[four] == 1.0
+    assert (key.level, key.lhs, key.op, key.rhs, key.group) == (*four, "")
+    grouped = RowKey(*four, "A")
+    assert grouped.group == "A"
+    assert grouped != key
+    for copied in (pickle.loads(pickle.dumps(grouped)), copy.deepcopy(grouped)):
+        assert copied == grouped
+        assert copied.group == "A"
+    row = Row("within", "fw", "=~", "y2", group="A")
+    assert row.key == grouped
+    assert replace(row, group="").key == four

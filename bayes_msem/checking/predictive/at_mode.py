@@ -22,6 +22,7 @@ from bayes_msem.checking.predictive.statistics import BUILT_IN, Compute, Statist
 from bayes_msem.checking.predictive.structure import Structure, structure_at
 from bayes_msem.inference.density import log_posterior, support
 from bayes_msem.inference.mode import unconstrained_mode
+from bayes_msem.spec.table import RowKey
 
 FloatArray = NDArray[np.float64]
 
@@ -77,7 +78,7 @@ class Refit:
         self.failures += not np.abs(gradient).max() < _TOLERATED
         x = self.bounds.to_constrained(self.center + self.root @ v)[0]
         point = np.ascontiguousarray(self.view.extend_sampled(x))
-        nothing: Mapping[tuple[str, str, str, str], float] = {}
+        nothing: Mapping[RowKey, float] = {}
         structure = structure_at(self.view, sample.design, point, near.b, nothing)
         self._known = [*self._known[-1:], (sample, structure)]
         return structure
