@@ -27,7 +27,9 @@ KIND_TITLES: dict[Kind, str] = {
     "regression": "Regressions",
     "covariance": "Covariances",
     "variance": "Variances",
+    "dispersion": "Dispersions",
     "intercept": "Intercepts",
+    "threshold": "Thresholds",
     "defined": "Defined parameters",
 }
 _KEY = ["level", "lhs", "op", "rhs"]

@@ -1,0 +1,1 @@
+"""Outcomes that are not normal: families and links."""
