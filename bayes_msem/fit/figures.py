@@ -12,11 +12,12 @@ from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.clusters import caterpillar
 from bayes_msem.plotting.correlations import heat_map
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
-from bayes_msem.plotting.posterior import forest, trace
-from bayes_msem.plotting.priors import prior_posterior
+from bayes_msem.plotting.forest import forest
+from bayes_msem.plotting.prior_posterior import prior_posterior
 from bayes_msem.plotting.ranks import rank
 from bayes_msem.plotting.regression import cluster_lines, level_slopes
 from bayes_msem.plotting.select import RowSelector
+from bayes_msem.plotting.trace import trace
 from bayes_msem.posterior.intervals import means_and_intervals
 from bayes_msem.posterior.lines import Posterior
 from bayes_msem.posterior.summary import IntervalKind

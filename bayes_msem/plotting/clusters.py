@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.select import select_clusters
 from bayes_msem.posterior.intervals import (
     INNER,

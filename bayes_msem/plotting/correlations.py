@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayes_msem.plotting.figures import MUTED, NotebookFigure, text_width
+from bayes_msem.plotting.canvas import MUTED, NotebookFigure, text_width
 from bayes_msem.posterior.effect_correlations import correlation_summary
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind
 

@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.select import RowSelector, no_number, select_rows
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.intervals import INNER, row_intervals

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
+from bayes_msem.plotting.canvas import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
 from bayes_msem.posterior.distributions import rank_band, rank_shares

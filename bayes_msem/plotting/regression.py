@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.posterior import lines as posterior_lines
 from bayes_msem.posterior.lines import Band, Posterior

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
+from bayes_msem.plotting.canvas import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
 from bayes_msem.posterior.distributions import draws_density
 from bayes_msem.posterior.summary import diagnostics

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.posterior.draws import sampled_parameters
-from bayes_msem.posterior.modes import FoundModes, with_shares
+from bayes_msem.posterior.found_modes import FoundModes, with_shares
 from bayes_msem.posterior.names import row_name
 from bayes_msem.posterior.summary import diagnostics
 from bayes_msem.wording import plural

@@ -22,7 +22,7 @@ from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.enough import sd_of_draws
-from bayes_msem.simulation.level_two import draw_factors
+from bayes_msem.simulation.factors_and_effects import draw_factors
 from bayes_msem.structure.matrices import level_matrices
 
 FloatArray = NDArray[np.float64]

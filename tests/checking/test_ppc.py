@@ -13,8 +13,8 @@ from scipy import stats
 
 import bayes_msem as bm
 from bayes_msem.checking.predictive.at_mode import Refit
+from bayes_msem.checking.predictive.named_statistics import BUILT_IN
 from bayes_msem.checking.predictive.replicate import Replicates
-from bayes_msem.checking.predictive.statistics import BUILT_IN
 from benchmarks.planted import MODEL, planted
 from tests.checking.laplace import laplace_fit
 from tests.posterior.made_up import synthetic_fit

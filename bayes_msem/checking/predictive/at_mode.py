@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.checking.predictive.named_statistics import BUILT_IN, Compute, Statistic
 from bayes_msem.checking.predictive.reduced_data import Sample
-from bayes_msem.checking.predictive.statistics import BUILT_IN, Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure, structure_at
 from bayes_msem.inference.density import log_posterior, support
 from bayes_msem.inference.mode import unconstrained_mode

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.at_mode import NAME, Refit, refit_statistics
 from bayes_msem.checking.predictive.deviance import deviance_statistic
+from bayes_msem.checking.predictive.named_statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.replicate import Pair, Replicates
-from bayes_msem.checking.predictive.statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.inference.threads import one_blas_thread
@@ -126,7 +126,7 @@ def predictive_check(replicates: Replicates, statistics: Any, keep: int | None) 
     replicates
         Pairs of data sets.
     statistics
-        See :func:`bayes_msem.checking.predictive.statistics.chosen_statistics`.
+        See :func:`bayes_msem.checking.predictive.named_statistics.chosen_statistics`.
     keep
         Number of replicates to keep; None: at most 100, and 64 MB.
     """

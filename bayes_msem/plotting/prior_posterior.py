@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, select_rows
 from bayes_msem.posterior.distributions import central_range, draws_density
