@@ -28,7 +28,7 @@ from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit, un
 from bayes_msem.checking.accuracy.target import Target, target_of
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning
-from bayes_msem.posterior.convergence import LEAST_DRAWS as DRAWS_OF_A_CHAIN
+from bayes_msem.posterior.chain_checks import LEAST_DRAWS as DRAWS_OF_A_CHAIN
 from bayes_msem.posterior.enough import check_enough
 
 __all__ = ["LEAST_DRAWS", "LooResult", "lppd", "psis_loo", "replaced", "warn_of_high_k"]
