@@ -174,7 +174,7 @@ class _Run:
     def _refit(self, sample: Sample) -> Refit:
         """Return what finds modes; it is built when the first statistic needs it."""
         if self.refit is None:
-            self.refit = Refit(self.replicates.blueprint, self.replicates.view, sample)
+            self.refit = Refit(self.replicates.blueprint, sample)
         return self.refit
 
     def _choose(self, pair: Pair) -> None:
@@ -244,7 +244,7 @@ class _Run:
         return tested
 
     def _left_out(self) -> list[str]:
-        design, data = self.replicates.design, self.replicates.view.observed
+        design, data = self.replicates.design, self.replicates.blueprint.observed
         lines = []
         if data.n_rows > design.n_rows:
             lines.append(
