@@ -45,7 +45,14 @@ class Verdict:
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """Findings that are problems."""
+        """Findings that are problems.
+
+        Examples
+        --------
+        >>> verdict = fit.check(draws=20, loo=False, prior_sensitivity=False)
+        >>> all(finding.state == "problem" for finding in verdict.problems)
+        True
+        """
         return tuple(f for f in self.findings if f.state == "problem")
 
     @property

@@ -88,7 +88,13 @@ class Convergence:
 
     @property
     def numbers(self) -> str:
-        """The three numbers in words."""
+        """The three numbers in words.
+
+        Examples
+        --------
+        >>> fit.convergence.numbers
+        'R-hat at most ..., ESS at least ..., 0 divergences'
+        """
         r_hat, ess = "no R-hat", "no ESS"
         if not math.isnan(self.max_r_hat):
             r_hat = f"R-hat at most {told_apart(self.max_r_hat, R_HAT_LIMIT, 3)}"

@@ -83,12 +83,24 @@ class PredictiveCheck:
 
     @property
     def draws(self) -> int:
-        """Number of replicates."""
+        """Number of replicates.
+
+        Examples
+        --------
+        >>> fit.ppc(["icc"], draws=20).draws
+        20
+        """
         return int(np.prod(self.observed.shape[:2]))
 
     @property
     def datatree(self) -> xr.DataTree:
-        """For ArviZ: posterior_predictive and observed_data by outcome, and the discrepancies."""
+        """For ArviZ: posterior_predictive and observed_data by outcome, and the discrepancies.
+
+        Examples
+        --------
+        >>> sorted(fit.ppc(["icc"], draws=20).datatree.children)
+        ['discrepancies', 'observed_data', 'posterior_predictive']
+        """
         names = [
             " ".join(filter(None, key))
             for key in self.statistics[["level", "statistic", "variable"]].itertuples(

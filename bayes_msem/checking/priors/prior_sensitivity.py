@@ -118,7 +118,13 @@ class PriorSensitivity:
 
     @property
     def reliable(self) -> bool:
-        """Whether the importance weights are."""
+        """Whether the importance weights are.
+
+        Examples
+        --------
+        >>> fit.prior_sensitivity().reliable
+        True
+        """
         return all(k <= self.k_threshold for k in self.pareto_k.values())
 
     def __repr__(self) -> str:
