@@ -59,8 +59,8 @@ class ClusterFigures(FitCore):
         Raises
         ------
         SpecificationError
-            Unknown effect, cluster or kind of interval, ``ci`` outside (0, 1), or a single-level
-            model.
+            Unknown effect, cluster or kind of interval, no clusters, ``ci`` outside (0, 1), or a
+            single-level model.
 
         Examples
         --------
@@ -113,8 +113,8 @@ class ClusterFigures(FitCore):
         Raises
         ------
         SpecificationError
-            No such regression, an outcome without a random intercept, a latent or split
-            predictor, or a single-level model.
+            No such regression, an outcome without a random intercept, a predictor that is latent,
+            split or does not vary, or a single-level model.
 
         Examples
         --------
@@ -156,7 +156,7 @@ class ClusterFigures(FitCore):
             deviations from them with the slope within (its mean over clusters, if it varies).
             Lines run through the centre of the points, and other predictors are not shown. Where
             values are missing, means are of those observed, deviations are of rows with both
-            values, and the number of points is written in the corner.
+            values from the means of such rows, and the number of points is written in the corner.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class ClusterFigures(FitCore):
         Raises
         ------
         SpecificationError
-            Fewer than two random effects, or a single-level model.
+            Fewer than two random effects that vary, or a single-level model.
 
         Examples
         --------

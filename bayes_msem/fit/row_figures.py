@@ -62,8 +62,8 @@ class RowFigures(FitCore):
         Raises
         ------
         SpecificationError
-            Unknown level, row or kind of interval, ``ci`` outside (0, 1), only random
-            coefficients chosen, or a single draw.
+            Unknown level, row (also in ``reference``) or kind of interval, ``ci`` outside (0, 1),
+            only random coefficients chosen, or a single draw.
 
         Examples
         --------

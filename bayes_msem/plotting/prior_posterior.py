@@ -46,21 +46,8 @@ def prior_posterior(
         The parameter table, and free number -> prior.
     draws
         Row key -> draws (chain, draw).
-    level, rows
-        Which rows; see :func:`bayes_msem.plotting.select.select_rows`.
-    figsize
-        Width and height in inches; None: what the rows need.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One panel per row: variances as standard deviations, covariances as correlations, where
-        their prior is on these.
-
-    Raises
-    ------
-    SpecificationError
-        Unknown level or row, or only rows without a prior chosen.
+    level, rows, figsize
+        As in :meth:`bayes_msem.Fit.plot_prior_posterior`, and so are the figure and the errors.
     """
     shown = [r for r in select_rows(table, level, rows) if r.free in priors]
     if not shown:
