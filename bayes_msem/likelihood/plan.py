@@ -33,6 +33,14 @@ class Plan:
         What the likelihood is computed from: cross products per distinct cluster "size", per
         response "pattern", or of every "cluster"; "sampled" is the last with sampled effects, and
         "augmented" goes through all rows.
+
+    Examples
+    --------
+    >>> plan = fit.model.plan
+    >>> plan.name, plan.sampled
+    ('marginal', ())
+    >>> plan.integrated
+    ('random intercept of mach', 'random slope slope (mach ~ cses)')
     """
 
     name: str

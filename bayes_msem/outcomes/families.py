@@ -32,6 +32,13 @@ class Family:
     link: str
 
     @property
+    def code(self) -> int:
+        """Code of its density (kernels.responses)."""
+        return {"identity": 0, "probit": 1, "logit": 2, "log": 4 if self.has_dispersion else 3}[
+            self.link
+        ]
+
+    @property
     def text(self) -> str:
         """How it is written, such as ``"ordinal(probit)"``."""
         return f"{self.name}({self.link})" if self.has_thresholds else self.name
