@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
 from bayes_msem.gaussian.normal import conditional
 from bayes_msem.inference.density import starting_point
+from bayes_msem.inference.dependence import depends
 from bayes_msem.likelihood.approximation import Approximation, semidefinite
 
 FloatArray = NDArray[np.float64]
@@ -87,7 +88,8 @@ class _Clusters:
         start = np.ascontiguousarray(blueprint.extend_sampled(starting_point(blueprint)))
         omega = self.likelihood.level_two(start).Omega
         self.steps = np.sqrt(np.diag(omega)[self.first :])
-        self.with_linear, with_z = _dependence(blueprint, self.n_a, self.first)
+        with_z = depends(blueprint, "z", "b")
+        self.with_linear = depends(blueprint, "a", "b") or (with_z and depends(blueprint, "a", "z"))
         z = blueprint.observed.z
         self.z = z if with_z else z[:, :0]
 
@@ -182,21 +184,6 @@ class _Clusters:
         middle = means + (spread @ np.linalg.solve(inside, pull[:, :, None]))[:, :, 0]
         rest = linear[:, n:] - np.einsum("jqi,jq->ji", cross, middle)
         return semidefinite(reduced), rest
-
-
-def _dependence(blueprint: Blueprint, n_a: int, first: int) -> tuple[bool, bool]:
-    """Whether linear effects, and cluster-level variables, may depend on sampled effects.
-
-    What is zero at arbitrary parameters is zero at all.
-    """
-    rng = np.random.default_rng(1)
-    x = rng.uniform(0.6, 0.9, blueprint.parameters.n)
-    extended = np.ascontiguousarray(blueprint.extend_sampled(x))
-    depends = blueprint.likelihood.level_two(extended).Omega != 0.0
-    a, z, b = slice(n_a), slice(n_a, first), slice(first, None)
-    with_z = bool(depends[z, b].any())
-    with_linear = bool(depends[a, b].any()) or (with_z and bool(depends[a, z].any()))
-    return with_linear, with_z
 
 
 def _derivatives(

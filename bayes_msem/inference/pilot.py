@@ -32,6 +32,7 @@ from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
 from bayes_msem.inference.density import log_posterior, prior_scales, starting_point, support
 from bayes_msem.inference.expansion import centred, expand_clusters
 from bayes_msem.inference.threads import one_blas_thread
+from bayes_msem.inference.working import expand_rows
 from bayes_msem.likelihood.approximation import no_approximation
 
 FloatArray = NDArray[np.float64]
@@ -59,7 +60,7 @@ def with_pilot(blueprint: Blueprint, centring: Centring = "adaptive") -> Bluepri
         With tuned coordinates, and with the pilot's parameters as ``pilot``.
     """
     likelihood = blueprint.likelihood
-    if not likelihood.n_sampled:
+    if not likelihood.n_coordinates:
         return blueprint
     piloted = pilot_mode(blueprint)
     assert piloted.pilot is not None
@@ -75,12 +76,13 @@ def pilot_mode(blueprint: Blueprint) -> Blueprint:
     bounded = np.isfinite(bounds.lower) | np.isfinite(bounds.upper)
     scale = np.where(bounded, 1.0, prior_scales(blueprint))
     u = bounds.to_unconstrained(starting_point(blueprint))
-    current = expand_clusters(blueprint, bounds.to_constrained(u)[0], None)
+    expand = expand_clusters if blueprint.template.responses is None else expand_rows
+    current = expand(blueprint, bounds.to_constrained(u)[0], None)
     for _ in range(_ROUNDS):
         found, t = _joint_mode(current, u, scale)
         x = bounds.to_constrained(found)[0]
         b = current.likelihood.effects(np.ascontiguousarray(current.extend_sampled(x)), t)
-        current = expand_clusters(current, x, b)
+        current = expand(current, x, b)
         moved = np.abs((found - u) / scale).max(initial=0.0)
         u = found
         if moved < _SETTLED:
@@ -93,8 +95,8 @@ def _joint_mode(
 ) -> tuple[FloatArray, FloatArray]:
     """Mode of unconstrained parameters and coordinates, from u and the coordinates' origin."""
     n, shape = len(u), (blueprint.observed.n_clusters, blueprint.n_sampled)
-    units = np.concatenate([scale, np.ones(shape[0] * shape[1])])
-    start = np.concatenate([u, np.zeros(shape[0] * shape[1])]) / units
+    units = np.concatenate([scale, np.ones(blueprint.likelihood.n_coordinates)])
+    start = np.concatenate([u, np.zeros(blueprint.likelihood.n_coordinates)]) / units
 
     def objective(v: FloatArray) -> tuple[float, FloatArray]:
         value, gradient = log_posterior(blueprint, v * units, jacobian=True)
@@ -110,4 +112,4 @@ def _joint_mode(
         options={"maxiter": _STEPS, "maxcor": 20},
     )
     found = result.x * units
-    return found[:n], found[n:].reshape(shape)
+    return found[:n], found[n : n + shape[0] * shape[1]].reshape(shape)

@@ -98,8 +98,9 @@ def joint_value_and_gradient(x, t, t_s, ints, floats, statistics, packed, rows):
     total += terms.sum() + log_jacobian(near.n_z, w, given, space, of_root)
     if not of_root:
         total -= 0.5 * n_clusters * n_b * LOG_2PI
-    shift = prior_backward(t_l, w, near, given, space, d.effects, 1.0, of_root, d_t, d)
-    add_shifts_back(outline, shift, d.values)
+    d_shift = np.zeros(n_b)
+    prior_backward(t_l, w, near, given, space, d.effects, 1.0, of_root, d_t, d_shift, d)
+    add_shifts_back(outline, d_shift, d.values)
     level_two_back(x, structure, top, d.omega, d.c, d.values, d.x)
     return total, d.x, from_lanes(d_t, n_clusters), d_t_s, terms
 

@@ -98,11 +98,11 @@ def prior_forward(top, t, w, data, given, space):
 
 
 @kernel
-def prior_backward(t, w, data, given, space, d_b, weight, of_root, d_t, totals):
+def prior_backward(t, w, data, given, space, d_b, weight, of_root, d_t, d_shift, totals):
     """Reverse of ``prior_forward`` for sum(d_b b) + weight log p(t).
 
     ``of_root``: log p(t) is log|L| - log|C|, not -1/2 s's - log|C|. Fills d_t, adds to the
-    gradients of Omega and C in ``totals``; returns that of the shift.
+    gradients of Omega and C in ``totals``, and to that of the shift.
     """
     n_z, n_a, n_b, n_c = data.n_z, data.n_a, space.s.shape[1], given.root.shape[1]
     d = CoordinateGradients(
@@ -128,7 +128,8 @@ def prior_backward(t, w, data, given, space, d_b, weight, of_root, d_t, totals):
             # unmasked, the first batch says which z are observed: all of them
             whiten_back(n_z, data.seen[k], root, u, d.root, d.u, d.v, totals.omega)
     add_across(d_c, totals.c)
-    return d.shift
+    for i in range(n_b):
+        d_shift[i] += across(d.shift[i])
 
 
 @kernel
@@ -201,7 +202,8 @@ def _evaluate(x, t, ints, floats, statistics, packed, with_data, with_effects):
         if not of_root:
             total -= 0.5 * n_clusters * n_b * LOG_2PI
     weight = 1.0 if with_effects else 0.0
-    prior_backward(t_l, w, data, given, space, d.effects, weight, of_root, d_t, d)
+    d_shift = np.zeros(n_b)
+    prior_backward(t_l, w, data, given, space, d.effects, weight, of_root, d_t, d_shift, d)
     level_two_back(x, structure, top, d.omega, d.c, d.values, d.x)
     return total, d.x, from_lanes(d_t, n_clusters)
 

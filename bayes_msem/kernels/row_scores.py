@@ -34,7 +34,6 @@ import numpy as np
 from numba.extending import register_jitable
 
 from bayes_msem.kernels.compile import borrowed, inner_kernel, kernel
-from bayes_msem.kernels.lanes import across
 from bayes_msem.kernels.layout import integers, level_of
 from bayes_msem.kernels.level_two import LOG_2PI
 from bayes_msem.kernels.responses import response, working_weight
@@ -304,12 +303,12 @@ def add_shifts(structure, values, shift):
 
 @inner_kernel
 def add_shifts_back(structure, d_shift, d_values):
-    """Reverse of ``add_shifts``; the gradient of the shift comes as lanes."""
+    """Reverse of ``add_shifts``."""
     items = structure.items
     for k in range(len(items.code)):
         first, stop = items.first[k], items.first[k + 1]
         if items.effect[k] >= 0:
-            slope = across(d_shift[items.effect[k]])
+            slope = d_shift[items.effect[k]]
             for c in range(first, stop):
                 d_values[items.threshold[c]] += slope / (stop - first)
 

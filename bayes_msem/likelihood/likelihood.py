@@ -202,6 +202,11 @@ class Likelihood(ReadOnlyArrays):
         """Return the same likelihood with other coordinates of the sampled effects."""
         return replace(self, approximation=approximation)
 
+    def with_working(self, weight: FloatArray, target: FloatArray) -> Likelihood:
+        """Return the same likelihood with other coordinates of the scores."""
+        assert self.responses is not None
+        return replace(self, responses=self.responses.with_working(weight, target))
+
     def pack(self, observed: ObservedData) -> FloatArray:
         """Pack other data of the same kind as the provider reads them; not those of responses."""
         return PACKERS[self.provider](observed)
@@ -339,6 +344,26 @@ class Likelihood(ReadOnlyArrays):
             x, _own(b), _own(t_s), program.ints, program.floats, self.responses.part
         )
         return RowTerms(*found)
+
+    def shift(self, x: FloatArray) -> FloatArray:
+        """How far the thresholds at x move what the data say about each effect, (n_b,)."""
+        assert self.responses is not None
+        template, shift = self.responses.template, np.zeros(self.n_sampled)
+        values = self.values(x)
+        for k, effect in enumerate(template.effect):
+            places = template.threshold[template.first[k] : template.first[k + 1]]
+            if effect >= 0 and len(places):
+                shift[effect] += values[places].mean()
+        return shift
+
+    def working(self, x: FloatArray, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Working weights and working responses (N, K) at linear predictors eta."""
+        assert self.responses is not None
+        program, part = self.program, self.responses.part
+        found: tuple[FloatArray, FloatArray] = augmented.working_at(
+            x, _own(eta), program.ints, program.floats, part
+        )
+        return found
 
     def given_effects(self, x: FloatArray, b: FloatArray, statistics: FloatArray) -> float:
         """Log-likelihood given sampled effects b (J, n_b), from statistics by cluster."""

@@ -39,8 +39,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 Provider = Literal["size", "pattern", "cluster", "sampled", "augmented"]
-"""What the likelihood is computed from; "sampled" is "cluster" with sampled effects; "augmented" reads
-all rows, with sampled effects and scores."""
+"""What the likelihood is computed from: "sampled" is "cluster" with sampled effects; "augmented"
+reads all rows, with sampled effects and scores."""
 
 
 def pack_by_cluster(observed: ObservedData, parts: Pieces | None = None) -> FloatArray:

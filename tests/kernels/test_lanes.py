@@ -63,7 +63,11 @@ def _compare(a):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(1.0, (True, True, False)), (0.0, (False, LANES > 1, False)), (math.nan, (False, True, False))],
+    [
+        (1.0, (True, True, False)),
+        (0.0, (False, LANES > 1, False)),
+        (math.nan, (False, True, False)),
+    ],
 )
 def test_comparisons_speak_for_all_lanes(value: float, expected: tuple[bool, ...]) -> None:
     """Greater: in all of them. Different: in any."""
