@@ -29,6 +29,11 @@ _SINGLE_LEVEL: dict[Role, str] = {
     "within factor": "factor",
 }
 _SHOWN_PAIRS = 8
+_DIRICHLET = (
+    "dirichlet(a, sd=S) is one prior of all thresholds of an outcome: of the probabilities of its "
+    "categories, if the latent response has standard deviation S. With a = 1 every division of the "
+    "probabilities is equally likely; larger numbers favour equal ones."
+)
 _SCALES = {"sd": "the standard deviation", "cor": "the correlation", "cov": "the covariance"}
 
 
@@ -70,6 +75,7 @@ def describe_model(
         f"{kind} Bayesian structural equation model",
         "\n".join([describe_data(observed), *(_wrapped(line) for line in missing)]),
         _describe_roles(table),
+        *_describe_outcomes(observed),
         _describe_parameters(parameters),
         *_describe_random_covariances(table, random_covariances),
         "\n".join(_wrapped(line) for line in plan.splitlines()),
@@ -106,13 +112,41 @@ def _describe_roles(table: ParameterTable) -> str:
     return "\n".join(["Variables:", *map(_wrapped, lines)])
 
 
+def outcomes_in_words(observed: ObservedData) -> dict[str, list[str]]:
+    """Map families, with their categories or exposures, to the outcomes that have them."""
+    members: dict[str, list[str]] = {}
+    for name in (*observed.y_names, *observed.z_names):
+        if name not in observed.families:
+            continue
+        words = observed.families[name].text
+        if name in observed.categories:
+            labels = observed.categories[name]
+            words += f", {len(labels)} categories: {' < '.join(map(str, labels))}"
+        if name in observed.exposure:
+            words += f", exposure '{observed.exposure[name]}'"
+        members.setdefault(words, []).append(name)
+    return members
+
+
+def _describe_outcomes(observed: ObservedData) -> list[str]:
+    """Say which outcomes are not normal; nothing if all are."""
+    found = outcomes_in_words(observed)
+    if not found:
+        return []
+    lines = [f"  {', '.join(names)}: {words}" for words, names in found.items()]
+    return ["\n".join(["Outcomes that are not normal:", *map(_wrapped, lines)])]
+
+
 def scales_of_priors(parameters: pd.DataFrame) -> str:
     """Explain the marks such as [sd] behind priors; empty if there are none."""
     used = [s for s in _SCALES if parameters["prior"].str.endswith(f"[{s}]").any()]
-    if not used:
-        return ""
-    meanings = ", ".join(f"[{s}] on {_SCALES[s]}" for s in used)
-    return f"Scale of priors: {meanings}, all others on the parameter itself."
+    sentences = []
+    if used:
+        meanings = ", ".join(f"[{s}] on {_SCALES[s]}" for s in used)
+        sentences.append(f"Scale of priors: {meanings}, all others on the parameter itself.")
+    if parameters["prior"].str.startswith("dirichlet(").any():
+        sentences.append(_DIRICHLET)
+    return " ".join(sentences)
 
 
 def _describe_parameters(parameters: pd.DataFrame) -> str:

@@ -36,7 +36,15 @@ class Word:
 
 
 _NO_GROUPS = Word(says="There is no analysis of several groups yet.")
-_NO_ORDINAL = Word(says="There are no ordered or binary outcomes yet: all outcomes are continuous.")
+_FAMILIES = Word(
+    "families",
+    _MODEL,
+    "It maps outcomes to families with their links, such as {'y': 'ordinal(logit)'}.",
+)
+_THETA = Word(
+    says="Residual variances of latent responses are fixed (theta parameterisation): delta cannot "
+    "hold where loadings vary over clusters."
+)
 _NO_WEIGHTS = Word(says="There are no sampling weights yet.")
 _BAYES = Word(
     says="Estimation is Bayesian: model.fit() samples the posterior. "
@@ -57,14 +65,17 @@ _INDICES = Word(says="It is a method of the fit: fit.indices().")
 WORDS: dict[str, Word] = {
     # what there is not yet
     **dict.fromkeys(("group", "groups", "group_equal", "group_label", "group_partial"), _NO_GROUPS),
-    **dict.fromkeys(("ordered", "categorical", "parameterization", "link"), _NO_ORDINAL),
     **dict.fromkeys(("sampling_weights", "weights", "weight", "wt", "bweight"), _NO_WEIGHTS),
-    "family": _NO_ORDINAL,
     "constraints": Word(says="Constraints stand in the model text, as in 'b1 == 2*b2'."),
     "bounds": Word(says="There are no bounds; give a prior with the support that is wanted."),
     "bootstrap": Word(says="There is no bootstrap: fit.summary() has intervals of the posterior."),
     "robust": _BAYES,
     # of a model
+    **dict.fromkeys(("ordered", "families", "exposure"), Word(of=_MODEL)),
+    **dict.fromkeys(("ordinal", "categorical"), Word("ordered", _MODEL)),
+    **dict.fromkeys(("family", "link", "distribution"), _FAMILIES),
+    **dict.fromkeys(("parameterization", "parameterisation"), _THETA),
+    "offset": Word("exposure", _MODEL, "It names the column of the exposure, not its logarithm."),
     **dict.fromkeys(("model_syntax", "syntax", "formula", "text"), Word("spec", _MODEL)),
     "model": Word("spec", _MODEL),
     **dict.fromkeys(("df", "dataframe", "frame", "dat"), Word("data", _MODEL)),

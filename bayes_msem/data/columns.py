@@ -100,12 +100,19 @@ def _not_numeric(series: pd.Series[Any], name: str) -> DataError:
     """Describe a column that is not numeric by its first value that is not a number."""
     dtype = "category" if isinstance(series.dtype, pd.CategoricalDtype) else series.dtype
     head = f"'{name}' is not numeric (dtype {dtype})"
+    if dtype == "category" and series.cat.ordered:
+        return DataError(
+            f"{head}: it has ordered categories, but is not declared as an ordered outcome. "
+            f"Declare it: Model(..., ordered=['{name}']). As a predictor, code '{name}' as columns "
+            f"of 0 and 1 (pandas.get_dummies(data['{name}'], drop_first=True))"
+        )
     if dtype == "category":
         return DataError(
-            f"{head}: categories are no measurements, and models for ordered or unordered "
-            f"categories are not there yet. As a predictor, code '{name}' as columns of 0 and 1 "
-            f"(pandas.get_dummies(data['{name}'], drop_first=True)). If its values are "
-            "measurements, give the column a numeric dtype"
+            f"{head}: categories are no measurements, and models for unordered categories are not "
+            "there yet. If the categories have an order, state it (pandas.Categorical(..., "
+            f"ordered=True)) and declare ordered=['{name}']. As a predictor, code '{name}' as "
+            f"columns of 0 and 1 (pandas.get_dummies(data['{name}'], drop_first=True)). If its "
+            "values are measurements, give the column a numeric dtype"
         )
     for i, value in enumerate(series):
         if not _reads_as_number(value):

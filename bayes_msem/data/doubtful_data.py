@@ -4,6 +4,8 @@ None is an error. Each function returns notes, one or two sentences each, or not
 
 **Codes.** Values such as 999 or -9 at the end of a variable, far from all others.
 
+**Like categories.** Outcomes that are modelled as continuous, with few values, all integers.
+
 **Means of outcomes.** A variable of level 2 that is a linear function of the cluster means of a
 level-1 outcome (R^2 above 1 - :data:`_DERIVED`; published means are rounded).
 
@@ -22,13 +24,14 @@ from scipy import stats
 
 from bayes_msem.data.cluster_means import cluster_means
 from bayes_msem.data.describe import anova_components
-from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.data.observed_data import ObservedData, labelled
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.wording import listed, plural
 
 __all__ = [
     "blended_slopes",
     "codes_for_missing",
+    "like_categories",
     "means_of_outcomes",
     "slopes_without_variation",
 ]
@@ -46,6 +49,7 @@ _CODES = frozenset(
 _DERIVED = 5e-4
 _FEWEST_CLUSTERS = 4  # with fewer, any variable is nearly a function of any other
 _ICC, _LEVEL = 0.05, 0.001
+_FEW_VALUES = 7  # the longest usual rating scale
 
 
 def codes_for_missing(observed: ObservedData) -> list[str]:
@@ -60,7 +64,7 @@ def codes_for_missing(observed: ObservedData) -> list[str]:
     told: list[str] = []
     for names, values, unit in blocks:
         for k, name in enumerate(names):
-            column = values[:, k]
+            column = _numbers(observed, name, values[:, k])
             for code in _codes(column[~np.isnan(column)]):
                 found.setdefault(name, []).append(code)
                 count = plural(int((column == code).sum()), unit)
@@ -73,6 +77,32 @@ def codes_for_missing(observed: ObservedData) -> list[str]:
         f"Values that may be codes for missing ones: {', '.join(told)}. They lie far from all "
         "other values and are read as numbers. If they are codes, replace them first: "
         f"data = data.replace({{{shown}}}, float('nan'))."
+    ]
+
+
+def _numbers(observed: ObservedData, name: str, column: FloatArray) -> FloatArray:
+    """Return a variable with the numbers that the data show, in place of codes of categories."""
+    labels = observed.categories.get(name)
+    shown = column if labels is None else labelled(column, labels)
+    return shown if isinstance(shown, np.ndarray) else column
+
+
+def like_categories(observed: ObservedData) -> list[str]:
+    """Name continuous outcomes that look like ordered ones: few integers."""
+    found = []
+    for names, values in ((observed.y_names, observed.y), (observed.z_names, observed.z)):
+        for name, column in zip(names, values.T, strict=True):
+            seen = np.unique(column[~np.isnan(column)])
+            whole = bool(np.all(seen == np.round(seen)))
+            if name not in observed.families and whole and len(seen) <= _FEW_VALUES:
+                found.append(name)
+    if not found:
+        return []
+    who = "An outcome has" if len(found) == 1 else f"{len(found)} outcomes have"
+    return [
+        f"{who} at most {_FEW_VALUES} different values, all integers, and "
+        f"{'is' if len(found) == 1 else 'are'} modelled as continuous (normal). To model the "
+        f"categories instead, say ordered={found!r}."
     ]
 
 

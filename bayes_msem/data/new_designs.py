@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.arguments import integer, shown
 from bayes_msem.data.cluster_column import read_clusters
+from bayes_msem.data.codings import exposures_of
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_cluster_argument, check_columns, check_frame
 from bayes_msem.data.observed_data import ObservedData, side_by_side
@@ -183,6 +184,7 @@ def _take(
         x=frozen(observed.x[rows]),
         row_index=pd.RangeIndex(len(rows)),
         dropped=0,
+        y_exposure=None if observed.y_exposure is None else frozen(observed.y_exposure[rows]),
     )
     if clusters is None or of_row is None or sizes is None:
         return new
@@ -193,6 +195,7 @@ def _take(
         cluster=frozen(of_row),
         cluster_ids=pd.RangeIndex(1, len(clusters) + 1, name=observed.cluster_name),
         sizes=frozen(sizes),
+        z_exposure=None if observed.z_exposure is None else frozen(observed.z_exposure[clusters]),
     )
 
 
@@ -223,10 +226,19 @@ def design_from_frame(
     y = side_by_side(values, observed.y_names, len(frame))
     x = side_by_side(values, observed.x_names, len(frame))
     _check_present(x, ~np.isnan(y).all(axis=1), observed.x_names)
-    design = replace(observed, y=frozen(pattern(y)), x=x, row_index=frame.index.copy(), dropped=0)
+    design = replace(
+        observed,
+        y=frozen(pattern(y)),
+        x=x,
+        row_index=frame.index.copy(),
+        dropped=0,
+        y_exposure=exposures_of(observed.y_names, values, observed.exposure, values, "row"),
+    )
     if observed.cluster_name is None:
         return design
-    of_clusters = {name: values[name] for name in (*observed.z_names, *observed.w_names)}
+    counts = [z for z in observed.z_names if z in observed.exposure]
+    own = (*observed.z_names, *observed.w_names, *(observed.exposure[z] for z in counts))
+    of_clusters = {name: values[name] for name in own}
     clusters = read_clusters(
         frame[observed.cluster_name], observed.cluster_name, of_clusters, check_sizes=False
     )
@@ -240,13 +252,19 @@ def design_from_frame(
         cluster=clusters.codes,
         cluster_ids=clusters.ids,
         sizes=clusters.sizes,
+        z_exposure=exposures_of(
+            observed.z_names, clusters.values, observed.exposure, clusters.values, "cluster"
+        ),
     )
 
 
 def _design_columns(
     frame: pd.DataFrame, observed: ObservedData, *, missing: bool
 ) -> dict[str, FloatArray]:
-    """Read covariates and, where their pattern is wanted, outcomes; complete ones are zeros."""
+    """Read covariates, exposures and, where their pattern is wanted, outcomes.
+
+    Complete outcomes are zeros, and so are observed categories.
+    """
     outcomes = (*observed.y_names, *observed.z_names)
     present = [name for name in outcomes if missing and name in frame.columns]
     if missing and not present:
@@ -254,10 +272,12 @@ def _design_columns(
             "missing=True keeps the pattern of missing values of data, but data has no column of "
             f"outcomes ({listed(outcomes)}); add some, or leave missing out"
         )
-    needed = (*observed.x_names, *observed.w_names, *present)
+    needed = (*observed.x_names, *observed.w_names, *present, *observed.exposure.values())
     check_columns(frame, needed)
     complete = {name: np.zeros(len(frame)) for name in outcomes if name not in present}
-    return numeric_columns(frame, needed) | complete
+    for name in set(present) & set(observed.categories):
+        complete[name] = np.where(frame[name].isna(), np.nan, 0.0)
+    return numeric_columns(frame, [name for name in needed if name not in complete]) | complete
 
 
 def _check_present(values: FloatArray, needed: NDArray[np.bool_], names: tuple[str, ...]) -> None:

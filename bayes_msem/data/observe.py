@@ -1,7 +1,8 @@
 """The way of a data frame to :class:`ObservedData`, one step after the other.
 
 1. the frame and the names asked for (:mod:`bayes_msem.data.frame_checks`);
-2. columns as numbers (:mod:`bayes_msem.data.columns`);
+2. columns as numbers (:mod:`bayes_msem.data.columns`), those of ordered outcomes as codes
+   (:mod:`bayes_msem.data.codings`);
 3. rows that stay (:mod:`bayes_msem.data.missing_values`);
 4. clusters, and the variables that belong to them (:mod:`bayes_msem.data.cluster_column`);
 5. arrays by role (:mod:`bayes_msem.data.observed_data`);
@@ -14,21 +15,27 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayes_msem.data.cluster_column import Clusters, read_clusters
+from bayes_msem.data.codings import Coding, check_categories, check_counts, exposures_of
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_cluster_argument, check_columns, check_frame
 from bayes_msem.data.missing_values import check_any_observed, complete_rows
 from bayes_msem.data.observed_data import ObservedData, side_by_side
 from bayes_msem.data.role_checks import check_roles
+from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable
 
 __all__ = ["Missing", "observe"]
 
 Missing = Literal["fiml", "listwise"]
+FloatArray = NDArray[np.float64]
 
 
 def observe(
@@ -37,6 +44,8 @@ def observe(
     cluster: str | None,
     *,
     missing: Missing = "fiml",
+    codings: Mapping[str, Coding] | None = None,
+    exposure: Mapping[str, str] | None = None,
 ) -> ObservedData:
     """Take from ``frame`` what the model needs, and check it.
 
@@ -52,6 +61,10 @@ def observe(
     missing
         "fiml": rows with missing outcomes are kept. "listwise": rows with any missing value are
         left out, and counted.
+    codings
+        Codes and labels of the ordered outcomes.
+    exposure
+        Column with the exposure of each count that has one.
 
     Returns
     -------
@@ -71,16 +84,22 @@ def observe(
 
     check_frame(frame)
     check_cluster_argument(frame, cluster, two_level=table.two_level)
-    check_columns(frame, names)
-    values = numeric_columns(frame, names)
+    codings, exposure = codings or {}, exposure or {}
+    check_columns(frame, [*names, *exposure.values()])
+    values = numeric_columns(frame, [name for name in names if name not in codings])
+    values |= {name: coding.codes for name, coding in codings.items()}
     check_any_observed(values)
+    exposures = numeric_columns(frame, list(dict.fromkeys(exposure.values())))
     n_given = len(frame)
     if missing == "listwise":
         keep = complete_rows(values)
         frame, values = frame[keep], {name: column[keep] for name, column in values.items()}
+        exposures = {name: column[keep] for name, column in exposures.items()}
+    _check_outcomes(values, table.families, codings)
     clusters = Clusters()
     if cluster is not None:
         of_clusters = {name: values[name] for name in z_names + w_names}
+        of_clusters |= {exposure[z]: exposures[exposure[z]] for z in z_names if z in exposure}
         clusters = read_clusters(frame[cluster], cluster, of_clusters)
     observed = ObservedData(
         y=side_by_side(values, y_names, len(frame)),
@@ -98,6 +117,24 @@ def observe(
         sizes=clusters.sizes,
         row_index=frame.index.copy(),
         dropped=n_given - len(frame),
+        families=dict(table.families),
+        categories={name: coding.labels for name, coding in codings.items()},
+        exposure=dict(exposure),
+        y_exposure=exposures_of(y_names, values, exposure, exposures, "row"),
+        z_exposure=exposures_of(z_names, clusters.values, exposure, clusters.values, "cluster"),
     )
     check_roles(observed)
     return observed
+
+
+def _check_outcomes(
+    values: Mapping[str, FloatArray],
+    families: Mapping[str, Family],
+    codings: Mapping[str, Coding],
+) -> None:
+    """Check categories and counts of the rows that stay."""
+    for name, family in families.items():
+        if name in codings:
+            check_categories(values[name], codings[name].labels, name)
+        else:
+            check_counts(values[name], name, family)

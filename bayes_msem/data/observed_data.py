@@ -12,14 +12,15 @@ array  role in the table                                   shape
 =====  ==================================================  ==========
 
 Missing values are NaN: possible in y and z, in x only where a row has no observed y, never in w.
-Clusters are numbered in order of first appearance. All arrays are copies of the user's columns, and
+Ordered outcomes hold codes 0, 1, ... of their categories, counts the counts. Clusters are numbered
+in order of first appearance. All arrays are copies of the user's columns, and
 read-only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
+from bayes_msem.outcomes.families import Family
 
-__all__ = ["ObservedData", "columns_of", "frame_of", "side_by_side"]
+__all__ = ["ObservedData", "columns_of", "frame_of", "labelled", "side_by_side"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -65,6 +67,14 @@ class ObservedData(ReadOnlyArrays):
         Index of the data frame, (N,), for outputs with one row per observation.
     dropped
         Number of rows of the frame that listwise deletion left out.
+    families
+        Family of each outcome, in y or z, that is not normal.
+    categories
+        Labels of the categories of each ordered outcome, from the lowest on.
+    exposure
+        Column with the exposure of each count that has one.
+    y_exposure, z_exposure
+        Exposures, (N, p) and (J, q), 1 where there are none; None where no outcome has one.
     """
 
     y: FloatArray
@@ -82,6 +92,11 @@ class ObservedData(ReadOnlyArrays):
     sizes: IntArray
     row_index: pd.Index[Any]
     dropped: int = 0
+    families: Mapping[str, Family] = field(default_factory=dict)
+    categories: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    exposure: Mapping[str, str] = field(default_factory=dict)
+    y_exposure: FloatArray | None = None
+    z_exposure: FloatArray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -131,13 +146,53 @@ def side_by_side(
 
 
 def columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> dict[str, FloatArray]:
-    """Columns of the data with outcomes y (N, p) and z (J, q), in the order y, x, z, w."""
+    """Columns of the data with outcomes y (N, p) and z (J, q), in the order y, x, z, w.
+
+    Ordered outcomes are columns of codes; columns of exposures come first.
+    """
     columns = dict(zip(observed.y_names, y.T, strict=True))
     columns |= dict(zip(observed.x_names, observed.x.T, strict=True))
     if observed.cluster is not None:
         columns |= dict(zip(observed.z_names, z[observed.cluster].T, strict=True))
         columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
+    return _exposures(observed) | columns if observed.exposure else columns
+
+
+def _exposures(observed: ObservedData) -> dict[str, FloatArray]:
+    """Columns with exposures, (N,)."""
+    columns = {}
+    for name, column in observed.exposure.items():
+        if name in observed.y_names:
+            assert observed.y_exposure is not None
+            columns[column] = observed.y_exposure[:, observed.y_names.index(name)]
+        else:
+            assert observed.z_exposure is not None
+            of_clusters = observed.z_exposure[:, observed.z_names.index(name)]
+            columns[column] = of_clusters[observed.cluster]
     return columns
+
+
+def labelled(codes: Any, labels: tuple[Any, ...]) -> Any:
+    """Return codes of categories as the values they stand for: numbers, truth values, or labels.
+
+    Parameters
+    ----------
+    codes
+        Codes 0, 1, ..., (n,); NaN for missing ones.
+    labels
+        Labels from the lowest category on.
+
+    Returns
+    -------
+    numpy.ndarray or pandas.Categorical
+        Floats where all labels are numbers, else an ordered categorical.
+    """
+    codes = np.asarray(codes)
+    seen = ~np.isnan(codes)
+    whole = np.where(seen, codes, -1).astype(np.int64)
+    if all(isinstance(label, int | float) and not isinstance(label, bool) for label in labels):
+        return np.where(seen, np.array(labels, dtype=np.float64)[whole], np.nan)
+    return pd.Categorical.from_codes(whole, categories=pd.Index(labels), ordered=True)
 
 
 def frame_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> pd.DataFrame:
@@ -153,10 +208,12 @@ def frame_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> pd.DataFra
     Returns
     -------
     pandas.DataFrame
-        Columns cluster, y, x, z, w.
+        Columns cluster, y, x, z, w; ordered outcomes have their labels.
     """
     columns: dict[str, object] = {}
     if observed.cluster is not None and observed.cluster_name is not None:
         columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
     columns |= columns_of(observed, y, z)
+    for name, labels in observed.categories.items():
+        columns[name] = labelled(columns[name], labels)
     return pd.DataFrame(columns, index=observed.row_index)

@@ -40,6 +40,7 @@ def take_rows(observed: ObservedData, rows: NDArray[np.int64]) -> ObservedData:
         y=frozen(observed.y[rows]),
         x=frozen(observed.x[rows]),
         row_index=observed.row_index[rows],
+        y_exposure=_taken(observed.y_exposure, rows),
     )
     if observed.cluster is None:
         return part
@@ -51,4 +52,11 @@ def take_rows(observed: ObservedData, rows: NDArray[np.int64]) -> ObservedData:
         cluster=frozen(codes.astype(np.int64)),
         cluster_ids=observed.cluster_ids[kept],
         sizes=frozen(np.bincount(codes)),
+        z_exposure=_taken(observed.z_exposure, kept),
     )
+
+
+def _taken(
+    values: NDArray[np.float64] | None, places: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    return None if values is None else frozen(values[places])

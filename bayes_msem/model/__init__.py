@@ -39,6 +39,7 @@ from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, make_plan
 from bayes_msem.model.notes import notes_of, remarks_of, warn_of
+from bayes_msem.model.outcomes import plain_outcomes, read_outcomes, until_plan_is_there
 from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
@@ -102,6 +103,14 @@ class Model(PriorChecks, Simulation):
         Coordinates in which NUTS samples random coefficients that cannot be integrated out:
         "adaptive" (default) lets the information in each cluster decide, "centred" and
         "noncentred" force one form everywhere. The posterior is the same.
+    ordered
+        Ordered outcomes and indicators, or True for all observed indicators: each is a latent
+        response that thresholds cut into categories (probit link).
+    families
+        Family by outcome, for those that are not normal: "binary(probit)", "binary(logit)",
+        "ordinal(probit)", "ordinal(logit)", "poisson" or "negbinomial".
+    exposure
+        Column that holds the time or the number at risk of each count, ``{"c": "hours"}``.
 
     Raises
     ------
@@ -146,24 +155,45 @@ class Model(PriorChecks, Simulation):
         random: RandomWord | Sequence[RandomWord] | None = None,
         random_covariances: RandomCovariances = "all",
         centring: Centring = "adaptive",
+        ordered: Sequence[str] | bool | None = None,
+        families: Mapping[str, str] | None = None,
+        exposure: Mapping[str, str] | None = None,
     ) -> None:
         self._spec = spec
         data = to_pandas_frame(data)
         check_frame(data)  # before names are looked up: its message names the real culprit
         columns = list(data.columns)
         check_cluster_name(cluster, columns)
-        parsed = expand_random(parse(spec), random, columns, cluster=cluster, std_lv=std_lv)
+        outcomes = read_outcomes(data, parse(spec), cluster, ordered, families, exposure)
+        parsed = expand_random(
+            parse(spec),
+            random,
+            columns,
+            cluster=cluster,
+            std_lv=std_lv,
+            families=outcomes.families,
+            categories=outcomes.categories,
+        )
         table = build_table(
             parsed,
             columns,
             cluster=cluster,
             std_lv=std_lv,
             random_covariances=random_covariances,
+            families=outcomes.families,
+            categories=outcomes.categories,
         )
         check_constants(table)
         check_identification(table)
         check_singular(table)
-        self._observed = observe(data, table, cluster, missing=missing)
+        self._observed = observe(
+            data,
+            table,
+            cluster,
+            missing=missing,
+            codings=outcomes.codings,
+            exposure=outcomes.exposure,
+        )
         check_storable(self._observed, spec)  # now, and not after hours of sampling
         self._scales = scales(self._observed)
         self._table, self._priors = resolve_priors(table, self._scales, priors)
@@ -178,6 +208,7 @@ class Model(PriorChecks, Simulation):
             "random": random if random is None or isinstance(random, str) else list(random),
             "random_covariances": random_covariances,
             "centring": centring,
+            **plain_outcomes(ordered, families, exposure),
         }
         if self._observed.dropped:
             warnings.warn(
@@ -194,6 +225,7 @@ class Model(PriorChecks, Simulation):
                 warnings.warn(str(count), IdentificationWarning, skip_file_prefixes=INSIDE)
         for message in confounded_pairs(table):  # before default priors stand in the rows
             warnings.warn(message, IdentificationWarning, skip_file_prefixes=INSIDE)
+        until_plan_is_there(self._table)
 
     @property
     def spec(self) -> str:

@@ -15,6 +15,7 @@ from bayes_msem.data.advice import advice
 from bayes_msem.data.doubtful_data import (
     blended_slopes,
     codes_for_missing,
+    like_categories,
     means_of_outcomes,
     slopes_without_variation,
 )
@@ -69,6 +70,7 @@ def notes_of(
         (slopes_without_variation(observed, table), DataWarning),
         (advice(observed, varying), SmallSampleWarning),
         (blended_slopes(observed, table), None),
+        (like_categories(observed), None),
     ]
     return tuple(Note(text, warning) for texts, warning in kinds for text in texts)
 

@@ -140,7 +140,7 @@ def _has_names(index: pd.Index[Any]) -> bool:
 def _sections(frame: pd.DataFrame) -> list[Section]:
     """Split by level and kind, and format every value."""
     plain = pd.DataFrame(frame)
-    rows = [Row(*key) for key in zip(*(plain[c].astype(str) for c in _KEY), strict=True)]
+    rows = _rows(plain)
     levels = list(dict.fromkeys(r.level for r in rows))
     used = [c for c in plain.columns if c not in _KEY and not _is_empty(plain[c])]
     sections: list[Section] = []
@@ -152,6 +152,20 @@ def _sections(frame: pd.DataFrame) -> list[Section]:
                 body.insert(0, "", [formula(rows[i]) for i in chosen], allow_duplicates=True)
                 sections.append((level, title, body))
     return sections
+
+
+def _rows(plain: pd.DataFrame) -> list[Row]:
+    """Rows of the parameter table that a frame shows.
+
+    Priors of variances are on the standard deviation; x ~~ x with another one is a dispersion.
+    """
+    keys = [plain[c].astype(str) for c in _KEY]
+    priors = plain["prior"].astype(str) if "prior" in plain else [""] * len(plain)
+    found = []
+    for level, lhs, op, rhs, prior in zip(*keys, priors, strict=True):
+        odd = op == "~~" and lhs == rhs and prior != "" and not prior.endswith("[sd]")
+        found.append(Row(level, lhs, op, rhs, is_dispersion=odd))
+    return found
 
 
 def _without_empty_note(frame: pd.DataFrame) -> pd.DataFrame:

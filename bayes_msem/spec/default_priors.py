@@ -19,6 +19,10 @@ SD, between            HalfNormal(s)[sd]           variables, factors and random
 correlation            lkj(2)[cor]
 covariance             Normal(0, s_i s_j/2)[cov]   patterns that are not positive definite by
                                                    construction
+thresholds             dirichlet(1, sd=S)          of an outcome together
+dispersion             HalfNormal(1)               of a negative binomial count
+log rate               Normal(log mean, 1.5)       intercept of a count, with its exposure
+slope on a log rate    Normal(0, 1/s_x)
 =====================  ==========================  ==============================================
 
 Random effects have the scale of what varies: a random slope s_y/s_x, a random loading r/2, a
@@ -28,6 +32,9 @@ cluster would load negatively, and the indicators would not measure one thing. A
 a log standard deviation with mean Normal(log s_w, 1) and scale 0.5 (one between-level SD changes
 the residual SD by a factor 1.6); a random covariance is a Fisher z with mean Normal(0, 0.5) and
 scale 0.3.
+
+Latent responses of ordered outcomes, and log rates, have scales of their own:
+:mod:`bayes_msem.spec.threshold_priors`.
 
 Why these: 2.5 standard deviations cover every plausible standardised coefficient and mean, as in
 Gelman et al. (2008) and rstanarm. Half-normal and half-t priors on standard deviations do not
@@ -67,6 +74,7 @@ from bayes_msem.errors import DataError
 from bayes_msem.spec.covariance import covariance_blocks
 from bayes_msem.spec.prior_text import Prior, Scale
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
+from bayes_msem.spec.threshold_priors import default_threshold_prior, latent_sd, latent_unit
 from bayes_msem.spec.variable_scales import Scales
 
 __all__ = ["Units", "default_priors"]
@@ -78,6 +86,7 @@ _SMALLEST_BETWEEN = 0.1
 _LOADING_SCALE = 0.5
 _LOG_SD_SCALE = 0.5
 _FISHER_Z_SCALE = 0.3
+_LOG_RATE_SCALE = 1.5
 
 
 def default_priors(table: ParameterTable, scales: Scales) -> dict[int, Prior]:
@@ -167,6 +176,19 @@ class Units:
         """Scale of the outcome in units of the predictor."""
         return self.of(row.level, row.lhs) / self.of(row.level, row.rhs)
 
+    def reach(self, row: Row) -> float:
+        """SD of the prior of a slope: 2.5 scales of the outcome, or one unit of a log rate."""
+        return (1.0 if self.is_count(row.lhs) else 2.5) * self.slope(row)
+
+    def is_count(self, name: str) -> bool:
+        """Whether the outcome is modelled by a log rate."""
+        family = self._table.families.get(name)
+        return family is not None and not family.has_thresholds
+
+    def threshold(self, row: Row, scale: float) -> Prior:
+        """Return the default prior of a threshold."""
+        return default_threshold_prior(self._table, row, scale)
+
     def sign(self, row: Row) -> int:
         """Sign of the factor's marker, 0 if the factor has none."""
         marker = self._marker(row.level, row.lhs)
@@ -182,6 +204,8 @@ class Units:
 
     def total(self, level: str, name: str) -> float:
         """Overall standard deviation of a variable: both parts of a split variable together."""
+        if name in self._table.families:
+            return latent_sd(self._table, name)
         if self._table.roles.get((level, name)) != "split":
             return self.of(level, name)
         return math.hypot(self.of("within", name), self._scales.between.get(name, 0.0))
@@ -211,6 +235,8 @@ class Units:
 
     def _measure(self, level: str, name: str) -> float:
         role = self._table.roles.get((level, name))
+        if name in self._table.families:
+            return latent_unit(self._table.families[name])
         if role in ("within factor", "between factor"):
             return self._of_factor(level, name)
         if role == "random effect":
@@ -313,24 +339,30 @@ def _loading(row: Row, units: Units) -> Prior:
 
 
 def _regression(row: Row, units: Units) -> Prior:
-    return _normal(0.0, 2.5 * units.slope(row))
+    return _normal(0.0, units.reach(row))
 
 
 def _intercept(row: Row, units: Units) -> Prior:
     varying = units.varies(row.lhs)
     if varying is None:
-        spread = 2.5 * units.total(row.level, row.lhs)
+        total = units.total(row.level, row.lhs)
+        spread = _LOG_RATE_SCALE if units.is_count(row.lhs) else 2.5 * total
     elif varying.kind == "loading":
         if units.is_anchor(varying):
             return _half_normal(units.loading(varying), "")
         spread = units.loading(varying)
     elif varying.kind == "regression":
-        spread = 2.5 * units.slope(varying)
+        spread = units.reach(varying)
     elif varying.kind == "intercept":
         spread = 2.5 * units.total(varying.level, varying.lhs)
     else:
         spread = {"variance": 1.0, "covariance": 0.5}[varying.kind]
     return _normal(*_widened(row, units, spread))
+
+
+def _threshold(row: Row, units: Units) -> Prior:
+    centre, spread = _widened(row, units, units.total(row.level, row.lhs))
+    return units.threshold(row, math.hypot(centre, spread))
 
 
 def _widened(row: Row, units: Units, spread: float) -> tuple[float, float]:
@@ -340,7 +372,7 @@ def _widened(row: Row, units: Units, spread: float) -> tuple[float, float]:
     for slope in units.predictors(row.level, row.lhs):
         mean = units.centre(slope.level, slope.rhs)
         if slope.free or slope.random:
-            variance += (2.5 * units.slope(slope) * mean) ** 2
+            variance += (units.reach(slope) * mean) ** 2
         elif not math.isnan(slope.value):
             centre -= slope.value * mean
     return centre, math.sqrt(variance)
@@ -364,6 +396,8 @@ _RULES: dict[Kind, Callable[[Row, Units], Prior]] = {
     "intercept": _intercept,
     "variance": _variance,
     "covariance": _covariance,
+    "threshold": _threshold,
+    "dispersion": lambda row, units: _half_normal(1.0, ""),
 }
 
 

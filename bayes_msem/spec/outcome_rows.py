@@ -35,7 +35,7 @@ _OUTCOMES: tuple[Role, ...] = ("split", "within-only", "cluster-level")
 def not_normal(
     families: Mapping[str, Family] | None, roles: Mapping[tuple[str, str], Role]
 ) -> dict[str, Family]:
-    """Return the families of the outcomes that are not normal.
+    """Return the families of the outcomes that are not normal, in the order of the roles.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def not_normal(
         own = {role for (_, variable), role in roles.items() if variable == name}
         if not own & set(_OUTCOMES):
             raise SpecificationError(_no_outcome(name, family, own, roles))
-    return {n: f for n, f in (families or {}).items() if f.name != "gaussian"}
+    given = {n: f for n, f in (families or {}).items() if f.name != "gaussian"}
+    return {name: given[name] for name in dict.fromkeys(v for _, v in roles) if name in given}
 
 
 def _no_outcome(

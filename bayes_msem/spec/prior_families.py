@@ -11,6 +11,10 @@ gamma shape and scale. ``lkj`` and ``beta`` are priors of a correlation r: with
 so that the density methods of ``lkj`` hold for a pair of variables. Larger blocks need the whole
 correlation matrix (:mod:`bayes_msem.spec.covariance`).
 
+``dirichlet(alpha, sd)`` is a prior of all thresholds of an outcome at once
+(:mod:`bayes_msem.spec.threshold_priors`). Its density methods hold for the threshold t of a binary
+outcome: Phi(t / sd) ~ Beta(alpha, alpha), which is t ~ Normal(0, sd) for alpha = 1.
+
 Densities and derivatives are plain NumPy and broadcast over values and arguments alike: a
 posterior mode can be found without compiling anything. A half family is the positive half of a
 symmetric one located at 0, with twice its density.
@@ -36,7 +40,7 @@ from scipy import special, stats
 __all__ = ["FAMILIES", "Family", "Support"]
 
 FloatArray = NDArray[np.float64]
-Support = Literal["real", "positive", "bounded", "correlation"]
+Support = Literal["real", "positive", "bounded", "correlation", "thresholds"]
 Argument = Literal["location", "positive", "bound"]
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -56,7 +60,8 @@ class Family:
         For each argument: "location" (any finite number), "positive" (finite and above 0) or
         "bound" (of an interval; the first is the lower one).
     support
-        "real", "positive", "bounded" (by its two last arguments) or "correlation", (-1, 1).
+        "real", "positive", "bounded" (by its two last arguments), "correlation", (-1, 1), or
+        "thresholds", increasing real numbers.
     pymc
         Name of PyMC's class. For "beta" and "lkj" it describes ``(r + 1) / 2`` of a pair.
     pymc_arguments
@@ -92,6 +97,7 @@ class Family:
             "real": (-math.inf, math.inf),
             "positive": (0.0, math.inf),
             "correlation": (-1.0, 1.0),
+            "thresholds": (-math.inf, math.inf),
         }
         return ends[self.support]
 
@@ -360,6 +366,34 @@ _LKJ = Family(
     expectation=lambda eta: 0.0,
 )
 
+
+def _log_threshold(x: FloatArray, alpha: FloatArray, sd: FloatArray) -> FloatArray:
+    z, a = x / sd, np.asarray(alpha)
+    tails = special.log_ndtr(z) + special.log_ndtr(-z)
+    return np.asarray((a - 1) * tails - special.betaln(a, a) - 0.5 * (z**2 + _LOG_2PI) - np.log(sd))
+
+
+def _threshold_slope(x: FloatArray, alpha: FloatArray, sd: FloatArray) -> FloatArray:
+    z = x / sd
+    log_density = -0.5 * (z**2 + _LOG_2PI)
+    up = np.exp(log_density - special.log_ndtr(z))
+    down = np.exp(log_density - special.log_ndtr(-z))
+    return np.asarray(((np.asarray(alpha) - 1) * (up - down) - z) / sd)
+
+
+_DIRICHLET = Family(
+    "dirichlet",
+    ("alpha", "sd"),
+    ("positive", "positive"),
+    "thresholds",
+    "Dirichlet",
+    ("alpha", "sd"),
+    log_kernel=_log_threshold,
+    slope=_threshold_slope,
+    inverse=lambda u, a, sd: sd * special.ndtri(special.betaincinv(a, a, u)),
+    expectation=lambda a, sd: 0.0,
+)
+
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
@@ -378,5 +412,6 @@ FAMILIES: dict[str, Family] = {
         _INVERSE_GAMMA,
         _BETA,
         _LKJ,
+        _DIRICHLET,
     )
 }

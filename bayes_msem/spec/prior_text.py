@@ -64,7 +64,10 @@ _SUPPORTS: dict[str, tuple[str, ...]] = {
     "intercept": ("real", "positive", "bounded"),
     "variance": ("positive", "bounded"),
     "covariance": ("correlation", "real", "positive", "bounded"),
+    "threshold": ("thresholds", "real", "positive", "bounded"),
+    "dispersion": ("positive", "bounded"),
 }
+_NAMED = {"dirichlet": "sd"}  # its last argument is written with its name
 _NUMBER = r"[-+]?(?:inf(?:inity)?|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
 _PRIOR_TEXT = re.compile(r"\s*([a-z][\w. -]*?)\s*\(([^()]*)\)\s*(?:\[\s*(\w*)\s*\])?\s*", re.I)
 
@@ -117,7 +120,10 @@ class Prior:
     def __str__(self) -> str:
         """Text that :func:`read_prior` reads back as an equal prior."""
         suffix = f"[{self.scale}]" if self.scale else ""
-        return f"{self.family}({', '.join(_number(a) for a in self.arguments)}){suffix}"
+        written = [_number(a) for a in self.arguments]
+        if self.family in _NAMED:
+            written[-1] = f"{_NAMED[self.family]}={written[-1]}"
+        return f"{self.family}({', '.join(written)}){suffix}"
 
     @property
     def definition(self) -> Family:
@@ -292,7 +298,10 @@ def read_prior(text: str) -> Prior:
             "priors of variance rows are on the standard deviation: write "
             f"{FAMILIES['halfnormal'].name}(s)[sd] or another positive family with [sd]"
         )
-    arguments = tuple(_read_number(part, text) for part in inside.split(",") if inside.strip())
+    parts = inside.split(",") if inside.strip() else []
+    if name in _NAMED and parts:
+        parts[-1] = re.sub(rf"^\s*{_NAMED[name]}\s*=", "", parts[-1])
+    arguments = tuple(_read_number(part, text) for part in parts)
     return Prior(name, arguments, suffix)  # type: ignore[arg-type]  # Prior checks the suffix
 
 
@@ -322,7 +331,8 @@ def fit_to_kind(prior: Prior, kind: Kind) -> Prior:
             "set priors of the parameters in the expression"
         )
     allowed = tuple(f.name for f in FAMILIES.values() if f.support in _SUPPORTS[kind])
-    if prior.family not in allowed or (kind == "variance" and not prior.is_positive):
+    positive = kind in ("variance", "dispersion")
+    if prior.family not in allowed or (positive and not prior.is_positive):
         raise SpecificationError(_unsuited(prior, kind, allowed))
     scale: Scale = ""
     if kind == "variance":
@@ -339,13 +349,15 @@ def fit_to_kind(prior: Prior, kind: Kind) -> Prior:
 
 
 def _unsuited(prior: Prior, kind: Kind, allowed: tuple[str, ...]) -> str:
-    if kind == "variance":
-        problem = "needs a family on positive numbers (it is a prior of the standard deviation)"
+    if kind in ("variance", "dispersion"):
+        what = " (it is a prior of the standard deviation)" if kind == "variance" else ""
+        problem = f"needs a family on positive numbers{what}"
         hint = _HALVES.get(prior.family)
         if hint:
             spread = [a for a, n in zip(prior.arguments, prior.definition.arguments, strict=True)
                       if n != "mu"]  # fmt: skip
-            fix = f"; did you mean '{Prior(hint, tuple(spread), 'sd')}'?"
+            scale: Scale = "sd" if kind == "variance" else ""
+            fix = f"; did you mean '{Prior(hint, tuple(spread), scale)}'?"
         elif prior.definition.support == "bounded":
             fix = "; its lower bound must be 0 or above"
         else:

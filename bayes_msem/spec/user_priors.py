@@ -11,9 +11,10 @@ of a kind. Of several that hold for a parameter the most specific wins:
 5. a kind, ``"loading"`` or ``"=~"``;
 6. ``"~~"``.
 
-Kinds are loading (``=~``), regression (``~``), intercept (``~1``), variance or sd, and
-covariance. ``"~~"`` alone stands for the variances if the family is one of positive numbers, for
-the correlations if it is lkj or beta, and for covariances without a correlation otherwise.
+Kinds are loading (``=~``), regression (``~``), intercept (``~1``), variance or sd, covariance,
+threshold (``|``) and dispersion. ``"~~"`` alone stands for the variances if the family is one of
+positive numbers, for the correlations if it is lkj or beta, and for covariances without a
+correlation otherwise.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_text import Prior, fit_to_kind, read_prior
 from bayes_msem.spec.row_names import KINDS, LEVEL_NAMES, key_text, matching_rows
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
+from bayes_msem.spec.threshold_priors import settle_thresholds
 from bayes_msem.spec.variable_scales import Scales
 
 __all__ = ["resolve_priors", "unused_priors"]
@@ -90,10 +92,9 @@ def resolve_priors(
     blocks = [b for level in ("within", "between") for b in covariance_blocks(table, level)]
     requests = _text_requests(table) + _user_requests(table, user, blocks)
     _check_set_once(requests)
-    for free, rows in parameters.items():
-        chosen = _most_specific(rows, requests)
-        if chosen is not None:
-            priors[free] = chosen
+    asked = {free: _most_specific(rows, requests) for free, rows in parameters.items()}
+    wishes = {free: prior for free, prior in asked.items() if prior is not None}
+    priors = settle_thresholds(table, priors | wishes, wishes)
     for block in blocks:
         _check_block(block, priors)
     filled = tuple(replace(r, prior=str(priors[r.free])) if r.free else r for r in table.rows)

@@ -280,15 +280,18 @@ def test_a_model_with_nothing_free(frame: pd.DataFrame) -> None:
 
 NOT_YET = {
     "group": "no analysis of several groups yet",
-    "ordered": "no ordered or binary outcomes yet",
     "sampling_weights": "no sampling weights yet",
     "sampling.weights": "no sampling weights yet",
+    "parameterization": "theta parameterisation",
     "estimator": r"model\.mode\(prior=False\)",
     "fixed_x": "Covariates are always conditioned on",
     "fixed.x": "Covariates are always conditioned on",
 }
 OURS = {
     "dp": "priors=",
+    "categorical": "ordered=",
+    "family": "families=.*ordinal.logit.",
+    "offset": "exposure=.*not its logarithm",
     "std.lv": "std_lv=",
     "orthogonal": "random_covariances=.none. makes random effects independent",
     "model": "spec=",

@@ -53,6 +53,7 @@ CASES = [
     (Prior("invgamma", (3, 2)), stats.invgamma(3, 0, 2), (0.1, 1, 7)),
     (Prior("beta", (2, 3)), stats.beta(2, 3, -1, 2), (-0.9, 0, 0.7)),
     (Prior("lkj", (2,)), stats.beta(2, 2, -1, 2), (-0.9, 0, 0.7)),
+    (Prior("dirichlet", (1, 1.5)), stats.norm(0, 1.5), (-3, 0, 1, 40)),
 ]
 IDS = [str(prior) for prior, *_ in CASES]
 
@@ -75,6 +76,8 @@ class TestFamilies:
         if prior.family == "lkj":
             eta = prior.arguments[0]
             logp = pm.logp(pm.Beta.dist(eta, eta), x)
+        elif prior.family == "dirichlet":  # of the threshold of a binary outcome
+            logp = pm.logp(pm.Normal.dist(0, prior.arguments[1]), x)
         else:
             logp = pm.logp(getattr(pm, family.pymc).dist(**arguments), x)
         # PyMC's normaliser of a far truncated tail is good to 2e-6 only; the rest to 1e-12.
