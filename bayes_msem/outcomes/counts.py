@@ -1,0 +1,71 @@
+"""What families of counts share: a log rate, and the log of the exposure in it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayes_msem.errors import SpecificationError
+from bayes_msem.outcomes.outcome import Outcome
+
+__all__ = ["Count"]
+
+FloatArray = NDArray[np.float64]
+
+_MOST = 1e18  # mean of a count that NumPy can draw
+
+
+class Count(Outcome):
+    """Numbers of events whose mean is the exponential of the linear predictor."""
+
+    links: ClassVar[tuple[str, ...]] = ("log",)
+
+    @abstractmethod
+    def _rates(
+        self, rng: np.random.Generator, rate: FloatArray, dispersion: ArrayLike | None
+    ) -> FloatArray:
+        """Means of the Poisson distributions that counts are drawn from."""
+
+    def mean(self, eta: ArrayLike, thresholds: ArrayLike | None = None) -> FloatArray:
+        """Return the rate."""
+        return np.exp(np.asarray(eta, dtype=np.float64))
+
+    def marginal_mean(
+        self, mean: ArrayLike, variance: ArrayLike, thresholds: ArrayLike | None = None
+    ) -> FloatArray:
+        """Return the mean of a log-normal rate."""
+        return np.exp(np.asarray(mean, dtype=np.float64) + 0.5 * np.asarray(variance))
+
+    def simulate(
+        self,
+        rng: np.random.Generator,
+        eta: ArrayLike,
+        thresholds: ArrayLike | None = None,
+        dispersion: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Draw counts."""
+        with np.errstate(over="ignore"):
+            rates = self._rates(rng, self.mean(eta), dispersion)
+        highest = rates.max(initial=0.0)
+        if not highest <= _MOST:
+            raise SpecificationError(
+                f"a simulated count would have the mean {highest:.3g}; at most {_MOST:.0e} can be "
+                "drawn: give smaller intercepts, slopes or variances of the log rate"
+            )
+        return np.asarray(rng.poisson(rates), dtype=np.float64)
+
+    def _values(self, thresholds: ArrayLike | None, values: ArrayLike | None) -> FloatArray:
+        """Ask for values, since counts have no last one."""
+        if values is None:
+            raise SpecificationError(
+                f"probabilities of '{self.name}' outcomes need values=, such as range(11)"
+            )
+        return np.asarray(values, dtype=np.float64)
+
+    @staticmethod
+    def _log_rates(y: FloatArray, exposure: FloatArray | None) -> FloatArray:
+        """Half an event is added, since no count is zero on the log scale."""
+        return np.log((y + 0.5) / (1.0 if exposure is None else exposure))
