@@ -182,9 +182,9 @@ class NotSupportedError(MsemError):
     --------
     >>> import bayes_msem as bm
     >>> data = bm.load_dataset("hsb")
-    >>> bm.Model("mach ~ ses; mach | t1", data=data)
+    >>> bm.Model("mach ~ ses; ses > 0", data=data)
     Traceback (most recent call last):
-    bayes_msem.spec.syntax.UnsupportedSyntaxError: Thresholds ('|') of ordered out...
+    bayes_msem.spec.syntax.UnsupportedSyntaxError: Inequality constraints ('>') ar...
     """
 
 

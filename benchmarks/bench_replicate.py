@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # the tests' fits without NUTS
 
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.checking.predictive.statistics import BUILT_IN
+from bayes_msem.checking.predictive.named_statistics import BUILT_IN
 from bayes_msem.kernels.layout import CORRELATION, SQUARE
 from bayes_msem.simulation.simulate import simulate_data
 from tests.checking.laplace import laplace_fit

@@ -191,7 +191,7 @@ def test_list_of_public_names() -> None:
 
 def test_table_of_unsupported_constructs() -> None:
     rows = table_below(DOCS / "syntax.md", "| construct | message begins |")
-    assert len(rows) == 12
+    assert len(rows) == 11
     for construct, message in rows:
         with pytest.raises(ModelSyntaxError) as error:
             parse(construct.strip("`"))

@@ -17,13 +17,18 @@ from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.checking.priors.prior_implied import PriorImplied
 from bayes_msem.checking.priors.prior_sensitivity import PriorSensitivity
 from bayes_msem.checking.verdict import Verdict
+from bayes_msem.data.describe import Description
+from bayes_msem.data.missing_report import MissingReport
+from bayes_msem.inference.mode import Mode
+from bayes_msem.likelihood.plan import Plan
 from bayes_msem.plotting.diagram import Diagram
 from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.tables import EstimateTable
 
 RESULTS = (
     *(Convergence, Diagram, Dic, EstimateTable, IndexTable, LooResult, PredictiveCheck),
-    *(PriorImplied, PriorSensitivity, Verdict, Waic),
+    *(PriorImplied, PriorSensitivity, Verdict, Waic, Description, MissingReport, Mode, Plan),
+    bm.Prior,
 )
 PROPERTIES = (property, cached_property)
 
@@ -45,7 +50,7 @@ def public_names() -> dict[str, Any]:
         found |= members(kind, *PROPERTIES)
     for kind in RESULTS:
         found[kind.__name__] = kind
-        found |= members(kind)
+        found |= members(kind, *PROPERTIES)
     return found
 
 

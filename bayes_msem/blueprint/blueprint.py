@@ -70,7 +70,7 @@ class Blueprint:
 
     def on(self, observed: ObservedData) -> Blueprint:
         """Return the same model, priors and coordinates on other data of the same kind."""
-        likelihood = replace(self.likelihood, statistics=self.likelihood.pack(observed))
+        likelihood = self.likelihood.on(observed)
         return replace(self, observed=observed, likelihood=likelihood)
 
     @property

@@ -80,6 +80,13 @@ class Description:
         S_W and S_B.
     sigma_between
         Sigma_B, the estimated covariance matrix of the between parts.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> about = bm.describe(bm.load_dataset("hsb"), "school", ["mach", "ses"])
+    >>> len(about.cluster_sizes), about.within.shape
+    (160, (2, 2))
     """
 
     cluster_sizes: pd.Series[Any]
@@ -90,12 +97,28 @@ class Description:
 
     @property
     def within_correlation(self) -> pd.DataFrame:
-        """Correlations of S_W."""
+        """Correlations of S_W.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> about = bm.describe(bm.load_dataset("hsb"), "school", ["mach", "ses"])
+        >>> round(float(about.within_correlation.loc["mach", "ses"]), 2)
+        0.23
+        """
         return _correlation(self.within)
 
     @property
     def between_correlation(self) -> pd.DataFrame:
-        """Correlations of Sigma_B; they may exceed 1, and are NaN at negative variances."""
+        """Correlations of Sigma_B; they may exceed 1, and are NaN at negative variances.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> about = bm.describe(bm.load_dataset("hsb"), "school", ["mach", "ses"])
+        >>> round(float(about.between_correlation.loc["mach", "ses"]), 2)
+        0.83
+        """
         return _correlation(self.sigma_between)
 
     def __repr__(self) -> str:

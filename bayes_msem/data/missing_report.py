@@ -37,6 +37,14 @@ class MissingReport:
         Identifiers of clusters in which no outcome of either level is observed.
     dropped
         Rows left out by listwise deletion.
+
+    Examples
+    --------
+    >>> missing = factors.model.missing
+    >>> missing.variables[["variable", "missing"]].to_numpy().tolist()
+    [['focus', 28], ['calm', 27], ['joy', 139]]
+    >>> len(missing.patterns)
+    7
     """
 
     variables: pd.DataFrame
@@ -48,7 +56,13 @@ class MissingReport:
 
     @property
     def lines(self) -> list[str]:
-        """The report as indented lines of text; empty if nothing is missing."""
+        """The report as indented lines of text; empty if nothing is missing.
+
+        Examples
+        --------
+        >>> factors.model.missing.lines[0]
+        "Missing values (missing='fiml'): integrated out under the model"
+        """
         if self.dropped:
             return [
                 "Missing values (missing='listwise'): "

@@ -10,13 +10,14 @@ from bayes_msem.fit.all_checks import Verdicts
 from bayes_msem.fit.check_figures import CheckFigures
 from bayes_msem.fit.checks import Checks
 from bayes_msem.fit.cluster_effects import Clusters
+from bayes_msem.fit.cluster_figures import ClusterFigures
 from bayes_msem.fit.estimates import Estimates
-from bayes_msem.fit.figures import Figures
 from bayes_msem.fit.imputation import Imputation
 from bayes_msem.fit.indices import Indices
 from bayes_msem.fit.prediction import Prediction
 from bayes_msem.fit.prior_influence import Sensitivity
 from bayes_msem.fit.report import Report
+from bayes_msem.fit.row_figures import RowFigures
 from bayes_msem.fit.saving import Files
 from bayes_msem.fit.solutions import Solutions
 
@@ -36,7 +37,8 @@ class Fit(
     Accuracy,
     Indices,
     Sensitivity,
-    Figures,
+    RowFigures,
+    ClusterFigures,
     Files,
 ):
     """Result of :meth:`bayes_msem.Model.fit`.

@@ -9,10 +9,7 @@ import pandas as pd
 
 from bayes_msem.arguments import checked, integer
 from bayes_msem.checking.accuracy.loo import LEAST_DRAWS as loo_draws
-from bayes_msem.checking.predictive.p_values import p_values
-from bayes_msem.checking.priors.prior_sensitivity import LEAST_DRAWS as sensitivity_draws
-from bayes_msem.checking.verdict import (
-    Verdict,
+from bayes_msem.checking.findings import (
     cluster_findings,
     data_findings,
     fit_findings,
@@ -24,13 +21,16 @@ from bayes_msem.checking.verdict import (
     sampling_findings,
     too_few_draws,
 )
+from bayes_msem.checking.predictive.p_values import p_values
+from bayes_msem.checking.priors.prior_sensitivity import LEAST_DRAWS as sensitivity_draws
+from bayes_msem.checking.verdict import Verdict
 from bayes_msem.errors import AccuracyWarning
 from bayes_msem.fit.accuracy import Accuracy
 from bayes_msem.fit.checks import Checks
 from bayes_msem.fit.prior_influence import Sensitivity
 
 if TYPE_CHECKING:
-    from bayes_msem.checking.verdict import Finding
+    from bayes_msem.checking.findings import Finding
 
 
 class Verdicts(Checks, Accuracy, Sensitivity):

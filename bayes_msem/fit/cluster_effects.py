@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bayes_msem.arguments import checked
 from bayes_msem.fit.core import FitCore
-from bayes_msem.posterior.effects import effects_table
+from bayes_msem.posterior.effects_table import effects_table
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
 

@@ -10,9 +10,10 @@ import xarray as xr
 
 from bayes_msem.arguments import checked_class, shown
 from bayes_msem.errors import SpecificationError
-from bayes_msem.posterior.convergence import Convergence, convergence_of
+from bayes_msem.posterior.chain_checks import convergence_of
+from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.draws import row_draws
-from bayes_msem.posterior.modes import read_modes
+from bayes_msem.posterior.found_modes import read_modes
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.spec.row_names import ByRow
 from bayes_msem.wording import plural

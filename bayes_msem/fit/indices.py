@@ -17,7 +17,7 @@ from bayes_msem.checking.indices.evaluation import (
 from bayes_msem.checking.indices.index_table import IndexTable
 from bayes_msem.checking.indices.saturated import Saturated, check_supported, fit_saturated
 from bayes_msem.fit.core import FitCore
-from bayes_msem.plotting.indices import index_histograms
+from bayes_msem.plotting.index_histograms import index_histograms
 from bayes_msem.posterior.summary import IntervalKind
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import xarray as xr
 from bayes_msem.arguments import checked, choice, flag, new_or_older, text
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
+from bayes_msem.posterior.frame_rows import Clusters, Rows, data_rows, new_rows
 from bayes_msem.posterior.predict import (
     PredictionKind,
     Request,
     prediction_draws,
     prediction_table,
 )
-from bayes_msem.posterior.rows import Clusters, Rows, data_rows, new_rows
 from bayes_msem.posterior.scores import between_scores, within_score_draws, within_scores
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable

@@ -16,8 +16,9 @@ from bayes_msem.display import describe_data, roles_in_words, scales_of_priors
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.fit.check_figures import CheckFigures
 from bayes_msem.fit.cluster_effects import Clusters
+from bayes_msem.fit.cluster_figures import ClusterFigures
 from bayes_msem.fit.estimates import Estimates
-from bayes_msem.fit.figures import Figures
+from bayes_msem.fit.row_figures import RowFigures
 from bayes_msem.fit.solutions import Solutions
 from bayes_msem.plotting.report_page import (
     PageSection,
@@ -46,7 +47,7 @@ _REPLICATES = 400  # of the data, for the model checks
 _DIAGRAM_SIZE = 400_000  # characters of SVG
 
 
-class Report(Estimates, Solutions, Clusters, CheckFigures, Figures):
+class Report(Estimates, Solutions, Clusters, CheckFigures, RowFigures, ClusterFigures):
     """The part of :class:`bayes_msem.Fit` that reports all of it."""
 
     @checked()

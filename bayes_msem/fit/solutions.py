@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayes_msem.arguments import checked, identifier, new_or_older, variable
 from bayes_msem.fit.core import FitCore
-from bayes_msem.posterior.solutions import Solution, solution_of
+from bayes_msem.posterior.solution_tables import Solution, solution_of
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from bayes_msem.blueprint.blueprint import Blueprint
 
-COORDINATES = "effect_coordinates"  # name of the random variable behind the sampled effects
+# Names of the random variables behind sampled effects and sampled scores.
+COORDINATES, SCORE_COORDINATES = "effect_coordinates", "score_coordinates"
 
 
 def coords_of(blueprint: Blueprint) -> dict[str, list[Any]]:
@@ -17,6 +18,11 @@ def coords_of(blueprint: Blueprint) -> dict[str, list[Any]]:
     if blueprint.n_sampled:
         coords["cluster_id"] = [str(c) for c in blueprint.observed.cluster_ids]
         coords["sampled_effect"] = list(blueprint.template.effects.sampled)
+    responses = blueprint.likelihood.responses
+    if responses is not None and responses.template.scores:
+        # positions of the rows in the data: they are sampled cluster by cluster
+        coords["score_row"] = responses.order.tolist()
+        coords["score"] = list(responses.template.scores)
     return coords
 
 
@@ -26,4 +32,6 @@ def dimensions(blueprint: Blueprint) -> dict[str, tuple[str, ...]]:
     dims = {group.name: (f"{group.name}_row",) for group in blueprint.parameters.groups}
     if blueprint.n_sampled:
         dims[COORDINATES] = ("cluster_id", "sampled_effect")
+    if blueprint.likelihood.score_shape[1]:
+        dims[SCORE_COORDINATES] = ("score_row", "score")
     return dims

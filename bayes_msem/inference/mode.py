@@ -88,6 +88,13 @@ class Mode(Mapping[RowKey, float]):
         Whether the gradient vanishes and the curvature is that of a maximum.
     others
         Other maxima that were found within thirty log units of this one, the highest first.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> mode = bm.Model("mach ~ ses", data=bm.load_dataset("hsb")).mode(prior=False)
+    >>> round(mode["mach ~ ses"], 2), mode.converged, len(mode)
+    (3.18, True, 3)
     """
 
     estimates: Mapping[RowKey, float]
@@ -111,12 +118,29 @@ class Mode(Mapping[RowKey, float]):
 
     @property
     def log_density(self) -> float:
-        """What was maximised: the log posterior density, or the log-likelihood."""
+        """What was maximised: the log posterior density, or the log-likelihood.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> mode = bm.Model("mach ~ ses", data=bm.load_dataset("hsb")).mode(prior=False)
+        >>> mode.log_density == mode.log_likelihood
+        True
+        """
         return self.log_likelihood if np.isnan(self.log_posterior) else self.log_posterior
 
     @checked()
     def to_frame(self) -> pd.DataFrame:
-        """Return a data frame with columns level, lhs, op, rhs, value (and se if known)."""
+        """Return a data frame with columns level, lhs, op, rhs, value (and se if known).
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> mode = bm.Model("mach ~ ses", data=bm.load_dataset("hsb")).mode(prior=False)
+        >>> mode.to_frame().round(2).head(1)
+           level   lhs op  rhs  value   se
+        0 within  mach  ~  ses   3.18  0.1
+        """
         frame = pd.DataFrame(list(self.estimates), columns=["level", "lhs", "op", "rhs"])
         frame["value"] = list(self.estimates.values())
         if self.standard_errors:

@@ -18,7 +18,7 @@ from nutpie import _lib
 from nutpie.sample import CompiledModel
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.inference.coordinates import COORDINATES, coords_of, dimensions
+from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES, coords_of, dimensions
 from bayes_msem.kernels.compile import c_function
 from bayes_msem.kernels.density import Geometry
 from bayes_msem.kernels.nuts_functions import (
@@ -59,10 +59,7 @@ class NutsModel(CompiledModel):  # type: ignore[misc]
     @property
     def n_dim(self) -> int:
         """Number of coordinates."""
-        return (
-            self.blueprint.parameters.n
-            + self.blueprint.n_sampled * self.blueprint.observed.n_clusters
-        )
+        return self.blueprint.parameters.n + self.blueprint.likelihood.n_coordinates
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -72,6 +69,8 @@ class NutsModel(CompiledModel):  # type: ignore[misc]
         shapes = {group.name: (len(group.free),) for group in blueprint.parameters.groups}
         if blueprint.n_sampled:
             shapes[COORDINATES] = (blueprint.observed.n_clusters, blueprint.n_sampled)
+        if blueprint.likelihood.score_shape[1]:
+            shapes[SCORE_COORDINATES] = blueprint.likelihood.score_shape
         return shapes
 
     @property
@@ -140,7 +139,6 @@ def nuts_model(
     start
         From a seed to a starting point in the coordinates of the geometry.
     """
-    likelihood = blueprint.likelihood.arguments
-    everything = (*blueprint.prior_arrays, *geometry, *likelihood)
+    everything = (*blueprint.prior_arrays, *geometry, *blueprint.likelihood.everything)
     arrays = tuple(np.ascontiguousarray(array) for array in everything)
     return NutsModel(dimensions(blueprint), blueprint, arrays, start)

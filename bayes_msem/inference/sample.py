@@ -190,7 +190,7 @@ def _starts_with_effects(
     center = bounds.to_unconstrained(pilot)
     free = ~(np.isfinite(bounds.lower) | np.isfinite(bounds.upper))
     scale = np.where(free, prior_scales(blueprint), 1.0)
-    n_coordinates = blueprint.observed.n_clusters * blueprint.n_sampled
+    n_coordinates = blueprint.likelihood.n_coordinates
     origin = np.zeros(n_coordinates)
 
     def slope(u: FloatArray) -> FloatArray:

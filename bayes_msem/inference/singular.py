@@ -45,6 +45,8 @@ def check_singular(table: ParameterTable) -> None:
         "between": table.variables("between", "cluster-level"),
     }
     for level, outcomes in levels.items():
+        # the log rate of a count has no residual, and its distribution needs none
+        outcomes = tuple(v for v in outcomes if not _is_count(table, v))
         if not outcomes:
             continue
         covariance = _covariance(table, level, outcomes, numbers)
@@ -62,6 +64,10 @@ def check_singular(table: ParameterTable) -> None:
             f"({rows or 'by its constants'}), so no data have a density; free a residual variance "
             f"or fix it at a positive number"
         )
+
+
+def _is_count(table: ParameterTable, name: str) -> bool:
+    return name in table.families and not table.families[name].has_thresholds
 
 
 def _is_zero(table: ParameterTable, level: str, name: str) -> bool:

@@ -357,15 +357,9 @@ def add_clusters(x, b, structure, statistics, top, given_effects, weights, terms
     data = by_cluster(statistics, structure.within.n, structure.within.n_design)
     units = clusters(statistics, structure.between.n_design, n_z)
     known, seen = known_of(units, b)
-    work, given = (
-        work_space(x, structure, top.values, data),
-        given_space(1, structure.n_a, n_z + n_b),
-    )
-    back, mean, e = (
-        _back_space(structure, len(top.values)),
-        lanes_vector(structure.n_a),
-        lanes_vector(n_z + n_b),
-    )
+    work, back = work_space(x, structure, top.values, data), _back_space(structure, len(top.values))
+    given = given_space(1, structure.n_a, n_z + n_b)
+    mean, e = lanes_vector(structure.n_a), lanes_vector(n_z + n_b)
     total, log_det = 0.0, 0.0
     if n_z > 0 and n_b > 0 and given_effects:
         if not effects_terms(-1.0, top, units.w, b, terms):

@@ -45,9 +45,12 @@ from numba.core.caching import (
 from pytensor.configdefaults import config
 
 from bayes_msem.errors import CacheWarning
-from bayes_msem.kernels.guard import check_compilers
+from bayes_msem.kernels.guard import check_compilers, one_lane
 
-__all__ = ["KERNEL_VERSION", "KernelCache", "prepare"]
+__all__ = ["KERNEL_VERSION", "ONE_LANE", "KernelCache", "prepare"]
+
+ONE_LANE = one_lane()
+"""Whether lanes are floats (kernels.lanes)."""
 
 _ROOM = Path(__file__).resolve().parent
 _UNCOMPILED = {"__init__.py", "cache.py", "guard.py"}
@@ -61,8 +64,10 @@ def _stamp(paths: Iterable[Path]) -> str:
 
 
 _STAMP = _stamp(sorted(p for p in _ROOM.glob("*.py") if p.name not in _UNCOMPILED))
+if ONE_LANE:
+    _STAMP = "one lane" + _STAMP
 
-KERNEL_VERSION = int(_STAMP[:12], 16)
+KERNEL_VERSION = int(_STAMP[-12:], 16) + ONE_LANE
 """Changes whenever the source of any kernel does."""
 
 
@@ -99,6 +104,11 @@ class _ReadOnly(_Stamped, InTreeCacheLocator):
 class _KernelCacheImpl(CompileResultCacheImpl):
     _locator_classes: Any = (_UserProvided, _InTree, _UserWide, _ReadOnly)
 
+    def get_filename_base(self, fullname: str, abiflags: str) -> str:
+        """Name of the files of one kernel: each mode has its own."""
+        base: str = super().get_filename_base(fullname, abiflags)  # type: ignore[no-untyped-call]
+        return f"{base}.one" if ONE_LANE else base
+
 
 class KernelCache(FunctionCache):
     """Numba's cache of one kernel, without which a process can do as well.
@@ -114,6 +124,9 @@ class KernelCache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except OSError:
+            return None
+        except (AttributeError, ImportError):  # written by a version with other types
+            self.flush()  # type: ignore[no-untyped-call]
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

@@ -70,7 +70,7 @@ from bayes_msem.kernels.triangular import cholesky
 
 
 @kernel
-def _forward(top, t, w, data, given, space):
+def prior_forward(top, t, w, data, given, space):
     """Fill prior and coordinates of all batches; return whether all is positive definite."""
     n_z, k = data.n_z, 0
     va = lanes_matrix(given.v.shape[1], given.v.shape[2])
@@ -98,16 +98,16 @@ def _forward(top, t, w, data, given, space):
 
 
 @kernel
-def _backward(t, w, data, given, space, d_b, weight, of_root, d_t, totals):
-    """Reverse of ``_forward`` for sum(d_b b) + weight log p(t).
+def prior_backward(t, w, data, given, space, d_b, weight, of_root, d_t, totals):
+    """Reverse of ``prior_forward`` for sum(d_b b) + weight log p(t).
 
     ``of_root``: log p(t) is log|L| - log|C|, not -1/2 s's - log|C|. Fills d_t, adds to the
-    gradients of Omega and C in ``totals``.
+    gradients of Omega and C in ``totals``; returns that of the shift.
     """
     n_z, n_a, n_b, n_c = data.n_z, data.n_a, space.s.shape[1], given.root.shape[1]
     d = CoordinateGradients(
         lanes_matrix(n_c, n_c), lanes_matrix(n_a, n_c), lanes_matrix(n_a, n_a),
-        lanes_vector(n_a + n_b), lanes_vector(n_b),
+        lanes_vector(n_a + n_b), lanes_vector(n_b), lanes_vector(n_b),
     )  # fmt: skip
     d_e, d_c, m = lanes_vector(n_z), lanes_matrix(w.shape[1], totals.c.shape[1]), max(n_a, n_b) + 1
     scratch = lanes_stack(4, m, m)
@@ -128,10 +128,11 @@ def _backward(t, w, data, given, space, d_b, weight, of_root, d_t, totals):
             # unmasked, the first batch says which z are observed: all of them
             whiten_back(n_z, data.seen[k], root, u, d.root, d.u, d.v, totals.omega)
     add_across(d_c, totals.c)
+    return d.shift
 
 
 @kernel
-def _log_jacobian(n_z, w, given, space, of_root):
+def log_jacobian(n_z, w, given, space, of_root):
     """Sum of the log densities of t, without constants."""
     chol, s = space.chol, space.s
     n, total = s.shape[1], lanes_vector(1)
@@ -152,7 +153,7 @@ def _log_jacobian(n_z, w, given, space, of_root):
 
 
 @register_jitable
-def _start(x, t, ints, floats, statistics, packed):
+def start(x, t, ints, floats, statistics, packed):
     """Return structure, moments of level 2, (1, w), approximation, and coordinates as lanes."""
     structure, n_clusters = unpack(ints, floats), len(t)
     data, top = approximation_of(structure, n_clusters, packed), level_two(x, structure)
@@ -174,10 +175,10 @@ def _start(x, t, ints, floats, statistics, packed):
 @kernel
 def _evaluate(x, t, ints, floats, statistics, packed, with_data, with_effects):
     """Log p(y, z | b(t), theta), log p(t | theta) or their sum, and the gradients."""
-    structure, top, w, data, t_l, given, space = _start(x, t, ints, floats, statistics, packed)
+    structure, top, w, data, t_l, given, space = start(x, t, ints, floats, statistics, packed)
     n_clusters, n_b, n, of_root = len(t), t.shape[1], len(t_l), data.n_z > 0
     d, total = gradients_of(x, top, n, n_b), 0.0
-    if not _forward(top, t_l, w, data, given, space):
+    if not prior_forward(top, t_l, w, data, given, space):
         return -np.inf, d.x, np.zeros_like(t)
     fill_empty_lanes(space.b, n_clusters)
     ones, terms, d_t = lanes_matrix(n, 1), lanes_matrix(n, 1), lanes_matrix(n, n_b)
@@ -196,11 +197,11 @@ def _evaluate(x, t, ints, floats, statistics, packed, with_data, with_effects):
     if total == -np.inf:
         return total, d.x, np.zeros_like(t)
     if with_effects:
-        total += _log_jacobian(data.n_z, w, given, space, of_root)
+        total += log_jacobian(data.n_z, w, given, space, of_root)
         if not of_root:
             total -= 0.5 * n_clusters * n_b * LOG_2PI
     weight = 1.0 if with_effects else 0.0
-    _backward(t_l, w, data, given, space, d.effects, weight, of_root, d_t, d)
+    prior_backward(t_l, w, data, given, space, d.effects, weight, of_root, d_t, d)
     level_two_back(x, structure, top, d.omega, d.c, d.values, d.x)
     return total, d.x, from_lanes(d_t, n_clusters)
 
@@ -253,10 +254,10 @@ def coordinate_map(x, t, ints, floats, statistics, approximation):
         not positive definite.
     """
     n_clusters, n_b = t.shape
-    _, top, w, data, t_l, given, space = _start(x, t, ints, floats, statistics, approximation)
+    _, top, w, data, t_l, given, space = start(x, t, ints, floats, statistics, approximation)
     n, n_z, n_priors = len(t_l), data.n_z, len(given.root)
     slopes = np.full((n_clusters, n_b, n_b), np.nan)
-    if not _forward(top, t_l, w, data, given, space):
+    if not prior_forward(top, t_l, w, data, given, space):
         return np.full_like(t, np.nan), slopes, np.full_like(t, np.nan), np.full_like(t, np.nan)
     root, e, chol, s, c_b = given.root, space.e, space.chol, space.s, top.c
     deviation, means = lanes_matrix(n, n_b), lanes_matrix(n, n_b)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from numba.extending import register_jitable
 
 from bayes_msem.kernels.compile import borrowed, inner_kernel, view_kernel
-from bayes_msem.kernels.lanes import LANES, as_lanes, lanes_matrix, lanes_stack
+from bayes_msem.kernels.lanes import LANES, as_lanes, lanes_matrix, lanes_stack, lanes_vector
 from bayes_msem.kernels.statistics import batches_of
 from bayes_msem.kernels.triangular import cholesky, cholesky_back
 
@@ -28,6 +28,8 @@ class Approximation(NamedTuple):
         A, Gamma, S, eta1 and eta2.
     z, seen
         Cluster-level variables that the coordinates condition on, and whether they are observed.
+    shift
+        How far the parameters move what the data say about b; zero but in kernels.augmented.
     """
 
     n_a: Any
@@ -40,6 +42,7 @@ class Approximation(NamedTuple):
     eta2: Any
     z: Any
     seen: Any
+    shift: Any
 
 
 class Coordinates(NamedTuple):
@@ -119,7 +122,8 @@ def approximation_of(structure, n_clusters, packed):
         for i in range(n_z):
             z[g, i] = z_packed[g, i]
             seen[g, i] = seen_packed[g, i]
-    return Approximation(n_a, n_z, packed[2] > 0.0, a, gamma, info, eta1, eta2, z, seen)
+    shift = lanes_vector(n_b)
+    return Approximation(n_a, n_z, packed[2] > 0.0, a, gamma, info, eta1, eta2, z, seen, shift)
 
 
 @inner_kernel
@@ -144,7 +148,7 @@ def effects_forward(g, k, given, data, t, va, space):
     """
     root, n_z, info, mean = given.root[k], data.n_z, data.info[g], space.mean[g]
     chol1, y, chol, info_l = space.chol1[g], space.y[g], space.chol[g], space.info_l[g]
-    rho2, s, b, eta2 = space.rho2[g], space.s[g], space.b[g], data.eta2[g]
+    rho2, s, b, eta2, shift = space.rho2[g], space.s[g], space.b[g], data.eta2[g], data.shift
     n_a, n_b = y.shape[0], chol.shape[0]
     if not _linear_forward(g, k, given, data, va, mean, chol1, y):
         return False
@@ -168,7 +172,7 @@ def effects_forward(g, k, given, data, t, va, space):
     for i in range(n_b):
         total = eta2[i]
         for j in range(n_b):
-            total -= info[i, j] * mean[n_a + j]
+            total -= info[i, j] * (mean[n_a + j] - shift[j])
         rho2[i] = total
     for i in range(n_b):  # C^-1 q
         total = 0.0
@@ -238,13 +242,14 @@ def _linear_forward(g, k, given, data, va, mean, chol1, y):
 
 
 class CoordinateGradients(NamedTuple):
-    """Gradients with respect to R, U and V (summed over batches), the means and s of a batch."""
+    """Gradients with respect to R, U, V and the shift (summed over batches), the means and s."""
 
     root: Any
     u: Any
     v: Any
     mean: Any
     s: Any
+    shift: Any
 
 
 @inner_kernel
@@ -302,6 +307,7 @@ def effects_backward(g, k, given, data, t, space, d_b, weight, d_t, d, scratch):
         for m in range(n_b):
             total += info[i, m] * inner[m]
         d_mean[n_a + i] -= total
+        d.shift[i] += total
     _linear_backward(g, data, space, n_z, grad_q, d, scratch)
 
 

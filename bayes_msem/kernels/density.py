@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayes_msem.kernels.augmented import RowPart
+from bayes_msem.kernels.augmented import joint_value_and_gradient as joint_with_scores
 from bayes_msem.kernels.centring import joint_value_and_gradient
 from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.priors import (
@@ -31,9 +33,10 @@ from bayes_msem.kernels.priors import (
     prior_kernel,
 )
 from bayes_msem.kernels.providers import cluster_density, pattern_density, size_density
+from bayes_msem.kernels.row_scores import scores_in
 from bayes_msem.kernels.statistics import clusters_in
 
-__all__ = ["PLAIN", "POSTERIOR", "Geometry", "Packed", "constrained"]
+__all__ = ["NO_ROWS", "PLAIN", "POSTERIOR", "Geometry", "Packed", "constrained"]
 
 
 class Geometry(NamedTuple):
@@ -58,6 +61,7 @@ class Geometry(NamedTuple):
 
 
 _NO_INTS, _NO_FLOATS = np.empty(0, dtype=np.int64), np.empty(0)
+NO_ROWS = (_NO_INTS, _NO_FLOATS)
 PLAIN = Geometry(_NO_FLOATS, _NO_INTS, _NO_INTS, _NO_INTS, _NO_FLOATS)
 
 
@@ -86,12 +90,17 @@ def _shear(v, geometry, x):
 
 
 class Packed(NamedTuple):
-    """What a provider of the likelihood reads besides x and t (kernels.providers)."""
+    """What a provider of the likelihood reads besides x and t (kernels.providers).
+
+    The last two are those of rows with outcomes that are not normal (kernels.augmented), or empty.
+    """
 
     ints: IntArray
     floats: FloatArray
     statistics: FloatArray
     approximation: FloatArray
+    row_ints: IntArray
+    row_floats: FloatArray
 
 
 class Point(NamedTuple):
@@ -238,10 +247,29 @@ def sampled_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
 
+@kernel
+def augmented_posterior(v, jacobian, priors, geometry, likelihood, gradient):
+    """Log posterior of parameters, coordinates of effects, and coordinates of scores."""
+    point, n_clusters = _point(v, priors, geometry), clusters_in(likelihood.statistics)
+    rows, n = RowPart(likelihood.row_ints, likelihood.row_floats), len(priors.family)
+    n_rows, n_scores = scores_in(rows.ints, rows.floats)
+    stop = len(v) - n_rows * n_scores
+    n_b = (stop - n) // n_clusters if n_clusters > 0 else 0
+    t, t_s = v[n:stop].reshape((n_clusters, n_b)), v[stop:].reshape((n_rows, n_scores))
+    value, d_x, d_t, d_t_s, _ = joint_with_scores(
+        point.x, t, t_s, likelihood.ints, likelihood.floats, likelihood.statistics,
+        likelihood.approximation, rows,
+    )  # fmt: skip
+    gradient[n:stop] = d_t.ravel()
+    gradient[stop:] = d_t_s.ravel()
+    return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
+
+
 POSTERIOR = {
     "size": size_posterior,
     "pattern": pattern_posterior,
     "cluster": cluster_posterior,
     "sampled": sampled_posterior,
+    "augmented": augmented_posterior,
 }
 """The log posterior density of every provider of the likelihood."""

@@ -6,10 +6,13 @@ changed them, importing the package says so, instead of failing somewhere inside
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 
-__all__ = ["check_compilers"]
+__all__ = ["check_compilers", "one_lane"]
+
+_LANES = "BAYES_MSEM_LANES"
 
 # Package, module, and what of it is used; a dot goes into a class.
 _NEEDED = (
@@ -34,6 +37,23 @@ _NEEDED = (
     ("pytensor", "pytensor.link.numba.dispatch.basic", "register_funcify_default_op_cache_key"),
 )
 
+# Of these, what only kernels.vectors uses: one lane does without.
+_OF_LANES = ("numba.core.typeconv.castgraph", "numba.core.typing.templates")
+
+
+def one_lane() -> bool:
+    """Whether the environment asks for kernels without vectors (kernels.lanes).
+
+    Raises
+    ------
+    ImportError
+        ``BAYES_MSEM_LANES`` is neither 1 nor 8.
+    """
+    chosen = os.environ.get(_LANES, "8")
+    if chosen not in ("1", "8"):
+        raise ImportError(f"{_LANES} is {chosen!r}; it can be 8 (the default) or 1 (slower)")
+    return chosen == "1"
+
 
 def check_compilers(only: str) -> None:
     """Look for all private interfaces of a package that are used.
@@ -49,7 +69,7 @@ def check_compilers(only: str) -> None:
         One is missing: the message says which, and what to install.
     """
     for package, module, name in _NEEDED:
-        if package != only:
+        if package != only or (module in _OF_LANES and one_lane()):
             continue
         try:
             found = import_module(module)
@@ -60,4 +80,5 @@ def check_compilers(only: str) -> None:
                 f"bayes_msem uses {module}.{name}, which {package} {version(package)} does not "
                 f"have (any more); install the version of {package} that this release was made "
                 "for (pip install bayes_msem into a new environment), or a newer bayes_msem"
+                + (f"; or set {_LANES}=1, which is slower" if module in _OF_LANES else "")
             ) from None

@@ -13,36 +13,26 @@ written as if for one cluster, and numba compiles them for floats and for lanes,
   lanes together, so it has to be either one that only saves work (zeros of the structure) or one
   that gives up (some matrix is not positive definite). Other choices need :func:`zero_unless`.
 
-J clusters make ceil(J / LANES) batches; :func:`in_lanes` and :func:`from_lanes` convert. Vectors
-are spelled out for LLVM, not left to its vectoriser, which does not see through these loops.
-Lanes are a type of numba's only: they live in kernels and do not come out.
+J clusters make ceil(J / LANES) batches; :func:`in_lanes` and :func:`from_lanes` convert.
+Lanes are a type of numba's only (kernels.vectors): they live in kernels and do not come out.
+
+``BAYES_MSEM_LANES=1`` in the environment, before the package is imported, makes a lane a float:
+several times slower, but without a type of our own, for a numba that has changed what that rests
+on. Each mode has its compiled code.
 """
 
 from __future__ import annotations
 
-import math
-import operator
 from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.core.imputils import impl_ret_borrowed
-from numba.core.typeconv.castgraph import Conversion
-from numba.core.typing.templates import signature
-from numba.extending import (
-    box,
-    intrinsic,
-    lower_builtin,
-    lower_cast,
-    models,
-    overload,
-    register_jitable,
-    register_model,
-    type_callable,
-)
+from numba.extending import intrinsic, overload, register_jitable
 from numba.np.arrayobj import make_array, populate_array
 
+from bayes_msem.kernels.cache import ONE_LANE
 from bayes_msem.kernels.compile import kernel
 
 __all__ = [
@@ -61,134 +51,13 @@ __all__ = [
     "zero_unless",
 ]
 
-LANES = 8
+_LANES: Any
+if ONE_LANE:
+    LANES, _LANES = 1, types.float64
+else:
+    from bayes_msem.kernels.vectors import VECTOR, WIDTH
 
-_VECTOR = ir.VectorType(ir.DoubleType(), LANES)
-
-
-class _LanesType(types.Type):
-    """Numba type of ``LANES`` floats."""
-
-    def __init__(self) -> None:
-        super().__init__(name=f"lanes{LANES}")
-
-    def can_convert_from(self, typingctx, other):
-        """Numbers become lanes."""
-        if isinstance(other, types.Float | types.Integer):
-            return Conversion.safe
-        return None
-
-    def unify(self, typingctx, other):
-        """Give a variable that is a number here and lanes there the type of lanes."""
-        if isinstance(other, types.Float | types.Integer):
-            return self
-        return None
-
-
-_LANES = _LanesType()
-
-
-@box(_LanesType)
-def _box_lanes(typ, value, c):
-    """Lanes never leave kernels; this only lets kernels that return them be compiled."""
-    return c.pyapi.make_none()
-
-
-@register_model(_LanesType)
-class _LanesModel(models.PrimitiveModel):
-    def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, _VECTOR)
-
-
-def _splat(builder, value):
-    """Repeat a float in all lanes."""
-    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, ir.IntType(32)(0))
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), mask)
-
-
-@lower_cast(types.Float, _LanesType)
-@lower_cast(types.Integer, _LanesType)
-def _float_to_lanes(context, builder, fromty, toty, value):
-    return _splat(builder, context.cast(builder, value, fromty, types.float64))
-
-
-def _reduce_bits(builder, mask):
-    """Turn <LANES x i1> into an integer with one bit per lane."""
-    return builder.bitcast(mask, ir.IntType(LANES))
-
-
-def _register_binary(op: Any, result: Any, lower: Any) -> None:
-    """Define an operator for lanes, and for lanes and numbers."""
-
-    @type_callable(op)
-    def _(context):
-        def typer(a, b):
-            if _LANES in (a, b) and all(
-                isinstance(t, types.Float | types.Integer | _LanesType) for t in (a, b)
-            ):
-                return signature(result, _LANES, _LANES)
-            return None
-
-        return typer
-
-    @lower_builtin(op, _LANES, _LANES)
-    def _(context, builder, sig, args):
-        return lower(builder, *args)
-
-
-def _all_greater(builder, a, b):
-    bits = _reduce_bits(builder, builder.fcmp_ordered(">", a, b))
-    return builder.icmp_unsigned("==", bits, bits.type(2**LANES - 1))
-
-
-def _any_different(builder, a, b):
-    bits = _reduce_bits(builder, builder.fcmp_unordered("!=", a, b))
-    return builder.icmp_unsigned("!=", bits, bits.type(0))
-
-
-for _ops, _lower in (
-    ((operator.add, operator.iadd), lambda builder, a, b: builder.fadd(a, b)),
-    ((operator.sub, operator.isub), lambda builder, a, b: builder.fsub(a, b)),
-    ((operator.mul, operator.imul), lambda builder, a, b: builder.fmul(a, b)),
-    ((operator.truediv, operator.itruediv), lambda builder, a, b: builder.fdiv(a, b)),
-):
-    for _op in _ops:
-        _register_binary(_op, _LANES, _lower)
-_register_binary(operator.gt, types.boolean, _all_greater)
-_register_binary(operator.ne, types.boolean, _any_different)
-
-
-def _register_unary(function: Any, lower: Any) -> None:
-    """Define a function of lanes that returns lanes."""
-
-    @type_callable(function)
-    def _(context):
-        def typer(a):
-            return _LANES if a == _LANES else None
-
-        return typer
-
-    @lower_builtin(function, _LANES)
-    def _(context, builder, sig, args):
-        return lower(context, builder, args[0])
-
-
-def _vector_function(name: str) -> Any:
-    """Lower to LLVM's own function for vectors."""
-
-    def lower(context, builder, a):
-        kind = ir.FunctionType(_VECTOR, [_VECTOR])
-        name_of = f"llvm.{name}.v{LANES}f64"
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name_of), [a])
-
-    return lower
-
-
-_register_unary(operator.neg, lambda context, builder, a: builder.fneg(a))
-_register_unary(math.sqrt, _vector_function("sqrt"))
-_register_unary(math.log, _vector_function("log"))
-_register_unary(math.exp, _vector_function("exp"))
+    LANES, _LANES = WIDTH, VECTOR
 
 
 @intrinsic
@@ -209,6 +78,8 @@ def across(typingctx, a):
     """Sum over lanes."""
 
     def codegen(context, builder, sig, args):
+        if LANES == 1:
+            return args[0]
         total = builder.extract_element(args[0], ir.IntType(32)(0))
         for lane in range(1, LANES):
             total = builder.fadd(total, builder.extract_element(args[0], ir.IntType(32)(lane)))
@@ -219,7 +90,7 @@ def across(typingctx, a):
 
 def _reinterpreted(array, dtype, ndim, itemsize, lower_shape):
     """Signature and lowering of a view of the same memory with other items."""
-    result = types.Array(dtype, ndim, "C", readonly=not array.mutable, aligned=False)
+    result = types.Array(dtype, ndim, "C", readonly=not array.mutable, aligned=LANES == 1)
 
     def codegen(context, builder, sig, args):
         source = make_array(array)(context, builder, args[0])
@@ -281,7 +152,7 @@ def invert_in_place(matrix):
 
 @overload(invert_in_place)
 def _invert_in_place(matrix):
-    if matrix.dtype == _LANES:
+    if matrix.dtype == _LANES and LANES > 1:
 
         def each(matrix):
             floats, one = as_floats(matrix), np.empty(matrix.shape)

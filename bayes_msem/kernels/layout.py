@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayes_msem.kernels.compile import borrowed, kernel
 
 # How a sampled parameter becomes a table value (see structure.parameters).
-IDENTITY, SQUARE, CORRELATION = 0, 1, 2
+IDENTITY, SQUARE, CORRELATION, THRESHOLD = 0, 1, 2, 3
 # How a sampled effect becomes the entry of its row (see structure.effects).
 DIRECT, LOG_SD, FISHER_Z = 0, 1, 2
 
@@ -50,6 +50,24 @@ class Blocks(NamedTuple):
     edge_column: Any
     edge_position: Any
     constant: Any
+
+
+class Thresholds(NamedTuple):
+    """Ordered thresholds whose shares of categories are sampled (kernels.thresholds), flattened.
+
+    Attributes
+    ----------
+    size
+        Number of thresholds of each outcome.
+    position
+        Position of each in x (and in theta).
+    scale
+        Standard deviation of each outcome's response that its prior assumes.
+    """
+
+    size: Any
+    position: Any
+    scale: Any
 
 
 class Level(NamedTuple):
@@ -103,7 +121,8 @@ class Structure(NamedTuple):
     n_a, n_z, n_b
         Linear effects, cluster-level variables and sampled effects: the outcomes of level 2.
     transform
-        IDENTITY, SQUARE or CORRELATION of every entry of x, then of the rows of sampled effects.
+        IDENTITY, SQUARE, CORRELATION or THRESHOLD of every entry of x, then of the rows of sampled
+        effects.
     constants
         The end of the value vector (theta, rows of sampled effects, constants).
     varying, common
@@ -112,6 +131,8 @@ class Structure(NamedTuple):
         Linear and sampled effects.
     within, between
         The levels: outcomes y on (1, x), and outcomes (a, z, b) on (1, w).
+    thresholds
+        Thresholds that follow from shares of categories.
     """
 
     n_theta: Any
@@ -126,13 +147,15 @@ class Structure(NamedTuple):
     rows: Rows
     within: Level
     between: Level
+    thresholds: Thresholds
 
 
 # Packed integer arrays, in this order; SIZES are (n_theta, n_a, n_z, n_b) and (m, n, n_design,
 # recursive) of both levels. Blocks have six integer arrays, levels five.
 _SIZES, _TRANSFORM, _VARYING, _COMMON, _USES, _ROWS, _WITHIN, _BETWEEN = 0, 1, 2, 8, 14, 17, 19, 24
+_THRESHOLDS = 29
 # Packed float arrays.
-_CONSTANTS, _OF_VARYING, _OF_COMMON = 0, 1, 2
+_CONSTANTS, _OF_VARYING, _OF_COMMON, _SCALES = 0, 1, 2, 3
 
 
 def pack(arrays: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
@@ -144,18 +167,24 @@ def pack(arrays: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
     return packed
 
 
+def flat_cells(row: Any, column: Any, source: Any) -> NDArray[np.int64]:
+    """Cells of a matrix as ``Level`` holds them, flattened."""
+    return np.concatenate([row, column, source])
+
+
 def pack_structure(structure: Structure) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Pack a structure; :func:`unpack` is the inverse."""
     s = structure
     sizes = [s.n_theta, s.n_a, s.n_z, s.n_b, *s.within[:4], *s.between[:4]]
     ints = [np.array(sizes), s.transform, *s.varying[:-1], *s.common[:-1], *s.uses, *s.rows]
-    ints += [*s.within[4:], *s.between[4:]]
-    floats = [s.constants, s.varying.constant, s.common.constant]
+    ints += [*s.within[4:], *s.between[4:], *s.thresholds[:-1]]
+    floats = [s.constants, s.varying.constant, s.common.constant, s.thresholds.scale]
     return pack(ints, np.int64), pack(floats, np.float64)
 
 
 @kernel
-def _integers(ints, i):
+def integers(ints, i):
+    """Return packed array number ``i``."""
     return ints[ints[i] : ints[i + 1]]
 
 
@@ -165,7 +194,8 @@ def _floats(floats, i):
 
 
 @kernel
-def _cells(ints, i):
+def cells(ints, i):
+    """Return packed cells number ``i``: rows, columns and sources (3, n_cells)."""
     flat = ints[ints[i] : ints[i + 1]]
     return flat.reshape((3, len(flat) // 3))
 
@@ -173,28 +203,29 @@ def _cells(ints, i):
 @kernel
 def _blocks(ints, first, constant):
     return Blocks(
-        _integers(ints, first),
-        _integers(ints, first + 1),
-        _integers(ints, first + 2),
-        _integers(ints, first + 3),
-        _integers(ints, first + 4),
-        _integers(ints, first + 5),
+        integers(ints, first),
+        integers(ints, first + 1),
+        integers(ints, first + 2),
+        integers(ints, first + 3),
+        integers(ints, first + 4),
+        integers(ints, first + 5),
         constant,
     )
 
 
 @kernel
-def _level(ints, sizes, first):
+def level_of(ints, sizes, first):
+    """Return the :class:`Level` with these sizes whose arrays begin with number ``first``."""
     return Level(
         sizes[0],
         sizes[1],
         sizes[2],
         sizes[3] == 1,
-        _integers(ints, first),
-        _integers(ints, first + 1),
-        _cells(ints, first + 2),
-        _cells(ints, first + 3),
-        _cells(ints, first + 4),
+        integers(ints, first),
+        integers(ints, first + 1),
+        cells(ints, first + 2),
+        cells(ints, first + 3),
+        cells(ints, first + 4),
     )
 
 
@@ -202,18 +233,23 @@ def _level(ints, sizes, first):
 def unpack(ints, floats):
     """Return the :class:`Structure` behind two packed vectors."""
     ints, floats = borrowed(ints), borrowed(floats)
-    sizes = _integers(ints, _SIZES)
+    sizes = integers(ints, _SIZES)
     return Structure(
         sizes[0],
         sizes[1],
         sizes[2],
         sizes[3],
-        _integers(ints, _TRANSFORM),
+        integers(ints, _TRANSFORM),
         _floats(floats, _CONSTANTS),
         _blocks(ints, _VARYING, _floats(floats, _OF_VARYING)),
         _blocks(ints, _COMMON, _floats(floats, _OF_COMMON)),
-        Uses(_integers(ints, _USES), _integers(ints, _USES + 1), _integers(ints, _USES + 2)),
-        Rows(_integers(ints, _ROWS), _integers(ints, _ROWS + 1)),
-        _level(ints, sizes[4:8], _WITHIN),
-        _level(ints, sizes[8:12], _BETWEEN),
+        Uses(integers(ints, _USES), integers(ints, _USES + 1), integers(ints, _USES + 2)),
+        Rows(integers(ints, _ROWS), integers(ints, _ROWS + 1)),
+        level_of(ints, sizes[4:8], _WITHIN),
+        level_of(ints, sizes[8:12], _BETWEEN),
+        Thresholds(
+            integers(ints, _THRESHOLDS),
+            integers(ints, _THRESHOLDS + 1),
+            _floats(floats, _SCALES),
+        ),
     )

@@ -19,6 +19,7 @@ from bayes_msem.kernels.compile import kernel, read_only
 from bayes_msem.kernels.density import (
     Geometry,
     Packed,
+    augmented_posterior,
     cluster_posterior,
     constrained,
     pattern_posterior,
@@ -135,6 +136,8 @@ def _model(table):
         read_only(_floats(table, _LIKELIHOOD + 1)),
         read_only(_floats(table, _LIKELIHOOD + 2)),
         read_only(_floats(table, _LIKELIHOOD + 3)),
+        read_only(_ints(table, _LIKELIHOOD + 4)),
+        read_only(_floats(table, _LIKELIHOOD + 5)),
     )
     return _priors(table), _geometry(table), likelihood
 
@@ -171,11 +174,20 @@ def sampled_logp(n, x, gradient, logp, user):
     return _told(value, numba.carray(logp, (1,)), out)
 
 
+def augmented_logp(n, x, gradient, logp, user):
+    """Density of a model with sampled effects and scores."""
+    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
+    priors, geometry, likelihood = _model(_table(user))
+    value = augmented_posterior(v, 1.0, priors, geometry, likelihood, out)
+    return _told(value, numba.carray(logp, (1,)), out)
+
+
 LOGP_OF = {
     "size": size_logp,
     "pattern": pattern_logp,
     "cluster": cluster_logp,
     "sampled": sampled_logp,
+    "augmented": augmented_logp,
 }
 """The density of every provider of the likelihood."""
 

@@ -10,7 +10,8 @@ import math
 
 from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.lanes import room, zero_unless
-from bayes_msem.kernels.layout import CORRELATION, SQUARE
+from bayes_msem.kernels.layout import CORRELATION, SQUARE, THRESHOLD
+from bayes_msem.kernels.thresholds import thresholds_back, thresholds_forward
 from bayes_msem.kernels.triangular import factorise
 
 
@@ -39,11 +40,12 @@ def _standard_deviations(x, n, first, blocks, sd):
 
 
 @kernel
-def forward(x, transform, blocks, theta):
+def forward(x, transform, blocks, thresholds, theta):
     """Fill ``theta`` (its first ``len(x)`` elements) from ``x``."""
     for i in range(len(x)):
         theta[i] = x[i] * x[i] if i < len(transform) and transform[i] == SQUARE else x[i]
     blocks_forward(x, blocks, theta)
+    thresholds_forward(x, thresholds, theta)
 
 
 @kernel
@@ -98,16 +100,17 @@ def blocks_forward(x, blocks, theta):
 
 
 @kernel
-def backward(x, transform, blocks, d_theta, d_x):
+def backward(x, transform, blocks, thresholds, d_theta, d_x):
     """Add the gradient with respect to ``x`` to ``d_x``, given that with respect to theta."""
     for i in range(len(x)):
         if i >= len(transform):
             d_x[i] += d_theta[i]
         elif transform[i] == SQUARE:
             d_x[i] += 2.0 * x[i] * d_theta[i]
-        elif transform[i] != CORRELATION:
+        elif transform[i] != CORRELATION and transform[i] != THRESHOLD:
             d_x[i] += d_theta[i]
     blocks_backward(x, blocks, d_theta, d_x)
+    thresholds_back(x, thresholds, d_theta, d_x)
 
 
 @kernel

@@ -115,12 +115,19 @@ def semidefinite_root(matrix, n, root):
 
 @kernel
 def cholesky_back(chol, n, d_chol):
-    """Overwrite ``d_chol`` by the symmetric gradient with respect to the matrix.
+    """Overwrite ``d_chol`` by the symmetric gradient with respect to the matrix."""
+    cholesky_back_with(chol, n, d_chol, room(chol, n, n))
+
+
+@inner_kernel
+def cholesky_back_with(chol, n, d_chol, p):
+    """Do what ``cholesky_back`` does, with scratch p (n x n).
 
     With P = lower triangle of L' dL (diagonal halved), dA = L^-T P L^-1, symmetrised.
     """
-    p = room(chol, n, n)
-    p[:, :] = 0.0
+    for i in range(n):
+        for k in range(n):
+            p[i, k] = 0.0
     for i in range(n):
         for k in range(i + 1):
             total = 0.0

@@ -22,7 +22,7 @@ def common_values(x, structure):
     n_theta = structure.n_theta
     n_x = n_theta + len(structure.rows.effect)
     values = np.zeros(n_x + len(structure.constants))
-    forward(x, structure.transform, structure.common, values[:n_theta])
+    forward(x, structure.transform, structure.common, structure.thresholds, values[:n_theta])
     values[n_x:] = structure.constants
     return values
 
@@ -30,7 +30,8 @@ def common_values(x, structure):
 @inner_kernel
 def common_gradient(x, structure, gradient, d_x):
     """Pull a gradient with respect to the shared values back to x (added to ``d_x``)."""
-    backward(x, structure.transform, structure.common, gradient[: len(x)], d_x)
+    common, thresholds = structure.common, structure.thresholds
+    backward(x, structure.transform, common, thresholds, gradient[: len(x)], d_x)
 
 
 @inner_kernel

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import ReadOnlyArrays
-from bayes_msem.kernels import recovery
+from bayes_msem.kernels import augmented, recovery
 from bayes_msem.kernels.by_cluster import value_and_gradient
 from bayes_msem.kernels.centring import (
     coordinate_density,
@@ -22,11 +22,12 @@ from bayes_msem.kernels.centring import (
     coordinates_of,
     effects_at,
 )
-from bayes_msem.kernels.density import POSTERIOR, Geometry, Packed
+from bayes_msem.kernels.density import NO_ROWS, POSTERIOR, Geometry, Packed
 from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.kernels.providers import DATA, JOINT
 from bayes_msem.likelihood.approximation import Approximation, no_approximation
 from bayes_msem.likelihood.program import Program, build_program
+from bayes_msem.likelihood.responses import Responses, lay_out_rows
 from bayes_msem.likelihood.statistics import PACKERS, Provider
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.structure.model_template import ModelTemplate
@@ -110,6 +111,22 @@ class Messages(NamedTuple):
     information: FloatArray
 
 
+class RowTerms(NamedTuple):
+    """Terms of the rows of every cluster, and the gradients of their sum.
+
+    Attributes
+    ----------
+    value
+        Log p(y, scores | effects) and the log volume of the coordinates, (J,).
+    d_effects, d_scores
+        Gradients (J, n_b) and (N, q).
+    """
+
+    value: FloatArray
+    d_effects: FloatArray
+    d_scores: FloatArray
+
+
 class CoordinateMap(NamedTuple):
     """How effects follow from coordinates t (see kernels.centring.coordinate_map)."""
 
@@ -132,25 +149,48 @@ class Likelihood(ReadOnlyArrays):
         What it is computed from.
     program, natural_program
         Packed structure for sampled parameters, and for table values (no transforms).
+    row_program
+        With the outcomes of level within where ``program`` has none, because they stand in
+        ``responses``; else ``program``.
     statistics
         What the provider reads.
     shape
         Numbers of clusters and of sampled effects.
     approximation
         Of what each cluster's data say about its effects: the coordinates t are built on it.
+    responses
+        Rows with outcomes that are not normal; None if all are normal.
     """
 
     provider: Provider
     program: Program
     natural_program: Program
+    row_program: Program
     statistics: FloatArray
     shape: tuple[int, int]
     approximation: Approximation
+    responses: Responses | None = None
 
     @property
     def n_sampled(self) -> int:
         """Number of sampled effects per cluster."""
         return self.shape[1]
+
+    @property
+    def score_shape(self) -> tuple[int, int]:
+        """Numbers of rows and of sampled scores per row; (0, 0) if none are sampled."""
+        return (0, 0) if self.responses is None else self.responses.shape
+
+    @property
+    def n_coordinates(self) -> int:
+        """Number of coordinates of effects and scores."""
+        return self.shape[0] * self.shape[1] + self.score_shape[0] * self.score_shape[1]
+
+    @property
+    def everything(self) -> Packed:
+        """What the compiled density reads besides parameters and coordinates."""
+        rows = NO_ROWS if self.responses is None else self.responses.part
+        return Packed(*self.arguments, *rows)
 
     @property
     def arguments(self) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
@@ -163,8 +203,15 @@ class Likelihood(ReadOnlyArrays):
         return replace(self, approximation=approximation)
 
     def pack(self, observed: ObservedData) -> FloatArray:
-        """Pack other data of the same kind as the provider reads them."""
+        """Pack other data of the same kind as the provider reads them; not those of responses."""
         return PACKERS[self.provider](observed)
+
+    def on(self, observed: ObservedData) -> Likelihood:
+        """Return the likelihood of other data of the same kind, with the same coordinates."""
+        statistics, responses = self.pack(observed), self.responses
+        if responses is not None:
+            responses = lay_out_rows(responses.template, observed)
+        return replace(self, statistics=statistics, responses=responses)
 
     def no_coordinates(self) -> FloatArray:
         """Return the coordinates of a model without sampled effects, (J, 0)."""
@@ -203,7 +250,7 @@ class Likelihood(ReadOnlyArrays):
 
         ``jacobian``: the density of v, not that of the parameters. See kernels.density.
         """
-        gradient, packed = np.empty(len(v)), Packed(*self.arguments)
+        gradient, packed = np.empty(len(v)), self.everything
         value = POSTERIOR[self.provider](
             v, 1.0 if jacobian else 0.0, priors, geometry, packed, gradient
         )
@@ -237,7 +284,7 @@ class Likelihood(ReadOnlyArrays):
 
     def within(self, x: FloatArray, b: FloatArray, *, natural: bool = False) -> WithinMoments:
         """Moments of the rows of clusters with effects b (n, n_b), at x or at table values."""
-        program = self.natural_program if natural else self.program
+        program = self.natural_program if natural else self.row_program
         structures = recovery.cluster_structures(x, b, program.ints, program.floats)
         return WithinMoments(*structures)
 
@@ -262,6 +309,36 @@ class Likelihood(ReadOnlyArrays):
         """Coordinates at which the effects are E b + chol(Omega_bb) s, both (J, n_b)."""
         t: FloatArray = coordinates_of(x, s, *self.arguments)
         return t
+
+    # rows ----------------------------------------------------------------------------------------
+
+    def joint_with_scores(
+        self, x: FloatArray, t: FloatArray, t_s: FloatArray
+    ) -> tuple[float, FloatArray, FloatArray, FloatArray]:
+        """Log density of data and coordinates, and its gradients in x, t and t_s."""
+        assert self.responses is not None
+        found = augmented.joint_value_and_gradient(x, t, t_s, *self.arguments, self.responses.part)
+        return float(found[0]), *found[1:]
+
+    def scores(
+        self, x: FloatArray, b: FloatArray, t_s: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return scores (N, q) and linear predictors (N, K), in the order of ``responses``."""
+        assert self.responses is not None
+        program = self.program
+        found: tuple[FloatArray, FloatArray] = augmented.scores_at(
+            x, _own(b), _own(t_s), program.ints, program.floats, self.responses.part
+        )
+        return found
+
+    def row_terms(self, x: FloatArray, b: FloatArray, t_s: FloatArray) -> RowTerms:
+        """Return the terms of the rows of every cluster at effects b and coordinates t_s."""
+        assert self.responses is not None
+        program = self.program
+        found = augmented.rows_given(
+            x, _own(b), _own(t_s), program.ints, program.floats, self.responses.part
+        )
+        return RowTerms(*found)
 
     def given_effects(self, x: FloatArray, b: FloatArray, statistics: FloatArray) -> float:
         """Log-likelihood given sampled effects b (J, n_b), from statistics by cluster."""
@@ -315,12 +392,19 @@ def build_likelihood(
 ) -> Likelihood:
     """Assemble the likelihood of a model that the plan wants computed from ``provider``."""
     n_sampled = len(template.effects.sampled)
+    program = row_program = build_program(template, parameters, table)
+    responses = None
+    if template.responses is not None:
+        program = build_program(template, parameters, table, with_rows=False)
+        responses = lay_out_rows(template.responses, observed)
     return Likelihood(
         provider=provider,
-        program=build_program(template, parameters, table),
+        program=program,
+        row_program=row_program,
         natural_program=build_program(template, parameters, table, natural=True),
         statistics=PACKERS[provider](observed),
         shape=(observed.n_clusters, n_sampled),
         # non-centred coordinates until a pilot says what each cluster's data know
         approximation=no_approximation(observed.n_clusters, n_sampled),
+        responses=responses,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bayes_msem.likelihood.statistics import Provider
+from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row
 from bayes_msem.structure.effects import linear_names
+from bayes_msem.structure.responses import sampled_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +20,27 @@ class Plan:
     ----------
     name
         "marginal": NUTS sees the parameters only. "partially marginal": it also samples those
-        cluster-level effects that cannot be integrated out.
+        cluster-level effects that cannot be integrated out. "augmented": it also samples what
+        outcomes that are not normal depend on, cluster-level effects and within-level scores.
     integrated
         Random quantities that are integrated out exactly, one entry per sort, such as
         "random intercepts of y1, y2".
     sampled
-        Cluster-level quantities that NUTS samples, one entry per sort.
+        Quantities besides the parameters that NUTS samples, one entry per sort.
     reason
         Why.
     provider
         What the likelihood is computed from: cross products per distinct cluster "size", per
-        response "pattern", or of every "cluster"; "sampled" is the last with sampled effects.
+        response "pattern", or of every "cluster"; "sampled" is the last with sampled effects, and
+        "augmented" goes through all rows.
+
+    Examples
+    --------
+    >>> plan = fit.model.plan
+    >>> plan.name, plan.sampled
+    ('marginal', ())
+    >>> plan.integrated
+    ('random intercept of mach', 'random slope slope (mach ~ cses)')
     """
 
     name: str
@@ -67,6 +80,12 @@ _SAMPLED = (
 )
 
 
+_AUGMENTED = (
+    "outcomes that are not normal have no closed-form integral over the effects and scores they "
+    "depend on; given those, rows are independent, and what is normal is integrated out"
+)
+
+
 def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
     """Choose the plan of a model.
 
@@ -77,6 +96,9 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
     incomplete
         Whether outcomes have missing values.
     """
+    responses = {y: f for y, f in table.families.items() if ("within", y) in table.roles}
+    if responses:
+        return _augmented(table, responses)
     linear = linear_names(table)
     slopes = [r for r in table.rows if r.random in linear]
     sampled = [r for r in table.rows if r.random and r.random not in linear]
@@ -89,11 +111,7 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
             ("random slope", "", tuple(f"{r.random} ({_row(r)})" for r in slopes)),
             ("between factor", "", table.variables("between", "between factor")),
         ]
-    integrated = tuple(
-        f"{sort}{'s' if len(names) > 1 else ''} {of}{', '.join(names)}"
-        for sort, of, names in sorts
-        if names
-    )
+    integrated = _words(*sorts)
     by_size = _BY_SIZE if table.two_level and not incomplete else ""
     reason = (_SAMPLED if sampled else _NORMAL + (_BY_CLUSTER if slopes else by_size)) + (
         _BY_PATTERN if incomplete else ""
@@ -104,6 +122,36 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
         sampled=_by_sort(sampled),
         reason=reason,
         provider=_provider(bool(sampled), bool(slopes), incomplete),
+    )
+
+
+def _augmented(table: ParameterTable, responses: Mapping[str, Family]) -> Plan:
+    scores = sampled_scores(table, responses)
+    intercepts = table.variables("within", "split") if table.two_level else ()
+    others = [f for f in table.variables("within", "within factor") if f not in scores]
+    coefficients = tuple(dict.fromkeys(row.random for row in table.rows if row.random))
+    return Plan(
+        name="augmented",
+        integrated=_words(
+            ("within factor", "", tuple(others)),
+            ("between factor", "", table.variables("between", "between factor")),
+        ),
+        sampled=_words(
+            ("score", "of ", scores),
+            ("random intercept", "of ", intercepts),
+            ("random coefficient", "", coefficients),
+        ),
+        reason=_AUGMENTED + f" ({', '.join(f'{y}: {f.text}' for y, f in responses.items())})",
+        provider="augmented",
+    )
+
+
+def _words(*sorts: tuple[str, str, tuple[str, ...]]) -> tuple[str, ...]:
+    """One entry per sort that is there, such as "random intercepts of y1, y2"."""
+    return tuple(
+        f"{sort}{'s' if len(names) > 1 else ''} {of}{', '.join(names)}"
+        for sort, of, names in sorts
+        if names
     )
 
 

@@ -20,13 +20,14 @@ from bayes_msem.kernels.layout import (
     Rows,
     Structure,
     Uses,
+    flat_cells,
     pack_structure,
 )
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.structure.model_template import ModelTemplate
-from bayes_msem.structure.parameters import Parameters, flatten_blocks, varies
-from bayes_msem.structure.templates import Cells, LevelTemplate
+from bayes_msem.structure.parameters import Parameters, flatten_blocks, no_thresholds, varies
+from bayes_msem.structure.templates import Cells, LevelTemplate, without_outcomes
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -48,6 +49,7 @@ def build_program(
     table: ParameterTable,
     *,
     natural: bool = False,
+    with_rows: bool = True,
 ) -> Program:
     """Pack a template and parameter transforms.
 
@@ -58,6 +60,8 @@ def build_program(
     natural
         True: the kernels shall read table values instead of sampled parameters. Only for models
         without sampled effects.
+    with_rows
+        False: level within has no outcomes; they stand elsewhere (likelihood.responses).
 
     Raises
     ------
@@ -81,8 +85,9 @@ def build_program(
         common=common,
         uses=Uses(effects.use_effect, effects.use_variable, effects.use_column),
         rows=Rows(effects.row_effect, effects.row_code),
-        within=_level(template.within),
+        within=_level(template.within if with_rows else without_outcomes(template.within)),
         between=_level(template.between),
+        thresholds=no_thresholds() if natural else parameters.thresholds,
     )
     return Program(*pack_structure(structure))
 
@@ -102,7 +107,7 @@ def _level(level: LevelTemplate) -> Level:
 
 
 def _flat(cells: Cells) -> IntArray:
-    return np.concatenate([cells.row, cells.column, cells.source])
+    return flat_cells(cells.row, cells.column, cells.source)
 
 
 def _blocks(

@@ -38,8 +38,9 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-Provider = Literal["size", "pattern", "cluster", "sampled"]
-"""What the likelihood is computed from; "sampled" is "cluster" with sampled effects."""
+Provider = Literal["size", "pattern", "cluster", "sampled", "augmented"]
+"""What the likelihood is computed from; "sampled" is "cluster" with sampled effects; "augmented" reads
+all rows, with sampled effects and scores."""
 
 
 def pack_by_cluster(observed: ObservedData, parts: Pieces | None = None) -> FloatArray:
@@ -188,9 +189,21 @@ def pack_by_size(observed: ObservedData) -> FloatArray:
     )
 
 
+def pack_level_two(observed: ObservedData) -> FloatArray:
+    """Statistics by cluster without rows, which stand elsewhere (likelihood.responses).
+
+    A single-level model has no clusters.
+    """
+    n_batches = -(-observed.n_clusters // LANES)
+    header = [observed.n_clusters, 0, 0, False, np.isnan(observed.z).any()]
+    parts = [np.array(header, dtype=np.float64), np.zeros(n_batches + 1)]
+    return frozen(np.concatenate([*parts, *(level_two_lanes(observed) if n_batches else [])]))
+
+
 PACKERS: dict[Provider, Callable[[ObservedData], FloatArray]] = {
     "size": pack_by_size,
     "pattern": pack_by_pattern,
     "cluster": pack_by_cluster,
     "sampled": pack_by_cluster,
+    "augmented": pack_level_two,
 }

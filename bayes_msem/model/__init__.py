@@ -43,10 +43,10 @@ from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
-from bayes_msem.posterior.modes import found_modes, write_modes
+from bayes_msem.posterior.found_modes import found_modes, write_modes
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
 from bayes_msem.simulation.conditional import likelihood_given_effects
-from bayes_msem.simulation.prior_predictive import draw_prior_predictive
+from bayes_msem.simulation.from_prior import draw_prior_predictive
 from bayes_msem.spec.constants import check_constants, doubtful_constants
 from bayes_msem.spec.defaults import RandomCovariances, build_table
 from bayes_msem.spec.identification import check_identification, counting_rule

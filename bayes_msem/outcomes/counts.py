@@ -22,6 +22,7 @@ class Count(Outcome):
     """Numbers of events whose mean is the exponential of the linear predictor."""
 
     links: ClassVar[tuple[str, ...]] = ("log",)
+    residual_variance = 0.0  # a log rate has no residual
 
     @abstractmethod
     def _rates(

@@ -55,7 +55,7 @@ class Family:
 
     @property
     def residual_variance(self) -> float | None:
-        """Fixed residual variance of the latent response; None if it is free or there is none."""
+        """Fixed residual variance of the latent response: 0 for log rates, None where free."""
         return self.outcome.residual_variance
 
     @property
@@ -77,6 +77,11 @@ FAMILIES = {found.text: found for found in (Family(*key) for key in _RULES)}
 def family(text: str) -> Family:
     """Return the family that the user wrote.
 
+    Parameters
+    ----------
+    text
+        Such as ``"ordinal(probit)"`` or ``"poisson"``; blanks and case do not matter.
+
     Raises
     ------
     SpecificationError
@@ -89,14 +94,15 @@ def family(text: str) -> Family:
     >>> family("poisson").text
     'poisson'
     """
-    if isinstance(text, str) and text in FAMILIES:
-        return FAMILIES[text]
-    with_links = [known for known, found in FAMILIES.items() if found.name == text]
+    plain = "".join(text.split()).lower() if isinstance(text, str) else str(text)
+    if plain in FAMILIES:
+        return FAMILIES[plain]
+    with_links = [known for known, found in FAMILIES.items() if found.name == plain]
     if with_links:
         raise SpecificationError(
             f"the family {text!r} needs a link: write {' or '.join(map(repr, with_links))}"
         )
-    allowed = ", ".join(map(repr, FAMILIES))
     raise SpecificationError(
-        f"there is no family {text!r}{nearest(str(text), FAMILIES)}; families are {allowed}"
+        f"unknown family {text!r}{nearest(plain, FAMILIES) or '.'} "
+        f"Allowed: {', '.join(map(repr, FAMILIES))}"
     )

@@ -56,7 +56,7 @@ class Outcome(ABC):
     has_thresholds: ClassVar[bool] = False
     has_dispersion: ClassVar[bool] = False
     residual_variance: float | None = None
-    """Fixed residual variance of the latent response; none if it is free, or if there is none."""
+    """Fixed residual variance of the latent response; None where it is free."""
 
     def __init__(self, link: str) -> None:
         self.link = link

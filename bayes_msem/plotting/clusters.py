@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.select import select_clusters
 from bayes_msem.posterior.intervals import (
     INNER,
@@ -90,28 +90,10 @@ def caterpillar(
         Draws of the cluster effects, from :func:`bayes_msem.posterior.recover.recover_effects`.
     draws
         Row key -> draws (chain, draw); those of definitions are population means.
-    effect
-        Name of a random intercept (its outcome), a random coefficient (its name in ``rv()``), a
-        cluster-specific definition, or a factor at level between.
     clusters
         Identifiers of the clusters to show; None: all.
-    ci, ci_kind
-        Mass and kind ("eti" or "hdi") of the thin interval; the thick one holds 50%.
-    sort
-        Sort by posterior mean, smallest at the bottom. False: the order of ``clusters``, or of the
-        data, from the top.
-    figsize
-        Width and height in inches; None: what the clusters need.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Not registered with pyplot: save it with ``savefig``, or leave it to the notebook.
-
-    Raises
-    ------
-    SpecificationError
-        Unknown effect, cluster or kind of interval, no clusters, or ``ci`` outside (0, 1).
+    effect, ci, ci_kind, sort, figsize
+        As in :meth:`bayes_msem.Fit.plot_clusters`, and so are the figure and the errors.
     """
     check_interval(ci, ci_kind)
     values = _values(effects, effect)

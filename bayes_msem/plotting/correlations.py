@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayes_msem.plotting.figures import MUTED, NotebookFigure, text_width
+from bayes_msem.plotting.canvas import MUTED, NotebookFigure, text_width
 from bayes_msem.posterior.effect_correlations import correlation_summary
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind
 
@@ -27,20 +27,8 @@ def heat_map(
     ----------
     effects
         From :func:`bayes_msem.posterior.recover.recover_effects`.
-    ci, ci_kind
-        Mass and kind of the intervals.
-    figsize
-        Width and height in inches; None: what the effects need.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One cell per pair.
-
-    Raises
-    ------
-    SpecificationError
-        Fewer than two effects that vary.
+    ci, ci_kind, figsize
+        As in :meth:`bayes_msem.Fit.plot_effect_correlations`, and so are the figure and the errors.
     """
     names, pairs = correlation_summary(effects, ci=ci, ci_kind=ci_kind)
     k = len(names)

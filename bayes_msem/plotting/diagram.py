@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from bayes_msem import disk
+from bayes_msem.plotting.canvas import MUTED
 from bayes_msem.plotting.diagram_graph import Edge, LevelGraph, Node, number, read_graph
 from bayes_msem.plotting.diagram_layout import (
     NAME_SIZE,
@@ -25,7 +26,6 @@ from bayes_msem.plotting.diagram_layout import (
     place,
 )
 from bayes_msem.plotting.diagram_route import LABEL_LINE, Loop, Route, route
-from bayes_msem.plotting.figures import MUTED
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 __all__ = ["Diagram", "draw_diagram", "number"]

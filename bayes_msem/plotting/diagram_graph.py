@@ -118,7 +118,7 @@ def _shape(level: str, role: Role) -> Shape:
 
 
 def _is_drawn(row: Row) -> bool:
-    if row.kind in ("intercept", "defined"):
+    if row.kind in ("intercept", "threshold", "dispersion", "defined"):
         return False
     return bool(row.free or row.random or row.label) or row.value != 0
 
@@ -130,6 +130,8 @@ def _edge(
 ) -> Edge:
     kind = row.kind
     assert kind != "intercept"
+    assert kind != "threshold"
+    assert kind != "dispersion"
     assert kind != "defined"
     ends = (row.rhs, row.lhs) if kind == "regression" else (row.lhs, row.rhs)
     return Edge(kind, *ends, row, _lines(row, values, intervals))

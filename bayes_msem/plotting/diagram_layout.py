@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from bayes_msem.plotting.canvas import text_width
 from bayes_msem.plotting.diagram_graph import EdgeKind, LevelGraph, Node
-from bayes_msem.plotting.figures import text_width
 
 __all__ = ["NAME_SIZE", "SMALL_SIZE", "Box", "Spacing", "common_spacing", "pixels", "place"]
 

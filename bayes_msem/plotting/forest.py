@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.select import RowSelector, no_number, select_rows
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.intervals import INNER, row_intervals
@@ -101,30 +101,8 @@ def forest(
         The parameter table.
     draws
         Row key -> draws (chain, draw). Rows whose draws are all equal are constants.
-    level
-        "within", "between" or "" (defined parameters); None: all.
-    rows
-        Rows to show, by key, text ("fw =~ y2"), label or kind ("variance"); None: all.
-    ci
-        Mass of the thin interval. The thick one holds 50%.
-    ci_kind
-        "eti" (equal-tailed) or "hdi" (highest density), for both intervals.
-    reference
-        Values to mark beside the posterior, such as ``model.mode(prior=False)`` or true values.
-    reference_label
-        Their name in the legend.
-    figsize
-        Width and height in inches; None: what the rows need.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Not registered with pyplot: save it with ``savefig``, or leave it to the notebook.
-
-    Raises
-    ------
-    SpecificationError
-        Unknown level, row, reference row or kind of interval; ``ci`` outside (0, 1).
+    level, rows, ci, ci_kind, reference, reference_label, figsize
+        As in :meth:`bayes_msem.Fit.plot_forest`, and so are the figure and the errors.
     """
     check_interval(ci, ci_kind)
     chosen = select_rows(table, level, rows)

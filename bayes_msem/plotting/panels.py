@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from bayes_msem.plotting.figures import MUTED, NotebookFigure
+from bayes_msem.plotting.canvas import MUTED, NotebookFigure
 
 __all__ = ["bottom_legend", "panel_grid", "tidy"]
 

@@ -21,8 +21,8 @@ from bayes_msem.checking.predictive.compared import Compared, Part, compared
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.densities import distribution
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import select_names
 from bayes_msem.posterior.distributions import central_range, data_density

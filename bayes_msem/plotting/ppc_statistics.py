@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import select_names
 from bayes_msem.posterior.distributions import peak_histogram

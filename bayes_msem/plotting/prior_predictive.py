@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.checking.priors.prior_implied import QUANTITY_NAMES, PriorImplied
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.plotting.canvas import MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.densities import distribution
-from bayes_msem.plotting.figures import MUTED, REFERENCE, NotebookFigure, text_width
 from bayes_msem.plotting.panels import bottom_legend, tidy
 from bayes_msem.posterior.distributions import (
     central_range,

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
+from bayes_msem.plotting.canvas import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
 from bayes_msem.posterior.distributions import rank_band, rank_shares
@@ -43,21 +43,8 @@ def rank(
         The parameter table.
     draws
         Row key -> draws (chain, draw). Constants are left out.
-    level, rows
-        Which rows; see :func:`bayes_msem.plotting.select.select_rows`.
-    figsize
-        Width and height in inches; None: what the rows need.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Height 1 is what chains that agree have on average; the band holds 95% of the heights of
-        single bins if draws are independent.
-
-    Raises
-    ------
-    SpecificationError
-        Unknown level or row, only constants chosen, or a single chain.
+    level, rows, figsize
+        As in :meth:`bayes_msem.Fit.plot_rank`, and so are the figure and the errors.
     """
     shown, note = varying_rows(select_rows(table, level, rows), draws, "ranks")
     if len(draws[shown[0].key]) < 2:

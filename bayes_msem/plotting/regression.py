@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.posterior import lines as posterior_lines
 from bayes_msem.posterior.lines import Band, Posterior
@@ -33,26 +33,8 @@ def cluster_lines(
     ----------
     posterior
         Table, draws, cluster effects and data.
-    outcome
-        A variable with a random intercept.
-    predictor
-        An observed covariate at level within; its slope may be random or fixed.
-    ci, ci_kind
-        Mass and kind of the interval of the average line.
-    figsize
-        Width and height in inches.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Lines at posterior means, each over the range of its cluster. Other covariates of the
-        outcome are held at their means.
-
-    Raises
-    ------
-    SpecificationError
-        No such regression, no random intercept, or the predictor is not an observed covariate, or
-        does not vary.
+    outcome, predictor, ci, ci_kind, figsize
+        As in :meth:`bayes_msem.Fit.plot_regression`, and so are the figure and the errors.
     """
     found = posterior_lines.cluster_lines(posterior, outcome, predictor, ci=ci, ci_kind=ci_kind)
     figure, (ax,) = panel_grid(1, figsize, size=(5.4, 3.8))
@@ -95,26 +77,8 @@ def level_slopes(
     ----------
     posterior
         Table, draws, cluster effects and data.
-    x, y
-        Predictor and outcome; both levels need a regression of ``y``.
-    between
-        Name of the predictor at level between, such as an observed cluster mean; None: ``x``.
-    ci, ci_kind
-        Mass and kind of the interval.
-    figsize
-        Width and height in inches.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Lines run through the centre of the points; bands show the uncertainty of the slope. A
-        mean is of the values observed; deviations are those of rows with both values, from the
-        means of such rows. Where values are missing, the number of points is written.
-
-    Raises
-    ------
-    SpecificationError
-        No such regression, one of latent variables, or a predictor that does not vary.
+    x, y, between, ci, ci_kind, figsize
+        As in :meth:`bayes_msem.Fit.plot_levels`, and so are the figure and the errors.
     """
     between = between or x
     levels = posterior_lines.level_slopes(posterior, x, y, between=between, ci=ci, ci_kind=ci_kind)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from bayes_msem.checking.priors.weights import power_weights
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, NotebookFigure
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.posterior.distributions import central_range, weighted_density
 from bayes_msem.spec.row_names import formula

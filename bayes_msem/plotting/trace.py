@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bayes_msem.plotting.figures import CHAIN_COLOURS, MUTED, NotebookFigure
+from bayes_msem.plotting.canvas import CHAIN_COLOURS, MUTED, NotebookFigure
 from bayes_msem.plotting.select import RowSelector, select_rows, varying_rows
 from bayes_msem.posterior.distributions import draws_density
 from bayes_msem.posterior.summary import diagnostics
@@ -48,22 +48,8 @@ def trace(
         The parameter table.
     draws
         Row key -> draws (chain, draw). Constants are left out.
-    level
-        "within", "between" or "" (defined parameters); None: all.
-    rows
-        Rows to show, by key, text ("fw =~ y2"), label or kind ("variance"); None: all.
-    figsize
-        Width and height in inches; None: what the rows need.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Not registered with pyplot: save it with ``savefig``, or leave it to the notebook.
-
-    Raises
-    ------
-    SpecificationError
-        Unknown level or row, or only constants chosen.
+    level, rows, figsize
+        As in :meth:`bayes_msem.Fit.plot_trace`, and so are the figure and the errors.
     """
     shown, note = varying_rows(select_rows(table, level, rows), draws, "traces")
     values = np.stack([draws[r.key] for r in shown], axis=-1)

@@ -24,7 +24,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.gaussian.normal import conditional, roots
 from bayes_msem.posterior.enough import sd_of_draws
-from bayes_msem.posterior.rows import Clusters, Rows, by_row
+from bayes_msem.posterior.frame_rows import Clusters, Rows, by_row
 from bayes_msem.posterior.scores import Effects, known_effects
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
 from bayes_msem.posterior.tables import EstimateTable

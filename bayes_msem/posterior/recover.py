@@ -22,7 +22,7 @@ from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.enough import sd_of_draws
-from bayes_msem.simulation.level_two import draw_factors
+from bayes_msem.simulation.factors_and_effects import draw_factors
 from bayes_msem.structure.matrices import level_matrices
 
 FloatArray = NDArray[np.float64]
@@ -51,15 +51,15 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
         the mean that the predictors give; ``factors`` (chain, draw, cluster_id, between_factor)
         if there are level-2 factors.
     """
-    view, template = blueprint, blueprint.template
+    template = blueprint.template
     x = sampled_parameters(blueprint, posterior)
     shape = x.shape[:2]
-    points = view.points(x)
-    coordinates = coordinates_of_effects(view, posterior, len(points))
-    rng, design = np.random.default_rng(random_seed), view.observed.cluster_design
+    points = blueprint.points(x)
+    coordinates = coordinates_of_effects(blueprint, posterior, len(points))
+    rng, design = np.random.default_rng(random_seed), blueprint.observed.cluster_design
     effects, deviations, variances, factors = [], [], [], []
     for point, t in zip(points, coordinates, strict=True):
-        u, mean, omega, factor = one_draw(view, design, point, t, rng)
+        u, mean, omega, factor = one_draw(blueprint, design, point, t, rng)
         effects.append(u)
         deviations.append(u - mean)
         variances.append(np.diag(omega))
@@ -67,9 +67,9 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     every = template.level_two
     keep = [i for i, name in enumerate(every) if name not in template.z_names]
     stacked, names = np.stack(effects), [every[i] for i in keep]
-    theta = view.theta(points[:, : view.parameters.n])
+    theta = blueprint.theta(points[:, : blueprint.parameters.n])
     named = {name: stacked[..., i] for i, name in enumerate(every)}
-    values, defined = stacked[..., keep], defined_effects(view, theta[:, None], named)
+    values, defined = stacked[..., keep], defined_effects(blueprint, theta[:, None], named)
     if defined:
         values = np.concatenate([values, np.stack(list(defined.values()), axis=-1)], axis=-1)
     result = xr.Dataset(
@@ -90,12 +90,12 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
         coords={
             "chain": posterior["chain"],
             "draw": posterior["draw"],
-            "cluster_id": [str(c) for c in view.observed.cluster_ids],
+            "cluster_id": [str(c) for c in blueprint.observed.cluster_ids],
             "effect": [*names, *defined],
             "integrated_or_sampled": names,
         },
     )
-    factor_names = view.table.variables("between", "between factor")
+    factor_names = blueprint.table.variables("between", "between factor")
     if factor_names:
         array = np.stack(factors)
         result["factors"] = (
@@ -106,34 +106,34 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     return result
 
 
-def coordinates_of_effects(view: Blueprint, posterior: xr.Dataset, n: int) -> FloatArray:
+def coordinates_of_effects(blueprint: Blueprint, posterior: xr.Dataset, n: int) -> FloatArray:
     """Draws of the coordinates of sampled effects, (n, J, n_b); empty if there are none."""
-    shape = (view.observed.n_clusters, view.n_sampled)
-    if not view.n_sampled:
+    shape = (blueprint.observed.n_clusters, blueprint.n_sampled)
+    if not blueprint.n_sampled:
         return np.zeros((n, *shape))
     values = posterior[COORDINATES].transpose("chain", "draw", "cluster_id", "sampled_effect")
     return np.ascontiguousarray(values.to_numpy().reshape(n, *shape))
 
 
 def one_draw(
-    view: Blueprint,
+    blueprint: Blueprint,
     design: FloatArray,
     point: FloatArray,
     t: FloatArray,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Draw u; return it with its mean (J, n_u), Omega (n_u, n_u) and factors (J, n_factors)."""
-    likelihood = view.likelihood
-    b = likelihood.effects(point, t) if view.n_sampled else t
-    n_uses = len(view.template.effects.use_effect)
-    normals = rng.standard_normal((view.observed.n_clusters, n_uses))
-    a, _ = likelihood.linear_effects(point, b, normals, view.statistics_by_cluster)
-    u = np.concatenate([a, view.observed.z, b], axis=1)
+    likelihood = blueprint.likelihood
+    b = likelihood.effects(point, t) if blueprint.n_sampled else t
+    n_uses = len(blueprint.template.effects.use_effect)
+    normals = rng.standard_normal((blueprint.observed.n_clusters, n_uses))
+    a, _ = likelihood.linear_effects(point, b, normals, blueprint.statistics_by_cluster)
+    u = np.concatenate([a, blueprint.observed.z, b], axis=1)
     omega, coefficients = likelihood.level_two(point)
     mean = design @ coefficients
     fill_missing(u, mean, omega, rng)
-    level, factors = view.template.between, np.empty((len(design), 0))
-    names = view.table.variables("between", "between factor")
+    level, factors = blueprint.template.between, np.empty((len(design), 0))
+    names = blueprint.table.variables("between", "between factor")
     if names:
         moments = level_matrices(level, likelihood.values(point))
         factors = draw_factors(level, names, moments, design, u - mean, rng)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.gaussian.normal import roots
-from bayes_msem.posterior.rows import Rows, by_row
+from bayes_msem.posterior.frame_rows import Rows, by_row
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.posterior.within import WithinDraws, WithinModel

@@ -27,7 +27,9 @@ KIND_TITLES: dict[Kind, str] = {
     "regression": "Regressions",
     "covariance": "Covariances",
     "variance": "Variances",
+    "dispersion": "Dispersions",
     "intercept": "Intercepts",
+    "threshold": "Thresholds",
     "defined": "Defined parameters",
 }
 _KEY = ["level", "lhs", "op", "rhs"]
@@ -62,7 +64,13 @@ class EstimateTable(pd.DataFrame):
 
     @property
     def caption(self) -> str:
-        """Kind and mass of the intervals, and what else the reader must know."""
+        """Kind and mass of the intervals, and what else the reader must know.
+
+        Examples
+        --------
+        >>> fit.summary(ci=0.9).caption.partition(".")[0]
+        'Posterior mean, median, SD and 90% equal-tailed interval (ETI)'
+        """
         return str(self.attrs.get("caption", ""))
 
     def __repr__(self) -> str:

@@ -105,7 +105,7 @@ class WithinModel:
     """
 
     def __init__(self, blueprint: Blueprint, posterior: xr.Dataset) -> None:
-        self.view = blueprint
+        self.blueprint = blueprint
         self.points = blueprint.points(sampled_parameters(blueprint, posterior))
         self.level: LevelTemplate = blueprint.template.within
         self.effects = blueprint.template.effects
@@ -139,7 +139,7 @@ class WithinModel:
 
     def _matrices(self, b: FloatArray | None) -> LevelMatrices:
         """Matrices of all draws, with the effects b (S, n_b) of a cluster."""
-        values = self.view.likelihood.values
+        values = self.blueprint.likelihood.values
         each = [values(x, None if b is None else b[s]) for s, x in enumerate(self.points)]
         return level_matrices(self.level, np.stack(each))
 

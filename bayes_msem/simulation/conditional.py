@@ -12,7 +12,7 @@ from bayes_msem.blueprint.effect_values import effect_values
 from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import SpecificationError
-from bayes_msem.simulation.level_two import given_effects
+from bayes_msem.simulation.factors_and_effects import given_effects
 from bayes_msem.simulation.simulate import Simulated, simulate_data
 
 FloatArray = NDArray[np.float64]
@@ -67,7 +67,8 @@ def simulate_from_table(
     rng
         Source of randomness.
     effects
-        Effects of the clusters (see simulation.level_two.given_effects); None: they are drawn.
+        Effects of the clusters (see simulation.factors_and_effects.given_effects); None: they are
+        drawn.
 
     Raises
     ------

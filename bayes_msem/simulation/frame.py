@@ -16,7 +16,7 @@ from bayes_msem.data.new_designs import design_from_frame, new_sample, resampled
 from bayes_msem.data.observed_data import ObservedData, frame_of
 from bayes_msem.errors import SpecificationError
 from bayes_msem.simulation.conditional import simulate_from_table
-from bayes_msem.simulation.level_two import true_effects
+from bayes_msem.simulation.factors_and_effects import true_effects
 
 __all__ = ["Wanted", "simulated_frame"]
 

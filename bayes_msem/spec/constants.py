@@ -48,6 +48,11 @@ def check_constants(table: ParameterTable) -> None:
                 f"{_text(row)} has the starting value {row.value:g}, but a variance is positive; "
                 f"write for example 'start(1)*{row.rhs}'"
             )
+        if row.kind == "dispersion" and row.free and row.value <= 0:
+            raise SpecificationError(
+                f"the dispersion {_text(row)} has the starting value {row.value:g}, but is "
+                f"positive; write for example 'start(1)*{row.rhs}'"
+            )
     for level in ("within", "between"):
         _check_covariances(table, level)
         for names, coefficients in _fixed_feedback(table, level):

@@ -33,17 +33,21 @@ Beyond lavaan:
    ``random_covariances`` says less: "coefficients" leaves intercepts to points 3 and 6, and
    "none" also lets coefficients covary with nothing. A variable whose variance is fixed at 0
    gets no covariance.
+8. *Outcomes that are not normal* have thresholds, fixed residual variances or dispersions
+   (:mod:`bayes_msem.spec.outcome_rows`), and no default covariances of their residuals.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, product
 from typing import Literal
 
 from bayes_msem.errors import SpecificationError
+from bayes_msem.outcomes.families import Family
+from bayes_msem.spec.outcome_rows import Outcomes, check_outcome_rows, not_normal
 from bayes_msem.spec.parameter_labels import UNNUMBERED, check_definitions, describe, resolve_labels
 from bayes_msem.spec.random_checks import (
     check_random_effects,
@@ -59,14 +63,22 @@ from bayes_msem.spec.roles import (
     random_names,
 )
 from bayes_msem.spec.statements import Formula, ParsedModel
-from bayes_msem.spec.table import ParameterTable, Role, Row
+from bayes_msem.spec.table import Kind, ParameterTable, Role, Row
 
 __all__ = ["RandomCovariances", "build_table"]
 
 RandomCovariances = Literal["all", "coefficients", "none"]
 _MODELLED: tuple[Role, ...] = ("split", "within-only", "cluster-level")
 _COVARIATES: tuple[Role, ...] = ("covariate", "cluster-level covariate")
-_ORDER = {"loading": 0, "regression": 1, "variance": 2, "covariance": 2, "intercept": 3}
+_ORDER: dict[Kind, int] = {
+    "loading": 0,
+    "regression": 1,
+    "variance": 2,
+    "covariance": 2,
+    "dispersion": 2,
+    "intercept": 3,
+    "threshold": 4,
+}
 
 
 def build_table(
@@ -76,6 +88,8 @@ def build_table(
     cluster: str | None = None,
     std_lv: bool = False,
     random_covariances: RandomCovariances = "all",
+    families: Mapping[str, Family] | None = None,
+    categories: Mapping[str, int] | None = None,
 ) -> ParameterTable:
     """Build the parameter table of a model text.
 
@@ -92,6 +106,10 @@ def build_table(
     random_covariances
         Which covariances of random effects are free unless written (point 7): "all",
         "coefficients" or "none".
+    families
+        Families of outcomes; those without one are normal.
+    categories
+        Number of categories of each ordered outcome.
 
     Returns
     -------
@@ -106,6 +124,7 @@ def build_table(
         For well-formed requests that cannot be fulfilled.
     """
     roles = assign_roles(parsed, columns, cluster=cluster)
+    outcomes = Outcomes(not_normal(families, roles), categories or {}, roles)
     random = random_names(parsed)
     check_random_formulas(parsed)
     _check_duplicates(parsed)
@@ -113,7 +132,7 @@ def build_table(
     for level in LEVELS:
         extra = tuple(random) if level == "between" else ()
         use = level_use(parsed.formulas, level, extra=extra)
-        rows += _Level(use, roles, parsed.formulas, std_lv, random_covariances).rows()
+        rows += _Level(use, roles, parsed.formulas, std_lv, random_covariances, outcomes).rows()
     labels = [r.label for r in rows if r.label]
     for name in sorted(set(labels) & set(random)):
         raise SpecificationError(
@@ -124,6 +143,7 @@ def build_table(
     numbered, constrained = resolve_labels(rows, parsed.constraints, reserved=reserved)
     for row in numbered:
         _check_constant(row)
+    check_outcome_rows(numbered, outcomes)
     defined = tuple(Row("", d.name, ":=", str(d.expression)) for d in parsed.definitions)
     table = ParameterTable(
         rows=(*numbered, *defined),
@@ -131,6 +151,7 @@ def build_table(
         definitions=parsed.definitions,
         constraints=constrained,
         two_level=parsed.two_level,
+        families=dict(outcomes.families),
     )
     check_random_effects(table)
     return table
@@ -145,21 +166,30 @@ class _Level:
     formulas: tuple[Formula, ...]
     std_lv: bool
     random_covariances: RandomCovariances
+    outcomes: Outcomes
 
     def rows(self) -> list[Row]:
         """Return the rows in table order; free rows are not numbered yet."""
-        mine = [f for f in self.formulas if f.level == self.use.level]
+        level = self.use.level
+        mine = [f for f in self.formulas if f.level == level]
         written = [self._user_row(f) for f in mine]
         taken = {_coordinate(r) for r in written}
         added = chain(
-            self._regressions(), self._variances(), self._covariances(), self._intercepts()
+            self._regressions(),
+            self._variances(),
+            self._covariances(),
+            self._intercepts(),
+            self._thresholds(),
         )
         defaults: list[Row] = []
         for row in added:
             if _coordinate(row) not in taken:
                 taken.add(_coordinate(row))
                 defaults.append(row)
-        return sorted(written + defaults, key=lambda r: _ORDER[r.kind])
+        place = {t: i for i, t in enumerate(self.outcomes.thresholds(level, self._observed()))}
+        return sorted(
+            written + defaults, key=lambda r: (_ORDER[r.kind], place.get((r.lhs, r.rhs), 0))
+        )
 
     def _role(self, name: str) -> Role:
         return self.roles[self.use.level, name]
@@ -180,6 +210,11 @@ class _Level:
             prior=m.prior or "",
             random=m.random or "",
         )
+        if row.kind == "threshold":
+            self.outcomes.check_threshold(row, line(formula))
+        residual = self.outcomes.residual_row(row, m, line(formula))
+        if residual is not None:
+            return residual
         if m.random is not None:
             check_random_row(formula, row, self.use, self.formulas, std_lv=self.std_lv)
             return replace(row, free=0)
@@ -237,11 +272,26 @@ class _Level:
         single = self._single_indicators()
         for v in (*self._observed(), *self.use.factors, *self._with_role("random effect")):
             constant = None
+            family = self.outcomes.at(self.use.level, v)
+            if family is not None:
+                yield from self._residual(v, family)
+                continue
             if v in single:
                 constant = 0.0
             elif self.std_lv and v in self.use.factors:
                 constant = 1.0
             yield self._default(v, "~~", v, constant)
+
+    def _residual(self, name: str, family: Family) -> Iterator[Row]:
+        """Point 8: what an outcome that is not normal has in place of a residual variance."""
+        if family.has_dispersion:
+            yield replace(self._default(name, "~~", name), is_dispersion=True)
+        elif family.has_thresholds:
+            yield self._default(name, "~~", name, family.residual_variance)
+
+    def _thresholds(self) -> Iterator[Row]:
+        named = self.outcomes.thresholds(self.use.level, self._observed())
+        return (self._default(v, "|", t) for v, t in named)
 
     def _single_indicators(self) -> set[str]:
         """Return indicators that alone measure their factor: their residual has no variance."""
@@ -255,7 +305,9 @@ class _Level:
         factors = [f for f in use.factors if use.is_exogenous(f)]
         predictors = self._modelled_predictors()
         outcomes = [
-            v for v in (*use.factors, *use.outcomes) if v in use.outcomes and use.is_childless(v)
+            v
+            for v in (*use.factors, *use.outcomes)
+            if v in use.outcomes and use.is_childless(v) and not self.outcomes.at(use.level, v)
         ]
         pairs = chain(
             combinations([*factors, *predictors], 2),
@@ -271,7 +323,9 @@ class _Level:
         random = self._with_role("random effect")
         if not random:
             return
-        others = [v for v in use.names if self._role(v) not in _COVARIATES and v not in random]
+        given = (*_COVARIATES, "random effect")
+        others = [v for v in use.names if self._role(v) not in given]
+        others = [v for v in others if not self.outcomes.at(use.level, v)]
         intercepts = self._with_role("split") if self.random_covariances == "all" else []
         constant = self._constants()
         for v, r in chain(
@@ -296,7 +350,8 @@ class _Level:
         for v in (*self._observed(), *self._with_role("random effect")):
             # The between part of a split variable carries the mean of both.
             if self.use.level == "between" or self._role(v) != "split":
-                yield self._default(v, "~", "1", 0.0 if v in scale else None)
+                zero = v in scale or self.outcomes.has_thresholds(self.use.level, v)
+                yield self._default(v, "~", "1", 0.0 if zero else None)
 
     def _scale_of_random_variances(self) -> set[str]:
         # std_lv fixes a factor's variance at 1; if it varies, its log SD has mean 0 instead, and

@@ -23,10 +23,13 @@ __all__ = [
     "call_remark",
     "character_remark",
     "is_foreign",
+    "is_threshold_bar",
     "operator_remark",
 ]
 
-VALID_OPERATORS = "Valid operators: =~ (loading), ~ (regression), ~~ ((co)variance), :=, ==."
+VALID_OPERATORS = (
+    "Valid operators: =~ (loading), ~ (regression), ~~ ((co)variance), | (threshold), :=, ==."
+)
 NAME_RULE = (
     "Names hold letters, digits, '.' and '_' and do not start with a digit; "
     "rename other columns of the data."
@@ -40,7 +43,10 @@ INTERACTION = (
 _INEQUALITY = (
     'Choose a prior with the wanted support instead, for example prior("halfnormal(1)")*x.'
 )
-_ORDERED = "There are no models for ordered outcomes yet: every outcome is treated as continuous."
+_THETA = (
+    "The residual variances of latent responses are fixed instead (theta parameterisation), which "
+    "also holds where loadings vary over clusters."
+)
 _GROUPS = (
     "A column of the data that says which group a row belongs to may be a predictor, but "
     "parameters that differ between groups are not there yet."
@@ -94,7 +100,7 @@ def operator_remark(token: Token, text: str) -> Remark:
                 False,
             )
         case "~*~":
-            return ("Scaling factors ('~*~') are not supported.", _ORDERED, False)
+            return ("Scaling factors ('~*~') are not supported.", _THETA, False)
         case "<" | ">" | "<=" | ">=":
             problem = f"Inequality constraints ('{operator}') are not supported."
             return problem, _INEQUALITY, False
@@ -122,6 +128,13 @@ def _colon(token: Token, text: str) -> Remark:
     return problem, INTERACTION, False
 
 
+def is_threshold_bar(token: Token, text: str) -> bool:
+    """Whether a '|' is the operator of a threshold, as in 'y | t1 + t2', and not lme4's."""
+    around = statement_at(text, token)
+    first = not re.search(r"[(=~:|]", around.before)
+    return token.value == "|" and first and bar_statement(around) is None
+
+
 def _bar(token: Token, text: str) -> Remark:
     around = statement_at(text, token)
     if around.before.count("(") > around.before.count(")"):
@@ -131,7 +144,8 @@ def _bar(token: Token, text: str) -> Remark:
     found = bar_statement(around)
     if found is not None:
         return found
-    return "Thresholds ('|') of ordered outcomes are not supported.", _ORDERED, False
+    problem = f"'{token.value}' cannot stand here."
+    return problem, "Thresholds of an ordered outcome have a line: 'y | t1 + t2'.", True
 
 
 # lme4's random effects: y ~ x + (1 + x | school) ------------------------------------------------

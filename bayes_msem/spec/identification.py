@@ -155,7 +155,7 @@ def _scale_equations(
     first: dict[int, Row] = {}
     absorbed = _absorbed(table)
     for row in table.rows:
-        if row.kind == "defined" or row.key in absorbed:
+        if row.kind in ("defined", "threshold") or row.key in absorbed:
             continue
         if row.free:
             yield exponent(row) - exponent(first.setdefault(row.free, row))
@@ -203,6 +203,13 @@ def _check_single_indicator(table: ParameterTable, loadings: list[Row]) -> None:
         return row.free > 0 and uses[row.free] == 1 and not row.prior
 
     confounded = is_open(residual) and (is_open(variance) or is_open(loading))
+    if _is_ordered(table, level, indicator) and (is_open(variance) or is_open(loading)):
+        raise SpecificationError(
+            f"factor '{factor}' at level {level} has the single indicator '{indicator}', whose "
+            "categories have no scale, so they say nothing about the factor's variance; fix it "
+            f"('{factor} ~~ 1*{factor}', with the loading at 1), add indicators, or use "
+            f"'{indicator}' in the place of '{factor}'"
+        )
     if confounded and not _has_other_relations(table, level, factor, indicator):
         raise SpecificationError(
             f"factor '{factor}' at level {level} has the single indicator '{indicator}' with a "
@@ -210,6 +217,13 @@ def _check_single_indicator(table: ParameterTable, loadings: list[Row]) -> None:
             "from the factor's variance; fix it "
             f"('{indicator} ~~ 0*{indicator}'), add indicators, or give it an informative prior"
         )
+
+
+def _is_ordered(table: ParameterTable, level: str, name: str) -> bool:
+    """Whether the residual of an ordered outcome stands at this level."""
+    family = table.families.get(name)
+    own = "within" if ("within", name) in table.roles else "between"
+    return family is not None and family.has_thresholds and level == own
 
 
 def _has_other_relations(table: ParameterTable, level: str, factor: str, indicator: str) -> bool:
@@ -229,7 +243,8 @@ def counting_rule(table: ParameterTable) -> list[LevelCount]:
     """Compare the number of free parameters with that of observed moments, per level.
 
     Rows of random effects are left out, because the moments they imply depend on the
-    covariates. Parameters that occur at both levels are left out, because either level may
+    covariates. So are thresholds, and as moments the variances of the latent responses of ordered
+    outcomes. Parameters that occur at both levels are left out, because either level may
     identify them. So a count that fails proves that a level is not identified.
 
     Parameters
@@ -252,7 +267,8 @@ def counting_rule(table: ParameterTable) -> list[LevelCount]:
             n_means = len(table.variables(level, "within-only"))
         means, others = _own_parameters(table, level)
         counts.append(LevelCount(level, "means", len(means), n_means))
-        counts.append(LevelCount(level, "covariances", len(others), p * (p + 1) // 2 + p * q))
+        n_others = p * (p + 1) // 2 + p * q - sum(_is_ordered(table, level, v) for v in outcomes)
+        counts.append(LevelCount(level, "covariances", len(others), n_others))
     return counts
 
 
@@ -263,7 +279,7 @@ def _own_parameters(table: ParameterTable, level: str) -> tuple[set[int], set[in
     means: set[int] = set()
     others: set[int] = set()
     for row in table.rows:
-        if row.level != level or row.free in elsewhere or not row.free:
+        if row.level != level or row.free in elsewhere or not row.free or row.kind == "threshold":
             continue
         if row.lhs not in random and row.rhs not in random:
             (means if row.kind == "intercept" else others).add(row.free)

@@ -101,7 +101,7 @@ def bar_statement(around: Passage) -> Remark | None:
                 problem,
                 f"A residual variance that varies is '{plain[0]} ~~ rv(\"{names[0]}\")*{plain[0]}' "
                 f"(here '{names[0]}' is the log standard deviation). Thresholds of ordered "
-                "outcomes, which lavaan writes with '|', are not there yet.",
+                "outcomes are named t1, t2, ..., as in 'y | t1 + t2'.",
                 True,
             )
         return None

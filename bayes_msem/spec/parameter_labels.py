@@ -35,6 +35,12 @@ __all__ = [
     "varying_definitions",
 ]
 
+_KEPT = {
+    "variance": "the covariance matrix positive definite",
+    "covariance": "the covariance matrix positive definite",
+    "dispersion": "the dispersion positive",
+    "threshold": "thresholds in order",
+}
 UNNUMBERED = -1
 """``Row.free`` of a row that is free but has no number yet."""
 
@@ -169,11 +175,11 @@ class _Classes:
     def _compute(self, label: str, expression: Expression, text: str) -> None:
         root = self.root(label)
         for row in self.members(root):
-            if row.kind in ("variance", "covariance"):
+            if row.kind not in ("loading", "regression", "intercept"):
                 raise NotSupportedError(
                     f"constraint {text} computes the {row.kind} {describe(row)} from other "
                     "parameters; this is possible for loadings, regressions and intercepts only, "
-                    "because nothing would keep the covariance matrix positive definite"
+                    f"because nothing would keep {_KEPT[row.kind]}"
                 )
         if root in self.expressions:
             raise SpecificationError(

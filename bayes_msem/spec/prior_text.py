@@ -121,50 +121,108 @@ class Prior:
 
     @property
     def definition(self) -> Family:
-        """The family's entry in :data:`FAMILIES`."""
+        """The family's entry in :data:`FAMILIES`.
+
+        Examples
+        --------
+        >>> Prior("halfnormal", (1.0,)).definition.support
+        'positive'
+        """
         return FAMILIES[self.family]
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Lower and upper end of the support."""
+        """Lower and upper end of the support.
+
+        Examples
+        --------
+        >>> Prior("halfnormal", (1.0,)).limits
+        (0.0, inf)
+        """
         lower, upper = self.definition.limits(self.arguments)
         return float(np.asarray(lower)), float(np.asarray(upper))
 
     @property
     def is_positive(self) -> bool:
-        """Whether the support has no negative numbers."""
+        """Whether the support has no negative numbers.
+
+        Examples
+        --------
+        >>> Prior("halfnormal", (1.0,)).is_positive
+        True
+        """
         return self.limits[0] >= 0
 
     @property
     def mean(self) -> float:
-        """Mean; NaN where it does not exist, inf where it is infinite."""
+        """Mean; NaN where it does not exist, inf where it is infinite.
+
+        Examples
+        --------
+        >>> Prior("gamma", (3.0, 2.0)).mean
+        1.5
+        >>> Prior("halfcauchy", (1.0,)).mean
+        inf
+        """
         return self.definition.mean(self.arguments)
 
     @property
     def median(self) -> float:
-        """Median."""
+        """Median.
+
+        Examples
+        --------
+        >>> Prior("lognormal", (0.0, 1.0)).median
+        1.0
+        """
         return self.definition.median(self.arguments)
 
     @checked(value=array)
     def log_density(self, value: ArrayLike) -> FloatArray:
-        """Log density at ``value``, on the prior's own scale; -inf outside the support."""
+        """Log density at ``value``, on the prior's own scale; -inf outside the support.
+
+        Examples
+        --------
+        >>> Prior("exponential", (2.0,)).log_density([-1.0, 1.0]).round(4).tolist()
+        [-inf, -1.3069]
+        """
         return self.definition.log_density(value, self.arguments)
 
     @checked(value=array)
     def derivative(self, value: ArrayLike) -> FloatArray:
-        """Differentiate :meth:`log_density` with respect to ``value``; 0 outside the support."""
+        """Differentiate :meth:`log_density` with respect to ``value``; 0 outside the support.
+
+        Examples
+        --------
+        >>> Prior("normal", (0.0, 2.0)).derivative([1.0, 2.0]).tolist()
+        [-0.25, -0.5]
+        """
         return self.definition.derivative(value, self.arguments)
 
     @checked(probability=array)
     def quantile(self, probability: ArrayLike) -> FloatArray:
-        """Value below which lies ``probability``."""
+        """Value below which lies ``probability``.
+
+        Examples
+        --------
+        >>> Prior("normal", (0.0, 2.0)).quantile([0.5, 0.975]).round(2).tolist()
+        [0.0, 3.92]
+        """
         return self.definition.quantile(probability, self.arguments)
 
     @checked(rng=generator, size=shape)
     def sample(
         self, rng: np.random.Generator, size: int | tuple[int, ...] | None = None
     ) -> FloatArray:
-        """Draw independent values on the prior's own scale."""
+        """Draw independent values on the prior's own scale.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> draws = Prior("normal", (0.0, 2.0)).sample(np.random.default_rng(1), size=1000)
+        >>> draws.shape, bool(abs(draws.std() - 2.0) < 0.1)
+        ((1000,), True)
+        """
         return self.definition.sample(rng, self.arguments, size)
 
 

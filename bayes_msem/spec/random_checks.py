@@ -37,6 +37,8 @@ def check_random_formulas(parsed: ParsedModel) -> None:
     SpecificationError
         ``rv()`` in a single-level model or at level between, or one name on rows of different
         kind. One name on rows of one kind is fine: these coefficients are equal.
+    NotSupportedError
+        ``rv()`` on a threshold.
     """
     kinds: dict[str, Row] = {}
     for f in parsed.formulas:
@@ -44,6 +46,12 @@ def check_random_formulas(parsed: ParsedModel) -> None:
         if name is None:
             continue
         row = Row(f.level, f.lhs, f.op, f.term.name)
+        if row.kind == "threshold":
+            raise NotSupportedError(
+                f'rv("{name}") {line(f)} stands on {describe(row)}; thresholds are the same in all '
+                f"clusters. The random intercept of '{f.lhs}' shifts all of them together: "
+                f"use '{f.lhs}' at level between"
+            )
         if not parsed.two_level:
             raise SpecificationError(
                 f'rv("{name}") {line(f)} lets a coefficient vary over clusters, but the model '

@@ -15,8 +15,8 @@ within / between factor   stands left of ``=~`` at that level
 random effect             named in ``rv()`` at level 1: a variable of level 2
 ========================  ==================================================================
 
-"Any other use" is being an outcome or an indicator, or standing in ``~~`` or ``~ 1``: who
-writes a variance, covariance or mean of a predictor asks for a model of it.
+"Any other use" is being an outcome or an indicator, or standing in ``~~``, ``~ 1`` or ``|``: who
+writes a variance, covariance, mean or threshold of a predictor asks for a model of it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LevelUse:
     measured: dict[str, tuple[str, ...]]  # factor -> its indicators
     outcomes: tuple[str, ...]
     predictors: tuple[str, ...]
-    covarying: tuple[str, ...]  # written in `~~` or `~ 1`
+    covarying: tuple[str, ...]  # written in `~~`, `~ 1` or `|`
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -81,23 +81,28 @@ def level_use(formulas: Iterable[Formula], level: Level, *, extra: Sequence[str]
         Variables of the level that no formula need mention: random effects.
     """
     mine = [f for f in formulas if f.level == level]
-    named = [n for f in mine for n in (f.lhs, f.term.name) if n != "1"]
+    named = [n for f in mine for n in _variables_of(f)]
     measured: dict[str, tuple[str, ...]] = {}
     for f in mine:
         if f.op == "=~":
             measured[f.lhs] = (*measured.get(f.lhs, ()), f.term.name)
     slopes = [f for f in mine if f.op == "~" and f.term.name != "1"]
-    moments = [f for f in mine if f.op == "~~" or f.term.name == "1"]
+    moments = [f for f in mine if f.op in ("~~", "|") or f.term.name == "1"]
     return LevelUse(
         level=level,
         names=tuple(dict.fromkeys([*named, *extra])),
         measured=measured,
         outcomes=tuple(dict.fromkeys(f.lhs for f in slopes)),
         predictors=tuple(dict.fromkeys(f.term.name for f in slopes)),
-        covarying=tuple(
-            dict.fromkeys(n for f in moments for n in (f.lhs, f.term.name) if n != "1")
-        ),
+        covarying=tuple(dict.fromkeys(n for f in moments for n in _variables_of(f))),
     )
+
+
+def _variables_of(formula: Formula) -> tuple[str, ...]:
+    """Return the variables of a formula; intercepts and thresholds are none."""
+    if formula.op == "|" or formula.term.name == "1":
+        return (formula.lhs,)
+    return formula.lhs, formula.term.name
 
 
 def random_names(parsed: ParsedModel) -> dict[str, Formula]:
@@ -218,7 +223,7 @@ def _check_formula(
     random: Sequence[str],
 ) -> None:
     lhs, rhs = formula.lhs, formula.term.name
-    if lhs == rhs and formula.op != "~~":
+    if lhs == rhs and formula.op in ("=~", "~"):
         what = {"=~": "measured by", "~": "regressed on"}[formula.op]
         raise SpecificationError(
             f"'{lhs}' is {what} itself at level {formula.level} {line(formula)}; "
@@ -229,9 +234,13 @@ def _check_formula(
             f"factor '{lhs}' {line(formula)} is also a column of the data; "
             "give the factor another name"
         )
-    for name in (lhs, rhs):
-        if name != "1":
-            _check_name(name, formula, uses, columns, cluster, random)
+    if formula.op == "|" and lhs not in columns and any(lhs in use.factors for use in uses):
+        raise SpecificationError(
+            f"'{lhs} | {rhs}' {line(formula)}: factors have no thresholds; they belong to the "
+            "ordered outcomes that measure it"
+        )
+    for name in _variables_of(formula):
+        _check_name(name, formula, uses, columns, cluster, random)
 
 
 def _check_name(

@@ -41,16 +41,19 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "=~": ("loading",),
     "~": ("regression",),
     "~1": ("intercept",),
-    "~~": ("variance", "covariance"),
+    "~~": ("variance", "covariance", "dispersion"),
+    "|": ("threshold",),
     "loading": ("loading",),
     "regression": ("regression",),
     "intercept": ("intercept",),
     "variance": ("variance",),
     "sd": ("variance",),
     "covariance": ("covariance",),
+    "threshold": ("threshold",),
+    "dispersion": ("dispersion",),
     "defined": ("defined",),
 }
-_OPERATORS = ("=~", "~~", "~", ":=")
+_OPERATORS = ("=~", "~~", "~", "|", ":=")
 _LEVEL = re.compile(r"(within|between|1|2):(?!=)")
 
 

@@ -26,12 +26,13 @@ taken from the table of the unexpanded text.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
 from bayes_msem.arguments import shown
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.parameter_labels import describe
 from bayes_msem.spec.roles import random_names
@@ -60,6 +61,8 @@ def expand_random(
     *,
     cluster: str | None = None,
     std_lv: bool = False,
+    families: Mapping[str, Family] | None = None,
+    categories: Mapping[str, int] | None = None,
 ) -> ParsedModel:
     """Write ``rv()`` on all rows that a shorthand stands for.
 
@@ -69,7 +72,7 @@ def expand_random(
         The statements of the text.
     random
         A word or several; None changes nothing.
-    columns, cluster, std_lv
+    columns, cluster, std_lv, families, categories
         As for :func:`bayes_msem.spec.defaults.build_table`.
 
     Returns
@@ -97,7 +100,14 @@ def expand_random(
         return parsed
     words = _read_words(random)
     _check_two_level(parsed, random)
-    table = build_table(parsed, columns, cluster=cluster, std_lv=std_lv)
+    table = build_table(
+        parsed,
+        columns,
+        cluster=cluster,
+        std_lv=std_lv,
+        families=families,
+        categories=categories,
+    )
     chosen: dict[RowKey, str] = {}
     for word in words:
         rows = _varying_rows(table, word)

@@ -174,6 +174,7 @@ _CONTRADICTIONS = {
     ("prior", "random"): f"A coefficient that varies over clusters is no parameter. {_MOVE}",
     ("random", "start"): f"A coefficient that varies over clusters is no parameter. {_MOVE}",
 }
+_THRESHOLD = re.compile(r"t[1-9]\d*")
 _NAME = re.compile(r"(?:[^\W\d]|\.(?!\d))[\w.]*")
 
 
@@ -203,6 +204,13 @@ def _term(node: Node, op: Operator) -> tuple[str, list[_Modifier]]:
             f"Modifiers stand before the variable: {last}*x.",
         )
     name = _variable(last)
+    if op == "|" and not _THRESHOLD.fullmatch(name):
+        raise Culprit(
+            f"'{name}' is not a threshold.",
+            span(last),
+            "Thresholds are named t1, t2, ... from the lowest on, one less than there are "
+            "categories: 'y | t1 + t2'.",
+        )
     if name == "1" and op != "~":
         raise Culprit(
             f"'1' cannot stand right of '{op}'.", span(last), "Write an intercept as y ~ 1."

@@ -8,7 +8,7 @@ from typing import Literal
 from bayes_msem.spec.expressions import Expression
 
 Level = Literal["within", "between"]
-Operator = Literal["=~", "~", "~~"]
+Operator = Literal["=~", "~", "~~", "|"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Modifiers:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One variable on the right-hand side; ``name`` is ``"1"`` for an intercept."""
+    """One variable on the right-hand side; "1" is an intercept, "t1", ... are thresholds."""
 
     name: str
     modifiers: Modifiers

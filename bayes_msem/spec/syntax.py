@@ -21,6 +21,7 @@ from bayes_msem.spec.foreign import (
     NAME_RULE,
     VALID_OPERATORS,
     character_remark,
+    is_threshold_bar,
     operator_remark,
 )
 from bayes_msem.spec.mplus import mplus_statement
@@ -96,6 +97,8 @@ def syntax_tree(text: str, start: Literal["model", "expression"]) -> Tree[Token]
     fed: list[Token] = []
     try:
         for token in lark.lex(plain):
+            if token.type == "FOREIGN_OPERATOR" and is_threshold_bar(token, plain):
+                token.type = "OPERATOR"  # the layout step sees it too: its formula may go on below
             parser.feed_token(token)
             fed.append(token)
         end = Token.new_borrow_pos("$END", "", fed[-1]) if fed else Token("$END", "")

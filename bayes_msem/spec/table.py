@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.expressions import Expression
 from bayes_msem.spec.statements import Definition
 
@@ -60,7 +61,16 @@ class RowKey(tuple[str, str, str, str]):
         return "".join(self[4:])
 
 
-Kind = Literal["loading", "regression", "intercept", "variance", "covariance", "defined"]
+Kind = Literal[
+    "loading",
+    "regression",
+    "intercept",
+    "variance",
+    "covariance",
+    "threshold",
+    "dispersion",
+    "defined",
+]
 Role = Literal[
     "split",  # observed at both levels: latent within + between part
     "within-only",  # level-1 outcome or indicator without a between part
@@ -80,7 +90,9 @@ class Row:
     ``free`` numbers the free parameters from 1; equal numbers are equal parameters, 0 is a
     constant. ``value`` is the constant or the starting value (NaN: none given). ``random`` is
     the name given in ``rv()``; such a row has ``free == 0`` and its distribution stands in the
-    between-level rows of that name. Intercepts have ``op == "~"`` and ``rhs == "1"``.
+    between-level rows of that name. Intercepts have ``op == "~"`` and ``rhs == "1"``; thresholds
+    ``op == "|"`` and ``rhs`` "t1", "t2", ... The row ``c ~~ c`` of a count at the level of its
+    rows may be a dispersion instead of a variance (``is_dispersion``).
     """
 
     level: str
@@ -94,6 +106,7 @@ class Row:
     random: str = ""
     origin: Literal["user", "default"] = "user"
     group: str = ""
+    is_dispersion: bool = False
 
     @property
     def key(self) -> RowKey:
@@ -107,6 +120,10 @@ class Row:
             return "loading"
         if self.op == ":=":
             return "defined"
+        if self.op == "|":
+            return "threshold"
+        if self.is_dispersion:
+            return "dispersion"
         if self.op == "~":
             return "intercept" if self.rhs == "1" else "regression"
         return "variance" if self.lhs == self.rhs else "covariance"
@@ -126,9 +143,10 @@ class ParameterTable:
 
     Rows come in the order within, between, defined, and inside a level in lavaan's order:
     loadings, regressions, (co)variances as written and then those added by default,
-    intercepts. ``roles`` maps (level, variable) to its role; a split variable has an entry for
-    each level. ``definitions`` keep their expressions as written; the expressions of
-    ``constraints`` are rewritten to hold labels of free rows only.
+    intercepts, thresholds. ``roles`` maps (level, variable) to its role; a split variable has an
+    entry for each level. ``families`` has the outcomes that are not normal. ``definitions`` keep
+    their expressions as written; the expressions of ``constraints`` are rewritten to hold labels
+    of free rows only.
     """
 
     rows: tuple[Row, ...]
@@ -136,6 +154,7 @@ class ParameterTable:
     definitions: tuple[Definition, ...]
     constraints: tuple[ConstrainedRow, ...]
     two_level: bool
+    families: dict[str, Family] = field(default_factory=dict)
 
     def variables(self, level: str, *roles: Role) -> tuple[str, ...]:
         """Names of the variables of ``level`` with one of ``roles``, in order of appearance."""

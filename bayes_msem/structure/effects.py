@@ -67,6 +67,27 @@ def linear_names(table: ParameterTable) -> frozenset[str]:
     return frozenset(name for name, is_linear in uses.items() if is_linear)
 
 
+def all_sampled(table: ParameterTable, y_names: tuple[str, ...]) -> Effects:
+    """Effects of a model with outcomes that are not normal: random intercepts, then all others.
+
+    None is integrated out. Random intercepts have no rows.
+    """
+    split = [v for v in y_names if table.roles[("within", v)] == "split"]
+    rows = tuple(row for row in table.rows if row.random)
+    sampled = list(dict.fromkeys([*split, *(row.random for row in rows)]))
+    none = np.empty(0, dtype=np.int64)
+    return Effects(
+        linear=(),
+        sampled=tuple(sampled),
+        use_effect=none,
+        use_variable=none,
+        use_column=none,
+        rows=rows,
+        row_effect=np.array([sampled.index(r.random) for r in rows], dtype=np.int64),
+        row_code=np.array([_CODES[r.kind] for r in rows], dtype=np.int64),
+    )
+
+
 def find_effects(
     table: ParameterTable, y_names: tuple[str, ...], x_names: tuple[str, ...]
 ) -> Effects:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.spec.table import ParameterTable, RowKey
-from bayes_msem.structure.effects import Effects, find_effects
+from bayes_msem.structure.effects import Effects, all_sampled, find_effects
+from bayes_msem.structure.responses import ResponseTemplate, build_responses
 from bayes_msem.structure.templates import LevelTemplate, level_template, place_rows
 
 __all__ = ["ModelTemplate", "build_template"]
@@ -37,6 +38,9 @@ class ModelTemplate:
         Row key -> position in the value vector, for all rows that have a cell.
     n_theta
         Number of free parameters and constrained rows.
+    responses
+        Rows with outcomes that are not normal; None if all are normal. Level within then is that of
+        the latent responses.
     """
 
     levels: tuple[LevelTemplate, LevelTemplate]
@@ -45,6 +49,7 @@ class ModelTemplate:
     constants: NDArray[np.float64]
     sources: dict[RowKey, int]
     n_theta: int
+    responses: ResponseTemplate | None = None
 
     @property
     def within(self) -> LevelTemplate:
@@ -116,11 +121,15 @@ def build_template(
     -------
     ModelTemplate
     """
-    effects = find_effects(table, y_names, x_names)
+    own = {name: f for name, f in table.families.items() if name in y_names}
+    effects = all_sampled(table, y_names) if own else find_effects(table, y_names, x_names)
     sources, constants, n_theta = place_rows(table, position, effects.rows)
     integrated = {r.key for r in table.rows if r.random and r not in effects.rows}
     remaining = replace(table, rows=tuple(r for r in table.rows if r.key not in integrated))
     level_two = (*effects.linear, *z_names, *effects.sampled)
+    responses = None
+    if own:
+        responses = build_responses(table, own, y_names, x_names, effects.sampled, sources)
     return ModelTemplate(
         levels=(
             level_template(remaining, "within", y_names, ("1", *x_names), sources),
@@ -131,4 +140,5 @@ def build_template(
         constants=constants,
         sources=sources,
         n_theta=n_theta,
+        responses=responses,
     )

@@ -7,6 +7,8 @@ prior family). The likelihood needs theta, the values of the table rows. Element
     square       theta = x^2                    variances; x is the standard deviation
     correlation  theta = R_ik sd_i sd_k         covariances; z = 2 x - 1 is a canonical partial
                                                 correlation (see bayes_msem.spec.covariance)
+    threshold    from shares    thresholds with a Dirichlet prior; x is the share of a category in
+                                what earlier ones leave (see bayes_msem.kernels.thresholds)
 
 so that priors stand on the scales people think in, and positive definiteness is built in.
 """
@@ -18,7 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.kernels.layout import CORRELATION, IDENTITY, SQUARE, Blocks
+from bayes_msem.kernels.layout import (
+    CORRELATION,
+    IDENTITY,
+    SQUARE,
+    THRESHOLD,
+    Blocks,
+    Thresholds,
+)
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
@@ -31,6 +40,8 @@ GROUP_NAMES: dict[Kind, str] = {
     "intercept": "intercept",
     "variance": "sd",
     "covariance": "partial_correlation",
+    "threshold": "threshold",
+    "dispersion": "dispersion",
 }
 
 
@@ -62,9 +73,11 @@ class Parameters:
     position
         Free number -> position in x and theta.
     transform
-        IDENTITY, SQUARE or CORRELATION for each element, shape (n_parameters,).
+        IDENTITY, SQUARE, CORRELATION or THRESHOLD for each element, shape (n_parameters,).
     blocks
         The covariance blocks in which CORRELATION elements stand.
+    thresholds
+        The THRESHOLD elements.
     rows
         First table row of each element.
     """
@@ -73,6 +86,7 @@ class Parameters:
     position: dict[int, int]
     transform: IntArray
     blocks: Blocks
+    thresholds: Thresholds
     rows: tuple[Row, ...]
 
     @property
@@ -105,13 +119,20 @@ def build_parameters(table: ParameterTable, priors: dict[int, Prior]) -> Paramet
         if row.free:
             first.setdefault(row.free, row)
     blocks = [b for lev in ("within", "between") for b in covariance_blocks(table, lev)]
-    beta_shapes = _beta_shapes(blocks, priors)
+    shares = _shares(first, priors)
+    beta_shapes = _beta_shapes(blocks, priors) | {f: shape for _, f, shape in shares}
     groups = _groups(first, priors, beta_shapes)
     order = [f for g in groups for f in g.free]
     position = {f: i for i, f in enumerate(order)}
     correlated = {f for b in blocks if b.pattern != "direct" for f in b.free_edges}
     transform = [
-        SQUARE if first[f].kind == "variance" else CORRELATION if f in correlated else IDENTITY
+        SQUARE
+        if first[f].kind == "variance"
+        else CORRELATION
+        if f in correlated
+        else THRESHOLD
+        if f in {g for _, g, _ in shares}
+        else IDENTITY
         for f in order
     ]
     return Parameters(
@@ -119,8 +140,48 @@ def build_parameters(table: ParameterTable, priors: dict[int, Prior]) -> Paramet
         position=position,
         transform=np.array(transform, dtype=np.int64),
         blocks=flatten_blocks([b for b in blocks if not varies(b, table)], table, position),
+        thresholds=_thresholds(shares, priors, position),
         rows=tuple(first[f] for f in order),
     )
+
+
+def _shares(
+    first: dict[int, Row], priors: dict[int, Prior]
+) -> list[tuple[str, int, tuple[float, float]]]:
+    """Outcome, free number and Beta shape of all thresholds with a Dirichlet prior, in order."""
+    members: dict[str, list[int]] = {}
+    for free, row in first.items():
+        if row.kind == "threshold" and priors[free].family == "dirichlet":
+            members.setdefault(row.lhs, []).append(free)
+    found = []
+    for outcome, frees in members.items():
+        for c, free in enumerate(frees):
+            alpha = priors[free].arguments[0]
+            found.append((outcome, free, (alpha, alpha * (len(frees) - c))))
+    return found
+
+
+def _thresholds(
+    shares: list[tuple[str, int, tuple[float, float]]],
+    priors: dict[int, Prior],
+    position: dict[int, int],
+) -> Thresholds:
+    sizes: dict[str, int] = {}
+    scales: dict[str, float] = {}
+    for outcome, free, _ in shares:
+        sizes[outcome] = sizes.get(outcome, 0) + 1
+        scales[outcome] = priors[free].arguments[1]
+    return Thresholds(
+        size=np.array(list(sizes.values()), dtype=np.int64),
+        position=np.array([position[f] for _, f, _ in shares], dtype=np.int64),
+        scale=np.array(list(scales.values()), dtype=np.float64),
+    )
+
+
+def no_thresholds() -> Thresholds:
+    """Return the thresholds of a model that has none."""
+    nowhere = np.empty(0, dtype=np.int64)
+    return Thresholds(nowhere, nowhere, np.empty(0))
 
 
 def varies(block: CovarianceBlock, table: ParameterTable) -> bool:
@@ -177,6 +238,8 @@ def _groups(
 
 
 def _stem(level: str, kind: Kind, family: str) -> str:
+    if kind == "threshold" and family == "beta":
+        return f"{level}_category_fraction"
     direct = kind == "covariance" and family != "beta"
     return f"{level}_{'covariance' if direct else GROUP_NAMES[kind]}"
 

@@ -157,7 +157,7 @@ def level_template(
     psi: list[tuple[int, int, int]] = []
     k: list[tuple[int, int, int]] = []
     for row in table.rows:
-        if row.level != level or row.kind == "defined":
+        if row.level != level or row.kind in ("defined", "threshold", "dispersion"):
             continue
         source = sources[row.key]
         if row.kind in ("variance", "covariance"):
@@ -182,6 +182,15 @@ def level_template(
         psi=_cells(psi),
         k=_cells(k),
         recursive=ordered is not None,
+    )
+
+
+def without_outcomes(level: LevelTemplate) -> LevelTemplate:
+    """Return a level with the same design and nothing else."""
+    none = _cells([])
+    nowhere = np.empty(0, dtype=np.int64)
+    return LevelTemplate(
+        level.level, (), level.design, (), nowhere, nowhere, none, none, none, True
     )
 
 

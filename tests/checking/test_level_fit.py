@@ -60,13 +60,13 @@ def both(case: Case, seed: int = 1) -> Both:
     """The oracle, and the package's sample and structure at the same parameters."""
     frame = make_data(sizes=SIZES)
     model = build(case, frame)
-    view = model.unpiloted_blueprint()
-    oracle = Conditional(case, model, view, frame)
-    x, b = sampled_values(view, seed), effects(view, seed)
-    design = check_design(view)
-    observed = view.observed
-    point = np.ascontiguousarray(view.extend_sampled(x))
-    structure = structure_at(view, design, point, b, {})
+    blueprint = model.unpiloted_blueprint()
+    oracle = Conditional(case, model, blueprint, frame)
+    x, b = sampled_values(blueprint, seed), effects(blueprint, seed)
+    design = check_design(blueprint)
+    observed = blueprint.observed
+    point = np.ascontiguousarray(blueprint.extend_sampled(x))
+    structure = structure_at(blueprint, design, point, b, {})
     sample = Sample(design, observed.y[design.rows] - design.center, observed.z)
     return Both(oracle, x, b, sample, structure)
 
@@ -144,13 +144,13 @@ def balanced(z: bool = False) -> Both:
     case = Case("balanced", f"level: within\nfw =~ y1 + y2 + y3\nlevel: between\n{between}")
     frame = make_frame(sizes=(6,) * 12)
     model = make_model(case, frame)
-    view = model.blueprint
-    oracle = Conditional(case, model, view, frame)
-    x, b = sampled_values(view, 3), np.empty((12, 0))
-    design = check_design(view)
-    point = np.ascontiguousarray(view.extend_sampled(x))
-    sample = Sample(design, view.observed.y[design.rows] - design.center, view.observed.z)
-    return Both(oracle, x, b, sample, structure_at(view, design, point, b, {}))
+    blueprint = model.blueprint
+    oracle = Conditional(case, model, blueprint, frame)
+    x, b = sampled_values(blueprint, 3), np.empty((12, 0))
+    design = check_design(blueprint)
+    point = np.ascontiguousarray(blueprint.extend_sampled(x))
+    sample = Sample(design, blueprint.observed.y[design.rows] - design.center, blueprint.observed.z)
+    return Both(oracle, x, b, sample, structure_at(blueprint, design, point, b, {}))
 
 
 def moments_of(this: Both) -> tuple[Array, Array, Array, Array]:
@@ -215,15 +215,15 @@ def test_single_level_likelihood_ratio(case: Case) -> None:
     """Against unrestricted regressions on the covariates, with rows as they are."""
     frame = make_frame(sizes=(30,) * 4)
     model = make_model(case, frame)
-    view = model.blueprint
+    blueprint = model.blueprint
     free = free_values(model, random_values(case, model, 2))
     x = sampled_from_table(model.blueprint, theta_from_values(model.blueprint, free))
-    design = check_design(view)
-    point = np.ascontiguousarray(view.extend_sampled(x))
-    structure = structure_at(view, design, point, np.empty((1, 0)), {})
-    sample = Sample(design, view.observed.y[design.rows] - design.center, view.observed.z)
-    n, y = len(frame), view.observed.y
-    d = np.column_stack([np.ones(n), view.observed.x])
+    design = check_design(blueprint)
+    point = np.ascontiguousarray(blueprint.extend_sampled(x))
+    structure = structure_at(blueprint, design, point, np.empty((1, 0)), {})
+    sample = Sample(design, blueprint.observed.y[design.rows] - design.center, blueprint.observed.z)
+    n, y = len(frame), blueprint.observed.y
+    d = np.column_stack([np.ones(n), blueprint.observed.x])
     residual = left_over(y, d)
     s = residual.T @ residual / n
     saturated = -n / 2 * (np.linalg.slogdet(2 * np.pi * s)[1] + y.shape[1])

@@ -13,8 +13,8 @@ from scipy import stats
 
 import bayes_msem as bm
 from bayes_msem.checking.predictive.at_mode import Refit
+from bayes_msem.checking.predictive.named_statistics import BUILT_IN
 from bayes_msem.checking.predictive.replicate import Replicates
-from bayes_msem.checking.predictive.statistics import BUILT_IN
 from benchmarks.planted import MODEL, planted
 from tests.checking.laplace import laplace_fit
 from tests.posterior.made_up import synthetic_fit
@@ -234,11 +234,9 @@ def test_refit_finds_the_mode_of_a_replicate(right: bm.Fit) -> None:
     replicates = Replicates(blueprint, posterior, draws=3, clusters="new", random_seed=3)
     refit = None
     for pair in replicates:
-        refit = refit or Refit(blueprint, replicates.view, pair.observed)
+        refit = refit or Refit(blueprint, pair.observed)
         structure = refit.structure(pair.replicate, pair.replicate_structure)
-        careful = Refit(
-            right.model.on(pair.replicate.data).blueprint, replicates.view, pair.replicate
-        )
+        careful = Refit(right.model.on(pair.replicate.data).blueprint, pair.replicate)
         assert careful.converged
         expected = careful.structure(pair.replicate, pair.replicate_structure)
         for plain in (s for s in BUILT_IN if s.name == "chi_square"):

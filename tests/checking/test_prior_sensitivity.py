@@ -15,13 +15,8 @@ from scipy.special import logsumexp
 
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.checking.priors.prior_sensitivity import (
-    CONFLICT,
-    STRONG_PRIOR,
-    log_likelihood_draws,
-    log_prior_draws,
-    wider_prior,
-)
+from bayes_msem.checking.priors.prior_advice import CONFLICT, STRONG_PRIOR, wider_prior
+from bayes_msem.checking.priors.prior_sensitivity import log_likelihood_draws, log_prior_draws
 from bayes_msem.errors import SpecificationError
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.density import log_prior

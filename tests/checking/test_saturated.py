@@ -10,7 +10,7 @@ import pytest
 
 import bayes_msem as bm
 from bayes_msem.blueprint.values import theta_from_values
-from bayes_msem.checking.indices import indices
+from bayes_msem.checking.indices.index_formulas import joint_covariance, srmr
 from bayes_msem.checking.indices.saturated import (
     build_on,
     check_separable,
@@ -116,7 +116,7 @@ def test_balanced_saturated_model_has_its_closed_form() -> None:
     # rounding of sums of 180 terms, and a Newton decrement of 1e-9
     assert saturated.log_likelihood == pytest.approx(expected, abs=1e-8)
     for level, matrix in (("within", within), ("between", between)):
-        found = indices.joint_covariance(saturated.blueprint, saturated.theta[None, :], level)[0]  # type: ignore[arg-type]
+        found = joint_covariance(saturated.blueprint, saturated.theta[None, :], level)[0]  # type: ignore[arg-type]
         assert found == pytest.approx(matrix.to_numpy(), rel=1e-5)
 
 
@@ -147,9 +147,7 @@ def test_singular_saturated_model_converges_and_beats_em() -> None:
     lavaan's EM stops at -27715.703; the unbounded maximum does not converge.
     """
     saturated = fit_saturated(bm.Model, model_of("lq2002-two-factor").observed)
-    covariance = indices.joint_covariance(saturated.blueprint, saturated.theta[None, :], "between")[
-        0
-    ]
+    covariance = joint_covariance(saturated.blueprint, saturated.theta[None, :], "between")[0]
     eigenvalues = np.linalg.eigvalsh(covariance)
     assert -1e-12 < eigenvalues[0] < 1e-8 < eigenvalues[-1]
     assert -27715.703394 < saturated.log_likelihood < -27715.60
@@ -162,8 +160,8 @@ def test_srmr_at_the_maximum_is_lavaans(name: str) -> None:
     saturated = fit_saturated(bm.Model, model.observed)
     theta = theta_from_values(model.blueprint, reference.estimates)[None, :]
     for level in ("within", "between"):
-        h1 = indices.joint_covariance(saturated.blueprint, saturated.theta[None, :], level)[0]  # type: ignore[arg-type]
-        found = indices.srmr(h1, indices.joint_covariance(model.blueprint, theta, level))[0]  # type: ignore[arg-type]
+        h1 = joint_covariance(saturated.blueprint, saturated.theta[None, :], level)[0]  # type: ignore[arg-type]
+        found = srmr(h1, joint_covariance(model.blueprint, theta, level))[0]  # type: ignore[arg-type]
         tolerance = 2e-5 if name == "demo-twolevel" else 3e-4
         assert found == pytest.approx(LAVAAN[name, f"srmr_{level}"], abs=tolerance)
 

@@ -353,13 +353,13 @@ def test_pymc_draws_from_the_same_simulator(this: Case) -> None:
 def test_rows_of_clusters_with_known_effects() -> None:
     """Draws given level 2 are those that drew it, if the random numbers are: residuals agree."""
     model, _ = model_and_values()
-    view = model.blueprint
-    x = view.extend_sampled(sampled_values(view, 55))
+    blueprint = model.blueprint
+    x = blueprint.extend_sampled(sampled_values(blueprint, 55))
     rng = np.random.default_rng(3)
-    u = rng.normal(size=(view.observed.n_clusters, 4))
-    y = draw_rows(view, x, u, view.observed, np.random.default_rng(4))
+    u = rng.normal(size=(blueprint.observed.n_clusters, 4))
+    y = draw_rows(blueprint, x, u, blueprint.observed, np.random.default_rng(4))
     shift = np.array([1.0, 0.0, 2.0, 0.0])  # of the intercepts of y1, y2, y3, and of z1
-    shifted = draw_rows(view, x, u + shift, view.observed, np.random.default_rng(4))
+    shifted = draw_rows(blueprint, x, u + shift, blueprint.observed, np.random.default_rng(4))
     np.testing.assert_allclose(shifted - y, np.tile(shift, (len(y), 1)), atol=1e-12)
 
 

@@ -31,9 +31,9 @@ def sample(frame: pd.DataFrame) -> Sample:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.SmallSampleWarning)
         model = bm.Model(MODEL, data=frame, cluster="cluster")
-    view = model.blueprint
-    design = check_design(view)
-    return Sample(design, view.observed.y[design.rows] - design.center, view.observed.z)
+    blueprint = model.blueprint
+    design = check_design(blueprint)
+    return Sample(design, blueprint.observed.y[design.rows] - design.center, blueprint.observed.z)
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +85,9 @@ def test_slopes_on_outcomes_are_slopes_on_what_covariates_leave(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.SmallSampleWarning)
         model = bm.Model(text, data=frame, cluster="cluster")
-    view = model.blueprint
-    design = check_design(view)
-    sample = Sample(design, view.observed.y[design.rows] - design.center, view.observed.z)
+    blueprint = model.blueprint
+    design = check_design(blueprint)
+    sample = Sample(design, blueprint.observed.y[design.rows] - design.center, blueprint.observed.z)
     assert [model.observed.y_names[i] for i in design.outcome_slopes[0]] == ["y2", "y1"]
     *on_x, found = spread.slope_variances(sample)
     assert len(on_x) == 2
@@ -119,9 +119,9 @@ def test_spread_of_variances_and_covariances(residuals: pd.DataFrame, sample: Sa
 def test_spreads_have_the_expectations_that_the_docstring_names() -> None:
     """About 1 and p (p + 1) / 2 for equal normal clusters; 4 standard errors of 400 clusters."""
     frame = planted(3, n_clusters=400, sizes=(20,))
-    view = bm.Model(MODEL, data=frame, cluster="cluster").blueprint
-    design = check_design(view)
-    sample = Sample(design, view.observed.y[design.rows] - design.center, view.observed.z)
+    blueprint = bm.Model(MODEL, data=frame, cluster="cluster").blueprint
+    design = check_design(blueprint)
+    sample = Sample(design, blueprint.observed.y[design.rows] - design.center, blueprint.observed.z)
     # a squared chi-square deviate has variance of about 8 + 48 / df
     assert spread.variance_spread(sample) == pytest.approx(np.ones(4), abs=4 * np.sqrt(10.5 / 400))
     assert spread.covariance_spread(sample) == pytest.approx(10, abs=4 * np.sqrt(35 / 400))

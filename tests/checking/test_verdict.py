@@ -10,9 +10,8 @@ import pytest
 from scipy import stats
 
 import bayes_msem as bm
-from bayes_msem.checking.verdict import (
+from bayes_msem.checking.findings import (
     Finding,
-    Verdict,
     cluster_findings,
     data_findings,
     fit_findings,
@@ -22,6 +21,7 @@ from bayes_msem.checking.verdict import (
     prior_findings,
     sampling_findings,
 )
+from bayes_msem.checking.verdict import Verdict
 from bayes_msem.posterior.convergence import Convergence, Grade
 from bayes_msem.spec.table import Row
 from benchmarks.planted import MODEL, planted

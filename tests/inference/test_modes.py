@@ -13,7 +13,7 @@ import xarray as xr
 from scipy import optimize
 
 import bayes_msem as bm
-from bayes_msem.checking.verdict import mode_findings
+from bayes_msem.checking.findings import mode_findings
 from bayes_msem.errors import IdentificationWarning, MsemWarning
 from bayes_msem.inference.maximise import Maximum, maximise
 from bayes_msem.inference.modes import (
@@ -24,8 +24,8 @@ from bayes_msem.inference.modes import (
 )
 from bayes_msem.inference.sample import _starting_points
 from bayes_msem.inference.starts import nutpie_seeds
-from bayes_msem.posterior.convergence import check_convergence
-from bayes_msem.posterior.modes import found_modes, read_modes, write_modes
+from bayes_msem.posterior.chain_checks import check_convergence
+from bayes_msem.posterior.found_modes import found_modes, read_modes, write_modes
 from bayes_msem.spec.table import RowKey
 from tests.inference.models import quiet_model, reference_model
 from tests.posterior.made_up import posterior_of, synthetic_fit

@@ -28,3 +28,16 @@ def test_a_module_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "_NEEDED", (("numba", "numba.core.no_such_thing", "x"),))
     with pytest.raises(ImportError, match=f"numba {numba.__version__} does not"):
         guard.check_compilers("numba")
+
+
+def test_one_lane_needs_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = ("numba", "numba.core.typing.templates", "signature_of_old")
+    monkeypatch.setattr(guard, "_NEEDED", (gone,))
+    monkeypatch.delenv("BAYES_MSEM_LANES", raising=False)
+    with pytest.raises(ImportError, match="set BAYES_MSEM_LANES=1, which is slower"):
+        guard.check_compilers("numba")
+    monkeypatch.setenv("BAYES_MSEM_LANES", "1")
+    guard.check_compilers("numba")
+    monkeypatch.setenv("BAYES_MSEM_LANES", "four")
+    with pytest.raises(ImportError, match="BAYES_MSEM_LANES is 'four'; it can be 8"):
+        guard.one_lane()

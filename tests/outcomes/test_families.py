@@ -41,6 +41,7 @@ def test_texts() -> None:
         "negbinomial",
     ]
     assert all(family(text).text == text for text in FAMILIES)
+    assert family(" Ordinal (Probit)").text == "ordinal(probit)"  # blanks and case do not matter
 
 
 @pytest.mark.parametrize(
@@ -51,8 +52,8 @@ def test_texts() -> None:
         ("binary(logit)", responses.LOGIT, math.pi**2 / 3, True, False),
         ("ordinal(probit)", responses.PROBIT, 1.0, True, False),
         ("ordinal(logit)", responses.LOGIT, math.pi**2 / 3, True, False),
-        ("poisson", responses.POISSON, None, False, False),
-        ("negbinomial", responses.NEGBINOMIAL, None, False, True),
+        ("poisson", responses.POISSON, 0.0, False, False),
+        ("negbinomial", responses.NEGBINOMIAL, 0.0, False, True),
     ],
 )
 def test_properties(
@@ -70,10 +71,11 @@ def test_families_are_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "guess"), [("Poisson", "poisson"), ("ordnal(logit)", "ordinal(logit)"), (3, ""), ([], "")]
+    ("text", "guess"),
+    [("poison", "poisson"), ("ordnal(logit)", "ordinal(logit)"), (3, ""), ([], "")],
 )
 def test_unknown_families_name_what_there_is(text: Any, guess: str) -> None:
-    with pytest.raises(SpecificationError, match="there is no family") as caught:
+    with pytest.raises(SpecificationError, match="unknown family") as caught:
         family(text)
     message = str(caught.value)
     assert all(repr(known) in message for known in FAMILIES)
@@ -82,7 +84,9 @@ def test_unknown_families_name_what_there_is(text: Any, guess: str) -> None:
 
 
 def test_a_link_is_asked_for() -> None:
-    with pytest.raises(SpecificationError, match=r"write 'ordinal\(probit\)' or 'ordinal\(logit\)'"):
+    with pytest.raises(
+        SpecificationError, match=r"write 'ordinal\(probit\)' or 'ordinal\(logit\)'"
+    ):
         family("ordinal")
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.posterior import forest
+from bayes_msem.plotting.forest import forest
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 Draws = dict[RowKey, NDArray[np.float64]]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.plotting.figures import ESTIMATE, REFERENCE
+from bayes_msem.plotting.canvas import ESTIMATE, REFERENCE
 from bayes_msem.plotting.pareto import pareto_k
 from tests.posterior.made_up import synthetic_fit
 from tests.random.models import build, case, make_data

@@ -23,7 +23,7 @@ from scipy import stats
 import bayes_msem as bm
 from bayes_msem.checking.predictive.compared import default_clusters
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
-from bayes_msem.plotting.figures import REFERENCE
+from bayes_msem.plotting.canvas import REFERENCE
 from bayes_msem.plotting.ppc import compare
 from bayes_msem.plotting.ppc_clusters import cluster_distances
 from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels

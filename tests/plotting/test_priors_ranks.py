@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.priors import prior_posterior
+from bayes_msem.plotting.prior_posterior import prior_posterior
 from bayes_msem.plotting.ranks import rank
 from bayes_msem.posterior.distributions import rank_shares
 from bayes_msem.posterior.prior_scale import marginal_prior, on_prior_scale

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.posterior import trace
+from bayes_msem.plotting.trace import trace
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 Draws = dict[RowKey, NDArray[np.float64]]

@@ -18,7 +18,7 @@ from typing import Any
 
 import bayes_msem as bm
 from bayes_msem.fit import report
-from bayes_msem.plotting.figures import NotebookFigure
+from bayes_msem.plotting.canvas import NotebookFigure
 from bayes_msem.plotting.report_page import PageSection
 
 LIMIT = 1000  # bytes a file may have: what is beyond fails, as on a full disk

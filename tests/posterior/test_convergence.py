@@ -10,7 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import bayes_msem as bm
-from bayes_msem.posterior.convergence import Convergence, check_convergence, told_apart
+from bayes_msem.posterior.chain_checks import check_convergence
+from bayes_msem.posterior.convergence import Convergence, told_apart
 from tests.posterior.made_up import random_posterior, synthetic_fit
 from tests.random.models import build, case
 

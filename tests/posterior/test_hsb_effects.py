@@ -115,10 +115,10 @@ def test_effects_of_a_model_with_random_intercepts_only():
         ("between", "mach", "~~", "mach"): 8.5,
         ("between", "mach", "~", "1"): 12.6,
     }
-    view = model.blueprint
-    x = np.ascontiguousarray(sampled_from_table(view, theta_from_values(view, values)))
-    means, variances = view.likelihood.linear_effects(
-        x, np.empty((160, 0)), np.zeros((160, 1)), view.statistics_by_cluster
+    blueprint = model.blueprint
+    x = np.ascontiguousarray(sampled_from_table(blueprint, theta_from_values(blueprint, values)))
+    means, variances = blueprint.likelihood.linear_effects(
+        x, np.empty((160, 0)), np.zeros((160, 1)), blueprint.statistics_by_cluster
     )
     groups = frame.groupby("school", sort=False)["mach"]
     precision = groups.size() / 39.0 + 1 / 8.5

@@ -1,4 +1,4 @@
-"""What the rooms promise each other: facades and figures compute nothing."""
+"""What the rooms promise each other: facades and figures compute nothing, names stand once."""
 
 from __future__ import annotations
 
@@ -58,8 +58,9 @@ def test_figures_compute_nothing(file: Path) -> None:
 
 
 ORDER = (
-    "errors foreign_words arguments wording disk kernels spec data structure gaussian likelihood "
-    "blueprint simulation inference posterior checking display plotting datasets model fit loading"
+    "errors foreign_words arguments wording disk kernels outcomes spec data structure gaussian "
+    "likelihood blueprint simulation inference posterior checking display plotting datasets model "
+    "fit loading"
 ).split()
 
 
@@ -79,3 +80,22 @@ def test_data_flow_one_way() -> None:
                 if rank[other] > rank[room] and (room, other) != ("model", "fit"):
                     against.append((str(file.relative_to(PACKAGE)), node.module))
     assert against == []
+
+
+# Names that stand in two rooms. The list only gets shorter: whoever renames one takes it off.
+TWICE = {
+    "coordinates": ["inference", "kernels"],
+    "density": ["inference", "kernels"],
+    "pieces": ["data", "kernels"],
+    "statistics": ["kernels", "likelihood"],
+    "values": ["blueprint", "kernels"],
+}
+
+
+def test_a_module_name_stands_once() -> None:
+    """A module is found by its name alone; ``__init__`` is the room itself."""
+    rooms: dict[str, list[str]] = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        if file.stem != "__init__":
+            rooms.setdefault(file.stem, []).append(file.relative_to(PACKAGE).parent.as_posix())
+    assert {name: found for name, found in rooms.items() if len(found) > 1} == TWICE

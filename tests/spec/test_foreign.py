@@ -55,7 +55,6 @@ TRANSLATED = [
 NOT_THERE_YET = [
     ("y ~ (1 | school/class)", 1, 8, ["Nested or crossed", "not there yet"]),
     ("y ~ (1 | a) + (1 | b)", 1, 8, ["Nested or crossed", "not there yet"]),
-    ("y1 | t1 + t2", 1, 4, ["ordered outcomes", "continuous"]),
     ("f1xf2 | f1 XWITH f2;", 1, 7, ["Latent interactions"]),
     ("%BETWEEN school%\ny ON x;", 1, 1, ["three levels"]),
     ("%OVERALL%", 1, 1, ["Mixtures"]),

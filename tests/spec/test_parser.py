@@ -373,8 +373,6 @@ SYNTAX_ERRORS = [
 ]
 
 UNSUPPORTED = [
-    ("y | t1 + t2", 1, 3, 1, "Thresholds"),
-    ("y1|t1", 1, 3, 1, "Thresholds"),
     ("f <~ y1 + y2", 1, 3, 2, "Formative"),
     ("y ~*~ 1*y", 1, 3, 3, "Scaling factors"),
     ("y ~ x\ny ~ x1:x2", 2, 7, 1, "column of their products"),

@@ -87,12 +87,25 @@ class Waic:
 
     @property
     def waic(self) -> float:
-        """On the scale of the deviance: -2 elpd."""
+        """On the scale of the deviance: -2 elpd.
+
+        Examples
+        --------
+        >>> waic = fit.waic()
+        >>> waic.waic == -2 * waic.elpd
+        True
+        """
         return -2.0 * self.elpd
 
     @property
     def n_unreliable(self) -> int:
-        """Number of units whose log-likelihood has a posterior variance above 0.4."""
+        """Number of units whose log-likelihood has a posterior variance above 0.4.
+
+        Examples
+        --------
+        >>> fit.waic().n_unreliable <= 160
+        True
+        """
         return int((self.pointwise["p_waic"] > HIGH_VARIANCE).sum())
 
     def __repr__(self) -> str:
@@ -162,7 +175,14 @@ class Dic:
 
     @property
     def p_d(self) -> float:
-        """Effective number of parameters."""
+        """Effective number of parameters.
+
+        Examples
+        --------
+        >>> dic = fit.dic()
+        >>> bool(abs(dic.deviance_at_mean + 2 * dic.p_d - dic.dic) < 1e-6)
+        True
+        """
         return self.mean_deviance - self.deviance_at_mean
 
     def __repr__(self) -> str:

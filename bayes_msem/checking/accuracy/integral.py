@@ -110,9 +110,9 @@ class ClusterIntegral:
         nodes: int,
         rng: np.random.Generator,
     ) -> None:
-        self.view = blueprint
-        self.likelihood, self.first = self.view.likelihood, self.view.template.first_sampled
-        self.proposal, self.rng, self.n_sampled = proposal, rng, self.view.n_sampled
+        self.blueprint, self.likelihood = blueprint, blueprint.likelihood
+        self.first, self.n_sampled = blueprint.template.first_sampled, blueprint.n_sampled
+        self.proposal, self.rng = proposal, rng
         self.nodes = 2 ** max(3, int(np.ceil(np.log2(nodes)))) if self.n_sampled else 1
         if self.n_sampled:
             assert proposal is not None
@@ -122,7 +122,7 @@ class ClusterIntegral:
 
     def __call__(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Values and their standard errors (J,) at extended sampled parameters (n_theta,)."""
-        n_clusters, data = self.view.observed.n_clusters, self.view.statistics_by_cluster
+        n_clusters, data = self.blueprint.observed.n_clusters, self.blueprint.statistics_by_cluster
         if self.proposal is None:
             exact = self.likelihood.terms(point, np.empty((1, n_clusters, 0)), data)[0]
             return exact, np.zeros(n_clusters)
@@ -135,14 +135,14 @@ class ClusterIntegral:
     def restricted(self, cluster: int) -> ClusterIntegral:
         """Return the same for one cluster alone, given by its code."""
         one = slice(cluster, cluster + 1)
-        view = self.view.on(only_cluster(self.view.observed, cluster))
+        blueprint = self.blueprint.on(only_cluster(self.blueprint.observed, cluster))
         own = self.likelihood.approximation.only(cluster)
-        likelihood = replace(view.likelihood, approximation=own, shape=(1, self.n_sampled))
+        likelihood = replace(blueprint.likelihood, approximation=own, shape=(1, self.n_sampled))
         proposal = self.proposal
         if proposal is not None:
             proposal = Proposal(proposal.mean[one], proposal.root[one])
-        view = replace(view, likelihood=likelihood)
-        return ClusterIntegral(view, proposal, nodes=self.nodes, rng=self.rng)
+        blueprint = replace(blueprint, likelihood=likelihood)
+        return ClusterIntegral(blueprint, proposal, nodes=self.nodes, rng=self.rng)
 
     def _nodes(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Effects (nodes, J, n_b) and log p(t | theta) / q(t), (nodes, J)."""

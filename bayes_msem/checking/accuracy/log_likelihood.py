@@ -36,8 +36,8 @@ from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.frame_rows import Rows, data_rows
 from bayes_msem.posterior.recover import coordinates_of_effects
-from bayes_msem.posterior.rows import Rows, data_rows
 from bayes_msem.posterior.scores import known_effects
 from bayes_msem.posterior.within import WithinDraws, WithinModel
 

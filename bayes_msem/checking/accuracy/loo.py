@@ -28,7 +28,7 @@ from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit, un
 from bayes_msem.checking.accuracy.target import Target, target_of
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning
-from bayes_msem.posterior.convergence import LEAST_DRAWS as DRAWS_OF_A_CHAIN
+from bayes_msem.posterior.chain_checks import LEAST_DRAWS as DRAWS_OF_A_CHAIN
 from bayes_msem.posterior.enough import check_enough
 
 __all__ = ["LEAST_DRAWS", "LooResult", "lppd", "psis_loo", "replaced", "warn_of_high_k"]
@@ -90,27 +90,59 @@ class LooResult:
 
     @property
     def elpd(self) -> float:
-        """Expected log predictive density, summed over units: larger is better."""
+        """Expected log predictive density, summed over units: larger is better.
+
+        Examples
+        --------
+        >>> loo = fit.loo()
+        >>> bool(abs(loo.pointwise.sum() - loo.elpd) < 1e-6)
+        True
+        """
         return float(self.elpd_data.elpd)
 
     @property
     def se(self) -> float:
-        """Standard error of :attr:`elpd`."""
+        """Standard error of :attr:`elpd`.
+
+        Examples
+        --------
+        >>> loo = fit.loo()
+        >>> bool(abs(loo.pointwise.std() * 160**0.5 - loo.se) < 1e-6)
+        True
+        """
         return float(self.elpd_data.se)
 
     @property
     def p_loo(self) -> float:
-        """Effective number of parameters."""
+        """Effective number of parameters.
+
+        Examples
+        --------
+        >>> 0 < fit.loo().p_loo < 20
+        True
+        """
         return float(self.elpd_data.p)
 
     @property
     def pointwise(self) -> pd.Series:
-        """Terms of :attr:`elpd`; index as in :attr:`pareto_k`."""
+        """Terms of :attr:`elpd`; index as in :attr:`pareto_k`.
+
+        Examples
+        --------
+        >>> fit.loo().pointwise.index.name
+        'school'
+        """
         return pd.Series(self.elpd_data.elpd_i.to_numpy(), self.pareto_k.index, name="elpd")
 
     @property
     def high_k(self) -> pd.Series:
-        """Units whose Pareto k is too high (and that were not replaced), highest first."""
+        """Units whose Pareto k is too high (and that were not replaced), highest first.
+
+        Examples
+        --------
+        >>> fit.loo().high_k.tolist()
+        []
+        """
         k = pd.Series(self.elpd_data.pareto_k.to_numpy(), self.pareto_k.index, name="pareto_k")
         return k[~(k <= self.elpd_data.good_k)].sort_values(ascending=False)
 

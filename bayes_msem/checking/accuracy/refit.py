@@ -221,7 +221,7 @@ def _unit_likelihood(
     def cluster(i: int, x: FloatArray) -> FloatArray:
         assert integral is not None
         one = integral.restricted(int(places[i]))
-        points = np.ascontiguousarray(one.view.extend_sampled(x))
+        points = np.ascontiguousarray(one.blueprint.extend_sampled(x))
         return np.array([one(point)[0][0] for point in points])
 
     def row(i: int, x: FloatArray) -> FloatArray:

@@ -1,8 +1,8 @@
 """Fit indices of a fit: which models are compared, and the numbers and notes that come of it.
 
-The formulas are in :mod:`bayes_msem.checking.indices.indices`. Null models, and models with one
-level saturated, are sampled like the fit itself: as many draws, and a seed that the fit's own seed
-and the model text give.
+The formulas are in :mod:`bayes_msem.checking.indices.index_formulas`. Null models, and models with
+one level saturated, are sampled like the fit itself: as many draws, and a seed that the fit's own
+seed and the model text give.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.arguments import shown
-from bayes_msem.checking.indices.index_table import IndexTable, index_table
-from bayes_msem.checking.indices.indices import (
+from bayes_msem.checking.indices.index_formulas import (
     Comparison,
     Discrepancy,
     absolute_indices,
@@ -29,6 +28,7 @@ from bayes_msem.checking.indices.indices import (
     paired,
     srmr_draws,
 )
+from bayes_msem.checking.indices.index_table import IndexTable, index_table
 from bayes_msem.checking.indices.saturated import (
     LevelName,
     Saturated,

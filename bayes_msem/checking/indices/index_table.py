@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.checking.indices.indices import Comparison
+from bayes_msem.checking.indices.index_formulas import Comparison
 from bayes_msem.posterior.summary import IntervalKind, derived_table
 from bayes_msem.posterior.tables import EstimateTable
 
@@ -34,7 +34,8 @@ class IndexTable(EstimateTable):
         ``srmr_within``, and the discrepancies they come from (``discrepancy``,
         ``discrepancy_null``, with a suffix per level).
     details
-        Level -> :class:`bayes_msem.checking.indices.indices.Comparison` with N, p, p* and pD.
+        Level -> :class:`bayes_msem.checking.indices.index_formulas.Comparison` with N, p, p* and
+        pD.
     log_likelihood_saturated
         Maximum of the log-likelihood under the saturated model.
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.checking.predictive.named_statistics import BUILT_IN, Compute, Statistic
 from bayes_msem.checking.predictive.reduced_data import Sample
-from bayes_msem.checking.predictive.statistics import BUILT_IN, Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure, structure_at
 from bayes_msem.inference.density import log_posterior, support
 from bayes_msem.inference.mode import unconstrained_mode
@@ -40,15 +40,15 @@ class Refit:
 
     Parameters
     ----------
-    blueprint, view
-        The model without sampled effects, as it is and cluster by cluster.
+    blueprint
+        The model without sampled effects.
     sample
         Some complete data on the design.
     """
 
-    def __init__(self, blueprint: Blueprint, view: Blueprint, sample: Sample) -> None:
+    def __init__(self, blueprint: Blueprint, sample: Sample) -> None:
         self.blueprint = build_blueprint(blueprint.table, blueprint.priors, sample.data)
-        self.view, self.failures = view, 0
+        self.failures = 0
         self.bounds = support(self.blueprint)
         self.center, _, self.converged, hessian = unconstrained_mode(self.blueprint, jacobian=True)
         values, vectors = np.linalg.eigh(-hessian)
@@ -77,9 +77,9 @@ class Refit:
         v, gradient = (np.asarray(a, dtype=np.float64) for a in (found.x, found.jac))
         self.failures += not np.abs(gradient).max() < _TOLERATED
         x = self.bounds.to_constrained(self.center + self.root @ v)[0]
-        point = np.ascontiguousarray(self.view.extend_sampled(x))
+        point = np.ascontiguousarray(self.blueprint.extend_sampled(x))
         nothing: Mapping[RowKey, float] = {}
-        structure = structure_at(self.view, sample.design, point, near.b, nothing)
+        structure = structure_at(self.blueprint, sample.design, point, near.b, nothing)
         self._known = [*self._known[-1:], (sample, structure)]
         return structure
 

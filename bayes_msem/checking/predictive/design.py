@@ -206,12 +206,12 @@ class Design:
         return _inverse(self.x_swept.T @ self.x_swept)
 
 
-def check_design(view: Blueprint) -> Design:
+def check_design(blueprint: Blueprint) -> Design:
     """Take from a model's data what a check looks at.
 
     Parameters
     ----------
-    view
+    blueprint
         The model.
 
     Returns
@@ -224,7 +224,7 @@ def check_design(view: Blueprint) -> Design:
     SpecificationError
         No row is left.
     """
-    observed, template = view.observed, view.template
+    observed, template = blueprint.observed, blueprint.template
     rows = np.flatnonzero(observed.informative)
     if not len(rows):
         raise SpecificationError("the data have no row with an observed outcome to check")
@@ -237,7 +237,7 @@ def check_design(view: Blueprint) -> Design:
     y = {name: i for i, name in enumerate(observed.y_names)}
     slopes = tuple(
         (y[row.lhs], y[row.rhs])
-        for row in view.table.rows
+        for row in blueprint.table.rows
         if row.level == "within" and row.kind == "regression" and row.lhs in y and row.rhs in y
     )
     return Design(part, rows, clusters, template, columns, slopes)

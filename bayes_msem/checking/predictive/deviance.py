@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.checking.predictive.named_statistics import Compute, Statistic
 from bayes_msem.checking.predictive.reduced_data import Sample
-from bayes_msem.checking.predictive.statistics import Compute, Statistic
 from bayes_msem.checking.predictive.structure import Structure
 
 FloatArray = NDArray[np.float64]

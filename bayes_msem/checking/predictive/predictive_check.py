@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.at_mode import NAME, Refit, refit_statistics
 from bayes_msem.checking.predictive.deviance import deviance_statistic
+from bayes_msem.checking.predictive.named_statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.replicate import Pair, Replicates
-from bayes_msem.checking.predictive.statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.inference.threads import one_blas_thread
@@ -83,12 +83,24 @@ class PredictiveCheck:
 
     @property
     def draws(self) -> int:
-        """Number of replicates."""
+        """Number of replicates.
+
+        Examples
+        --------
+        >>> fit.ppc(["icc"], draws=20).draws
+        20
+        """
         return int(np.prod(self.observed.shape[:2]))
 
     @property
     def datatree(self) -> xr.DataTree:
-        """For ArviZ: posterior_predictive and observed_data by outcome, and the discrepancies."""
+        """For ArviZ: posterior_predictive and observed_data by outcome, and the discrepancies.
+
+        Examples
+        --------
+        >>> sorted(fit.ppc(["icc"], draws=20).datatree.children)
+        ['discrepancies', 'observed_data', 'posterior_predictive']
+        """
         names = [
             " ".join(filter(None, key))
             for key in self.statistics[["level", "statistic", "variable"]].itertuples(
@@ -126,7 +138,7 @@ def predictive_check(replicates: Replicates, statistics: Any, keep: int | None) 
     replicates
         Pairs of data sets.
     statistics
-        See :func:`bayes_msem.checking.predictive.statistics.chosen_statistics`.
+        See :func:`bayes_msem.checking.predictive.named_statistics.chosen_statistics`.
     keep
         Number of replicates to keep; None: at most 100, and 64 MB.
     """
@@ -174,7 +186,7 @@ class _Run:
     def _refit(self, sample: Sample) -> Refit:
         """Return what finds modes; it is built when the first statistic needs it."""
         if self.refit is None:
-            self.refit = Refit(self.replicates.blueprint, self.replicates.view, sample)
+            self.refit = Refit(self.replicates.blueprint, sample)
         return self.refit
 
     def _choose(self, pair: Pair) -> None:
@@ -244,7 +256,7 @@ class _Run:
         return tested
 
     def _left_out(self) -> list[str]:
-        design, data = self.replicates.design, self.replicates.view.observed
+        design, data = self.replicates.design, self.replicates.blueprint.observed
         lines = []
         if data.n_rows > design.n_rows:
             lines.append(

@@ -77,54 +77,53 @@ class Replicates:
         self.blueprint, self.clusters = blueprint, clusters
         self.chosen = spaced(x.shape[1], x.shape[0], draws)
         self.shape = (x.shape[0], len(self.chosen))
-        self.view = blueprint
-        self.design: Design = check_design(self.view)
+        self.design: Design = check_design(self.blueprint)
         if clusters == "same" and not self.design.two_level:
             raise SpecificationError(
                 "new_clusters=False needs a two-level model; a single-level model has no clusters"
             )
         part = np.ascontiguousarray(x[:, self.chosen].reshape(-1, x.shape[-1]))
-        self.points = self.view.points(part)
+        self.points = self.blueprint.points(part)
         theta = blueprint.theta(part)
         self.values = row_values(blueprint, theta, part)
         chosen = posterior.isel(draw=self.chosen)
-        self.coordinates = coordinates_of_effects(self.view, chosen, len(part))
+        self.coordinates = coordinates_of_effects(self.blueprint, chosen, len(part))
         self.rng = np.random.default_rng(random_seed)
 
     def __iter__(self) -> Iterator[Pair]:
         """Yield the pairs, chain by chain."""
-        fixed = None if self.view.observed.incomplete else self._observed(0)
+        fixed = None if self.blueprint.observed.incomplete else self._observed(0)
         for i in range(len(self.points)):
             observed = self._observed(i) if fixed is None else fixed
             yield self._pair(i, observed)
 
     def _observed(self, i: int) -> Sample:
         """Return the data; what is missing is drawn given all that is observed."""
-        data = self.view.observed
+        data = self.blueprint.observed
         y, z = data.y, data.z
         if data.incomplete:
-            y, z = complete_outcomes(self.view, self.points[i], self.coordinates[i], self.rng)
+            y, z = complete_outcomes(self.blueprint, self.points[i], self.coordinates[i], self.rng)
         design = self.design
         return Sample(design, y[design.rows] - design.center, z[design.clusters])
 
     def _pair(self, i: int, observed: Sample) -> Pair:
-        design, view, point = self.design, self.view, self.points[i]
-        likelihood, template = view.likelihood, view.template
+        design, blueprint, point = self.design, self.blueprint, self.points[i]
+        likelihood, template = blueprint.likelihood, blueprint.template
         values = {key: float(value[i]) for key, value in self.values.items()}
         b = np.empty((design.n_clusters, 0))
-        if view.n_sampled:
+        if blueprint.n_sampled:
             b = likelihood.effects(point, self.coordinates[i])[design.clusters]
-        structure = structure_at(view, design, point, b, values)
+        structure = structure_at(blueprint, design, point, b, values)
         if self.clusters == "same":
-            level_two = view.observed.cluster_design
-            u, *_ = one_draw(view, level_two, point, self.coordinates[i], self.rng)
-            y = draw_rows(view, point, u[design.clusters], design.observed, self.rng)
+            level_two = blueprint.observed.cluster_design
+            u, *_ = one_draw(blueprint, level_two, point, self.coordinates[i], self.rng)
+            y = draw_rows(blueprint, point, u[design.clusters], design.observed, self.rng)
             replicate = Sample(design, y - design.center, observed.z)
             return Pair(observed, structure, replicate, structure)
-        drawn, own = simulate_data(view, point, design.observed, self.rng), structure
+        drawn, own = simulate_data(blueprint, point, design.observed, self.rng), structure
         if not design.shared:
             u = structure.mean + drawn.level_two
-            own = structure_at(view, design, point, u[:, template.first_sampled :], values)
+            own = structure_at(blueprint, design, point, u[:, template.first_sampled :], values)
         return Pair(observed, structure, Sample(design, drawn.y - design.center, drawn.z), own)
 
 

@@ -137,7 +137,7 @@ def gather_effects(values: FloatArray, design: Design, axis: int) -> FloatArray:
 
 
 def structure_at(
-    view: Blueprint,
+    blueprint: Blueprint,
     design: Design,
     point: FloatArray,
     b: FloatArray,
@@ -147,7 +147,7 @@ def structure_at(
 
     Parameters
     ----------
-    view
+    blueprint
         The model.
     design
         Of the check.
@@ -158,7 +158,7 @@ def structure_at(
     values
         Value of every row of the parameter table.
     """
-    likelihood = view.likelihood
+    likelihood = blueprint.likelihood
     own = np.empty((1, 0)) if design.shared else np.ascontiguousarray(b)
     sigma, c, effect = likelihood.within(point, own)
     c[:, 0] -= design.center

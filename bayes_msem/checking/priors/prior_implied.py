@@ -106,7 +106,15 @@ class PriorImplied:
 
     @property
     def conflicts(self) -> pd.DataFrame:
-        """Rows of the table that conflict with the data, smallest p first."""
+        """Rows of the table that conflict with the data, smallest p first.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"))
+        >>> len(model.prior_implied(draws=200, random_seed=1).conflicts)
+        0
+        """
         plain = pd.DataFrame(self.table)
         return plain[plain["verdict"] == "conflict"].sort_values("p")
 

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -49,19 +49,22 @@ from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.checking.priors.prior_advice import (
+    CONFLICT,
+    STRONG_PRIOR,
+    advice_on_priors,
+    row_text,
+    warnings_of_weights,
+)
 from bayes_msem.kernels.layout import CORRELATION
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.enough import check_enough
-from bayes_msem.posterior.names import row_name
 from bayes_msem.posterior.recover import coordinates_of_effects
 from bayes_msem.posterior.tables import EstimateTable, terminal_width
-from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import Row, RowKey
 
 __all__ = [
-    "CONFLICT",
     "LEAST_DRAWS",
-    "STRONG_PRIOR",
     "PriorSensitivity",
     "log_likelihood_draws",
     "log_prior_draws",
@@ -73,15 +76,10 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 
-CONFLICT, STRONG_PRIOR = "prior-data conflict", "strong prior, weak data"
 THRESHOLD = 0.05  # Kallioinen et al., section 4
 _ALPHAS = (0.99, 1.01)
 LEAST_DRAWS = 50  # of all chains
-_MOST = 6  # rows named in a line of advice
-_EXAMPLES = 3  # priors written out in it
 _KINDS = {"variance": "SD", "covariance": "correlation"}
-_SCALE_ARGUMENTS = {"sigma": 2.0, "b": 2.0, "beta": 2.0, "lam": 0.5}  # twice as wide
-_RATES = ("gamma",)  # whose beta is a rate
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -120,7 +118,13 @@ class PriorSensitivity:
 
     @property
     def reliable(self) -> bool:
-        """Whether the importance weights are."""
+        """Whether the importance weights are.
+
+        Examples
+        --------
+        >>> fit.prior_sensitivity().reliable
+        True
+        """
         return all(k <= self.k_threshold for k in self.pareto_k.values())
 
     def __repr__(self) -> str:
@@ -175,7 +179,7 @@ def prior_sensitivity(
             prior_sensitivity=of_prior,
             likelihood_sensitivity=of_likelihood,
             diagnosis=diagnoses,
-            source=["" if row is None else coordinates(row, blueprint) for row in sources],
+            source=["" if row is None else row_text(row, blueprint) for row in sources],
             prior=[row.prior if row.free else "" for row in rows],
         )
     )
@@ -193,7 +197,10 @@ def prior_sensitivity(
         "likelihood": _pareto_k(tree["log_likelihood"].to_dataset()),
     }
     threshold = min(1 - 1 / np.log10(n), 0.7)
-    advice = (*_warnings(pareto, threshold), *_advice(blueprint, rows, diagnoses, sources))
+    advice = (
+        *warnings_of_weights(pareto, threshold),
+        *advice_on_priors(blueprint, rows, diagnoses, sources),
+    )
     return PriorSensitivity(table, by_group, advice, pareto, threshold)
 
 
@@ -228,7 +235,7 @@ def sensitivity_tree(
     """
     dims = ("chain", "draw")
     densities = log_prior_draws(blueprint, sampled_parameters(blueprint, posterior))
-    names = [coordinates(row, blueprint) for row in blueprint.parameters.rows]
+    names = [row_text(row, blueprint) for row in blueprint.parameters.rows]
     priors = {name: (dims, densities[..., i]) for i, name in enumerate(names)}
     values = np.stack([draws[row.key] for row in rows], axis=-1)
     return xr.DataTree.from_dict(
@@ -284,11 +291,6 @@ def log_likelihood_draws(blueprint: Blueprint, posterior: xr.Dataset) -> FloatAr
     return result.reshape(x.shape[:2])
 
 
-def coordinates(row: Row, blueprint: Blueprint) -> str:
-    """Text of a row, with its level if there are two."""
-    return row_name(row, two_level=blueprint.table.two_level)
-
-
 def _groups(blueprint: Blueprint) -> dict[str, list[str]]:
     """Names of the priors of every level and kind of parameter."""
     groups: dict[str, list[str]] = {}
@@ -297,7 +299,7 @@ def _groups(blueprint: Blueprint) -> dict[str, list[str]]:
         if row.kind == "covariance" and blueprint.priors[row.free].scale == "cov":
             kind = "covariance"
         name = f"{row.level} {kind}" if blueprint.table.two_level else kind
-        groups.setdefault(name, []).append(coordinates(row, blueprint))
+        groups.setdefault(name, []).append(row_text(row, blueprint))
     return groups
 
 
@@ -306,7 +308,7 @@ def _sources(blueprint: Blueprint, tree: xr.DataTree, diagnoses: Sequence[str]) 
     if not any(diagnoses):
         return [None] * len(diagnoses)
     priors = blueprint.parameters.rows
-    alone = np.stack([_sense(tree, "prior", [coordinates(r, blueprint)]) for r in priors])
+    alone = np.stack([_sense(tree, "prior", [row_text(r, blueprint)]) for r in priors])
     return [priors[i] if d else None for i, d in zip(alone.argmax(axis=0), diagnoses, strict=True)]
 
 
@@ -330,87 +332,3 @@ def _pareto_k(component: xr.Dataset) -> float:
         return 0.0
     found = [float(array_stats.psislw(-(a - 1) * values)[1]) for a in _ALPHAS]
     return max(found)
-
-
-def _warnings(pareto: Mapping[str, float], threshold: float) -> list[str]:
-    return [
-        f"The Pareto k of the weights that scale the {name} is {k:.2f}, above {threshold:.2f}: the "
-        f"{name} sensitivities are not to be trusted. Draw more, or refit with other priors and "
-        "compare."
-        for name, k in pareto.items()
-        if k > threshold
-    ]
-
-
-def _advice(
-    blueprint: Blueprint,
-    rows: Sequence[Row],
-    diagnoses: Sequence[str],
-    sources: Sequence[Row | None],
-) -> list[str]:
-    """One line per diagnosis, with all rows that have it and the priors behind."""
-    lines = []
-    for diagnosis in (CONFLICT, STRONG_PRIOR):
-        moved: dict[int, list[str]] = {}
-        by_number: dict[int, Row] = {}
-        for row, found, source in zip(rows, diagnoses, sources, strict=True):
-            if source is not None and found == diagnosis:
-                moved.setdefault(source.free, []).append(coordinates(row, blueprint))
-                by_number[source.free] = source
-        if not moved:
-            continue
-        one = len(moved) == 1
-        said = _moved_rows(blueprint, by_number, moved)
-        if diagnosis == CONFLICT:
-            text = (
-                f"Both data and priors move {said}: they may pull in different directions. "
-                f"That is no error. If {'the' if one else 'a'} prior says "
-                "what is known, keep it and report both; if not, refit with "
-                f"{'a wider one' if one else 'wider ones'} and compare"
-            )
-        else:
-            text = (
-                f"The data say little about {said}; the prior{' decides' if one else 's decide'}. "
-                f"Give the reasons for {'it' if one else 'them'}, and report how the result "
-                f"changes with {'another one' if one else 'others'}"
-            )
-        lines.append(f"{text}{_wider_example(blueprint, by_number)}.")
-    return lines
-
-
-def _moved_rows(
-    blueprint: Blueprint, by_number: Mapping[int, Row], moved: Mapping[int, Sequence[str]]
-) -> str:
-    """Rows and the priors that move them, the first few of them."""
-    parts = []
-    for free, names in list(moved.items())[:_MOST]:
-        source = coordinates(by_number[free], blueprint)
-        more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-        stated = str(blueprint.priors[free])
-        stated = stated if list(names) == [source] else f"prior of {source}: {stated}"
-        parts.append(f"{', '.join(names[:_MOST])}{more} ({stated})")
-    more = f" and {len(moved) - _MOST} more" if len(moved) > _MOST else ""
-    return "; ".join(parts) + more
-
-
-def _wider_example(blueprint: Blueprint, by_number: Mapping[int, Row]) -> str:
-    """Priors twice as wide as those named, where there are such."""
-    wider = {
-        row.key: str(prior)
-        for free, row in list(by_number.items())[:_EXAMPLES]
-        if (prior := wider_prior(blueprint.priors[free])) is not None
-    }
-    return f", for example priors={wider}" if wider else ""
-
-
-def wider_prior(prior: Prior) -> Prior | None:
-    """Return the same prior, twice as wide; None where there is no such argument."""
-    names = prior.definition.arguments
-    for name, factor in _SCALE_ARGUMENTS.items():
-        if name in names and prior.definition.support != "correlation":
-            factor = 1 / factor if prior.family in _RATES else factor
-            arguments = list(prior.arguments)
-            i = names.index(name)
-            arguments[i] = float(f"{arguments[i] * factor:.4g}")
-            return replace(prior, arguments=tuple(arguments))
-    return None

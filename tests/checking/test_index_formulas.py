@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import bayes_msem as bm
 from bayes_msem.checking.indices import evaluation
-from bayes_msem.checking.indices.indices import (
+from bayes_msem.checking.indices.index_formulas import (
     Comparison,
     absolute_indices,
     incremental_indices,

@@ -9,7 +9,7 @@ import pytest
 from matplotlib import rc_context
 
 from bayes_msem.errors import FileError
-from bayes_msem.plotting.figures import NotebookFigure
+from bayes_msem.plotting.canvas import NotebookFigure
 
 HEADS = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml", "eps": b"%!PS"}
 

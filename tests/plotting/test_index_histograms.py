@@ -39,7 +39,7 @@ def test_constant_draws_get_an_axis(fit: bm.Fit) -> None:
     """All draws of a very good model may be perfect."""
     table = fit.indices(incremental=False, progress=False)
     table.draws["rmsea"] = table.draws["rmsea"] * 0.0
-    from bayes_msem.plotting.indices import index_histograms
+    from bayes_msem.plotting.index_histograms import index_histograms
 
     low, high = index_histograms(table).axes[0].get_xlim()
     assert low < 0 < high

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from bayes_msem.errors import SpecificationError
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, REFERENCE, NotebookFigure
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.plotting.select import RowSelector, select_rows
 from bayes_msem.posterior.distributions import central_range, draws_density
@@ -46,21 +46,8 @@ def prior_posterior(
         The parameter table, and free number -> prior.
     draws
         Row key -> draws (chain, draw).
-    level, rows
-        Which rows; see :func:`bayes_msem.plotting.select.select_rows`.
-    figsize
-        Width and height in inches; None: what the rows need.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One panel per row: variances as standard deviations, covariances as correlations, where
-        their prior is on these.
-
-    Raises
-    ------
-    SpecificationError
-        Unknown level or row, or only rows without a prior chosen.
+    level, rows, figsize
+        As in :meth:`bayes_msem.Fit.plot_prior_posterior`, and so are the figure and the errors.
     """
     shown = [r for r in select_rows(table, level, rows) if r.free in priors]
     if not shown:

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bayes_msem.checking.indices.index_table import IndexTable, variable_name
-from bayes_msem.plotting.figures import ESTIMATE, MUTED, NotebookFigure
+from bayes_msem.plotting.canvas import ESTIMATE, MUTED, NotebookFigure
 from bayes_msem.plotting.panels import bottom_legend, panel_grid, tidy
 from bayes_msem.posterior.distributions import central_range, histogram
 from bayes_msem.posterior.summary import INTERVAL_NAMES

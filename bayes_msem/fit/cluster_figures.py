@@ -1,0 +1,214 @@
+"""Figures of clusters: their effects and their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bayes_msem.arguments import checked, identifiers, new_or_older
+from bayes_msem.fit.core import FitCore
+from bayes_msem.plotting.clusters import caterpillar
+from bayes_msem.plotting.correlations import heat_map
+from bayes_msem.plotting.regression import cluster_lines, level_slopes
+from bayes_msem.posterior.lines import Posterior
+from bayes_msem.posterior.summary import IntervalKind
+
+
+class ClusterFigures(FitCore):
+    """The part of :class:`bayes_msem.Fit` that draws what differs between clusters."""
+
+    @checked(cluster_ids=identifiers, clusters=identifiers)
+    def plot_clusters(
+        self,
+        effect: str,
+        *,
+        cluster_ids: Sequence[Any] | None = None,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        sort: bool = True,
+        figsize: tuple[float, float] | None = None,
+        clusters: Sequence[Any] | None = None,
+    ) -> Figure:
+        """One effect in every cluster, sorted by posterior mean (caterpillar plot).
+
+        Parameters
+        ----------
+        effect
+            Name of a random intercept (its outcome), a random coefficient (its name in
+            ``rv()``), a definition that uses random coefficients, or a factor at level between.
+        cluster_ids
+            Identifiers of the clusters to show; None: all.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the thin interval; the thick one holds 50%.
+        sort
+            Sort by posterior mean, smallest at the bottom. False: the order of ``cluster_ids``, or
+            of the data, from the top.
+        figsize
+            Width and height in inches; None: what the clusters need.
+        clusters
+            Older name of ``cluster_ids``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. The vertical line is the posterior mean of the average of
+            all clusters' effects, or the population mean of a definition.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown effect, cluster or kind of interval, no clusters, ``ci`` outside (0, 1), or a
+            single-level model.
+
+        Examples
+        --------
+        >>> figure = fit.plot_clusters("slope", cluster_ids=[1224, 1288, 1296])
+        >>> figure.axes[0].get_title(loc="left")
+        'slope: random slope (mach ~ cses)'
+        """
+        return caterpillar(
+            self.model.table,
+            self.cluster_draws,
+            self.draws,
+            effect,
+            clusters=new_or_older("cluster_ids", cluster_ids, "clusters", clusters),
+            ci=ci,
+            ci_kind=ci_kind,
+            sort=sort,
+            figsize=figsize,
+        )
+
+    @checked()
+    def plot_regression(
+        self,
+        outcome: str,
+        predictor: str,
+        *,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Regression line of every cluster, and their mean with its interval.
+
+        Parameters
+        ----------
+        outcome
+            A variable at both levels, which has a random intercept.
+        predictor
+            An observed covariate at level within. Its slope may be random (``rv()``) or fixed.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the interval of the mean line.
+        figsize
+            Width and height in inches.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Every line covers the range of its cluster; other
+            covariates of the outcome are held at their means. Clusters without any value of the
+            predictor are left out; the title counts those drawn.
+
+        Raises
+        ------
+        SpecificationError
+            No such regression, an outcome without a random intercept, a predictor that is latent,
+            split or does not vary, or a single-level model.
+
+        Examples
+        --------
+        >>> fit.plot_regression("mach", "cses").axes[0].get_title(loc="left")
+        'mach ~ cses in 160 clusters'
+        """
+        return cluster_lines(
+            self._posterior(), outcome, predictor, ci=ci, ci_kind=ci_kind, figsize=figsize
+        )
+
+    @checked()
+    def plot_levels(
+        self,
+        x: str,
+        y: str,
+        *,
+        between: str | None = None,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Slope between clusters and slope within clusters, side by side with the data.
+
+        Parameters
+        ----------
+        x, y
+            Predictor and outcome; ``y`` is regressed at both levels.
+        between
+            The predictor at level between if it has another name, such as an observed mean.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the intervals.
+        figsize
+            Width and height in inches.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Left, observed cluster means with the slope between; right,
+            deviations from them with the slope within (its mean over clusters, if it varies).
+            Lines run through the centre of the points, and other predictors are not shown. Where
+            values are missing, means are of those observed, deviations are of rows with both
+            values from the means of such rows, and the number of points is written in the corner.
+
+        Raises
+        ------
+        SpecificationError
+            No such regression at one of the levels, a latent variable, a predictor that does not
+            vary, or a single-level model.
+
+        Examples
+        --------
+        >>> figure = fit.plot_levels("cses", "mach", between="sector")
+        >>> len(figure.axes)
+        2
+        """
+        return level_slopes(
+            self._posterior(), x, y, between=between, ci=ci, ci_kind=ci_kind, figsize=figsize
+        )
+
+    @checked()
+    def plot_effect_correlations(
+        self,
+        *,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Heat map of the correlations of random effects over the clusters.
+
+        Parameters
+        ----------
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the intervals written in the cells.
+        figsize
+            Width and height in inches; None: what the effects need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. For every draw, the total effects of the clusters in the
+            data are correlated; so what level-2 predictors explain is part of it.
+
+        Raises
+        ------
+        SpecificationError
+            Fewer than two random effects that vary, or a single-level model.
+
+        Examples
+        --------
+        >>> fit.plot_effect_correlations().axes[0].get_xlabel()
+        'posterior mean and 95% equal-tailed interval (ETI)'
+        """
+        return heat_map(self.cluster_draws, ci=ci, ci_kind=ci_kind, figsize=figsize)
+
+    def _posterior(self) -> Posterior:
+        observed = self.model.blueprint.observed
+        return Posterior(self.model.table, self.draws, self.cluster_draws, observed)

@@ -1,0 +1,229 @@
+"""Figures of the rows of the parameter table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bayes_msem.arguments import checked, rows, values_by_row
+from bayes_msem.fit.core import FitCore
+from bayes_msem.plotting.diagram import Diagram, draw_diagram
+from bayes_msem.plotting.forest import forest
+from bayes_msem.plotting.prior_posterior import prior_posterior
+from bayes_msem.plotting.ranks import rank
+from bayes_msem.plotting.select import RowSelector
+from bayes_msem.plotting.trace import trace
+from bayes_msem.posterior.intervals import means_and_intervals
+from bayes_msem.posterior.summary import IntervalKind
+
+
+class RowFigures(FitCore):
+    """The part of :class:`bayes_msem.Fit` that draws the posterior of the parameters."""
+
+    @checked(rows=rows, reference=values_by_row)
+    def plot_forest(
+        self,
+        level: str | None = None,
+        *,
+        rows: Sequence[RowSelector] | RowSelector | None = None,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        reference: Mapping[Any, float] | None = None,
+        reference_label: str = "reference",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Posterior means and intervals, one panel per level and kind of parameter.
+
+        Parameters
+        ----------
+        level
+            "within", "between" or "" (defined parameters); None for all.
+        rows
+            Rows to show, by any of their names: keys ("within", "fw", "=~", "y2"), texts
+            "fw =~ y2", labels, or kinds such as "variance"; None for all.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the thin interval; the thick one holds 50%.
+        reference
+            Values to mark beside the posterior, {row: value}, such as
+            ``model.mode(prior=False)``; rows by any of their names.
+        reference_label
+            Their name in the legend.
+        figsize
+            Width and height in inches; None: what the rows need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Not registered with pyplot: a notebook shows it as the result of a cell; elsewhere
+            save it with ``savefig``. Random coefficients have a name in place of numbers.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown level, row (also in ``reference``) or kind of interval, ``ci`` outside (0, 1),
+            only random coefficients chosen, or a single draw.
+
+        Examples
+        --------
+        >>> figure = fit.plot_forest("between")
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['Regressions', 'Covariances', 'Variances', 'Intercepts']
+        >>> figure.savefig("forest.png")
+        """
+        return forest(
+            self.model.table,
+            self.draws,
+            level=level,
+            rows=rows,
+            ci=ci,
+            ci_kind=ci_kind,
+            reference=reference,
+            reference_label=reference_label,
+            figsize=figsize,
+        )
+
+    @checked(rows=rows)
+    def plot_trace(
+        self,
+        level: str | None = None,
+        *,
+        rows: Sequence[RowSelector] | RowSelector | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Densities and traces of all chains, one row per parameter.
+
+        Parameters
+        ----------
+        level, rows, figsize
+            As in :meth:`plot_forest`. Constants are left out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown level or row, or only constants chosen.
+
+        Examples
+        --------
+        >>> figure = fit.plot_trace(rows="mach ~ sector")
+        >>> len(figure.axes)
+        2
+        """
+        return trace(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
+
+    @checked(rows=rows)
+    def plot_rank(
+        self,
+        level: str | None = None,
+        *,
+        rows: Sequence[RowSelector] | RowSelector | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Ranks of every chain among the draws of all chains, one panel per row.
+
+        Parameters
+        ----------
+        level, rows, figsize
+            As in :meth:`plot_forest`. Constants are left out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Chains that agree stay near 1; the grey band holds 95% of
+            the heights if draws are independent.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown level or row, only constants chosen, or a single chain.
+
+        Examples
+        --------
+        >>> figure = fit.plot_rank("between", rows="regression")
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['mach ~ sector', 'slope ~ sector']
+        """
+        return rank(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
+
+    @checked(rows=rows)
+    def plot_prior_posterior(
+        self,
+        level: str | None = None,
+        *,
+        rows: Sequence[RowSelector] | RowSelector | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Prior and posterior density of every free row, one panel each.
+
+        Parameters
+        ----------
+        level, rows, figsize
+            As in :meth:`plot_forest`. Constants and definitions are left out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Densities are on the scale of the prior: a variance with
+            a prior on the standard deviation is shown as one, a covariance as a correlation. A
+            correlation in a block that leaves out pairs has no simple prior of its own, and none
+            is drawn.
+
+        Raises
+        ------
+        SpecificationError
+            Unknown level or row, or only rows without a prior chosen.
+
+        Examples
+        --------
+        >>> figure = fit.plot_prior_posterior(rows="mach ~ sector")
+        >>> figure.axes[0].get_title(loc="left")
+        'mach ~ sector'
+        """
+        return prior_posterior(
+            self.model.table,
+            self.model.blueprint.priors,
+            self.draws,
+            level=level,
+            rows=rows,
+            figsize=figsize,
+        )
+
+    @checked()
+    def diagram(
+        self, *, estimates: bool = True, ci: float | None = None, ci_kind: IntervalKind = "eti"
+    ) -> Diagram:
+        """Path diagram with posterior means.
+
+        Parameters
+        ----------
+        estimates
+            Write posterior means at paths and (co)variances, and those of intercepts in their
+            node. Constants are written as they are. False: as :meth:`bayes_msem.Model.diagram`.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of intervals below the means; None: no intervals.
+
+        Returns
+        -------
+        Diagram
+            SVG, see :meth:`bayes_msem.Model.diagram`.
+
+        Raises
+        ------
+        SpecificationError
+            ``ci`` outside (0, 1), or an unknown ``ci_kind``.
+
+        Examples
+        --------
+        >>> "<svg" in fit.diagram(ci=0.9).svg
+        True
+        """
+        if not estimates:
+            return self.model.diagram()
+        values, limits = means_and_intervals(self.draws, ci, ci_kind)
+        return draw_diagram(self.model.table, values, limits)

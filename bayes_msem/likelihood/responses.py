@@ -1,0 +1,138 @@
+"""Rows with outcomes that are not normal, packed for kernels.row_scores.
+
+Rows stand in the order of their clusters. Beside each response stand its working weight and working
+response: the normal approximation of its density around a pilot, on which the coordinates of the
+scores are built. Without one (weights of zero) scores are standardised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.data.readonly import ReadOnlyArrays, frozen
+from bayes_msem.kernels.augmented import RowPart
+from bayes_msem.kernels.layout import flat_cells, pack
+from bayes_msem.structure.responses import ResponseTemplate
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+__all__ = ["Responses", "lay_out_rows"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Responses(ReadOnlyArrays):
+    """The rows of one model and one data set.
+
+    Attributes
+    ----------
+    template
+        Their template.
+    order
+        Positions of the rows in the data, in the order of their clusters, (N,).
+    first
+        Rows first[j] to first[j + 1] are those of cluster j, (J + 1,).
+    design, normal, y, offset
+        (1, x), normal outcomes, responses, and what is added to eta, by row in that order.
+    weight, target
+        Working weights and working responses (N, K); zeros without a pilot.
+    part
+        What kernels read.
+    """
+
+    template: ResponseTemplate
+    order: IntArray
+    first: IntArray
+    design: FloatArray
+    normal: FloatArray
+    y: FloatArray
+    offset: FloatArray
+    weight: FloatArray
+    target: FloatArray
+    part: RowPart = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Pack."""
+        arrays = (self.design, self.normal, self.y, self.offset, self.weight, self.target)
+        header = [len(self.first) - 1, len(self.y)]
+        floats = [np.array(header), self.first, *(np.ravel(a) for a in arrays)]
+        ints = _pack_template(self.template)
+        object.__setattr__(self, "part", RowPart(ints, frozen(np.concatenate(floats))))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and of scores."""
+        return len(self.y), len(self.template.scores)
+
+    @property
+    def cluster(self) -> IntArray:
+        """Cluster of every row, in the order of the rows here."""
+        return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+
+    def with_working(self, weight: FloatArray, target: FloatArray) -> Responses:
+        """Return the same rows with other coordinates of the scores."""
+        return replace(self, weight=weight, target=target)
+
+
+def _pack_template(template: ResponseTemplate) -> IntArray:
+    level, cells = template.level, template.cells
+    sizes = [len(template.normal), len(level.names), len(level.outcomes), len(level.design)]
+    arrays: list[NDArray[np.int64]] = [
+        np.array([*sizes, int(level.recursive)]),
+        level.observed_variable,
+        level.observed_position,
+        *(flat_cells(c.row, c.column, c.source) for c in (level.b, level.psi, level.k)),
+        template.normal_effect,
+        np.array([f.code for f in template.families.values()]),
+        template.effect,
+        template.first,
+        template.threshold,
+        template.dispersion,
+        cells.row,
+        cells.column,
+        cells.source,
+    ]
+    return pack(arrays, np.int64)
+
+
+def lay_out_rows(template: ResponseTemplate, observed: ObservedData) -> Responses:
+    """Lay out the rows of a data set.
+
+    Parameters
+    ----------
+    template
+        The template of the rows.
+    observed
+        The data.
+    """
+    n = observed.n_rows
+    cluster = np.zeros(n, np.int64) if observed.cluster is None else observed.cluster
+    order = np.argsort(cluster, kind="stable")
+    counts = np.bincount(cluster, minlength=max(observed.n_clusters, 1))
+    columns = {name: i for i, name in enumerate(observed.y_names)}
+
+    def of(names: tuple[str, ...]) -> FloatArray:
+        return np.ascontiguousarray(observed.y[order][:, [columns[v] for v in names]])
+
+    y = of(template.names)
+    none = np.zeros(y.shape)
+    return Responses(
+        template=template,
+        order=order,
+        first=np.concatenate([[0], np.cumsum(counts)]),
+        design=np.column_stack([np.ones(n), observed.x[order]]),
+        normal=of(template.normal),
+        y=y,
+        offset=np.column_stack([_offset(observed, name)[order] for name in template.names]),
+        weight=none,
+        target=none,
+    )
+
+
+def _offset(observed: ObservedData, name: str) -> FloatArray:
+    """Logarithm of the exposure of a count; zero for all others."""
+    return np.zeros(observed.n_rows)
