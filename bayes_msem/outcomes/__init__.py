@@ -1,1 +1,1 @@
-"""Outcomes that are not normal: families and links."""
+"""Families of outcomes: what belongs to one is in its own file, and families.py lists them."""

@@ -1,81 +1,81 @@
-"""Families of outcomes and their links.
-
-Every outcome that is not normal has a latent response y* with a linear predictor. Ordered
-categories cut y* at thresholds; the residual of y* has a fixed variance, because categories have
-no scale: 1 (probit) or pi^2 / 3 (logit). Of a count the linear predictor is the log rate, which has
-no residual.
-"""
+"""The families of outcomes by name, as users write them: one line of _OUTCOMES each."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.outcomes.binary import Binary
+from bayes_msem.outcomes.gaussian import Gaussian
+from bayes_msem.outcomes.negbinomial import NegBinomial
+from bayes_msem.outcomes.ordinal import Ordinal
+from bayes_msem.outcomes.outcome import Outcome
+from bayes_msem.outcomes.poisson import Poisson
 
 __all__ = ["FAMILIES", "Family", "family"]
+
+_OUTCOMES: tuple[type[Outcome], ...] = (
+    Gaussian,
+    Binary,
+    Ordinal,
+    Poisson,
+    NegBinomial,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """A family of outcomes with its link.
 
-    Parameters
+    Attributes
     ----------
     name
-        "binary", "ordinal", "poisson", "negbinomial" or "gaussian".
+        Such as "ordinal".
     link
-        "probit", "logit", "log" or "identity".
+        Such as "probit".
     """
 
     name: str
     link: str
 
     @property
-    def code(self) -> int:
-        """Code of its density (kernels.responses)."""
-        return {"identity": 0, "probit": 1, "logit": 2, "log": 4 if self.has_dispersion else 3}[
-            self.link
-        ]
+    def text(self) -> str:
+        """What the user writes: "ordinal(probit)", or "poisson" where there is one link."""
+        return self.name if len(self.outcome.links) == 1 else f"{self.name}({self.link})"
 
     @property
-    def text(self) -> str:
-        """How it is written, such as ``"ordinal(probit)"``."""
-        return f"{self.name}({self.link})" if self.has_thresholds else self.name
+    def outcome(self) -> Outcome:
+        """Densities, means, draws and starting values."""
+        return _RULES[self.name, self.link]
+
+    @property
+    def code(self) -> int:
+        """The family in kernels.responses."""
+        return self.outcome.code
 
     @property
     def residual_variance(self) -> float | None:
-        """Residual variance of the latent response; 0 for counts, None where it is free."""
-        fixed = {"probit": 1.0, "logit": math.pi**2 / 3, "log": 0.0}
-        return fixed.get(self.link)
+        """Fixed residual variance of the latent response: 0 for log rates, None where free."""
+        return self.outcome.residual_variance
 
     @property
     def has_thresholds(self) -> bool:
-        """Whether thresholds cut the latent response into categories."""
-        return self.name in ("binary", "ordinal")
+        """Whether categories are cut from a latent response."""
+        return self.outcome.has_thresholds
 
     @property
     def has_dispersion(self) -> bool:
-        """Whether a dispersion alpha is estimated: Var = m + alpha m^2."""
-        return self.name == "negbinomial"
+        """Whether the table has a row for a dispersion."""
+        return self.outcome.has_dispersion
 
 
-FAMILIES: dict[str, Family] = {
-    f.text: f
-    for f in (
-        Family("binary", "probit"),
-        Family("binary", "logit"),
-        Family("ordinal", "probit"),
-        Family("ordinal", "logit"),
-        Family("poisson", "log"),
-        Family("negbinomial", "log"),
-        Family("gaussian", "identity"),
-    )
-}
+_RULES = {(kind.name, link): kind(link) for kind in _OUTCOMES for link in kind.links}
+FAMILIES = {found.text: found for found in (Family(*key) for key in _RULES)}
+"""Every family by its text."""
 
 
 def family(text: str) -> Family:
-    """Read a family.
+    """Return the family that the user wrote.
 
     Parameters
     ----------
@@ -85,17 +85,24 @@ def family(text: str) -> Family:
     Raises
     ------
     SpecificationError
-        There is no such family.
+        There is none of that name.
 
     Examples
     --------
-    >>> family("ordinal(logit)").link
-    'logit'
+    >>> family("ordinal(probit)")
+    Family(name='ordinal', link='probit')
+    >>> family("poisson").text
+    'poisson'
     """
-    plain = "".join(text.split()).lower() if isinstance(text, str) else text
+    plain = "".join(text.split()).lower() if isinstance(text, str) else str(text)
     if plain in FAMILIES:
         return FAMILIES[plain]
+    with_links = [known for known, found in FAMILIES.items() if found.name == plain]
+    if with_links:
+        raise SpecificationError(
+            f"the family {text!r} needs a link: write {' or '.join(map(repr, with_links))}"
+        )
     raise SpecificationError(
-        f"unknown family {text!r}{nearest(str(plain), FAMILIES) or '.'} Allowed: "
-        f"{', '.join(repr(name) for name in FAMILIES)}"
+        f"unknown family {text!r}{nearest(plain, FAMILIES) or '.'} "
+        f"Allowed: {', '.join(map(repr, FAMILIES))}"
     )
