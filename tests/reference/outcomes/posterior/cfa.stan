@@ -2,22 +2,24 @@
 //   y*_ik = lambda_w[k] fw_i + b_k[cluster i] + e_ik,   e ~ N(0, 1)
 //   b_jk  = lambda_b[k] fb_j + u_jk
 // Same posterior as benchmarks/peers/ordinal_cfa.stan; the likelihood is written for speed.
-functions {
-  // index of the threshold above a category
-  array[] int next(array[] int y) {
-    array[size(y)] int above;
-    for (i in 1:size(y)) above[i] = y[i] + 1;
-    return above;
-  }
-}
 data {
   int<lower=1> N, J, K, C;
   array[N] int<lower=1, upper=J> cluster;
   array[K, N] int<lower=1, upper=C> y;
 }
 transformed data {
-  array[K, N] int above;
-  for (k in 1:K) above[k] = next(y[k]);
+  // rows in the order of their category, for each item; where the inner categories begin and end
+  array[K, N] int order;
+  array[K] int first, last;
+  for (k in 1:K) {
+    order[k] = sort_indices_asc(y[k]);
+    first[k] = 1;
+    last[k] = N;
+    for (i in 1:N) {
+      if (y[k, i] == 1) first[k] += 1;
+      if (y[k, i] == C) last[k] -= 1;
+    }
+  }
 }
 parameters {
   array[K] ordered[C - 1] tau;
@@ -42,8 +44,13 @@ model {
   for (k in 1:K) {
     tau[k] ~ normal(0, 1.5);
     vector[J] b = lambda_b[k] * z_b + sd_u[k] * z_u[, k];
-    vector[N] eta = lambda_w[k] * z_w + b[cluster];
-    vector[C + 1] cuts = append_row(append_row(-40, tau[k]), 40);
-    target += sum(log(Phi(cuts[above[k]] - eta) - Phi(cuts[y[k]] - eta)));
+    vector[N] eta = (lambda_w[k] * z_w + b[cluster])[order[k]];
+    array[last[k] - first[k] + 1] int inner = y[k, order[k, first[k]:last[k]]];
+    array[size(inner)] int below;
+    for (i in 1:size(inner)) below[i] = inner[i] - 1;
+    vector[size(inner)] middle = eta[first[k]:last[k]];
+    target += normal_lcdf(tau[k, 1] - eta[1:(first[k] - 1)] | 0, 1);
+    target += sum(log(Phi(tau[k][inner] - middle) - Phi(tau[k][below] - middle)));
+    target += normal_lcdf(eta[(last[k] + 1):N] - tau[k, C - 1] | 0, 1);
   }
 }

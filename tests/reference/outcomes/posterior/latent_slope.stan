@@ -2,22 +2,24 @@
 //   y*_ik = lambda_w[k] fw_i + lambda_b[k] fb_j + u_jk + e_ik
 //   z*_i  = beta_b fb_j + v_1j + (slope + v_2j) fw_i + e_i
 // (v_1, v_2): SDs sd_v, correlation r, uniform on (-1, 1). Row K + 1 of y and tau is z.
-functions {
-  // index of the threshold above a category
-  array[] int next(array[] int y) {
-    array[size(y)] int above;
-    for (i in 1:size(y)) above[i] = y[i] + 1;
-    return above;
-  }
-}
 data {
   int<lower=1> N, J, K, C;
   array[N] int<lower=1, upper=J> cluster;
   array[K + 1, N] int<lower=1, upper=C> y;
 }
 transformed data {
-  array[K + 1, N] int above;
-  for (k in 1:(K + 1)) above[k] = next(y[k]);
+  // rows in the order of their category, for each item; where the inner categories begin and end
+  array[K + 1, N] int order;
+  array[K + 1] int first, last;
+  for (k in 1:(K + 1)) {
+    order[k] = sort_indices_asc(y[k]);
+    first[k] = 1;
+    last[k] = N;
+    for (i in 1:N) {
+      if (y[k, i] == 1) first[k] += 1;
+      if (y[k, i] == C) last[k] -= 1;
+    }
+  }
 }
 parameters {
   array[K + 1] ordered[C - 1] tau;
@@ -58,7 +60,13 @@ model {
       eta = v1[cluster] + sd_fw * (slope + v2[cluster]) .* z_w;
     }
     tau[k] ~ normal(0, 1.5);
-    vector[C + 1] cuts = append_row(append_row(-40, tau[k]), 40);
-    target += sum(log(Phi(cuts[above[k]] - eta) - Phi(cuts[y[k]] - eta)));
+    eta = eta[order[k]];
+    array[last[k] - first[k] + 1] int inner = y[k, order[k, first[k]:last[k]]];
+    array[size(inner)] int below;
+    for (i in 1:size(inner)) below[i] = inner[i] - 1;
+    vector[size(inner)] middle = eta[first[k]:last[k]];
+    target += normal_lcdf(tau[k, 1] - eta[1:(first[k] - 1)] | 0, 1);
+    target += sum(log(Phi(tau[k][inner] - middle) - Phi(tau[k][below] - middle)));
+    target += normal_lcdf(eta[(last[k] + 1):N] - tau[k, C - 1] | 0, 1);
   }
 }

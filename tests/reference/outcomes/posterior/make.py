@@ -19,7 +19,7 @@ FACTOR = ["tau", "loading_w", "loading_b", "sd_fw", "sd_fb", "sd_u"]
 RUNS: dict[str, tuple[list[str], int, int]] = {
     "binary_slope": (["tau", "slope", "sd_u", "r"], 10_000, 1),
     "count_slope": (["intercept", "slope", "sd_u", "r"], 10_000, 1),
-    "cfa": (FACTOR, 5_000, 3),
+    "cfa": (FACTOR, 4_000, 3),
     "latent_slope": ([*FACTOR, "slope", "beta_b", "sd_v", "r"], 4_000, 3),
 }
 CHAINS, WARMUP, SEED = 4, 1_000, 2026
@@ -62,7 +62,7 @@ def main() -> None:
             num_samples=kept * thin,
             num_thin=thin,
         )
-        run = {"chains": CHAINS, "warmup": WARMUP, "kept_per_chain": kept, "thin": thin, "seed": SEED}
+        run = {"chains": CHAINS, "warmup": WARMUP, "kept": kept, "thin": thin, "seed": SEED}
         result = {
             "program": f"Stan by httpstan {version('httpstan')}, pystan {version('pystan')}",
             "run": run | cost,

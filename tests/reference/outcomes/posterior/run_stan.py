@@ -20,7 +20,8 @@ def cpu_seconds() -> float:
     ticks = 0
     for children in Path("/proc/self/task").glob("*/children"):
         for child in children.read_text(encoding="utf-8").split():
-            fields = Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            stat = Path(f"/proc/{child}/stat").read_text(encoding="utf-8")
+            fields = stat.rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])  # user and system time
     return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -30,6 +31,7 @@ def sample(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Draws as arrays (chain, draw) by name, and what sampling cost.
 
+    Leapfrog steps are those after warmup; CPU seconds include warmup, not compilation.
     Vectors get names such as `tau[2,1]`, counted from 1 as in Stan.
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -47,7 +49,8 @@ def sample(
         for index in np.ndindex(block.shape[:-2]):
             key = name if scalar else f"{name}[{','.join(str(i + 1) for i in index)}]"
             draws[key] = block[index].T
-    cost["leapfrog_steps"] = int(fit["n_leapfrog__"].sum())
+    # steps of kept draws stand for those of thinned ones
+    cost["leapfrog_steps"] = int(fit["n_leapfrog__"].sum()) * options.get("num_thin", 1)
     cost["divergences"] = int(fit["divergent__"].sum())
     return draws, cost
 
