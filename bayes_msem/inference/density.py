@@ -19,7 +19,7 @@ from bayes_msem.kernels.density import (
     PLAIN,
     Geometry,
 )
-from bayes_msem.kernels.layout import CORRELATION, SQUARE
+from bayes_msem.kernels.layout import CORRELATION, SQUARE, THRESHOLD
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_families import FAMILIES
 from bayes_msem.spec.prior_text import Prior
@@ -177,7 +177,9 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
         for i, free in enumerate(group.free):
             value = user[free]
             kind = transform[len(start)]
-            if np.isfinite(value) and kind != CORRELATION:
+            if kind == THRESHOLD:
+                start.append(_fraction(blueprint, free))
+            elif np.isfinite(value) and kind != CORRELATION:
                 start.append(float(np.sqrt(value)) if kind == SQUARE else value)
             elif group.family == "beta":
                 a, b = group.arguments[:, i]
@@ -195,6 +197,15 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
     theta = blueprint.theta(x[None, :])[0]
     theta[wanted] = [user[blueprint.parameters.rows[i].free] for i in wanted]
     return sampled_from_table(blueprint, theta)
+
+
+def _fraction(blueprint: Blueprint, free: int) -> float:
+    """Share of a category in what earlier ones leave, in the data (kernels.thresholds)."""
+    (row,) = (row for row in blueprint.parameters.rows if row.free == free)
+    observed, category = blueprint.observed, int(row.rhs[1:]) - 1
+    codes = observed.y[:, observed.y_names.index(row.lhs)]
+    left = codes[codes >= category]
+    return float(((left == category).sum() + 0.5) / (len(left) + 1.0))
 
 
 def _center(prior: Prior, default: Prior) -> float:

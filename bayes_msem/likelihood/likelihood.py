@@ -237,7 +237,12 @@ class Likelihood(ReadOnlyArrays):
         return float(value), d_x, d_t
 
     def joint(self, x: FloatArray, t: FloatArray) -> Evaluated:
-        """Log-likelihood plus log density of the coordinates, and gradients, in one pass."""
+        """Log-likelihood plus log density of the coordinates, and gradients, in one pass.
+
+        With sampled scores, at the origin of their coordinates: Laplace's approximation.
+        """
+        if self.responses is not None:
+            return self.joint_with_scores(x, t, np.zeros(self.score_shape))[:3]
         value, d_x, d_t = JOINT[self.provider](x, t, *self.arguments)
         return float(value), d_x, d_t
 
@@ -323,7 +328,7 @@ class Likelihood(ReadOnlyArrays):
         """Log density of data and coordinates, and its gradients in x, t and t_s."""
         assert self.responses is not None
         found = augmented.joint_value_and_gradient(x, t, t_s, *self.arguments, self.responses.part)
-        return float(found[0]), *found[1:]
+        return float(found[0]), *found[1:4]
 
     def scores(
         self, x: FloatArray, b: FloatArray, t_s: FloatArray

@@ -135,4 +135,7 @@ def lay_out_rows(template: ResponseTemplate, observed: ObservedData) -> Response
 
 def _offset(observed: ObservedData, name: str) -> FloatArray:
     """Logarithm of the exposure of a count; zero for all others."""
-    return np.zeros(observed.n_rows)
+    if name not in observed.exposure or observed.y_exposure is None:
+        return np.zeros(observed.n_rows)
+    offset: FloatArray = np.log(observed.y_exposure[:, observed.y_names.index(name)])
+    return offset

@@ -39,7 +39,7 @@ from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, make_plan
 from bayes_msem.model.notes import notes_of, remarks_of, warn_of
-from bayes_msem.model.outcomes import plain_outcomes, read_outcomes, until_plan_is_there
+from bayes_msem.model.outcomes import check_plan, plain_outcomes, read_outcomes
 from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram
@@ -225,7 +225,7 @@ class Model(PriorChecks, Simulation):
                 warnings.warn(str(count), IdentificationWarning, skip_file_prefixes=INSIDE)
         for message in confounded_pairs(table):  # before default priors stand in the rows
             warnings.warn(message, IdentificationWarning, skip_file_prefixes=INSIDE)
-        until_plan_is_there(self._table)
+        check_plan(self._table, self._observed)
 
     @property
     def spec(self) -> str:
