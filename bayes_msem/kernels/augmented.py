@@ -34,7 +34,7 @@ from bayes_msem.kernels.row_scores import (
 
 
 class RowPart(NamedTuple):
-    """Packed structure of the rows, and the rows (likelihood.responses)."""
+    """Packed structure of the rows, and the rows (likelihood.response_rows)."""
 
     ints: Any
     floats: Any

@@ -123,7 +123,7 @@ _SIZES, _LEVEL, _EFFECT, _ITEMS = 0, 1, 6, 7
 
 @kernel
 def row_structure(packed):
-    """Return the :class:`RowStructure` that likelihood.responses has packed."""
+    """Return the :class:`RowStructure` that likelihood.response_rows has packed."""
     ints = borrowed(packed)
     sizes = integers(ints, _SIZES)
     level = level_of(ints, sizes[1:5], _LEVEL)
@@ -147,7 +147,7 @@ def _matrix(packed, start, rows, columns):
 
 @kernel
 def row_data(packed, structure):
-    """Return the :class:`RowData` that likelihood.responses has packed."""
+    """Return the :class:`RowData` that likelihood.response_rows has packed."""
     floats = borrowed(packed)
     n_clusters, n = int(floats[0]), int(floats[1])
     n_d, n_v, n_k = structure.level.n_design, structure.n_normal, len(structure.items.code)

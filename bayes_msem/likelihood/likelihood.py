@@ -27,7 +27,7 @@ from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.kernels.providers import DATA, JOINT
 from bayes_msem.likelihood.approximation import Approximation, no_approximation
 from bayes_msem.likelihood.program import Program, build_program
-from bayes_msem.likelihood.responses import Responses, lay_out_rows
+from bayes_msem.likelihood.response_rows import Responses, lay_out_rows
 from bayes_msem.likelihood.statistics import PACKERS, Provider
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.structure.model_template import ModelTemplate

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.statistics import Provider
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row
 from bayes_msem.structure.effects import linear_names
-from bayes_msem.structure.responses import sampled_scores
+from bayes_msem.structure.response_template import sampled_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +182,30 @@ def _by_sort(rows: list[Row]) -> tuple[str, ...]:
 
 def _row(row: Row) -> str:
     return f"{row.lhs} {row.op} {row.rhs}"
+
+
+def check_plan(table: ParameterTable, observed: ObservedData) -> None:
+    """Refuse what can be declared and printed, but not sampled yet.
+
+    Raises
+    ------
+    NotSupportedError
+        A cluster-level outcome that is not normal, or missing values of a normal outcome beside
+        outcomes that are not.
+    """
+    within = {name for name in table.families if ("within", name) in table.roles}
+    for name, family in table.families.items():
+        if name not in within:
+            raise NotSupportedError(
+                f"'{name}' is a cluster-level outcome and {family.text}; outcomes of clusters have "
+                "to be normal for now. Let it be a predictor, or leave it out of families= (and "
+                "ordered=)"
+            )
+    for k, name in enumerate(observed.y_names):
+        missing = int(np.isnan(observed.y[:, k]).sum())
+        if within and name not in within and missing:
+            raise NotSupportedError(
+                f"{missing} values of the normal outcome '{name}' are missing in a model with "
+                f"outcomes that are not normal ({', '.join(sorted(within))}); this is not there "
+                "yet. missing='listwise' drops these rows"
+            )

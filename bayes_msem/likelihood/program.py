@@ -61,7 +61,7 @@ def build_program(
         True: the kernels shall read table values instead of sampled parameters. Only for models
         without sampled effects.
     with_rows
-        False: level within has no outcomes; they stand elsewhere (likelihood.responses).
+        False: level within has no outcomes; they stand elsewhere (likelihood.response_rows).
 
     Raises
     ------

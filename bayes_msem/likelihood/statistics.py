@@ -190,7 +190,7 @@ def pack_by_size(observed: ObservedData) -> FloatArray:
 
 
 def pack_level_two(observed: ObservedData) -> FloatArray:
-    """Statistics by cluster without rows, which stand elsewhere (likelihood.responses).
+    """Statistics by cluster without rows, which stand elsewhere (likelihood.response_rows).
 
     A single-level model has no clusters.
     """

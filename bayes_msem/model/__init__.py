@@ -37,9 +37,9 @@ from bayes_msem.inference.pymc_model import build_pymc_model, has_potentials
 from bayes_msem.inference.sample import Sampler, draw_posterior
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
-from bayes_msem.likelihood.plan import Plan, make_plan
+from bayes_msem.likelihood.plan import Plan, check_plan, make_plan
 from bayes_msem.model.notes import notes_of, remarks_of, warn_of
-from bayes_msem.model.outcomes import check_plan, plain_outcomes, read_outcomes
+from bayes_msem.model.outcomes import plain_outcomes, read_outcomes
 from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.plotting.diagram import Diagram, draw_diagram

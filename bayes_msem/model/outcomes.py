@@ -6,20 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bayes_msem.data.codings import Coding, read_codings
-from bayes_msem.data.observed_data import ObservedData
-from bayes_msem.errors import NotSupportedError
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.declared_families import declared_families, read_exposure, settled_family
 from bayes_msem.spec.outcome_rows import not_normal
 from bayes_msem.spec.roles import assign_roles
 from bayes_msem.spec.statements import ParsedModel
-from bayes_msem.spec.table import ParameterTable
 
-__all__ = ["DeclaredOutcomes", "check_plan", "plain_outcomes", "read_outcomes"]
+__all__ = ["DeclaredOutcomes", "plain_outcomes", "read_outcomes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,30 +94,3 @@ def plain_outcomes(
         "families": None if families is None else texts,
         "exposure": None if exposure is None else dict(exposure),
     }
-
-
-def check_plan(table: ParameterTable, observed: ObservedData) -> None:
-    """Refuse what can be declared and printed, but not sampled yet.
-
-    Raises
-    ------
-    NotSupportedError
-        A cluster-level outcome that is not normal, or missing values of a normal outcome beside
-        outcomes that are not.
-    """
-    within = {name for name in table.families if ("within", name) in table.roles}
-    for name, family in table.families.items():
-        if name not in within:
-            raise NotSupportedError(
-                f"'{name}' is a cluster-level outcome and {family.text}; outcomes of clusters have "
-                "to be normal for now. Let it be a predictor, or leave it out of families= (and "
-                "ordered=)"
-            )
-    for k, name in enumerate(observed.y_names):
-        missing = int(np.isnan(observed.y[:, k]).sum())
-        if within and name not in within and missing:
-            raise NotSupportedError(
-                f"{missing} values of the normal outcome '{name}' are missing in a model with "
-                f"outcomes that are not normal ({', '.join(sorted(within))}); this is not there "
-                "yet. missing='listwise' drops these rows"
-            )

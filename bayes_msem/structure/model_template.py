@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.effects import Effects, all_sampled, find_effects
-from bayes_msem.structure.responses import ResponseTemplate, build_responses
+from bayes_msem.structure.response_template import ResponseTemplate, build_responses
 from bayes_msem.structure.templates import LevelTemplate, level_template, place_rows
 
 __all__ = ["ModelTemplate", "build_template"]

@@ -16,7 +16,7 @@ from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
 from bayes_msem.kernels.augmented import RowPart
 from bayes_msem.kernels.layout import flat_cells, pack
-from bayes_msem.structure.responses import ResponseTemplate
+from bayes_msem.structure.response_template import ResponseTemplate
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
