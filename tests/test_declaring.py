@@ -164,3 +164,15 @@ def test_covariates_are_no_outcomes(frame: pd.DataFrame) -> None:
 def test_ordered_categories_that_are_not_declared(frame: pd.DataFrame) -> None:
     with pytest.raises(bm.DataError, match=r"ordered categories, but is not .*ordered=\['y1'\]"):
         bm.Model("y1 ~ x", frame)
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("family", ["poisson", "negbinomial"])
+def test_a_count_needs_no_residual_variance(frame: pd.DataFrame, family: str) -> None:
+    """Its log rate is constant given covariates, which would be singular for a normal outcome."""
+    model = bm.Model("c ~ x", frame, families={"c": family})
+    kinds = [row.kind for row in model.table.rows]
+    assert kinds == ["regression", *(["dispersion"] * (family != "poisson")), "intercept"]
+    text = "level: within; y2 ~ x; level: between; y2 ~~ y2; c ~ w"
+    by_cluster = frame.assign(c=frame["g"] % 5)
+    bm.Model(text, by_cluster, cluster="g", families={"c": family}, ordered=["y2"])

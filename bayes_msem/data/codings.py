@@ -129,7 +129,9 @@ def _no_order(values: list[Any], name: str, what: str) -> DataError:
     )
 
 
-def check_categories(codes: FloatArray, labels: tuple[Any, ...], name: str) -> None:
+def check_categories(
+    codes: FloatArray, labels: tuple[Any, ...], name: str, *, deleted: bool = False
+) -> None:
     """Raise DataError unless there are several categories, each with observations.
 
     Parameters
@@ -140,6 +142,8 @@ def check_categories(codes: FloatArray, labels: tuple[Any, ...], name: str) -> N
         All labels.
     name
         The outcome.
+    deleted
+        Whether rows with missing values were left out.
     """
     present = np.unique(codes[~np.isnan(codes)]).astype(int)
     if len(present) == 1:
@@ -153,10 +157,15 @@ def check_categories(codes: FloatArray, labels: tuple[Any, ...], name: str) -> N
         raise DataError(
             f"'{name}' has no observation in the "
             f"{'category' if len(empty) == 1 else 'categories'} {listed(empty)}, so nothing says "
-            "where its thresholds are; drop it, "
-            f"data['{name}'] = data['{name}'].cat.remove_unused_categories(), or join it with a "
+            f"where its thresholds are; {_fix_of_empty(name, deleted=deleted)}, or join it with a "
             "neighbour"
         )
+
+
+def _fix_of_empty(name: str, *, deleted: bool) -> str:
+    if deleted:
+        return "rows with missing values were left out; use missing='fiml'"
+    return f"drop it, data['{name}'] = data['{name}'].cat.remove_unused_categories()"
 
 
 def check_counts(values: FloatArray, name: str, family: Family) -> None:

@@ -95,7 +95,7 @@ def observe(
         keep = complete_rows(values)
         frame, values = frame[keep], {name: column[keep] for name, column in values.items()}
         exposures = {name: column[keep] for name, column in exposures.items()}
-    _check_outcomes(values, table.families, codings)
+    _check_outcomes(values, table.families, codings, deleted=len(frame) < n_given)
     clusters = Clusters()
     if cluster is not None:
         of_clusters = {name: values[name] for name in z_names + w_names}
@@ -131,10 +131,12 @@ def _check_outcomes(
     values: Mapping[str, FloatArray],
     families: Mapping[str, Family],
     codings: Mapping[str, Coding],
+    *,
+    deleted: bool,
 ) -> None:
     """Check categories and counts of the rows that stay."""
     for name, family in families.items():
         if name in codings:
-            check_categories(values[name], codings[name].labels, name)
+            check_categories(values[name], codings[name].labels, name, deleted=deleted)
         else:
             check_counts(values[name], name, family)

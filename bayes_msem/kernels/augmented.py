@@ -22,15 +22,9 @@ from bayes_msem.kernels.compile import kernel
 from bayes_msem.kernels.lanes import fill_empty_lanes, from_lanes, in_lanes, lanes_matrix
 from bayes_msem.kernels.layout import unpack
 from bayes_msem.kernels.level_two import LOG_2PI, gradients_of, level_two, level_two_back
-from bayes_msem.kernels.row_scores import (
-    add_rows,
-    add_shifts,
-    add_shifts_back,
-    row_data,
-    row_structure,
-    scores_of,
-    working_of,
-)
+from bayes_msem.kernels.row_layout import RowGradients, row_data, row_structure
+from bayes_msem.kernels.row_scores import add_rows, scores_of
+from bayes_msem.kernels.row_working import add_shifts, add_shifts_back, working_of
 
 
 class RowPart(NamedTuple):
@@ -69,9 +63,8 @@ def joint_value_and_gradient(x, t, t_s, ints, floats, statistics, packed, rows):
         structure = unpack(ints, floats)
         top = level_two(x, structure)
         d, b = gradients_of(x, top, 0, 0), np.zeros((1, 0))
-        positive = add_rows(
-            x, b, t_s, structure, top.values, outline, data, terms, d.x, d.values, b, d_t_s
-        )
+        result = RowGradients(terms, d.x, d.values, np.zeros((1, 0)), d_t_s)
+        positive = add_rows(x, b, t_s, structure, top.values, outline, data, result)
         total = terms.sum() if positive else -np.inf
         level_two_back(x, structure, top, d.omega, d.c, d.values, d.x)
         return total, d.x, np.zeros_like(t), d_t_s, terms
@@ -87,9 +80,8 @@ def joint_value_and_gradient(x, t, t_s, ints, floats, statistics, packed, rows):
         ones[g, 0] += 1.0
     total = add_clusters(x, space.b, structure, statistics, top, not of_root, ones, clusters, d)
     b, d_b = from_lanes(space.b, n_clusters), np.zeros_like(t)
-    if total == -np.inf or not add_rows(
-        x, b, t_s, structure, top.values, outline, data, terms, d.x, d.values, d_b, d_t_s
-    ):
+    result = RowGradients(terms, d.x, d.values, d_b, d_t_s)
+    if total == -np.inf or not add_rows(x, b, t_s, structure, top.values, outline, data, result):
         return -np.inf, d.x, np.zeros_like(t), d_t_s, terms
     d_b_l = in_lanes(d_b)
     for g in range(n):
@@ -121,10 +113,10 @@ def rows_given(x, b, t_s, ints, floats, rows):
     outline = row_structure(rows.ints)
     data, values = row_data(rows.floats, outline), level_two(x, structure).values
     terms, d_x, d_values = np.zeros(len(data.first) - 1), np.zeros(len(x)), np.zeros(len(values))
-    d_b, d_t_s = np.zeros_like(b), np.zeros_like(t_s)
-    if not add_rows(x, b, t_s, structure, values, outline, data, terms, d_x, d_values, d_b, d_t_s):
+    result = RowGradients(terms, d_x, d_values, np.zeros_like(b), np.zeros_like(t_s))
+    if not add_rows(x, b, t_s, structure, values, outline, data, result):
         terms[:] = -np.inf
-    return terms, d_b, d_t_s
+    return terms, result.b, result.t
 
 
 @kernel

@@ -33,7 +33,7 @@ from bayes_msem.kernels.priors import (
     prior_kernel,
 )
 from bayes_msem.kernels.providers import cluster_density, pattern_density, size_density
-from bayes_msem.kernels.row_scores import scores_in
+from bayes_msem.kernels.row_layout import scores_in
 from bayes_msem.kernels.statistics import clusters_in
 
 __all__ = ["NO_ROWS", "PLAIN", "POSTERIOR", "Geometry", "Packed", "constrained"]

@@ -33,301 +33,36 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import borrowed, inner_kernel, kernel
-from bayes_msem.kernels.layout import integers, level_of
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.level_two import LOG_2PI
-from bayes_msem.kernels.responses import response, working_weight
-from bayes_msem.kernels.template import backward, effects_of, forward
-from bayes_msem.kernels.triangular import cholesky, cholesky_back_with, invert
+from bayes_msem.kernels.responses import response
+from bayes_msem.kernels.row_shared import fill, fill_back, shared_space
+from bayes_msem.kernels.row_working import category
+from bayes_msem.kernels.template import effects_of
+from bayes_msem.kernels.triangular import cholesky, cholesky_back_with
 from bayes_msem.kernels.values import cluster_gradient, cluster_values
 
-__all__ = [
-    "add_rows",
-    "add_shifts",
-    "add_shifts_back",
-    "row_data",
-    "row_structure",
-    "scores_in",
-    "scores_of",
-    "working_of",
-]
+__all__ = ["add_rows", "scores_of"]
+
+_BLOCK = 64  # rows that are looked at together: each step of the pass is a call
 
 
-class Items(NamedTuple):
-    """The responses.
+class Block(NamedTuple):
+    """Of up to ``_BLOCK`` rows of a cluster: what leads to their scores, and gradients.
 
     Attributes
     ----------
-    code
-        Family of each (kernels.responses).
-    effect
-        Position of its random intercept among the effects, -1 if it has none.
-    first
-        Thresholds first[k] to first[k + 1] are those of response k.
-    threshold, dispersion
-        Positions in the value vector; -1 where there is no dispersion.
-    item, regressor, source
-        Cells of the coefficients: response, column of (1, x, v - b_v, s), and position in the value
-        vector.
+    mu, deviation
+        mu and r - mu, (rows, d).
+    chol, w, s
+        L (rows, q, q), L^-1 q and the scores (rows, q).
+    base, regressors
+        beta (rows, K) and (1, x, v - b_v).
+    d_s, d_mu, d_base
+        Gradients of s, mu and beta.
+    d_v, d_q, d_chol, scratch
+        Of one row: gradients of L^-1 q, of q and of L, and (q, q) scratch.
     """
-
-    code: Any
-    effect: Any
-    first: Any
-    threshold: Any
-    dispersion: Any
-    item: Any
-    regressor: Any
-    source: Any
-
-
-class RowStructure(NamedTuple):
-    """The template of the rows: outcomes (v, s), of which v are ``n_normal``, and the responses.
-
-    ``effect`` are the positions of the random intercepts of v among the effects, or -1.
-    """
-
-    n_normal: Any
-    level: Any
-    effect: Any
-    items: Any
-
-
-class RowData(NamedTuple):
-    """Rows in the order of their clusters: first row of each (J + 1), and arrays by row.
-
-    Attributes
-    ----------
-    first
-        Rows first[j] to first[j + 1] are those of cluster j.
-    design, normal, y, offset
-        (1, x), normal outcomes v, responses (NaN where missing), and what is added to eta.
-    weight, target
-        Working weights w and working responses c.
-    """
-
-    first: Any
-    design: Any
-    normal: Any
-    y: Any
-    offset: Any
-    weight: Any
-    target: Any
-
-
-_FLAT = 1e-8  # working weights below this are zero
-
-# Packed integers of a row structure, in this order.
-_SIZES, _LEVEL, _EFFECT, _ITEMS = 0, 1, 6, 7
-
-
-@kernel
-def row_structure(packed):
-    """Return the :class:`RowStructure` that likelihood.response_rows has packed."""
-    ints = borrowed(packed)
-    sizes = integers(ints, _SIZES)
-    level = level_of(ints, sizes[1:5], _LEVEL)
-    items = Items(
-        integers(ints, _ITEMS),
-        integers(ints, _ITEMS + 1),
-        integers(ints, _ITEMS + 2),
-        integers(ints, _ITEMS + 3),
-        integers(ints, _ITEMS + 4),
-        integers(ints, _ITEMS + 5),
-        integers(ints, _ITEMS + 6),
-        integers(ints, _ITEMS + 7),
-    )
-    return RowStructure(sizes[0], level, integers(ints, _EFFECT), items)
-
-
-@kernel
-def _matrix(packed, start, rows, columns):
-    return packed[start : start + rows * columns].reshape((rows, columns))
-
-
-@kernel
-def row_data(packed, structure):
-    """Return the :class:`RowData` that likelihood.response_rows has packed."""
-    floats = borrowed(packed)
-    n_clusters, n = int(floats[0]), int(floats[1])
-    n_d, n_v, n_k = structure.level.n_design, structure.n_normal, len(structure.items.code)
-    first, start = floats[2 : 3 + n_clusters], 3 + n_clusters
-    design = _matrix(floats, start, n, n_d)
-    start += n * n_d
-    normal = _matrix(floats, start, n, n_v)
-    start += n * n_v
-    step = n * n_k
-    return RowData(
-        first,
-        design,
-        normal,
-        _matrix(floats, start, n, n_k),
-        _matrix(floats, start + step, n, n_k),
-        _matrix(floats, start + 2 * step, n, n_k),
-        _matrix(floats, start + 3 * step, n, n_k),
-    )
-
-
-@kernel
-def scores_in(ints, floats):
-    """Return the number of rows, and of scores of each."""
-    sizes = integers(ints, _SIZES)
-    return int(floats[1]), sizes[2] - sizes[0]
-
-
-class Shared(NamedTuple):
-    """What the rows of a cluster share, and the gradients.
-
-    Attributes
-    ----------
-    omega
-        Omega (d, d).
-    c
-        C (D, d), mean coefficients.
-    loading, fixed
-        lambda (K, q), and coefficients (K, D + n_v) of (1, x, v - b_v).
-    threshold, middle, dispersion
-        Thresholds of all responses, their means by response, and dispersions.
-    """
-
-    omega: Any
-    c: Any
-    loading: Any
-    fixed: Any
-    threshold: Any
-    middle: Any
-    dispersion: Any
-
-
-@register_jitable
-def _shared_space(structure):
-    level, items = structure.level, structure.items
-    n_v, n_k = structure.n_normal, len(items.code)
-    return Shared(
-        np.zeros((level.n, level.n)),
-        np.zeros((level.n_design, level.n)),
-        np.zeros((n_k, level.n - n_v)),
-        np.zeros((n_k, level.n_design + n_v)),
-        np.zeros(len(items.threshold)),
-        np.zeros(n_k),
-        np.zeros(n_k),
-    )
-
-
-@inner_kernel
-def _clear(shared):
-    shared.omega[:, :] = 0.0
-    shared.c[:, :] = 0.0
-    shared.loading[:, :] = 0.0
-    shared.fixed[:, :] = 0.0
-    shared.threshold[:] = 0.0
-    shared.middle[:] = 0.0
-    shared.dispersion[:] = 0.0
-
-
-@inner_kernel
-def _fill(structure, values, effects, sigma, shared):
-    """Fill what the rows of a cluster share; return log|Sigma| and whether it is definite."""
-    level, items, n_fixed = structure.level, structure.items, shared.fixed.shape[1]
-    _clear(shared)
-    sigma[:, :] = 0.0
-    forward(level, values, effects, sigma, shared.c)
-    log_det, positive = invert(sigma, level.n, shared.omega)
-    for cell in range(len(items.item)):
-        k, column, value = items.item[cell], items.regressor[cell], values[items.source[cell]]
-        if column < n_fixed:
-            shared.fixed[k, column] += value
-        else:
-            shared.loading[k, column - n_fixed] += value
-    for k in range(len(items.code)):
-        first, stop = items.first[k], items.first[k + 1]
-        for c in range(first, stop):
-            shared.threshold[c] = values[items.threshold[c]]
-            shared.middle[k] += shared.threshold[c] / (stop - first)
-        if items.dispersion[k] >= 0:
-            shared.dispersion[k] = values[items.dispersion[k]]
-    return log_det, positive
-
-
-@inner_kernel
-def _fill_back(structure, values, effects, shared, n_rows, d, d_t, h, d_values):
-    """Reverse of ``_fill``: add to ``d_values``; the gradients ``d`` are cleared.
-
-    Of Omega comes the gradient without that of ``n_rows`` / 2 log|Omega|.
-    """
-    level, items, omega, n_fixed = structure.level, structure.items, shared.omega, d.fixed.shape[1]
-    n = level.n
-    # Sigma = Omega^-1; the scratch h has room for n x n
-    for i in range(n):
-        for k in range(n):
-            total = 0.0
-            for m in range(n):
-                total += omega[i, m] * 0.5 * (d.omega[m, k] + d.omega[k, m])
-            h[i, k] = total
-    for i in range(n):
-        for k in range(n):
-            total = 0.5 * n_rows * omega[i, k]
-            for m in range(n):
-                total += h[i, m] * omega[m, k]
-            d.omega[i, k] = -total
-    for i in range(d_t.shape[0]):
-        for k in range(n):
-            d_t[i, k] = 0.0
-    backward(level, values, effects, d.omega, d.c, d_t, h, d_values)
-    for cell in range(len(items.item)):
-        k, column = items.item[cell], items.regressor[cell]
-        slope = d.fixed[k, column] if column < n_fixed else d.loading[k, column - n_fixed]
-        d_values[items.source[cell]] += slope
-    for k in range(len(items.code)):
-        first, stop = items.first[k], items.first[k + 1]
-        for c in range(first, stop):
-            d_values[items.threshold[c]] += d.threshold[c] + d.middle[k] / (stop - first)
-        if items.dispersion[k] >= 0:
-            d_values[items.dispersion[k]] += d.dispersion[k]
-    _clear(d)
-
-
-@inner_kernel
-def add_shifts(structure, values, shift):
-    """Add the middle of each response's thresholds to the entry of its random intercept.
-
-    Thresholds and intercept move together; so does what the data say about the intercept.
-    """
-    items = structure.items
-    for k in range(len(items.code)):
-        first, stop = items.first[k], items.first[k + 1]
-        if items.effect[k] >= 0:
-            for c in range(first, stop):
-                shift[items.effect[k]] += values[items.threshold[c]] / (stop - first)
-
-
-@inner_kernel
-def add_shifts_back(structure, d_shift, d_values):
-    """Reverse of ``add_shifts``."""
-    items = structure.items
-    for k in range(len(items.code)):
-        first, stop = items.first[k], items.first[k + 1]
-        if items.effect[k] >= 0:
-            slope = d_shift[items.effect[k]]
-            for c in range(first, stop):
-                d_values[items.threshold[c]] += slope / (stop - first)
-
-
-@inner_kernel
-def _category(k, y, items, threshold):
-    """Thresholds around category y of an ordered response; infinite for others."""
-    first, stop = items.first[k], items.first[k + 1]
-    place, lower, upper = first + int(y), -math.inf, math.inf
-    if stop > first:
-        if place > first:
-            lower = threshold[place - 1]
-        if place < stop:
-            upper = threshold[place]
-    return lower, upper
-
-
-class Row(NamedTuple):
-    """Of one row: mu, deviations of v and s, P and its factor, q, s, beta, and gradients."""
 
     mu: Any
     deviation: Any
@@ -337,219 +72,244 @@ class Row(NamedTuple):
     base: Any
     regressors: Any
     d_s: Any
-    d_v: Any
-    d_q: Any
     d_mu: Any
     d_base: Any
+    d_v: Any
+    d_q: Any
     d_chol: Any
     scratch: Any
 
 
 @register_jitable
-def _row_space(structure):
+def _block_space(structure):
     n, n_v, n_k = structure.level.n, structure.n_normal, len(structure.items.code)
-    q, n_d = n - n_v, structure.level.n_design
-    return Row(
-        np.zeros(n), np.zeros(n), np.zeros((q, q)), np.zeros(q), np.zeros(q), np.zeros(n_k),
-        np.zeros(n_d + n_v), np.zeros(q), np.zeros(q), np.zeros(q), np.zeros(n), np.zeros(n_k),
-        np.zeros((q, q)), np.zeros((q, q)),
+    q, n_fixed = n - n_v, structure.level.n_design + n_v
+    return Block(
+        np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n)), np.zeros((_BLOCK, q, q)),
+        np.zeros((_BLOCK, q)), np.zeros((_BLOCK, q)), np.zeros((_BLOCK, n_k)),
+        np.zeros((_BLOCK, n_fixed)), np.zeros((_BLOCK, q)), np.zeros((_BLOCK, n)),
+        np.zeros((_BLOCK, n_k)), np.zeros(q), np.zeros(q), np.zeros((q, q)), np.zeros((q, q)),
     )  # fmt: skip
 
 
 @inner_kernel
-def _row_forward(i, b, t, structure, data, shared, row):
-    """Fill one row up to its scores; return whether P is positive definite."""
-    omega, c, loading, fixed = shared.omega, shared.c, shared.loading, shared.fixed
-    n_v, effect, items = structure.n_normal, structure.effect, structure.items
-    q, n_d, n_k, base = len(row.s), c.shape[0], len(row.base), row.base
-    chol, w, s, mu = row.chol, row.w, row.s, row.mu
-    for o in range(len(mu)):
-        total = 0.0
+def _predictors(first, stop, b, structure, data, shared, block):
+    """Fill mu, deviations of v, regressors and beta of rows ``first`` to ``stop``."""
+    c, fixed, design, normal, offset = shared.c, shared.fixed, data.design, data.normal, data.offset
+    mu, deviation, regressors, base = block.mu, block.deviation, block.regressors, block.base
+    effect, own, (n_d, n) = structure.effect, structure.items.effect, c.shape
+    n_v, n_fixed = structure.n_normal, fixed.shape[1]
+    for r in range(stop - first):
         for d in range(n_d):
-            total += c[d, o] * data.design[i, d]
-        mu[o] = total
-    for d in range(n_d):
-        row.regressors[d] = data.design[i, d]
-    for o in range(n_v):
-        within = data.normal[i, o]
-        if effect[o] >= 0:
-            mu[o] += b[effect[o]]
-            within -= b[effect[o]]
-        row.regressors[n_d + o] = within
-        row.deviation[o] = data.normal[i, o] - mu[o]
-    for k in range(n_k):
-        total = data.offset[i, k]
-        for d in range(n_d + n_v):
-            total += fixed[k, d] * row.regressors[d]
-        base[k] = total + b[items.effect[k]] if items.effect[k] >= 0 else total
-    for f in range(q):
-        total = 0.0
-        for g in range(q):
-            total += omega[n_v + f, n_v + g] * mu[n_v + g]
-            chol[f, g] = omega[n_v + f, n_v + g]
+            regressors[r, d] = design[first + r, d]
+        for o in range(n):
+            total = 0.0
+            for d in range(n_d):
+                total += c[d, o] * regressors[r, d]
+            mu[r, o] = total
         for o in range(n_v):
-            total -= omega[n_v + f, o] * row.deviation[o]
-        w[f] = total
-    for k in range(n_k):
-        weight = data.weight[i, k]
-        if weight > 0.0:
-            u = data.target[i, k] + shared.middle[k] - base[k]
+            level = b[effect[o]] if effect[o] >= 0 else 0.0
+            mu[r, o] += level
+            regressors[r, n_d + o] = normal[first + r, o] - level
+            deviation[r, o] = normal[first + r, o] - mu[r, o]
+    for k in range(fixed.shape[0]):
+        level = b[own[k]] if own[k] >= 0 else 0.0
+        for r in range(stop - first):
+            total = offset[first + r, k] + level
+            for d in range(n_fixed):
+                total += fixed[k, d] * regressors[r, d]
+            base[r, k] = total
+
+
+@inner_kernel
+def _scores(first, stop, t, structure, data, shared, block):
+    """Fill the scores of rows; return whether all P are positive definite."""
+    omega, loading, middle, base = shared.omega, shared.loading, shared.middle, block.base
+    weight, target, mu, deviation = data.weight, data.target, block.mu, block.deviation
+    n_v, q, n_k = structure.n_normal, loading.shape[1], loading.shape[0]
+    for r in range(stop - first):
+        chol, w, s = block.chol[r], block.w[r], block.s[r]
+        for f in range(q):
+            total = 0.0
+            for g in range(q):
+                total += omega[n_v + f, n_v + g] * mu[r, n_v + g]
+                chol[f, g] = omega[n_v + f, n_v + g]
+            for o in range(n_v):
+                total -= omega[n_v + f, o] * deviation[r, o]
+            w[f] = total
+        for k in range(n_k):
+            factor = weight[first + r, k]
+            u = factor * (target[first + r, k] + middle[k] - base[r, k])
             for f in range(q):
-                product = weight * loading[k, f]
-                w[f] += product * u
+                w[f] += loading[k, f] * u
+                product = factor * loading[k, f]
                 for g in range(f + 1):
                     chol[f, g] += product * loading[k, g]
-    _, positive = cholesky(chol, q)
-    if not positive:
-        return False
-    for f in range(q):
-        total = w[f]
-        for g in range(f):
-            total -= chol[f, g] * w[g]
-        w[f] = total / chol[f, f]
-        s[f] = w[f] + t[i, f]
-    for f in range(q - 1, -1, -1):
-        total = s[f]
-        for g in range(f + 1, q):
-            total -= chol[g, f] * s[g]
-        s[f] = total / chol[f, f]
-    for f in range(q):
-        row.deviation[n_v + f] = s[f] - mu[n_v + f]
+        _, positive = cholesky(chol, q)
+        if not positive:
+            return False
+        for f in range(q):
+            total = w[f]
+            for g in range(f):
+                total -= chol[f, g] * w[g]
+            w[f] = total / chol[f, f]
+            s[f] = w[f] + t[first + r, f]
+        for f in range(q - 1, -1, -1):
+            total = s[f]
+            for g in range(f + 1, q):
+                total -= chol[g, f] * s[g]
+            s[f] = total / chol[f, f]
+        for f in range(q):
+            deviation[r, n_v + f] = s[f] - mu[r, n_v + f]
     return True
 
 
 @inner_kernel
-def _responses(i, structure, data, shared, row, d):
-    """Log density of the responses of a row; fill the gradients of s and beta."""
-    items, loading, s, value = structure.items, shared.loading, row.s, 0.0
-    for f in range(len(s)):
-        row.d_s[f] = 0.0
-    for k in range(len(row.base)):
-        row.d_base[k] = 0.0
-        y = data.y[i, k]
-        if math.isnan(y):
-            continue
-        eta = row.base[k]
-        for f in range(len(s)):
-            eta += loading[k, f] * s[f]
-        lower, upper = _category(k, y, items, shared.threshold)
-        logp, d_eta, d_lower, d_upper, d_dispersion = response(
-            items.code[k], y, eta, lower, upper, shared.dispersion[k]
+def _responses(first, stop, structure, data, shared, block, d):
+    """Log density of the responses of rows; fill the gradients of s and beta."""
+    items, loading, threshold, y = structure.items, shared.loading, shared.threshold, data.y
+    s, base, d_s, d_base, value = block.s, block.base, block.d_s, block.d_base, 0.0
+    d_loading, d_threshold, n_k, q = d.loading, d.threshold, loading.shape[0], loading.shape[1]
+    for r in range(stop - first):
+        for f in range(q):
+            d_s[r, f] = 0.0
+    for k in range(n_k):
+        code, dispersion, start, d_dispersion = (
+            items.code[k],
+            shared.dispersion[k],
+            items.first[k],
+            0.0,
         )
-        value += logp
-        place = items.first[k] + int(y)
-        if lower > -math.inf:
-            d.threshold[place - 1] += d_lower
-        if upper < math.inf:
-            d.threshold[place] += d_upper
+        for r in range(stop - first):
+            d_base[r, k] = 0.0
+            cell = y[first + r, k]
+            if math.isnan(cell):
+                continue
+            eta = base[r, k]
+            for f in range(q):
+                eta += loading[k, f] * s[r, f]
+            lower, upper = category(k, cell, items, threshold)
+            logp, slope, d_lower, d_upper, d_own = response(
+                code, cell, eta, lower, upper, dispersion
+            )
+            value += logp
+            if lower > -math.inf:
+                d_threshold[start + int(cell) - 1] += d_lower
+            if upper < math.inf:
+                d_threshold[start + int(cell)] += d_upper
+            d_dispersion += d_own
+            d_base[r, k] = slope
+            for f in range(q):
+                d_s[r, f] += slope * loading[k, f]
+                d_loading[k, f] += slope * s[r, f]
         d.dispersion[k] += d_dispersion
-        row.d_base[k] = d_eta
-        for f in range(len(s)):
-            row.d_s[f] += d_eta * loading[k, f]
-            d.loading[k, f] += d_eta * s[f]
     return value
 
 
 @inner_kernel
-def _density(structure, shared, row, d):
-    """Quadratic form of r; add its gradients, those of the scores to ``row.d_s``."""
-    omega, deviation, n_v, total = shared.omega, row.deviation, structure.n_normal, 0.0
-    for o in range(len(deviation)):
-        pull = 0.0
-        for m in range(len(deviation)):
-            pull += omega[o, m] * deviation[m]
-            d.omega[o, m] -= 0.5 * deviation[o] * deviation[m]
-        total += deviation[o] * pull
-        row.d_mu[o] = pull
-        if o >= n_v:
-            row.d_s[o - n_v] -= pull
+def _density(first, stop, structure, shared, block, d):
+    """Quadratic forms of r, and log|L|^2; add the gradients, those of the scores to ``d_s``."""
+    omega, deviation, d_mu, d_s, d_omega = (
+        shared.omega,
+        block.deviation,
+        block.d_mu,
+        block.d_s,
+        d.omega,
+    )
+    n_v, n, q, total = structure.n_normal, len(omega), block.s.shape[1], 0.0
+    for r in range(stop - first):
+        for o in range(n):
+            pull = 0.0
+            for m in range(n):
+                pull += omega[o, m] * deviation[r, m]
+                d_omega[o, m] -= 0.5 * deviation[r, o] * deviation[r, m]
+            total += deviation[r, o] * pull
+            d_mu[r, o] = pull
+            if o >= n_v:
+                d_s[r, o - n_v] -= pull
+        product = 1.0
+        for f in range(q):
+            product *= block.chol[r, f, f]
+        total += 2.0 * math.log(product)
     return total
 
 
 @inner_kernel
-def _scores_back(i, structure, data, shared, row, d, d_t):
-    """Pull the gradient of the scores and of -log|L| back to all that they follow from."""
-    omega, loading, chol, s, w = shared.omega, shared.loading, row.chol, row.s, row.w
-    d_v, d_q, d_chol, d_mu, n_v, q = (
-        row.d_v,
-        row.d_q,
-        row.d_chol,
-        row.d_mu,
-        structure.n_normal,
-        len(row.s),
-    )
-    for f in range(q):  # L^-1 d_s
-        total = row.d_s[f]
-        for g in range(f):
-            total -= chol[f, g] * d_v[g]
-        d_v[f] = total / chol[f, f]
-        d_t[i, f] = d_v[f]
-    for f in range(q - 1, -1, -1):  # L^-T d_v
-        total = d_v[f]
-        for g in range(f + 1, q):
-            total -= chol[g, f] * d_q[g]
-        d_q[f] = total / chol[f, f]
-    for f in range(q):
-        for g in range(q):
-            d_chol[f, g] = -s[f] * d_v[g] - d_q[f] * w[g] if g <= f else 0.0
-        d_chol[f, f] -= 1.0 / chol[f, f]
-    cholesky_back_with(chol, q, d_chol, row.scratch)  # now the gradient of P
-    for f in range(q):
-        for g in range(q):
-            d.omega[n_v + f, n_v + g] += d_chol[f, g] + d_q[f] * row.mu[n_v + g]
-            d_mu[n_v + f] += omega[n_v + f, n_v + g] * d_q[g]
-        for o in range(n_v):
-            d.omega[n_v + f, o] -= d_q[f] * row.deviation[o]
-            d_mu[o] += omega[n_v + f, o] * d_q[f]
-    for k in range(len(row.base)):
-        weight = data.weight[i, k]
-        if weight > 0.0:
-            u, d_u = data.target[i, k] + shared.middle[k] - row.base[k], 0.0
+def _scores_back(first, stop, structure, data, shared, block, d, d_t):
+    """Pull the gradients of scores and of -log|L| back to all that they follow from."""
+    omega, loading, middle = shared.omega, shared.loading, shared.middle
+    weight, target, base, d_base = data.weight, data.target, block.base, block.d_base
+    d_v, d_q, d_chol, n_v = block.d_v, block.d_q, block.d_chol, structure.n_normal
+    d_omega, d_loading, d_middle, (n_k, q) = d.omega, d.loading, d.middle, loading.shape
+    for r in range(stop - first):
+        chol, s, w, d_mu = block.chol[r], block.s[r], block.w[r], block.d_mu[r]
+        for f in range(q):  # L^-1 d_s
+            total = block.d_s[r, f]
+            for g in range(f):
+                total -= chol[f, g] * d_v[g]
+            d_v[f] = total / chol[f, f]
+            d_t[first + r, f] = d_v[f]
+        for f in range(q - 1, -1, -1):  # L^-T d_v
+            total = d_v[f]
+            for g in range(f + 1, q):
+                total -= chol[g, f] * d_q[g]
+            d_q[f] = total / chol[f, f]
+        for f in range(q):
+            for g in range(q):
+                d_chol[f, g] = -s[f] * d_v[g] - d_q[f] * w[g] if g <= f else 0.0
+            d_chol[f, f] -= 1.0 / chol[f, f]
+        cholesky_back_with(chol, q, d_chol, block.scratch)  # now the gradient of P
+        for f in range(q):
+            for g in range(q):
+                d_omega[n_v + f, n_v + g] += d_chol[f, g] + d_q[f] * block.mu[r, n_v + g]
+                d_mu[n_v + f] += omega[n_v + f, n_v + g] * d_q[g]
+            for o in range(n_v):
+                d_omega[n_v + f, o] -= d_q[f] * block.deviation[r, o]
+                d_mu[o] += omega[n_v + f, o] * d_q[f]
+        for k in range(n_k):
+            factor, d_u = weight[first + r, k], 0.0
+            u = target[first + r, k] + middle[k] - base[r, k]
             for f in range(q):
                 total = d_q[f] * u
                 for g in range(q):
                     total += 2.0 * d_chol[f, g] * loading[k, g]
-                d.loading[k, f] += weight * total
-                d_u += weight * loading[k, f] * d_q[f]
-            row.d_base[k] -= d_u
-            d.middle[k] += d_u
+                d_loading[k, f] += factor * total
+                d_u += factor * loading[k, f] * d_q[f]
+            d_base[r, k] -= d_u
+            d_middle[k] += d_u
 
 
 @inner_kernel
-def _means_back(i, structure, data, shared, row, d, d_b):
+def _means_back(first, stop, structure, data, shared, block, d, d_b):
     """Pull the gradients of mu and beta back to coefficients and effects."""
-    n_v, effect, items, n_d = structure.n_normal, structure.effect, structure.items, d.c.shape[0]
-    for o in range(len(row.mu)):
+    effect, own, fixed = structure.effect, structure.items.effect, shared.fixed
+    d_c, d_fixed, d_mu, d_base = d.c, d.fixed, block.d_mu, block.d_base
+    (n_d, n), n_v, (n_k, n_fixed) = d_c.shape, structure.n_normal, fixed.shape
+    for r in range(stop - first):
         for column in range(n_d):
-            d.c[column, o] += row.d_mu[o] * data.design[i, column]
-    for o in range(n_v):
-        if effect[o] >= 0:
-            d_b[effect[o]] += row.d_mu[o]
-    for k in range(len(row.base)):
-        slope = row.d_base[k]
-        if slope == 0.0:
-            continue
-        for column in range(n_d + n_v):
-            d.fixed[k, column] += slope * row.regressors[column]
+            value = block.regressors[r, column]
+            for o in range(n):
+                d_c[column, o] += d_mu[r, o] * value
         for o in range(n_v):
             if effect[o] >= 0:
-                d_b[effect[o]] -= slope * shared.fixed[k, n_d + o]
-        if items.effect[k] >= 0:
-            d_b[items.effect[k]] += slope
-
-
-@inner_kernel
-def _log_root(chol, q):
-    """log|L|."""
-    product = 1.0
-    for f in range(q):
-        product *= chol[f, f]
-    return math.log(product)
+                d_b[effect[o]] += d_mu[r, o]
+    for k in range(n_k):
+        total = 0.0
+        for r in range(stop - first):
+            slope = d_base[r, k]
+            total += slope
+            for column in range(n_fixed):
+                d_fixed[k, column] += slope * block.regressors[r, column]
+        if own[k] >= 0:
+            d_b[own[k]] += total
+        for o in range(n_v):
+            if effect[o] >= 0:
+                d_b[effect[o]] -= total * fixed[k, n_d + o]
 
 
 @kernel
-def add_rows(x, b, t, structure, values, rows, data, terms, d_x, d_values, d_b, d_t):
-    """Add the terms of the rows of all clusters to ``terms`` (J,), and their gradients.
+def add_rows(x, b, t, structure, values, rows, data, result):
+    """Add the terms of the rows of all clusters, and their gradients, to ``result``.
 
     Parameters
     ----------
@@ -559,112 +319,90 @@ def add_rows(x, b, t, structure, values, rows, data, terms, d_x, d_values, d_b, 
         Structure of the model, and its value vector without the entries that are a cluster's own.
     rows, data
         Structure of the rows, and the rows.
-    terms, d_x, d_values, d_b, d_t
-        Filled or added to.
+    result : RowGradients
+        Added to; the gradient of ``t`` is filled.
 
     Returns
     -------
     bool
         Whether all covariance matrices are positive definite.
     """
-    n_theta, effects_rows, varying, n = (
+    n_theta, own_rows, varying, n = (
         structure.n_theta,
         structure.rows,
         structure.varying,
         rows.level.n,
     )
-    n_x, q, varies = n_theta + len(effects_rows.effect), t.shape[1], len(effects_rows.effect) > 0
+    n_x, varies, terms, d_b = (
+        n_theta + len(own_rows.effect),
+        len(own_rows.effect) > 0,
+        result.terms,
+        result.b,
+    )
     x_j, d_x_j, own, d_own = np.zeros(n_x), np.zeros(n_x), values.copy(), np.zeros(len(values))
     x_j[: len(x)] = x
-    shared, d, row, effects = (
-        _shared_space(rows),
-        _shared_space(rows),
-        _row_space(rows),
-        effects_of(rows.level),
-    )
+    shared, d, block = shared_space(rows), shared_space(rows), _block_space(rows)
+    effects = effects_of(rows.level)
     sigma, width = np.empty((n, n)), max(rows.level.m, n)
     d_total, h, log_det, n_since = np.zeros((rows.level.m, n)), np.empty((width, n)), 0.0, 0
     for j in range(len(terms)):
         if varies or j == 0:
-            cluster_values(b[j], n_theta, effects_rows, varying, x_j, own)
-            log_det, positive = _fill(rows, own, effects, sigma, shared)
+            cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
+            log_det, positive = fill(rows, own, effects, sigma, shared)
             if not positive:
                 return False
         first, stop = int(data.first[j]), int(data.first[j + 1])
-        for i in range(first, stop):
-            if not _row_forward(i, b[j], t, rows, data, shared, row):
+        terms[j] -= 0.5 * (stop - first) * (log_det + n * LOG_2PI)
+        for start in range(first, stop, _BLOCK):
+            end = min(start + _BLOCK, stop)
+            _predictors(start, end, b[j], rows, data, shared, block)
+            if not _scores(start, end, t, rows, data, shared, block):
                 return False
-            value = _responses(i, rows, data, shared, row, d)
-            value -= 0.5 * (_density(rows, shared, row, d) + log_det + n * LOG_2PI)
-            terms[j] += value - _log_root(row.chol, q)
-            _scores_back(i, rows, data, shared, row, d, d_t)
-            _means_back(i, rows, data, shared, row, d, d_b[j])
+            terms[j] += _responses(start, end, rows, data, shared, block, d)
+            terms[j] -= 0.5 * _density(start, end, rows, shared, block, d)
+            _scores_back(start, end, rows, data, shared, block, d, result.t)
+            _means_back(start, end, rows, data, shared, block, d, d_b[j])
         n_since += stop - first
         if varies or j == len(terms) - 1:
-            _fill_back(rows, own, effects, shared, n_since, d, d_total, h, d_own)
+            fill_back(rows, own, effects, shared, n_since, d, d_total, h, d_own)
             n_since = 0
-            cluster_gradient(n_theta, effects_rows, varying, x_j, d_own, d_x_j, d_b[j])
+            cluster_gradient(n_theta, own_rows, varying, x_j, d_own, d_x_j, d_b[j])
     for i in range(len(x)):
-        d_x[i] += d_x_j[i]
+        result.x[i] += d_x_j[i]
     for i in range(len(values)):
-        d_values[i] += d_own[i]
+        result.values[i] += d_own[i]
     return True
 
 
 @kernel
 def scores_of(x, b, t, structure, values, rows, data):
     """Return scores (N, q) and linear predictors (N, K) at coordinates t."""
-    n_theta, effects_rows, varying, n = (
+    n_theta, own_rows, varying, n = (
         structure.n_theta,
         structure.rows,
         structure.varying,
         rows.level.n,
     )
-    x_j, own = np.zeros(n_theta + len(effects_rows.effect)), values.copy()
+    x_j, own = np.zeros(n_theta + len(own_rows.effect)), values.copy()
     x_j[: len(x)] = x
-    shared, row, effects = _shared_space(rows), _row_space(rows), effects_of(rows.level)
+    shared, block, effects = shared_space(rows), _block_space(rows), effects_of(rows.level)
     sigma, n_k = np.empty((n, n)), len(rows.items.code)
     scores, eta = np.full(t.shape, np.nan), np.full((len(t), n_k), np.nan)
     for j in range(len(b)):
-        cluster_values(b[j], n_theta, effects_rows, varying, x_j, own)
-        _, positive = _fill(rows, own, effects, sigma, shared)
+        cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
+        _, positive = fill(rows, own, effects, sigma, shared)
         if not positive:
             return scores, eta
-        for i in range(int(data.first[j]), int(data.first[j + 1])):
-            if not _row_forward(i, b[j], t, rows, data, shared, row):
+        first, stop = int(data.first[j]), int(data.first[j + 1])
+        for start in range(first, stop, _BLOCK):
+            end = min(start + _BLOCK, stop)
+            _predictors(start, end, b[j], rows, data, shared, block)
+            if not _scores(start, end, t, rows, data, shared, block):
                 return scores, eta
-            scores[i] = row.s
-            for k in range(n_k):
-                eta[i, k] = row.base[k]
-                for f in range(t.shape[1]):
-                    eta[i, k] += shared.loading[k, f] * row.s[f]
+            for i in range(start, end):
+                scores[i] = block.s[i - start]
+                for k in range(n_k):
+                    eta[i, k] = block.base[i - start, k]
+                    for f in range(t.shape[1]):
+                        eta[i, k] += shared.loading[k, f] * scores[i, f]
     return scores, eta
-
-
-@kernel
-def working_of(eta, values, structure, data):
-    """Working weights w and working responses c (N, K) at linear predictors eta.
-
-    The densities of the cells to second order: log p(y | eta + d) = g d - 1/2 w d^2 + constant. A
-    missing response has weight 0, as has one whose density is flat.
-    """
-    items, n_k = structure.items, len(structure.items.code)
-    weight, target = np.zeros(eta.shape), np.zeros(eta.shape)
-    threshold, middle = np.zeros(len(items.threshold)), np.zeros(n_k)
-    for k in range(n_k):
-        first, stop = items.first[k], items.first[k + 1]
-        for c in range(first, stop):
-            threshold[c] = values[items.threshold[c]]
-            middle[k] += threshold[c] / (stop - first)
-        dispersion = values[items.dispersion[k]] if items.dispersion[k] >= 0 else 0.0
-        for i in range(len(eta)):
-            y = data.y[i, k]
-            if math.isnan(y):
-                continue
-            lower, upper = _category(k, y, items, threshold)
-            slope = response(items.code[k], y, eta[i, k], lower, upper, dispersion)[1]
-            w = working_weight(items.code[k], y, eta[i, k], lower, upper, dispersion)
-            if w > _FLAT:
-                weight[i, k] = w
-                target[i, k] = eta[i, k] + slope / w - middle[k]
-    return weight, target

@@ -87,7 +87,9 @@ def plain_outcomes(
     exposure: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """Return the three arguments as JSON-able values."""
-    names = ordered if ordered is None or isinstance(ordered, bool | str) else list(ordered)
+    names: Any = ordered
+    if not (ordered is None or isinstance(ordered, bool | str)):
+        names = [str(name) for name in ordered]
     texts = {name: getattr(given, "text", given) for name, given in (families or {}).items()}
     return {
         "ordered": names,

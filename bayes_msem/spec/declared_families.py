@@ -7,7 +7,7 @@ Only names and words are checked here; what the data say comes with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bayes_msem.arguments import shown
@@ -106,7 +106,7 @@ def _read_ordered(ordered: Any, parsed: ParsedModel, columns: Sequence[str]) -> 
         return names
     if isinstance(ordered, str):
         return [ordered]
-    if isinstance(ordered, Mapping) or not isinstance(ordered, Sequence | set | frozenset):
+    if isinstance(ordered, Mapping) or not isinstance(ordered, Iterable):
         raise SpecificationError(
             f"ordered must be a list of names, or True for all indicators, got {shown(ordered)}"
         )

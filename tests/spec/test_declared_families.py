@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bayes_msem.errors import SpecificationError
@@ -27,6 +28,7 @@ def declared(**given: Any) -> dict[str, str]:
         ({"ordered": ["y3"]}, {"y3": "ordinal(probit)"}),
         ({"ordered": "y3"}, {"y3": "ordinal(probit)"}),
         ({"ordered": ("y1", "y3")}, {"y1": "ordinal(probit)", "y3": "ordinal(probit)"}),
+        ({"ordered": np.array(["y3"])}, {"y3": "ordinal(probit)"}),
         ({"ordered": True}, {"y1": "ordinal(probit)", "y2": "ordinal(probit)"}),
         # what families says of an indicator holds, also beside ordered=True
         (

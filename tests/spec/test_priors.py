@@ -27,6 +27,18 @@ def half_t(nu, sigma):
     return Half()
 
 
+def binary_threshold(alpha, sd):
+    """Distribution of t with Phi(t / sd) ~ Beta(alpha, alpha)."""
+    share, normal = stats.beta(alpha, alpha), stats.norm(0, sd)
+
+    class Threshold:
+        logpdf = staticmethod(lambda x: share.logpdf(normal.cdf(x)) + normal.logpdf(x))
+        ppf = staticmethod(lambda q: normal.ppf(share.ppf(q)))
+        mean = staticmethod(lambda: 0.0)
+
+    return Threshold()
+
+
 # Prior, SciPy's frozen distribution, values inside the support.
 CASES = [
     (Prior("normal", (1, 2)), stats.norm(1, 2), (-3, 0, 1, 7)),
@@ -54,6 +66,7 @@ CASES = [
     (Prior("beta", (2, 3)), stats.beta(2, 3, -1, 2), (-0.9, 0, 0.7)),
     (Prior("lkj", (2,)), stats.beta(2, 2, -1, 2), (-0.9, 0, 0.7)),
     (Prior("dirichlet", (1, 1.5)), stats.norm(0, 1.5), (-3, 0, 1, 40)),
+    (Prior("dirichlet", (2.5, 1.5)), binary_threshold(2.5, 1.5), (-3, 0, 1, 6)),
 ]
 IDS = [str(prior) for prior, *_ in CASES]
 
@@ -77,7 +90,10 @@ class TestFamilies:
             eta = prior.arguments[0]
             logp = pm.logp(pm.Beta.dist(eta, eta), x)
         elif prior.family == "dirichlet":  # of the threshold of a binary outcome
-            logp = pm.logp(pm.Normal.dist(0, prior.arguments[1]), x)
+            (alpha, sd), share = prior.arguments, stats.norm.cdf(x / prior.arguments[1])
+            inside = share < 1  # PyMC's Beta has no digits left above
+            beta = np.where(inside, pm.logp(pm.Beta.dist(alpha, alpha), share).eval(), 0.0)
+            logp = pm.logp(pm.Normal.dist(0, sd), x) + beta
         else:
             logp = pm.logp(getattr(pm, family.pymc).dist(**arguments), x)
         # PyMC's normaliser of a far truncated tail is good to 2e-6 only; the rest to 1e-12.

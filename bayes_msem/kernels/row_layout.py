@@ -1,0 +1,150 @@
+"""Rows with outcomes that are not normal: named tuples in kernels, packed vectors on the way there.
+
+likelihood.response_rows packs, :func:`row_structure` and :func:`row_data` unpack.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from bayes_msem.kernels.compile import borrowed, kernel
+from bayes_msem.kernels.layout import integers, level_of
+
+
+class Items(NamedTuple):
+    """The responses.
+
+    Attributes
+    ----------
+    code
+        Family of each (kernels.responses).
+    effect
+        Position of its random intercept among the effects, -1 if it has none.
+    first
+        Thresholds first[k] to first[k + 1] are those of response k.
+    threshold, dispersion
+        Positions in the value vector; -1 where there is no dispersion.
+    item, regressor, source
+        Cells of the coefficients: response, column of (1, x, v - b_v, s), and position in the value
+        vector.
+    """
+
+    code: Any
+    effect: Any
+    first: Any
+    threshold: Any
+    dispersion: Any
+    item: Any
+    regressor: Any
+    source: Any
+
+
+class RowStructure(NamedTuple):
+    """The template of the rows: outcomes (v, s), of which v are ``n_normal``, and the responses.
+
+    ``effect`` are the positions of the random intercepts of v among the effects, or -1.
+    """
+
+    n_normal: Any
+    level: Any
+    effect: Any
+    items: Any
+
+
+class RowData(NamedTuple):
+    """Rows in the order of their clusters: first row of each (J + 1), and arrays by row.
+
+    Attributes
+    ----------
+    first
+        Rows first[j] to first[j + 1] are those of cluster j.
+    design, normal, y, offset
+        (1, x), normal outcomes v, responses (NaN where missing), and what is added to eta.
+    weight, target
+        Working weights w and working responses c.
+    """
+
+    first: Any
+    design: Any
+    normal: Any
+    y: Any
+    offset: Any
+    weight: Any
+    target: Any
+
+
+# Packed integers of a row structure, in this order.
+_SIZES, _LEVEL, _EFFECT, _ITEMS = 0, 1, 6, 7
+
+
+@kernel
+def row_structure(packed):
+    """Return the :class:`RowStructure` that likelihood.response_rows has packed."""
+    ints = borrowed(packed)
+    sizes = integers(ints, _SIZES)
+    level = level_of(ints, sizes[1:5], _LEVEL)
+    items = Items(
+        integers(ints, _ITEMS),
+        integers(ints, _ITEMS + 1),
+        integers(ints, _ITEMS + 2),
+        integers(ints, _ITEMS + 3),
+        integers(ints, _ITEMS + 4),
+        integers(ints, _ITEMS + 5),
+        integers(ints, _ITEMS + 6),
+        integers(ints, _ITEMS + 7),
+    )
+    return RowStructure(sizes[0], level, integers(ints, _EFFECT), items)
+
+
+@kernel
+def _matrix(packed, start, rows, columns):
+    return packed[start : start + rows * columns].reshape((rows, columns))
+
+
+@kernel
+def row_data(packed, structure):
+    """Return the :class:`RowData` that likelihood.response_rows has packed."""
+    floats = borrowed(packed)
+    n_clusters, n = int(floats[0]), int(floats[1])
+    n_d, n_v, n_k = structure.level.n_design, structure.n_normal, len(structure.items.code)
+    first, start = floats[2 : 3 + n_clusters], 3 + n_clusters
+    design = _matrix(floats, start, n, n_d)
+    start += n * n_d
+    normal = _matrix(floats, start, n, n_v)
+    start += n * n_v
+    step = n * n_k
+    return RowData(
+        first,
+        design,
+        normal,
+        _matrix(floats, start, n, n_k),
+        _matrix(floats, start + step, n, n_k),
+        _matrix(floats, start + 2 * step, n, n_k),
+        _matrix(floats, start + 3 * step, n, n_k),
+    )
+
+
+@kernel
+def scores_in(ints, floats):
+    """Return the number of rows, and of scores of each."""
+    sizes = integers(ints, _SIZES)
+    return int(floats[1]), sizes[2] - sizes[0]
+
+
+class RowGradients(NamedTuple):
+    """What the pass over rows adds to: terms (J,) of the clusters, and gradients.
+
+    Attributes
+    ----------
+    terms
+        Log densities of the rows of each cluster, (J,).
+    x, values, b, t
+        Gradients with respect to x, values shared by clusters, effects (J, n_b) and coordinates of
+        scores (N, q).
+    """
+
+    terms: Any
+    x: Any
+    values: Any
+    b: Any
+    t: Any

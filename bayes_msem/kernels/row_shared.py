@@ -1,0 +1,124 @@
+"""What the rows of a cluster share: moments of (v, s), loadings, thresholds; and the reverse."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.extending import register_jitable
+
+from bayes_msem.kernels.compile import inner_kernel
+from bayes_msem.kernels.template import backward, forward
+from bayes_msem.kernels.triangular import invert
+
+
+class Shared(NamedTuple):
+    """What the rows of a cluster share, and the gradients.
+
+    Attributes
+    ----------
+    omega
+        Omega (d, d).
+    c
+        C (D, d), mean coefficients.
+    loading, fixed
+        lambda (K, q), and coefficients (K, D + n_v) of (1, x, v - b_v).
+    threshold, middle, dispersion
+        Thresholds of all responses, their means by response, and dispersions.
+    """
+
+    omega: Any
+    c: Any
+    loading: Any
+    fixed: Any
+    threshold: Any
+    middle: Any
+    dispersion: Any
+
+
+@register_jitable
+def shared_space(structure):
+    level, items = structure.level, structure.items
+    n_v, n_k = structure.n_normal, len(items.code)
+    return Shared(
+        np.zeros((level.n, level.n)),
+        np.zeros((level.n_design, level.n)),
+        np.zeros((n_k, level.n - n_v)),
+        np.zeros((n_k, level.n_design + n_v)),
+        np.zeros(len(items.threshold)),
+        np.zeros(n_k),
+        np.zeros(n_k),
+    )
+
+
+@inner_kernel
+def _clear(shared):
+    shared.omega[:, :] = 0.0
+    shared.c[:, :] = 0.0
+    shared.loading[:, :] = 0.0
+    shared.fixed[:, :] = 0.0
+    shared.threshold[:] = 0.0
+    shared.middle[:] = 0.0
+    shared.dispersion[:] = 0.0
+
+
+@inner_kernel
+def fill(structure, values, effects, sigma, shared):
+    """Fill what the rows of a cluster share; return log|Sigma| and whether it is definite."""
+    level, items, n_fixed = structure.level, structure.items, shared.fixed.shape[1]
+    _clear(shared)
+    sigma[:, :] = 0.0
+    forward(level, values, effects, sigma, shared.c)
+    log_det, positive = invert(sigma, level.n, shared.omega)
+    for cell in range(len(items.item)):
+        k, column, value = items.item[cell], items.regressor[cell], values[items.source[cell]]
+        if column < n_fixed:
+            shared.fixed[k, column] += value
+        else:
+            shared.loading[k, column - n_fixed] += value
+    for k in range(len(items.code)):
+        first, stop = items.first[k], items.first[k + 1]
+        for c in range(first, stop):
+            shared.threshold[c] = values[items.threshold[c]]
+            shared.middle[k] += shared.threshold[c] / (stop - first)
+        if items.dispersion[k] >= 0:
+            shared.dispersion[k] = values[items.dispersion[k]]
+    return log_det, positive
+
+
+@inner_kernel
+def fill_back(structure, values, effects, shared, n_rows, d, d_t, h, d_values):
+    """Reverse of ``fill``: add to ``d_values``; the gradients ``d`` are cleared.
+
+    Of Omega comes the gradient without that of ``n_rows`` / 2 log|Omega|.
+    """
+    level, items, omega, n_fixed = structure.level, structure.items, shared.omega, d.fixed.shape[1]
+    n = level.n
+    # Sigma = Omega^-1; the scratch h has room for n x n
+    for i in range(n):
+        for k in range(n):
+            total = 0.0
+            for m in range(n):
+                total += omega[i, m] * 0.5 * (d.omega[m, k] + d.omega[k, m])
+            h[i, k] = total
+    for i in range(n):
+        for k in range(n):
+            total = 0.5 * n_rows * omega[i, k]
+            for m in range(n):
+                total += h[i, m] * omega[m, k]
+            d.omega[i, k] = -total
+    for i in range(d_t.shape[0]):
+        for k in range(n):
+            d_t[i, k] = 0.0
+    backward(level, values, effects, d.omega, d.c, d_t, h, d_values)
+    for cell in range(len(items.item)):
+        k, column = items.item[cell], items.regressor[cell]
+        slope = d.fixed[k, column] if column < n_fixed else d.loading[k, column - n_fixed]
+        d_values[items.source[cell]] += slope
+    for k in range(len(items.code)):
+        first, stop = items.first[k], items.first[k + 1]
+        for c in range(first, stop):
+            d_values[items.threshold[c]] += d.threshold[c] + d.middle[k] / (stop - first)
+        if items.dispersion[k] >= 0:
+            d_values[items.dispersion[k]] += d.dispersion[k]
+    _clear(d)
