@@ -20,6 +20,7 @@ import bayes_msem as bm
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SHARED = ("measure", "models", "by_hand", "random_loadings", "planted", "vanishing")
 TINY = {"draws": 20, "tune": 20, "chains": 2}
+TINY_BUDGET = {"draws": 20, "tune": 20, "progress": False}
 
 
 class Serial:
@@ -216,6 +217,13 @@ def test_ppp_study(start: Callable[..., str], tmp_path: Path) -> None:
     )
     assert "chi_square_refit" in printed
     assert (tmp_path / "ppp_study.png").is_file()
+
+
+def test_outcomes(start: Callable[..., str]) -> None:
+    small = {"n_clusters": 8, "size": 4, "n_factors": 2, "n_items": 5}
+    printed = start("bench_outcomes", SEEDS=(1,), N_SETS=1, LARGE=small, BUDGET=TINY_BUDGET)
+    assert len(rows(printed)) == 3
+    assert " of 1 have R-hat below 1.01" in printed
 
 
 def test_every_benchmark_is_started() -> None:
