@@ -64,7 +64,7 @@ class Approximation(ReadOnlyArrays):
         return int(self.linear.shape[1]) - self.n_sampled
 
     def moved(self, shift: FloatArray) -> FloatArray:
-        """What kernels read if the data say of b - shift what they say here of b; n_a = 0.
+        """Return what kernels read if the data say of b - shift what they say here of b.
 
         Parameters
         ----------

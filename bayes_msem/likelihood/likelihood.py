@@ -308,7 +308,7 @@ class Likelihood(ReadOnlyArrays):
     # effects -------------------------------------------------------------------------------------
 
     def _arguments_at(self, x: FloatArray) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
-        """What kernels of coordinates read at x: thresholds move the approximation with them."""
+        """Return what kernels of coordinates read at x: thresholds move the approximation."""
         if self.responses is None or not self.n_sampled:
             return self.arguments
         return (*self.arguments[:3], self.approximation.moved(self.shift(x)))
@@ -344,7 +344,7 @@ class Likelihood(ReadOnlyArrays):
         assert self.responses is not None
         program = self.program
         found: tuple[FloatArray, FloatArray] = augmented.scores_at(
-            x, _own(b), _own(t_s), program.ints, program.floats, self.responses.part
+            x, self._by_group(b), _own(t_s), program.ints, program.floats, self.responses.part
         )
         return found
 
@@ -353,9 +353,13 @@ class Likelihood(ReadOnlyArrays):
         assert self.responses is not None
         program = self.program
         found = augmented.rows_given(
-            x, _own(b), _own(t_s), program.ints, program.floats, self.responses.part
+            x, self._by_group(b), _own(t_s), program.ints, program.floats, self.responses.part
         )
         return RowTerms(*found)
+
+    def _by_group(self, b: FloatArray) -> FloatArray:
+        """Return effects by group of rows: a single-level model has one group, and no effects."""
+        return _own(b) if self.shape[0] else np.zeros((1, 0))
 
     def shift(self, x: FloatArray) -> FloatArray:
         """How far the thresholds at x move what the data say about each effect, (n_b,)."""

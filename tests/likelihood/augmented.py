@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammaln, log_expit, log_ndtr
-from scipy.stats import multivariate_normal
 
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
@@ -143,6 +142,13 @@ def _log_category(y: float, cuts: list[float], eta: float, link: str) -> float:
     return float(log_cdf(high) + np.log1p(-np.exp(log_cdf(low) - log_cdf(high))))
 
 
+def _log_normal(values: Mapping[str, float], mean: Array, covariance: Array) -> float:
+    """Log density of a normal distribution, from its textbook formula."""
+    r = np.array(list(values.values())) - mean
+    distance = r @ np.linalg.solve(covariance, r)
+    return float(-0.5 * (distance + np.linalg.slogdet(2 * np.pi * covariance)[1]))
+
+
 @dataclass(frozen=True)
 class Joint:
     """The oracle of one model at one vector of sampled parameters."""
@@ -241,11 +247,7 @@ class Joint:
         z = {z: first[z] for z in self.blueprint.observed.z_names if not np.isnan(first[z])}
         values = {**z, **values}
         chosen = [names.index(v) for v in values]
-        return float(
-            multivariate_normal.logpdf(
-                list(values.values()), means[chosen] @ d, cov[np.ix_(chosen, chosen)]
-            )
-        )
+        return _log_normal(values, means[chosen] @ d, cov[np.ix_(chosen, chosen)])
 
     def log_row(self, i: int, b: Array, s: Array, within: tuple[Array, Array]) -> float:
         """Log p(v, s, y | b) of a row of the frame."""
@@ -258,9 +260,7 @@ class Joint:
         value = 0.0
         if known:
             chosen = [names.index(v) for v in known]
-            value += multivariate_normal.logpdf(
-                list(known.values()), coefficients[chosen] @ d, cov[np.ix_(chosen, chosen)]
-            )
+            value += _log_normal(known, coefficients[chosen] @ d, cov[np.ix_(chosen, chosen)])
         known |= dict(zip(("1", *x_names), d, strict=True))
         for k in self.responses:
             if not np.isnan(row[k]):
@@ -373,8 +373,9 @@ def informed_rows(blueprint: Blueprint, seed: int, *, given_z: bool) -> Blueprin
     rng, likelihood = np.random.default_rng(seed), blueprint.likelihood
     responses, (n_clusters, n) = likelihood.responses, likelihood.shape
     assert responses is not None
-    weight = rng.uniform(0.2, 1.0, responses.y.shape) * ~np.isnan(responses.y)
-    likelihood = likelihood.with_working(weight, rng.normal(size=weight.shape))
+    seen = ~np.isnan(responses.y)
+    weight, target = rng.uniform(0.2, 1.0, seen.shape) * seen, rng.normal(size=seen.shape) * seen
+    likelihood = likelihood.with_working(weight, target)
     if n_clusters:
         root = rng.normal(size=(n_clusters, n, n))
         z = blueprint.observed.z if given_z else np.empty((n_clusters, 0))
