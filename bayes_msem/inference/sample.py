@@ -18,7 +18,7 @@ from nutpie.sample import CompiledModel
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
-from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES
 from bayes_msem.inference.density import log_posterior, prior_scales, support
 from bayes_msem.inference.geometry import coordinates_at, geometry_at
 from bayes_msem.inference.interrupt import interruptible
@@ -217,6 +217,11 @@ def _named(blueprint: Blueprint, u: FloatArray) -> dict[str, FloatArray]:
     for group in blueprint.parameters.groups:
         result[group.name] = x[first : first + len(group.free)]
         first += len(group.free)
+    likelihood = blueprint.likelihood
     if blueprint.n_sampled:
-        result[COORDINATES] = u[first:].reshape(-1, blueprint.n_sampled)
+        stop = first + likelihood.shape[0] * likelihood.shape[1]
+        result[COORDINATES] = u[first:stop].reshape(likelihood.shape)
+        first = stop
+    if likelihood.score_shape[1]:
+        result[SCORE_COORDINATES] = u[first:].reshape(likelihood.score_shape)
     return result

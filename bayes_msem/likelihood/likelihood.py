@@ -357,6 +357,20 @@ class Likelihood(ReadOnlyArrays):
         )
         return found
 
+    def score_coordinates(self, x: FloatArray, b: FloatArray, normals: FloatArray) -> FloatArray:
+        """Coordinates of scores that ``normals`` standardise given effects b, both (N, q).
+
+        For draws of scores from their distribution given effects and normal outcomes.
+        """
+        assert self.responses is not None
+        none, origin = np.zeros(self.responses.y.shape), np.zeros_like(normals)
+        goal, _ = self.with_working(none, none).scores(x, b, normals)
+        start, _ = self.scores(x, b, origin)
+        steps = np.eye(normals.shape[1])
+        slopes = np.stack([self.scores(x, b, origin + h)[0] - start for h in steps], axis=-1)
+        t_s: FloatArray = np.linalg.solve(slopes, (goal - start)[:, :, None])[:, :, 0]
+        return t_s
+
     def row_terms(self, x: FloatArray, b: FloatArray, t_s: FloatArray) -> RowTerms:
         """Return the terms of the rows of every cluster at effects b and coordinates t_s."""
         assert self.responses is not None
