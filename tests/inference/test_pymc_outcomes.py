@@ -11,10 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES
 from bayes_msem.inference.density import log_posterior, starting_point, support
 from bayes_msem.inference.pymc_model import build_pymc_model, has_potentials
-from bayes_msem.inference.sample import _named
+from bayes_msem.inference.sample import _named, draw_posterior
 from tests.likelihood.augmented import AUGMENTED, Augmented, Joint, built, informed_rows
 
 Array = NDArray[np.float64]
@@ -27,6 +28,7 @@ MIXED, SINGLE, COUNTS = (
     for name in ("families beside a normal indicator", "single level", "counts with exposure")
 )
 CASES = pytest.mark.parametrize("case", [MIXED, SINGLE, COUNTS], ids=str)
+COMPILED = pytest.mark.parametrize("case", [MIXED, SINGLE], ids=str)  # a minute each, once
 
 
 @cache
@@ -54,7 +56,7 @@ def random_u(blueprint: Blueprint, seed: int) -> Array:
     return np.concatenate([u, rng.normal(size=blueprint.likelihood.n_coordinates)])
 
 
-@CASES
+@COMPILED
 def test_density_and_gradient_equal_those_in_numpy(case: Augmented) -> None:
     """Differences between points: PyMC's log(2) in half families has single precision."""
     blueprint, points = blueprint_of(case), []
@@ -69,7 +71,7 @@ def test_density_and_gradient_equal_those_in_numpy(case: Augmented) -> None:
         assert value - points[0][0] == pytest.approx(expected - points[0][1], rel=1e-10, abs=1e-10)
 
 
-@CASES
+@COMPILED
 def test_gradient_equals_differences(case: Augmented) -> None:
     u = random_u(blueprint_of(case), 4)
     gradient = compiled(case)(u)[1].copy()
@@ -118,7 +120,7 @@ def test_potentials_are_seen() -> None:
     assert has_potentials(model, blueprint_of(SINGLE))
 
 
-@pytest.mark.parametrize("case", [MIXED, SINGLE], ids=str)
+@COMPILED
 def test_prior_draws_of_scores_have_their_distribution(case: Augmented) -> None:
     """Scores given effects and normal outcomes, standardised by the oracle's moments: N(0, I).
 
@@ -147,3 +149,15 @@ def test_prior_draws_of_scores_have_their_distribution(case: Augmented) -> None:
     s = np.concatenate(standardised)
     assert abs(s.mean()) < 4 / np.sqrt(len(s))
     assert abs(s.var() - 1) < 4 * np.sqrt(2 / len(s))
+
+
+@pytest.mark.parametrize("sampler", ["numpyro", "blackjax"])
+def test_samplers_in_jax_are_refused_by_name(sampler: Any) -> None:
+    def model() -> pm.Model:
+        raise AssertionError("refused before anything is compiled")
+
+    with pytest.raises(NotSupportedError, match=f"{sampler}.*y1: ordinal.*nutpie.*pymc"):
+        draw_posterior(
+            blueprint_of(SINGLE), model, draws=5, tune=5, chains=1, cores=1, random_seed=1,
+            progress=False, sampler=sampler,
+        )  # fmt: skip

@@ -249,6 +249,18 @@ class Joint:
         chosen = [names.index(v) for v in values]
         return _log_normal(values, means[chosen] @ d, cov[np.ix_(chosen, chosen)])
 
+    def moments_of_scores(self, i: int, b: Array) -> tuple[Array, Array]:
+        """Mean and covariance matrix of the scores of a row of the frame given b and v."""
+        row, effects = self.frame.iloc[i], dict(zip(self.effects, b, strict=True))
+        names, x_names = (*self.normal, *self.factors), self.blueprint.observed.x_names
+        cov, coefficients = self._level("within", names, ("1", *x_names), effects)
+        mean = coefficients @ np.array([1.0, *(row[x] for x in x_names)])
+        v = [names.index(name) for name in self.normal]
+        s = [names.index(name) for name in self.scores]
+        residual = np.array([row[n] - effects.get(n, 0.0) for n in self.normal]) - mean[v]
+        slope = np.linalg.solve(cov[np.ix_(v, v)], cov[np.ix_(v, s)]).T
+        return mean[s] + slope @ residual, cov[np.ix_(s, s)] - slope @ cov[np.ix_(v, s)]
+
     def log_row(self, i: int, b: Array, s: Array, within: tuple[Array, Array]) -> float:
         """Log p(v, s, y | b) of a row of the frame."""
         row, effects = self.frame.iloc[i], dict(zip(self.effects, b, strict=True))
