@@ -6,6 +6,10 @@ table rows as coordinates. The observed variable ``y`` carries the raw data (row
 cluster-level outcomes repeated inside their cluster); its log density is the marginal
 log-likelihood, its random draws new data from the model, so that PyMC's own prior and posterior
 predictive sampling work.
+
+With outcomes that are not normal, cluster effects and scores are random variables too
+(``effect_coordinates``, ``score_coordinates``). The density of the data is then computed in one
+pass with theirs, and all of it stands in ``y``; their own terms are zero.
 """
 
 from __future__ import annotations
@@ -22,9 +26,10 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import NotSupportedError
-from bayes_msem.inference.coordinates import COORDINATES, coords_of
+from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES, coords_of
 from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.likelihood.ops import (
+    JointDensity,
     LogLikelihood,
     SufficientStatistics,
 )
@@ -59,16 +64,21 @@ def build_pymc_model(blueprint: Blueprint) -> pm.Model:
         x = pt.concatenate([_random_variable(group) for group in blueprint.parameters.groups])
         x = _append_constrained(x, blueprint)
         coordinates = [_coordinates(x, blueprint)] if blueprint.n_sampled else []
+        scores = []
+        if blueprint.likelihood.score_shape[1]:
+            scores = [_score_coordinates(x, coordinates, blueprint)]
+        inputs = ["(k)", *(["(j,e)"] if coordinates else []), *(["(n,q)"] if scores else [])]
         pm.CustomDist(
             "y",
             x,
             *coordinates,
+            *scores,
             np.arange(observed.n_rows),
             np.arange(len(blueprint.template.outcomes)),
             logp=_log_density(blueprint),
             random=_random(blueprint),
-            signature="(k),(j,e),(o),(v)->(o,v)" if coordinates else "(k),(o),(v)->(o,v)",
-            class_name="TwoLevelNormal" if observed.n_clusters else "MultivariateNormal",
+            signature=f"{','.join([*inputs, '(o)', '(v)'])}->(o,v)",
+            class_name=_class_name(blueprint),
             observed=_observed_values(observed),
             dims=("obs_id", "outcome"),
         )
@@ -86,6 +96,8 @@ def has_potentials(model: pm.Model, blueprint: Blueprint) -> bool:
     expected = {group.name for group in blueprint.parameters.groups} | {"y"}
     if blueprint.n_sampled:
         expected.add(COORDINATES)
+    if blueprint.likelihood.score_shape[1]:
+        expected.add(SCORE_COORDINATES)
     added = sorted({variable.name for variable in model.basic_RVs} - expected)
     if added:
         raise NotSupportedError(
@@ -134,7 +146,15 @@ def _append_constrained(x: Any, blueprint: Blueprint) -> Any:
     return pt.concatenate([x, pt.stack(values)])
 
 
+def _class_name(blueprint: Blueprint) -> str:
+    if blueprint.likelihood.responses is not None:
+        return "TwoLevelOutcomes" if blueprint.observed.n_clusters else "Outcomes"
+    return "TwoLevelNormal" if blueprint.observed.n_clusters else "MultivariateNormal"
+
+
 def _log_density(blueprint: Blueprint) -> Callable[..., Any]:
+    if blueprint.likelihood.responses is not None:
+        return _joint_log_density(blueprint)
     observed, likelihood = blueprint.observed, blueprint.likelihood
     ints, floats, _, approximation = likelihood.arguments
 
@@ -155,9 +175,10 @@ def _coordinates(x: Any, blueprint: Blueprint) -> Any:
     likelihood = blueprint.likelihood
     constants, shape = likelihood.arguments, likelihood.shape
 
-    effects = LogLikelihood(likelihood.provider, "effects")
-
     def logp(value: Any, x: Any, *_: Any) -> Any:
+        if likelihood.responses is not None:
+            return pt.zeros(())  # it is part of that of y
+        effects = LogLikelihood(likelihood.provider, "effects")
         return effects.make_node(x, value, *constants).outputs[0]
 
     def random(
@@ -182,6 +203,71 @@ def _coordinates(x: Any, blueprint: Blueprint) -> Any:
 
 def _broadcast(x: FloatArray, size: tuple[int, ...] | None) -> FloatArray:
     return np.broadcast_to(x, (*size, x.shape[-1])) if size else x
+
+
+def _joint_log_density(blueprint: Blueprint) -> Callable[..., Any]:
+    """Density of outcomes and coordinates, of which one pass over the rows gives both."""
+    observed, likelihood = blueprint.observed, blueprint.likelihood
+    responses, (ints, floats, _, approximation) = likelihood.responses, likelihood.arguments
+    assert responses is not None
+    none = (likelihood.no_coordinates(), np.zeros(likelihood.score_shape))
+    sampled = (bool(blueprint.n_sampled), bool(likelihood.score_shape[1]))
+
+    def statistics(outcomes: FloatArray) -> FloatArray:
+        return likelihood.pack(with_outcomes(observed, outcomes))
+
+    def rows(outcomes: FloatArray) -> FloatArray:
+        packed: FloatArray = responses.on(with_outcomes(observed, outcomes)).part.floats
+        return packed
+
+    def logp(value: Any, x: Any, *rest: Any) -> Any:
+        given = iter(rest)
+        t, t_s = (
+            next(given) if is_sampled else empty
+            for is_sampled, empty in zip(sampled, none, strict=True)
+        )
+        read = SufficientStatistics(statistics)(value), SufficientStatistics(rows)(value)
+        inputs = (x, t, t_s, ints, floats, read[0], approximation, responses.part.ints, read[1])
+        return JointDensity().make_node(*inputs).outputs[0]
+
+    return logp
+
+
+def _score_coordinates(x: Any, effects: list[Any], blueprint: Blueprint) -> Any:
+    """Coordinates of the scores; their density given the parameters is part of that of y."""
+    likelihood = blueprint.likelihood
+    shape, none = likelihood.score_shape, likelihood.no_coordinates()
+
+    def logp(*_: Any) -> Any:
+        return pt.zeros(())
+
+    def random(
+        x: FloatArray, *rest: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
+    ) -> FloatArray:
+        x = _broadcast(x, size)
+        flat = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
+        t = np.asarray(rest[0]) if effects else none
+        ts = np.broadcast_to(t, (*x.shape[:-1], *t.shape[-2:])).reshape(len(flat), *t.shape[-2:])
+        draws = [
+            likelihood.score_coordinates(
+                row, likelihood.effects(row, at), rng.standard_normal(shape)
+            )
+            for row, at in zip(flat, ts, strict=True)
+        ]
+        return np.stack(draws).reshape(*x.shape[:-1], *shape)
+
+    return pm.CustomDist(
+        SCORE_COORDINATES,
+        x,
+        *effects,
+        np.arange(shape[0]),
+        np.arange(shape[1]),
+        logp=logp,
+        random=random,
+        signature="(k),(j,e),(n),(q)->(n,q)" if effects else "(k),(n),(q)->(n,q)",
+        class_name="Scores",
+        dims=("score_row", "score"),
+    )
 
 
 def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:

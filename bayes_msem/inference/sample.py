@@ -18,7 +18,7 @@ from nutpie.sample import CompiledModel
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
-from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES
 from bayes_msem.inference.density import log_posterior, prior_scales, support
 from bayes_msem.inference.geometry import coordinates_at, geometry_at
 from bayes_msem.inference.interrupt import interruptible
@@ -80,6 +80,8 @@ def draw_posterior(
     ------
     SpecificationError
         Unknown sampler.
+    NotSupportedError
+        A sampler that needs JAX, where JAX is not installed or outcomes are not normal.
 
     Warns
     -----
@@ -93,6 +95,8 @@ def draw_posterior(
             f"unknown sampler '{sampler}'; allowed are {', '.join(allowed)}"
             f"{nearest(str(sampler), allowed)}"
         )
+    if sampler in ("numpyro", "blackjax"):
+        _prepare_jax(sampler, blueprint)
     seeds = np.random.SeedSequence(random_seed).generate_state(chains)
 
     def seeds_of_chains() -> Sequence[int]:
@@ -123,8 +127,6 @@ def draw_posterior(
             **options,
         )
         return interruptible(sample, draws=draws, chains=chains)
-    if sampler in ("numpyro", "blackjax"):
-        _prepare_jax(sampler)
     sample = partial(
         pm.sample,
         draws=draws,
@@ -142,8 +144,15 @@ def draw_posterior(
     return interruptible(sample, draws=draws, chains=chains)
 
 
-def _prepare_jax(sampler: Sampler) -> None:
-    """Teach JAX the likelihood, or say what has to be installed."""
+def _prepare_jax(sampler: Sampler, blueprint: Blueprint) -> None:
+    """Teach JAX the likelihood, or say what has to be installed or is not there."""
+    responses = blueprint.likelihood.responses
+    if responses is not None:
+        names = ", ".join(f"{y}: {f.text}" for y, f in responses.template.families.items())
+        raise NotSupportedError(
+            f"sampler='{sampler}' cannot sample outcomes that are not normal ({names}): "
+            "their density has no form for JAX yet; use sampler='nutpie' or sampler='pymc'"
+        )
     for module in ("jax", sampler):
         if find_spec(module) is None:
             raise NotSupportedError(
@@ -217,6 +226,11 @@ def _named(blueprint: Blueprint, u: FloatArray) -> dict[str, FloatArray]:
     for group in blueprint.parameters.groups:
         result[group.name] = x[first : first + len(group.free)]
         first += len(group.free)
+    likelihood = blueprint.likelihood
     if blueprint.n_sampled:
-        result[COORDINATES] = u[first:].reshape(-1, blueprint.n_sampled)
+        stop = first + likelihood.shape[0] * likelihood.shape[1]
+        result[COORDINATES] = u[first:stop].reshape(likelihood.shape)
+        first = stop
+    if likelihood.score_shape[1]:
+        result[SCORE_COORDINATES] = u[first:].reshape(likelihood.score_shape)
     return result

@@ -215,7 +215,7 @@ class Likelihood(ReadOnlyArrays):
         """Return the likelihood of other data of the same kind, with the same coordinates."""
         statistics, responses = self.pack(observed), self.responses
         if responses is not None:
-            responses = lay_out_rows(responses.template, observed)
+            responses = responses.on(observed)
         return replace(self, statistics=statistics, responses=responses)
 
     def no_coordinates(self) -> FloatArray:
@@ -247,11 +247,15 @@ class Likelihood(ReadOnlyArrays):
         return float(value), d_x, d_t
 
     def coordinate_density(self, x: FloatArray, t: FloatArray) -> Evaluated:
-        """Log density of t given the parameters, and its gradients."""
+        """Log density of t given the parameters, and its gradients.
+
+        With responses that in x is NaN: thresholds move the coordinates, which its kernel does not
+        know.
+        """
         if not self.n_sampled:
             return 0.0, np.zeros_like(x), np.zeros_like(t)
-        value, d_x, d_t = coordinate_density(x, t, *self.arguments)
-        return float(value), d_x, d_t
+        value, d_x, d_t = coordinate_density(x, t, *self._around(x))
+        return float(value), d_x if self.responses is None else np.full_like(x, np.nan), d_t
 
     def posterior(
         self, v: FloatArray, jacobian: bool, priors: PriorArrays, geometry: Geometry
@@ -308,17 +312,29 @@ class Likelihood(ReadOnlyArrays):
 
     def effects(self, x: FloatArray, t: FloatArray) -> FloatArray:
         """Return the sampled effects (J, n_b) at (x, t)."""
-        effects: FloatArray = effects_at(x, _own(t), *self.arguments)
+        effects: FloatArray = effects_at(x, _own(t), *self._around(x))
         return effects
 
     def coordinate_map(self, x: FloatArray, t: FloatArray) -> CoordinateMap:
         """How the sampled effects follow from their coordinates."""
-        return CoordinateMap(*coordinate_map(x, _own(t), *self.arguments))
+        return CoordinateMap(*coordinate_map(x, _own(t), *self._around(x)))
 
     def coordinates(self, x: FloatArray, s: FloatArray) -> FloatArray:
         """Coordinates at which the effects are E b + chol(Omega_bb) s, both (J, n_b)."""
-        t: FloatArray = coordinates_of(x, s, *self.arguments)
+        t: FloatArray = coordinates_of(x, s, *self._around(x))
         return t
+
+    def _around(self, x: FloatArray) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+        """Return ``arguments`` with the approximation moved to where thresholds at x put it.
+
+        kernels.augmented moves it by itself; the kernels of coordinates know nothing of thresholds.
+        """
+        if self.responses is None or not self.n_sampled:
+            return self.arguments
+        approximation = self.approximation
+        move = np.einsum("jik,k->ji", approximation.information, self.shift(x))
+        moved = replace(approximation, linear=approximation.linear + move)
+        return (*self.arguments[:3], moved.packed)
 
     # rows ----------------------------------------------------------------------------------------
 
@@ -337,18 +353,36 @@ class Likelihood(ReadOnlyArrays):
         assert self.responses is not None
         program = self.program
         found: tuple[FloatArray, FloatArray] = augmented.scores_at(
-            x, _own(b), _own(t_s), program.ints, program.floats, self.responses.part
+            x, self._by_group(b), _own(t_s), program.ints, program.floats, self.responses.part
         )
         return found
+
+    def score_coordinates(self, x: FloatArray, b: FloatArray, normals: FloatArray) -> FloatArray:
+        """Coordinates of scores that ``normals`` standardise given effects b, both (N, q).
+
+        For draws of scores from their distribution given effects and normal outcomes.
+        """
+        assert self.responses is not None
+        none, origin = np.zeros(self.responses.y.shape), np.zeros_like(normals)
+        goal, _ = self.with_working(none, none).scores(x, b, normals)
+        start, _ = self.scores(x, b, origin)
+        steps = np.eye(normals.shape[1])
+        slopes = np.stack([self.scores(x, b, origin + h)[0] - start for h in steps], axis=-1)
+        t_s: FloatArray = np.linalg.solve(slopes, (goal - start)[:, :, None])[:, :, 0]
+        return t_s
 
     def row_terms(self, x: FloatArray, b: FloatArray, t_s: FloatArray) -> RowTerms:
         """Return the terms of the rows of every cluster at effects b and coordinates t_s."""
         assert self.responses is not None
         program = self.program
         found = augmented.rows_given(
-            x, _own(b), _own(t_s), program.ints, program.floats, self.responses.part
+            x, self._by_group(b), _own(t_s), program.ints, program.floats, self.responses.part
         )
         return RowTerms(*found)
+
+    def _by_group(self, b: FloatArray) -> FloatArray:
+        """Return effects by group of rows: a single-level model has one group, and no effects."""
+        return _own(b) if self.shape[0] else np.zeros((1, 0))
 
     def shift(self, x: FloatArray) -> FloatArray:
         """How far the thresholds at x move what the data say about each effect, (n_b,)."""

@@ -414,8 +414,8 @@ class Model(PriorChecks, Simulation):
         """The model as a :class:`pymc.Model`, ready for any PyMC tool.
 
         One random variable per level, kind of coefficient and prior family, with the table rows as
-        coordinates; the observed variable ``y``; and ``effect_coordinates`` if some random
-        coefficients are sampled.
+        coordinates; the observed variable ``y``; ``effect_coordinates`` if some random coefficients
+        are sampled; and ``score_coordinates`` if scores are (outcomes that are not normal).
 
         Examples
         --------

@@ -106,7 +106,7 @@ def _there_and_back(array, fill):
     return from_lanes(lanes, len(array)), as_floats(lanes).copy()
 
 
-@pytest.mark.parametrize("n_clusters", [1, LANES - 1, LANES, LANES + 1, 3 * LANES])
+@pytest.mark.parametrize("n_clusters", sorted({1, max(1, LANES - 1), LANES, LANES + 1, 3 * LANES}))
 def test_clusters_in_lanes_and_back(n_clusters: int) -> None:
     array = np.random.default_rng(2).normal(size=(n_clusters, 3))
     for fill in (False, True):
