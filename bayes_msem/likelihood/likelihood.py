@@ -247,11 +247,15 @@ class Likelihood(ReadOnlyArrays):
         return float(value), d_x, d_t
 
     def coordinate_density(self, x: FloatArray, t: FloatArray) -> Evaluated:
-        """Log density of t given the parameters, and its gradients."""
+        """Log density of t given the parameters, and its gradients.
+
+        With responses that in x is NaN: thresholds move the coordinates, which its kernel does not
+        know.
+        """
         if not self.n_sampled:
             return 0.0, np.zeros_like(x), np.zeros_like(t)
-        value, d_x, d_t = coordinate_density(x, t, *self.arguments)
-        return float(value), d_x, d_t
+        value, d_x, d_t = coordinate_density(x, t, *self._around(x))
+        return float(value), d_x if self.responses is None else np.full_like(x, np.nan), d_t
 
     def posterior(
         self, v: FloatArray, jacobian: bool, priors: PriorArrays, geometry: Geometry
@@ -308,17 +312,29 @@ class Likelihood(ReadOnlyArrays):
 
     def effects(self, x: FloatArray, t: FloatArray) -> FloatArray:
         """Return the sampled effects (J, n_b) at (x, t)."""
-        effects: FloatArray = effects_at(x, _own(t), *self.arguments)
+        effects: FloatArray = effects_at(x, _own(t), *self._around(x))
         return effects
 
     def coordinate_map(self, x: FloatArray, t: FloatArray) -> CoordinateMap:
         """How the sampled effects follow from their coordinates."""
-        return CoordinateMap(*coordinate_map(x, _own(t), *self.arguments))
+        return CoordinateMap(*coordinate_map(x, _own(t), *self._around(x)))
 
     def coordinates(self, x: FloatArray, s: FloatArray) -> FloatArray:
         """Coordinates at which the effects are E b + chol(Omega_bb) s, both (J, n_b)."""
-        t: FloatArray = coordinates_of(x, s, *self.arguments)
+        t: FloatArray = coordinates_of(x, s, *self._around(x))
         return t
+
+    def _around(self, x: FloatArray) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+        """Return ``arguments`` with the approximation moved to where thresholds at x put it.
+
+        kernels.augmented moves it by itself; the kernels of coordinates know nothing of thresholds.
+        """
+        if self.responses is None or not self.n_sampled:
+            return self.arguments
+        approximation = self.approximation
+        move = np.einsum("jik,k->ji", approximation.information, self.shift(x))
+        moved = replace(approximation, linear=approximation.linear + move)
+        return (*self.arguments[:3], moved.packed)
 
     # rows ----------------------------------------------------------------------------------------
 
