@@ -15,6 +15,7 @@ import xarray as xr
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
 from bayes_msem.blueprint.values import Values, theta_from_values
+from bayes_msem.checking.accuracy.marginal import integrated_likelihood
 from bayes_msem.data.frame_checks import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing_report import MissingReport, missing_report
@@ -433,6 +434,11 @@ class Model(PriorChecks, Simulation):
         All random effects and factors are integrated out exactly. Where some effects cannot be
         integrated out (see :attr:`plan`), their values must be given.
 
+        With outcomes that are not normal, effects and scores are integrated numerically, around
+        their modes at these values: adaptive Gauss-Hermite quadrature, and importance sampling
+        where there are more than five effects per cluster. Nodes are added until the estimated
+        error is 0.02.
+
         Parameters
         ----------
         values
@@ -457,6 +463,11 @@ class Model(PriorChecks, Simulation):
         NotSupportedError
             Some effects cannot be integrated out, and ``effects`` is None.
 
+        Warns
+        -----
+        AccuracyWarning
+            The numerical integral may be off by more than 0.1.
+
         Examples
         --------
         >>> import bayes_msem as bm
@@ -465,6 +476,9 @@ class Model(PriorChecks, Simulation):
         >>> round(model.log_likelihood(mode) - mode.log_likelihood, 6)
         0.0
         """
+        if self.plan.name == "augmented":
+            plain = self.unpiloted_blueprint()
+            return integrated_likelihood(plain, theta_from_values(plain, values), effects)
         theta = theta_from_values(self.blueprint, values)
         if effects is None:
             return likelihood_at(self.blueprint, theta)

@@ -9,7 +9,7 @@ Where only intercepts are random, Sigma_j and the slopes are those of all cluste
 
     y_ij = C' (1, x_ij, w_j) + e_ij + u_j ,    e_ij ~ N(0, Sigma_w) ,   u_j ~ N(0, Sigma_b)
 
-Outcomes that are not normal follow from linear predictors (simulation.responses).
+Outcomes that are not normal follow from linear predictors (simulation.drawn_responses).
 
 Posterior predictive checks, simulation studies and ``Model.simulate`` all draw from here.
 Invariants: covariances may be singular; cluster-level outcomes are one value per cluster; rows
@@ -27,7 +27,11 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.gaussian.normal import draw_given, roots
-from bayes_msem.simulation.responses import draw_responses, intercept_effects, predictor_covariance
+from bayes_msem.simulation.drawn_responses import (
+    draw_responses,
+    intercept_effects,
+    predictor_covariance,
+)
 
 FloatArray = NDArray[np.float64]
 
