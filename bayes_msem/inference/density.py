@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.inverse import sampled_from_table
@@ -181,6 +182,8 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
                 start.append(_fraction(blueprint, free))
             elif np.isfinite(value) and kind != CORRELATION:
                 start.append(float(np.sqrt(value)) if kind == SQUARE else value)
+            elif group.kind == "threshold":
+                start.append(_threshold(blueprint, free))
             elif group.family == "beta":
                 a, b = group.arguments[:, i]
                 start.append(a / (a + b))
@@ -201,11 +204,25 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
 
 def _fraction(blueprint: Blueprint, free: int) -> float:
     """Share of a category in what earlier ones leave, in the data (kernels.thresholds)."""
-    (row,) = (row for row in blueprint.parameters.rows if row.free == free)
-    observed, category = blueprint.observed, int(row.rhs[1:]) - 1
-    codes = observed.y[:, observed.y_names.index(row.lhs)]
+    codes, category = _codes(blueprint, free)
     left = codes[codes >= category]
     return float(((left == category).sum() + 0.5) / (len(left) + 1.0))
+
+
+def _threshold(blueprint: Blueprint, free: int) -> float:
+    """Threshold at which the data cut a response with twice the variance of its residual."""
+    codes, category = _codes(blueprint, free)
+    (row,) = (row for row in blueprint.parameters.rows if row.free == free)
+    unit = blueprint.table.families[row.lhs].residual_variance or 1.0
+    below = ((codes <= category).sum() + 0.5) / (len(codes) + 1.0)
+    return float(np.sqrt(2.0 * unit) * special.ndtri(below))
+
+
+def _codes(blueprint: Blueprint, free: int) -> tuple[FloatArray, int]:
+    """Observed codes of an ordered outcome, and the category below one of its thresholds."""
+    (row,) = (row for row in blueprint.parameters.rows if row.free == free)
+    codes = blueprint.observed.y[:, blueprint.observed.y_names.index(row.lhs)]
+    return codes[~np.isnan(codes)], int(row.rhs[1:]) - 1
 
 
 def _center(prior: Prior, default: Prior) -> float:

@@ -51,6 +51,9 @@ class Geometry(NamedTuple):
         Intercepts at the mean of their predictors: x[to] = v[to] - m x[source], where m is
         v[mean], or weight if mean is negative. An entry whose source is another's target comes
         later.
+    rotation, center
+        Before all that, v is center + rotation v (n, n); empty for v itself. Only of models with
+        sampled scores, whose parameters are few among the coordinates.
     """
 
     soft: FloatArray
@@ -58,11 +61,13 @@ class Geometry(NamedTuple):
     source: IntArray
     mean: IntArray
     weight: FloatArray
+    rotation: FloatArray
+    center: FloatArray
 
 
 _NO_INTS, _NO_FLOATS = np.empty(0, dtype=np.int64), np.empty(0)
 NO_ROWS = (_NO_INTS, _NO_FLOATS)
-PLAIN = Geometry(_NO_FLOATS, _NO_INTS, _NO_INTS, _NO_INTS, _NO_FLOATS)
+PLAIN = Geometry(_NO_FLOATS, _NO_INTS, _NO_INTS, _NO_INTS, _NO_FLOATS, np.empty((0, 0)), _NO_FLOATS)
 
 
 @inner_kernel
@@ -71,8 +76,21 @@ def _soft(geometry, i):
 
 
 @kernel
+def _rotated(v, n, geometry):
+    """Return the first n coordinates after the rotation, if there is one."""
+    if len(geometry.center) == 0:
+        return v[:n].copy()
+    u = geometry.center.copy()
+    for i in range(n):
+        for k in range(n):
+            u[i] += geometry.rotation[i, k] * v[k]
+    return u
+
+
+@kernel
 def constrained(v, n, priors, geometry, x):
     """Fill the sampled parameters ``x`` (n,) of coordinates ``v``."""
+    v = _rotated(v, n, geometry)
     for i in range(n):
         x[i] = bounded(
             priors.bounded[i], priors.lower[i], priors.upper[i], _soft(geometry, i), v[i]
@@ -250,8 +268,9 @@ def sampled_posterior(v, jacobian, priors, geometry, likelihood, gradient):
 @kernel
 def augmented_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     """Log posterior of parameters, coordinates of effects, and coordinates of scores."""
-    point, n_clusters = _point(v, priors, geometry), clusters_in(likelihood.statistics)
     rows, n = RowPart(likelihood.row_ints, likelihood.row_floats), len(priors.family)
+    u, n_clusters = _rotated(v, n, geometry), clusters_in(likelihood.statistics)
+    point = _point(u, priors, geometry)
     n_rows, n_scores = scores_in(rows.ints, rows.floats)
     stop = len(v) - n_rows * n_scores
     n_b = (stop - n) // n_clusters if n_clusters > 0 else 0
@@ -262,7 +281,14 @@ def augmented_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     )  # fmt: skip
     gradient[n:stop] = d_t.ravel()
     gradient[stop:] = d_t_s.ravel()
-    return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
+    value = _posterior(u, jacobian, priors, geometry, point, (value, d_x), gradient)
+    if len(geometry.center) > 0:
+        slope = gradient[:n].copy()
+        for k in range(n):
+            gradient[k] = 0.0
+            for i in range(n):
+                gradient[k] += geometry.rotation[i, k] * slope[i]
+    return value
 
 
 POSTERIOR = {

@@ -113,6 +113,8 @@ def _geometry(table):
         _ints(table, first + 2),
         _ints(table, first + 3),
         _floats(table, first + 4),
+        _floats2(table, first + 5),
+        _floats(table, first + 6),
     )
 
 

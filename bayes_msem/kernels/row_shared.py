@@ -38,6 +38,7 @@ class Shared(NamedTuple):
 
 @register_jitable
 def shared_space(structure):
+    """Return room for what the rows of a cluster share."""
     level, items = structure.level, structure.items
     n_v, n_k = structure.n_normal, len(items.code)
     return Shared(

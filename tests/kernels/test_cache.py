@@ -30,9 +30,9 @@ import json, sys, warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     import bayes_msem
-    from bayes_msem.kernels.layout import _integers
+    from bayes_msem.kernels.layout import integers
     import numpy as np, pytensor, pytensor.tensor as pt
-    found = _integers(np.array([2, 4, 7, 9]), 0).tolist()
+    found = integers(np.array([2, 4, 7, 9]), 0).tolist()
     x = pt.dvector()
     double = pytensor.function([x], 2 * x, mode="NUMBA")(np.array([1.0, 4.0])).tolist()
 ours = [w for w in caught if issubclass(w.category, bayes_msem.MsemWarning)]

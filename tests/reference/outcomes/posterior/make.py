@@ -20,7 +20,7 @@ RUNS: dict[str, tuple[list[str], int, int]] = {
     "binary_slope": (["tau", "slope", "sd_u", "r"], 10_000, 1),
     "count_slope": (["intercept", "slope", "sd_u", "r"], 10_000, 1),
     "cfa": (FACTOR, 4_000, 3),
-    "latent_slope": ([*FACTOR, "slope", "beta_b", "sd_v", "r"], 4_000, 3),
+    "latent_slope": ([*FACTOR, "slope", "beta_b", "sd_v", "r"], 2_500, 3),
 }
 CHAINS, WARMUP, SEED = 4, 1_000, 2026
 
