@@ -113,8 +113,12 @@ class RowIntegral:
         if not self.q:
             own = b if b.shape[1] else np.empty((len(self.rows.first) - 1, 0))
             return self.likelihood.row_terms(x, own, np.empty((len(self.rows.y), 0))).value
-        values = np.concatenate([[0.0], np.cumsum(self.of_rows(x, b))])
-        return np.asarray(np.diff(values[self.rows.first]))
+        return self.by_cluster(self.of_rows(x, b))
+
+    def by_cluster(self, values: FloatArray) -> FloatArray:
+        """Sums (J,) of the values (N,) of rows."""
+        sums = np.concatenate([[0.0], np.cumsum(values)])
+        return np.asarray(np.diff(sums[self.rows.first]))
 
     def _copied(self, copies: int) -> Likelihood:
         """Rows, some times over, each as a cluster of its own: terms are by cluster."""
@@ -143,7 +147,7 @@ def _repeated(rows: Responses, copies: int) -> Responses:
 
 def row_integral(
     likelihood: Likelihood, x: FloatArray, b: FloatArray, tolerance: float
-) -> tuple[RowIntegral, float]:
+) -> tuple[RowIntegral, FloatArray]:
     """Choose the nodes of the scores.
 
     Parameters
@@ -158,18 +162,19 @@ def row_integral(
     Returns
     -------
     tuple
-        The integral, and an estimate of its absolute error: the sum over clusters of how far it is
-        from a smaller rule. Where the largest rule is not enough, the error is above the tolerance.
+        The integral, and how far it is from a smaller rule in every row, (N,): an estimate of the
+        absolute error. Where the largest rule is not enough, their sum is above the tolerance.
     """
     q = likelihood.score_shape[1]
     if not q:
-        return RowIntegral(likelihood, NodeRule(np.zeros((1, 0)), np.zeros(1))), 0.0
+        rule = NodeRule(np.zeros((1, 0)), np.zeros(1))
+        return RowIntegral(likelihood, rule), np.zeros(likelihood.score_shape[0])
     smaller, *larger = (RowIntegral(likelihood, rule) for rule in _rules(q))
-    before = smaller(x, b)
+    before = smaller.of_rows(x, b)
     for integral in larger:
-        value = integral(x, b)
-        error = float(np.abs(value - before).sum())
-        if error <= tolerance:
+        value = integral.of_rows(x, b)
+        errors = np.abs(value - before)
+        if errors.sum() <= tolerance:
             break
         before = value
-    return integral, error
+    return integral, errors

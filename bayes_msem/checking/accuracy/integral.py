@@ -102,6 +102,8 @@ class ClusterIntegral:
         Source of the shifts.
     rows
         What integrates the scores of rows, in models with outcomes that are not normal.
+    row_errors
+        Errors (J,) of what ``rows`` gives, which are added to the standard errors.
     """
 
     def __init__(
@@ -112,9 +114,11 @@ class ClusterIntegral:
         nodes: int,
         rng: np.random.Generator,
         rows: RowIntegral | None = None,
+        row_errors: FloatArray | None = None,
     ) -> None:
         assert (rows is None) == (blueprint.template.responses is None)
         self.rows = rows
+        self.row_errors = np.zeros(1) if row_errors is None else row_errors
         self.blueprint, self.likelihood = blueprint, blueprint.likelihood
         self.first, self.n_sampled = blueprint.template.first_sampled, blueprint.n_sampled
         self.proposal, self.rng = proposal, rng
@@ -125,18 +129,24 @@ class ClusterIntegral:
             points = engine.random_base2(int(np.log2(self.nodes // _SHIFTS)))
             self.base = np.round(points * 2.0**_BITS).astype(np.int64)
 
+    @property
+    def is_numerical(self) -> bool:
+        """Whether anything is integrated numerically."""
+        return bool(self.n_sampled) or self.rows is not None
+
     def __call__(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Values and their standard errors (J,) at extended sampled parameters (n_theta,)."""
         n_clusters = self.blueprint.observed.n_clusters
         if self.proposal is None:
             exact = self._terms(point, np.empty((1, n_clusters, 0)))[0]
-            return exact, np.zeros(n_clusters)
+            return exact, np.zeros(n_clusters) + self.row_errors
         z, log_q = t_points(self._shifted(), _DF)
         effects, log_p, far = self._placed(point, z)
         logs = self._terms(point, effects) + log_p - log_q[:, None]
         # overflow: no density
         logs = np.where(np.isnan(logs) | far, -np.inf, logs)
-        return _averages(logs.reshape(_SHIFTS, -1, n_clusters))
+        value, error = _averages(logs.reshape(_SHIFTS, -1, n_clusters))
+        return value, error + self.row_errors
 
     def by_rule(self, point: FloatArray, rule: NodeRule) -> FloatArray:
         """Values (J,) by the nodes of a rule in place of random ones."""

@@ -121,7 +121,8 @@ def marginal_log_likelihood(blueprint: Blueprint, x: FloatArray) -> Marginal:
     point = np.ascontiguousarray(placed.extend_sampled(x))
     likelihood, n_b = placed.likelihood, placed.n_sampled
     mode = likelihood.effects(point, np.zeros(likelihood.shape))
-    rows, error = row_integral(likelihood, point, mode, _ENOUGH / 2)
+    rows, errors = row_integral(likelihood, point, mode, _ENOUGH / 2)
+    error = float(errors.sum())
     if not len(mode):  # a single level
         return Marginal(float(rows(point, mode).sum()), error)
     proposal = None
@@ -168,8 +169,8 @@ def _by_sampling(integral: ClusterIntegral, point: FloatArray, n_b: int) -> Marg
 def _given_effects(blueprint: Blueprint, x: FloatArray, b: FloatArray) -> Marginal:
     placed = expand_rows(blueprint, x, None)
     point, likelihood = np.ascontiguousarray(placed.extend_sampled(x)), placed.likelihood
-    rows, error = row_integral(likelihood, point, b, _ENOUGH)
+    rows, errors = row_integral(likelihood, point, b, _ENOUGH)
     value = float(rows(point, b).sum())
     if placed.observed.two_level:
         value += float(likelihood.terms(point, b[None], likelihood.statistics).sum())
-    return Marginal(value, error)
+    return Marginal(value, float(errors.sum()))
