@@ -116,7 +116,7 @@ class RowIntegral:
         return self.by_cluster(self.of_rows(x, b))
 
     def by_cluster(self, values: FloatArray) -> FloatArray:
-        """Sums (J,) of the values (N,) of rows."""
+        """Sum the values (N,) of rows within clusters, (J,)."""
         sums = np.concatenate([[0.0], np.cumsum(values)])
         return np.asarray(np.diff(sums[self.rows.first]))
 

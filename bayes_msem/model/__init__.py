@@ -14,8 +14,10 @@ import xarray as xr
 
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.checking.accuracy.marginal import integrated_likelihood
+from bayes_msem.checking.priors.prior_draws import prior_predictive_tree
 from bayes_msem.data.frame_checks import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing_report import MissingReport, missing_report
@@ -425,6 +427,11 @@ class Model(PriorChecks, Simulation):
         >>> [variable.name for variable in model.pymc_model.free_RVs]
         ['within_regression', 'within_sd', 'within_intercept']
         """
+        check_normal_outcomes(
+            self.unpiloted_blueprint(),
+            "model.pymc_model, which samplers other than nutpie need,",
+            "Use model.fit() with sampler='nutpie'",
+        )
         return build_pymc_model(self.blueprint)
 
     @checked()
@@ -520,6 +527,11 @@ class Model(PriorChecks, Simulation):
         True
         """
         self._check_free("nothing to estimate")
+        check_normal_outcomes(
+            self.unpiloted_blueprint(),
+            "model.mode()",
+            "model.fit() estimates it",
+        )
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
 
     @checked(draws=integer(1, MOST_DRAWS))
@@ -547,6 +559,8 @@ class Model(PriorChecks, Simulation):
         ['observed_data', 'prior', 'prior_predictive']
         """
         self._check_free("no prior to draw from; simulate() draws data from its constants")
+        if self.plan.name == "augmented":
+            return prior_predictive_tree(self.unpiloted_blueprint(), draws, seed_of(random_seed))
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 
     @checked(**FIT_ARGUMENTS)
