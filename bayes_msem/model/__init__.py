@@ -627,6 +627,10 @@ class Model(PriorChecks, Simulation):
         """
         options = check_sampler_options(sampler, options)
         self._check_free("nothing to sample")
+        if sampler != "nutpie":
+            check_normal_outcomes(
+                self.unpiloted_blueprint(), f"sampler={sampler!r}", "Use sampler='nutpie'"
+            )
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,

@@ -47,9 +47,9 @@ def _caption(check: PredictiveCheck, n: int) -> str:
         f"Posterior predictive p-values: share of {check.draws} replicates of the data "
         f"({check.kind} clusters) whose statistic is larger than that of the data; around .5 is "
         f"unremarkable. Marked *: below {ALPHA:g} for distances (chi_square*, srmr, "
-        f"outlying_*{more}), below {ALPHA / 2:g} or above {1 - ALPHA / 2:g} for all others; of {n} independent "
-        f"numbers {by_chance} would be marked by chance. mcse: Monte-Carlo error of ppp. "
-        + " ".join(f"{note[0].upper()}{note[1:]}." for note in check.notes)
+        f"outlying_*{more}), below {ALPHA / 2:g} or above {1 - ALPHA / 2:g} for all others; of "
+        f"{n} independent numbers {by_chance} would be marked by chance. mcse: Monte-Carlo error "
+        "of ppp. " + " ".join(f"{note[0].upper()}{note[1:]}." for note in check.notes)
     ).strip()
 
 
