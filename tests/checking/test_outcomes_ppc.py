@@ -149,6 +149,12 @@ def test_what_needs_normal_outcomes_is_refused(items: bm.Fit) -> None:
         items.indices()
     with pytest.raises(NotSupportedError, match=r"sampler='pymc' would take.*sampler='nutpie'"):
         model.fit(draws=1, tune=1, chains=1, sampler="pymc", progress=False)
+    with pytest.raises(NotSupportedError, match=r"fit.plot_ppc\('density'\).*kind='statistics'"):
+        items.plot_ppc()
+    with pytest.raises(NotSupportedError, match=r"fit.plot_ppc\('clusters'\)"):
+        items.plot_ppc("clusters")
+    with pytest.raises(NotSupportedError, match=r"fit.plot_ppc_clusters\(\).*share_spread"):
+        items.plot_ppc_clusters("y1")
     with pytest.raises(NotSupportedError, match=r"model.mode\(\)"):
         model.mode()
     with pytest.raises(NotSupportedError, match="samplers other than nutpie"):
