@@ -29,8 +29,9 @@ def check_admissible(blueprint: Blueprint, theta: FloatArray) -> None:
     Raises
     ------
     SpecificationError
-        A negative variance, or covariances that are too large for their variances; a singular
-        matrix passes. Covariance matrices with a random part are left to
+        A negative variance, covariances that are too large for their variances (a singular matrix
+        passes), thresholds that are not in order, or a dispersion that is not positive. Covariance
+        matrices with a random part are left to
         :func:`bayes_msem.blueprint.inverse.sampled_from_table`.
     """
     for row in blueprint.table.rows:
@@ -42,10 +43,33 @@ def check_admissible(blueprint: Blueprint, theta: FloatArray) -> None:
                 f"{row.level}: {row_label(row)} = {value:g} is a negative variance, so there are "
                 "no data with these values; a value of at least 0 is needed here"
             )
+    check_responses(blueprint, theta)
     for level in ("within", "between"):
         for block in covariance_blocks(blueprint.table, level):
             if not varies(block, blueprint.table):
                 _check_block(blueprint, block, theta)
+
+
+def check_responses(blueprint: Blueprint, theta: FloatArray) -> None:
+    """Raise SpecificationError unless thresholds are in order and dispersions positive."""
+    thresholds: dict[str, list[float]] = {}
+    for row in blueprint.table.rows:
+        if row.kind not in ("threshold", "dispersion"):
+            continue
+        value = float(blueprint.row_value(row.key, theta))
+        if row.kind == "threshold":
+            thresholds.setdefault(row.lhs, []).append(value)
+        elif not value > 0.0:
+            raise SpecificationError(
+                f"{row.level}: {row_label(row)} = {value:g} is the dispersion of a count, which "
+                "has to be positive; a count without overdispersion is of family 'poisson'"
+            )
+    for name, values in thresholds.items():
+        if not (np.diff(values) > 0.0).all():
+            raise SpecificationError(
+                f"the thresholds of {name} are {', '.join(f'{v:g}' for v in values)}; each has to "
+                "be larger than the one before it"
+            )
 
 
 def _check_block(blueprint: Blueprint, block: CovarianceBlock, theta: FloatArray) -> None:

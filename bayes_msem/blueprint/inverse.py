@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
+from bayes_msem.blueprint.admissible import check_responses
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import SpecificationError
 from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.table import Row, RowKey
-from bayes_msem.structure.parameters import row_label
+from bayes_msem.structure.parameters import Parameters, row_label
 
 FloatArray = NDArray[np.float64]
 
@@ -32,10 +34,11 @@ def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
     Raises
     ------
     SpecificationError
-        A negative variance, or covariances that are not positive definite: no sampled parameters
-        give these values.
+        A negative variance, covariances that are not positive definite, or thresholds that are not
+        in order: no sampled parameters give these values.
     """
     parameters = blueprint.parameters
+    check_responses(blueprint, theta)
     x = theta[: parameters.n].copy()
     for i, row in enumerate(parameters.rows):
         if parameters.transform[i] == SQUARE:
@@ -50,7 +53,21 @@ def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
             if block.pattern != "direct":
                 for free, value in _partial_correlations(blueprint, block, theta).items():
                     x[parameters.position[free]] = value
+    _fill_fractions(parameters, theta, x)
     return x
+
+
+def _fill_fractions(parameters: Parameters, theta: FloatArray, x: FloatArray) -> None:
+    """Put in place of thresholds the fractions they come from (kernels.thresholds).
+
+    With Q_c = Phi(-tau_c / S), the share above threshold c, the fraction is 1 - Q_c / Q_(c-1).
+    """
+    thresholds, first = parameters.thresholds, 0
+    for size, scale in zip(thresholds.size, thresholds.scale, strict=True):
+        places = thresholds.position[first : first + size]
+        above = np.concatenate([[0.0], log_ndtr(-theta[places] / scale)])
+        x[places] = -np.expm1(np.diff(above))
+        first += size
 
 
 def _partial_correlations(

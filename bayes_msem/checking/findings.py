@@ -44,6 +44,31 @@ _STATES: dict[Grade, State] = {
     "do not use": "problem",
 }
 _ADVICE = {
+    "category_share": (
+        "these categories are chosen more often than the model says",
+        "these categories are chosen less often than the model says",
+        "look at thresholds with strong priors or equal labels, and at covariates",
+    ),
+    "pair_table": (
+        "these pairs of outcomes go together in another way than the model says",
+        "",
+        "add a factor for what the pair shares, or let loadings be free",
+    ),
+    "share_spread": (
+        "clusters differ more in their shares of categories than the model allows",
+        "clusters differ less in their shares of categories than the model says",
+        "look at variances at level between with strong priors, and at their predictors",
+    ),
+    "count_dispersion": (
+        "counts vary more than the model allows",
+        "counts vary less than the model says",
+        "family 'negbinomial' allows more variation than 'poisson'",
+    ),
+    "slope_spread": (
+        "clusters differ more in these slopes than the model allows",
+        "clusters differ less in these slopes than the model says",
+        'let them vary: rv("s") before the predictor at level within',
+    ),
     "slope_variance": (
         "clusters differ more in these slopes than the model allows",
         "clusters differ less in these slopes than the model says",
@@ -81,6 +106,7 @@ _ADVICE = {
         "look at the outermost clusters: fit.plot_clusters()",
     ),
 }  # statistic: (data larger, data smaller, what to do)
+_DISTANCES = ("pair_table",)
 _OTHER = (
     "the data have larger values than the model's replicates",
     "the data have smaller values than the model's replicates",
@@ -195,8 +221,10 @@ def _level_finding(table: pd.DataFrame, level: str) -> Finding | None:
 
 def _group_findings(level: str, statistic: str, group: pd.DataFrame) -> list[Finding]:
     ppp, names = group["ppp"].to_numpy(dtype=np.float64), group["variable"].to_numpy()
-    limit = _LOOK / 2 / len(group)
+    sides = 1 if statistic in _DISTANCES else 2
+    limit = _LOOK / sides / len(group)
     larger, smaller, advice = _ADVICE.get(statistic, _OTHER)
+    ppp = np.minimum(ppp, 0.5) if sides == 1 else ppp  # small distances are good
     extreme, parts = np.minimum(ppp, 1 - ppp), []
     for chosen, text in ((ppp < limit, larger), (ppp > 1 - limit, smaller)):
         if chosen.any():
@@ -204,7 +232,7 @@ def _group_findings(level: str, statistic: str, group: pd.DataFrame) -> list[Fin
             parts.append(f"{text}{f' ({listed})' if listed else ''}")
     if not parts:
         return []
-    state: State = "problem" if extreme.min() < _PROBLEM / 2 / len(group) else "look"
+    state: State = "problem" if extreme.min() < _PROBLEM / sides / len(group) else "look"
     where = f" {level}" if level else ""
     message = f"{statistic}{where}: {'; '.join(parts)}."
     return [Finding("fit", state, message, f"{advice[0].upper()}{advice[1:]}.")]
@@ -275,6 +303,16 @@ def too_few_draws(topic: str, what: str, n: int, least: int) -> Finding:
         "look",
         f"{what} is left out: it needs {least} draws or more, not {n}.",
         "Sample more, such as model.fit(draws=1000).",
+    )
+
+
+def left_out(topic: str, what: str, names: Sequence[str]) -> Finding:
+    """Say that a check was left out because it needs normal outcomes."""
+    return Finding(
+        topic,
+        "fine",
+        f"{what} is left out: it takes outcomes to be normal, and {', '.join(names)} "
+        f"{'are' if len(names) > 1 else 'is'} not.",
     )
 
 

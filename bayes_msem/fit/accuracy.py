@@ -9,6 +9,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, choice, integer, number
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.accuracy import criteria
 from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import (
@@ -59,7 +61,8 @@ class Accuracy(FitCore):
             Points of the numerical integral over those effects of a cluster that NUTS samples,
             per draw and cluster; None: 32 for one or two such effects, 64 for up to four, 128
             for more. Without sampled effects everything is integrated exactly, and this is
-            ignored.
+            ignored. With outcomes that are not normal, the scores of rows are integrated by
+            quadrature too; its error is added to the standard errors.
         thin
             Use every ``thin``-th draw only. Such results are returned, but not kept.
 
@@ -105,7 +108,7 @@ class Accuracy(FitCore):
         if unit == "cluster":
             integral = self._integral(posterior, nodes)
             values, errors = cluster_log_likelihood(blueprint, posterior, integral)
-            if blueprint.n_sampled and thin == 1:
+            if integral.is_numerical and thin == 1:
                 self._keep(_ERRORS, errors)
         else:
             clusters = self.cluster_draws if blueprint.observed.two_level else None
@@ -184,6 +187,8 @@ class Accuracy(FitCore):
         observed = self.model.observed
         unit = check_unit(unit, observed)
         options = _checked_refit(refit, options, threshold)
+        if refit is not None:
+            _check_left_out(self.model.blueprint, unit)
         log_likelihood = self.log_likelihood(unit)
         result = psis_loo(self.datatree, observed, unit)
         if refit == "moment_match":
@@ -255,6 +260,10 @@ class Accuracy(FitCore):
         """
         values = self.log_likelihood(check_unit(None, self.model.observed))
         sampled = self.model.blueprint.n_sampled > 0
+        if not sampled:
+            check_normal_outcomes(
+                self.model.blueprint, "The DIC of a model without effects of clusters", "use loo()"
+            )
         errors = self.datatree[_ERRORS].to_dataset()["cluster"] if sampled else None
         return criteria.dic(
             self.model.blueprint,
@@ -331,6 +340,17 @@ class Accuracy(FitCore):
         there = group in self.datatree.children
         dataset = self.datatree[group].to_dataset() if there else xr.Dataset()
         self.datatree[group] = xr.DataTree(dataset.assign({str(array.name): array}))
+
+
+def _check_left_out(blueprint: Blueprint, unit: Unit) -> None:
+    """Refuse refits whose rows would miss normal outcomes beside others (likelihood.plan)."""
+    responses = blueprint.template.responses
+    if unit == "observation" and responses is not None and responses.normal:
+        check_normal_outcomes(
+            blueprint,
+            "refit= leaves out the outcomes of a row, and",
+            "Normal outcomes beside others cannot be missing yet; use unit='cluster'",
+        )
 
 
 def _checked_refit(refit: Any, options: dict[str, Any], threshold: float | None) -> dict[str, Any]:

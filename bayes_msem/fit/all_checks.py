@@ -14,6 +14,7 @@ from bayes_msem.checking.findings import (
     data_findings,
     fit_findings,
     grouped,
+    left_out,
     mode_findings,
     near_zero_findings,
     prediction_findings,
@@ -50,7 +51,8 @@ class Verdicts(Checks, Accuracy, Sensitivity):
 
         Convergence, posterior predictive p-values per level, unusual clusters, Pareto k of
         leave-one-cluster-out (leave-one-row-out with one level), sensitivity to priors, few
-        clusters, and variances that the data do not tell from zero.
+        clusters, and variances that the data do not tell from zero. With outcomes that are not
+        normal, parts that need normal ones are left out and named, and LOO leaves out rows.
 
         Parameters
         ----------
@@ -77,10 +79,13 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         >>> verdict.findings[0].topic
         'sampling'
         """
+        families = self.model.observed.families
         findings: list[Finding] = sampling_findings(self.convergence)
         findings += mode_findings(self.convergence)
         check = self.ppc(draws=draws, keep=0, random_seed=random_seed)
         table = p_values(check)
+        if families:
+            findings.append(left_out("fit", "The likelihood ratio of each level", tuple(families)))
         findings += fit_findings(pd.DataFrame(table)) + cluster_findings(check.clusters)
         accuracy = sensitivity = None
         posterior = self.datatree["posterior"]
@@ -90,12 +95,15 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         elif loo:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AccuracyWarning)  # a finding says the same
-                accuracy = self.loo()
+                # integrals over clusters' effects and rows' scores together take minutes
+                accuracy = self.loo("observation" if families else None)
             findings += prediction_findings(
                 accuracy.high_k, accuracy.elpd_data.n_data_points, accuracy.unit
             )
         sensitive = prior_sensitivity and priors
-        if sensitive and total < sensitivity_draws:
+        if sensitive and families:
+            findings.append(left_out("priors", "Prior sensitivity", tuple(families)))
+        elif sensitive and total < sensitivity_draws:
             findings.append(too_few_draws("priors", "Prior sensitivity", total, sensitivity_draws))
         elif sensitive:
             sensitivity = self.prior_sensitivity()

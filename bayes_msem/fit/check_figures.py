@@ -8,6 +8,7 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, choice, functions, identifiers, names, new_or_older
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.predictive.compared import Part, check_same_data
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.errors import SpecificationError
@@ -93,6 +94,12 @@ class CheckFigures(Checks):
         options = {"part": part, "outcomes": outcomes, "statistics": statistics, "level": level}
         _check_options(kind, options)
         self._check_is_ours(check)
+        if kind in ("density", "clusters"):
+            check_normal_outcomes(
+                self.model.blueprint,
+                f"fit.plot_ppc({kind!r})",
+                "Use kind='statistics', which shows shares of categories, counts and their spread",
+            )
         if kind == "density":
             made = check or self._replicates()
             observed = self.model.blueprint.observed
@@ -155,6 +162,11 @@ class CheckFigures(Checks):
         >>> [ax.get_title(loc="left") for ax in figure.axes]
         ['1224', '1288']
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.plot_ppc_clusters()",
+            "Use fit.ppp('share_spread') or fit.ppp('count_spread')",
+        )
         self._check_is_ours(check)
         if not self.model.table.two_level:
             raise SpecificationError("a single-level model has no clusters to show")

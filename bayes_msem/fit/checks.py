@@ -47,7 +47,9 @@ class Checks(FitCore):
             outlying_cluster, skewness, kurtosis, slope_variance, variance_spread,
             covariance_spread, outlying_within); functions; or a mapping from names to functions. A
             function takes a data frame like the data, or that and a mapping {row key: value} with
-            the parameters of the draw, and returns a number, a Series or a dict of numbers.
+            the parameters of the draw, and returns a number, a Series or a dict of numbers. With
+            outcomes that are not normal the names are category_share, pair_table, zero_share,
+            count_mean, count_dispersion, share_spread, count_spread and slope_spread.
         new_clusters
             True (or None): the random effects of a replicate are drawn from their distribution, so
             that both levels are checked. False: they are drawn from their posterior in the clusters
@@ -74,6 +76,8 @@ class Checks(FitCore):
         SpecificationError
             An unknown statistic or kind of clusters, too many draws, or a function that does not
             return numbers.
+        NotSupportedError
+            A statistic of normal theory, for outcomes that are not normal.
 
         References
         ----------

@@ -21,7 +21,7 @@ from bayes_msem.structure.response_template import ResponseTemplate
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-__all__ = ["Responses", "lay_out_rows"]
+__all__ = ["Responses", "lay_out_rows", "log_exposure"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,14 +139,14 @@ def lay_out_rows(template: ResponseTemplate, observed: ObservedData) -> Response
         design=np.column_stack([np.ones(n), observed.x[order]]),
         normal=of(template.normal),
         y=y,
-        offset=np.column_stack([_offset(observed, name)[order] for name in template.names]),
+        offset=np.column_stack([log_exposure(observed, name)[order] for name in template.names]),
         weight=none,
         target=none,
     )
 
 
-def _offset(observed: ObservedData, name: str) -> FloatArray:
-    """Logarithm of the exposure of a count; zero for all others."""
+def log_exposure(observed: ObservedData, name: str) -> FloatArray:
+    """Logarithm of the exposure of a count, (N,); zero for all others."""
     if name not in observed.exposure or observed.y_exposure is None:
         return np.zeros(observed.n_rows)
     offset: FloatArray = np.log(observed.y_exposure[:, observed.y_names.index(name)])

@@ -14,7 +14,10 @@ import xarray as xr
 
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
+from bayes_msem.checking.accuracy.marginal import integrated_likelihood
+from bayes_msem.checking.priors.prior_draws import prior_predictive_tree
 from bayes_msem.data.frame_checks import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing_report import MissingReport, missing_report
@@ -424,6 +427,11 @@ class Model(PriorChecks, Simulation):
         >>> [variable.name for variable in model.pymc_model.free_RVs]
         ['within_regression', 'within_sd', 'within_intercept']
         """
+        check_normal_outcomes(
+            self.unpiloted_blueprint(),
+            "model.pymc_model, which samplers other than nutpie need,",
+            "Use model.fit() with sampler='nutpie'",
+        )
         return build_pymc_model(self.blueprint)
 
     @checked()
@@ -432,6 +440,11 @@ class Model(PriorChecks, Simulation):
 
         All random effects and factors are integrated out exactly. Where some effects cannot be
         integrated out (see :attr:`plan`), their values must be given.
+
+        With outcomes that are not normal, effects and scores are integrated numerically, around
+        their modes at these values: adaptive Gauss-Hermite quadrature, and importance sampling
+        where there are more than five effects per cluster. Nodes are added until the estimated
+        error is 0.02.
 
         Parameters
         ----------
@@ -457,6 +470,11 @@ class Model(PriorChecks, Simulation):
         NotSupportedError
             Some effects cannot be integrated out, and ``effects`` is None.
 
+        Warns
+        -----
+        AccuracyWarning
+            The numerical integral may be off by more than 0.1.
+
         Examples
         --------
         >>> import bayes_msem as bm
@@ -465,6 +483,9 @@ class Model(PriorChecks, Simulation):
         >>> round(model.log_likelihood(mode) - mode.log_likelihood, 6)
         0.0
         """
+        if self.plan.name == "augmented":
+            plain = self.unpiloted_blueprint()
+            return integrated_likelihood(plain, theta_from_values(plain, values), effects)
         theta = theta_from_values(self.blueprint, values)
         if effects is None:
             return likelihood_at(self.blueprint, theta)
@@ -506,6 +527,11 @@ class Model(PriorChecks, Simulation):
         True
         """
         self._check_free("nothing to estimate")
+        check_normal_outcomes(
+            self.unpiloted_blueprint(),
+            "model.mode()",
+            "model.fit() estimates it",
+        )
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
 
     @checked(draws=integer(1, MOST_DRAWS))
@@ -533,6 +559,8 @@ class Model(PriorChecks, Simulation):
         ['observed_data', 'prior', 'prior_predictive']
         """
         self._check_free("no prior to draw from; simulate() draws data from its constants")
+        if self.plan.name == "augmented":
+            return prior_predictive_tree(self.unpiloted_blueprint(), draws, seed_of(random_seed))
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 
     @checked(**FIT_ARGUMENTS)
@@ -599,6 +627,10 @@ class Model(PriorChecks, Simulation):
         """
         options = check_sampler_options(sampler, options)
         self._check_free("nothing to sample")
+        if sampler != "nutpie":
+            check_normal_outcomes(
+                self.unpiloted_blueprint(), f"sampler={sampler!r}", "Use sampler='nutpie'"
+            )
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,

@@ -9,6 +9,8 @@ Where only intercepts are random, Sigma_j and the slopes are those of all cluste
 
     y_ij = C' (1, x_ij, w_j) + e_ij + u_j ,    e_ij ~ N(0, Sigma_w) ,   u_j ~ N(0, Sigma_b)
 
+Outcomes that are not normal follow from linear predictors (simulation.drawn_responses).
+
 Posterior predictive checks, simulation studies and ``Model.simulate`` all draw from here.
 Invariants: covariances may be singular; cluster-level outcomes are one value per cluster; rows
 that miss a covariate have no outcomes; one state of ``rng`` gives one data set.
@@ -25,6 +27,11 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.gaussian.normal import draw_given, roots
+from bayes_msem.simulation.drawn_responses import (
+    draw_responses,
+    intercept_effects,
+    predictor_covariance,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -94,7 +101,7 @@ def simulate_data(
         Models with sampled effects: no sampled parameters give these table values.
     """
     point = np.ascontiguousarray(point)
-    if natural and blueprint.n_sampled:
+    if natural and (blueprint.n_sampled or blueprint.template.responses is not None):
         point = blueprint.extend_sampled(sampled_from_table(blueprint, point))
         point, natural = np.ascontiguousarray(point), False
     omega, coefficients = blueprint.likelihood.level_two(point, natural=natural)
@@ -134,12 +141,17 @@ def draw_rows(
     -------
     (N, p) array
     """
-    effects, of_row = blueprint.template.effects, design.cluster
-    b = np.ascontiguousarray(u[:, blueprint.template.first_sampled :])
+    template, of_row = blueprint.template, design.cluster
+    effects, responses = template.effects, template.responses
+    b = np.ascontiguousarray(u[:, template.first_sampled :])
     if of_row is None or not effects.sampled:
         b = np.empty((1, 0))
     # without sampled effects all clusters have one structure, and are computed as one
     sigma, fixed, vectors = blueprint.likelihood.within(point, b, natural=natural)
+    if responses is not None:
+        assert not natural, "thresholds are read from sampled parameters"
+        columns = np.array([design.y_names.index(name) for name in responses.names])
+        sigma = predictor_covariance(responses, columns, sigma)
     noise = rng.standard_normal((design.n_rows, len(design.y_names)))
     # column 0 of the design is the constant
     if effects.sampled and of_row is not None:
@@ -151,6 +163,10 @@ def draw_rows(
         y += fixed[0, 0]
         if design.x_names:
             y += design.x @ fixed[0, 1:]
+    if responses is not None:
+        if of_row is not None:
+            y += intercept_effects(responses, design.y_names, b)[of_row]
+        return draw_responses(blueprint, point, y, design, rng)
     if of_row is None:
         return y
     a = u[:, effects.use_effect]

@@ -31,18 +31,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp, stdtrit
+from scipy.special import logsumexp
 from scipy.stats import qmc
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.subsets import only_cluster
+from bayes_msem.likelihood.row_integral import NodeRule, RowIntegral, t_points
 
 __all__ = ["ClusterIntegral", "Proposal", "default_nodes", "proposal_from"]
 
 FloatArray = NDArray[np.float64]
 
 _DF = 5.0  # of the proposal
-_LOG_T = float(gammaln((_DF + 1) / 2) - gammaln(_DF / 2) - 0.5 * np.log(_DF * np.pi))
 _FAR_Z, _FAR_S = 8.0, 10.0
 _SHIFTS = 4  # independent averages
 _BITS = 30
@@ -100,6 +100,10 @@ class ClusterIntegral:
         Points per draw and cluster; rounded up to a power of two of at least 8.
     rng
         Source of the shifts.
+    rows
+        What integrates the scores of rows, in models with outcomes that are not normal.
+    row_errors
+        Errors (J,) of what ``rows`` gives, which are added to the standard errors.
     """
 
     def __init__(
@@ -109,7 +113,12 @@ class ClusterIntegral:
         *,
         nodes: int,
         rng: np.random.Generator,
+        rows: RowIntegral | None = None,
+        row_errors: FloatArray | None = None,
     ) -> None:
+        assert (rows is None) == (blueprint.template.responses is None)
+        self.rows = rows
+        self.row_errors = np.zeros(1) if row_errors is None else row_errors
         self.blueprint, self.likelihood = blueprint, blueprint.likelihood
         self.first, self.n_sampled = blueprint.template.first_sampled, blueprint.n_sampled
         self.proposal, self.rng = proposal, rng
@@ -120,17 +129,38 @@ class ClusterIntegral:
             points = engine.random_base2(int(np.log2(self.nodes // _SHIFTS)))
             self.base = np.round(points * 2.0**_BITS).astype(np.int64)
 
+    @property
+    def is_numerical(self) -> bool:
+        """Whether anything is integrated numerically."""
+        return bool(self.n_sampled) or self.rows is not None
+
     def __call__(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Values and their standard errors (J,) at extended sampled parameters (n_theta,)."""
-        n_clusters, data = self.blueprint.observed.n_clusters, self.blueprint.statistics_by_cluster
+        n_clusters = self.blueprint.observed.n_clusters
         if self.proposal is None:
-            exact = self.likelihood.terms(point, np.empty((1, n_clusters, 0)), data)[0]
-            return exact, np.zeros(n_clusters)
-        effects, log_weights = self._nodes(point)
-        logs = self.likelihood.terms(point, effects, data)
+            exact = self._terms(point, np.empty((1, n_clusters, 0)))[0]
+            return exact, np.zeros(n_clusters) + self.row_errors
+        z, log_q = t_points(self._shifted(), _DF)
+        effects, log_p, far = self._placed(point, z)
+        logs = self._terms(point, effects) + log_p - log_q[:, None]
         # overflow: no density
-        logs = np.where(np.isnan(logs) | (log_weights == -np.inf), -np.inf, logs + log_weights)
-        return _averages(logs.reshape(_SHIFTS, -1, n_clusters))
+        logs = np.where(np.isnan(logs) | far, -np.inf, logs)
+        value, error = _averages(logs.reshape(_SHIFTS, -1, n_clusters))
+        return value, error + self.row_errors
+
+    def by_rule(self, point: FloatArray, rule: NodeRule) -> FloatArray:
+        """Values (J,) by the nodes of a rule in place of random ones."""
+        effects, log_p, _ = self._placed(point, rule.nodes)
+        logs = self._terms(point, effects) + log_p + rule.log_weights[:, None]
+        return np.asarray(logsumexp(np.where(np.isnan(logs), -np.inf, logs), axis=0))
+
+    def _terms(self, point: FloatArray, effects: FloatArray) -> FloatArray:
+        """Log p(y_j, z_j | b_j) at nodes (K, J, n_b) of the effects, (K, J)."""
+        if self.rows is None:
+            data = self.blueprint.statistics_by_cluster
+            return self.likelihood.terms(point, effects, data)
+        of_z = self.likelihood.terms(point, effects, self.likelihood.statistics)
+        return of_z + np.stack([self.rows(point, b) for b in effects])
 
     def restricted(self, cluster: int) -> ClusterIntegral:
         """Return the same for one cluster alone, given by its code."""
@@ -138,19 +168,24 @@ class ClusterIntegral:
         blueprint = self.blueprint.on(only_cluster(self.blueprint.observed, cluster))
         own = self.likelihood.approximation.only(cluster)
         likelihood = replace(blueprint.likelihood, approximation=own, shape=(1, self.n_sampled))
+        rows = None
+        if self.rows is not None:
+            responses = self.rows.rows
+            some = slice(responses.first[cluster], responses.first[cluster + 1])
+            likelihood = likelihood.with_working(responses.weight[some], responses.target[some])
+            rows = RowIntegral(likelihood, self.rows.rule)
         proposal = self.proposal
         if proposal is not None:
             proposal = Proposal(proposal.mean[one], proposal.root[one])
         blueprint = replace(blueprint, likelihood=likelihood)
-        return ClusterIntegral(blueprint, proposal, nodes=self.nodes, rng=self.rng)
+        return ClusterIntegral(blueprint, proposal, nodes=self.nodes, rng=self.rng, rows=rows)
 
-    def _nodes(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Effects (nodes, J, n_b) and log p(t | theta) / q(t), (nodes, J)."""
+    def _placed(
+        self, point: FloatArray, z: FloatArray
+    ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+        """Effects (K, J, n_b) at standardised nodes z, their log density in z, and what is far."""
         assert self.proposal is not None
-        z = self._shifted()
         t = self.proposal.mean + np.einsum("jik,nk->nji", self.proposal.root, z)
-        log_q = _LOG_T * z.shape[1] - (_DF + 1) / 2 * np.log1p(z**2 / _DF).sum(axis=1)
-        log_q = log_q[:, None] - np.log(np.einsum("jii->ji", self.proposal.root)).sum(axis=1)
         first, likelihood = self.first, self.likelihood
         root = np.linalg.cholesky(likelihood.level_two(point).Omega[first:, first:])
         origin, slopes, _, mean = likelihood.coordinate_map(point, np.zeros(likelihood.shape))
@@ -159,15 +194,15 @@ class ClusterIntegral:
         s = deviation @ inverse.T
         log_p = -0.5 * (s**2 + np.log(2 * np.pi)).sum(axis=2)
         log_p = log_p + np.linalg.slogdet(inverse @ slopes)[1]
+        log_p = log_p + np.log(np.einsum("jii->ji", self.proposal.root)).sum(axis=1)
         far = (np.abs(z).max(axis=1) > _FAR_Z)[:, None] & (np.abs(s).max(axis=2) > _FAR_S)
-        log_weights = np.where(far, -np.inf, log_p - log_q)
-        return np.ascontiguousarray(mean + deviation), log_weights
+        return np.ascontiguousarray(mean + deviation), log_p, far
 
     def _shifted(self) -> FloatArray:
-        """t-distributed points, in independent digital shifts, (nodes, n_b)."""
+        """Uniform points, in independent digital shifts, (nodes, n_b)."""
         shifts = self.rng.integers(0, 2**_BITS, size=(_SHIFTS, 1, self.n_sampled))
         uniform = ((self.base ^ shifts) + 0.5) / 2.0**_BITS
-        return np.asarray(stdtrit(_DF, uniform.reshape(-1, self.n_sampled)), dtype=np.float64)
+        return np.asarray(uniform.reshape(-1, self.n_sampled), dtype=np.float64)
 
 
 def _averages(logs: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -35,6 +35,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes, proposal_from
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest
+from bayes_msem.likelihood.row_integral import RowIntegral, row_integral
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.frame_rows import Rows, data_rows
 from bayes_msem.posterior.recover import coordinates_of_effects
@@ -58,6 +59,7 @@ IntArray = NDArray[np.int64]
 Unit = Literal["cluster", "observation"]
 
 UNIT_DIMENSION: dict[str, str] = {"cluster": "cluster_id", "observation": "obs_id"}
+_ROWS = 0.005  # error of the integral over scores, per cluster (or row) on average
 LARGE_ERROR = 0.1  # root mean square over draws; biases elpd_loo by about its square
 
 
@@ -112,12 +114,29 @@ def cluster_integral(
         raise SpecificationError(
             f"nodes={nodes} are too few to know the error of the integral; use 8 or more"
         )
+    rows = row_errors = None
+    if blueprint.template.responses is not None:
+        rows, errors = _row_integral(blueprint, posterior)
+        row_errors = rows.by_cluster(errors)
     return ClusterIntegral(
         blueprint,
         proposal,
         nodes=default_nodes(n_sampled) if nodes is None else nodes,
         rng=np.random.default_rng(random_seed),
+        rows=rows,
+        row_errors=row_errors,
     )
+
+
+def _row_integral(blueprint: Blueprint, posterior: xr.Dataset) -> tuple[RowIntegral, FloatArray]:
+    """Return the integral over scores and its errors by row, chosen at a draw in the middle."""
+    one = posterior.isel(chain=[0], draw=[posterior.sizes["draw"] // 2])
+    point = parameter_points(blueprint, one)[0]
+    b = np.empty((blueprint.observed.n_clusters, 0))
+    if blueprint.n_sampled:
+        b = blueprint.likelihood.effects(point, coordinates_of_effects(blueprint, one, 1)[0])
+    units = blueprint.observed.n_clusters or blueprint.observed.n_rows
+    return row_integral(blueprint.likelihood, point, b, _ROWS * units)
 
 
 def cluster_log_likelihood(
@@ -154,7 +173,7 @@ def cluster_log_likelihood(
         value, error = integral(point)
         values[i], errors[i] = value[keep], error[keep]
     labels = unit_labels(blueprint.observed, "cluster")
-    if blueprint.n_sampled:
+    if blueprint.n_sampled or blueprint.template.responses is not None:
         _warn_of_errors(errors, labels, integral.nodes)
     largest = float(errors.max(initial=0.0))
     about = _about("cluster", blueprint.observed) | {
@@ -193,8 +212,14 @@ def observation_log_likelihood(
     """
     observed = blueprint.observed
     keep = unit_positions(observed, "observation")
-    values = row_log_likelihoods(blueprint, posterior, cluster_draws, keep)
     about = _about("observation", observed)
+    if blueprint.template.responses is not None:
+        rows, errors = _row_integral(blueprint, posterior)
+        about["largest_integration_error"] = float(errors.max(initial=0.0))
+        values = _integrated_rows(blueprint, posterior, cluster_draws, rows)[:, keep]
+        _warn_of_row_errors(errors)
+    else:
+        values = row_log_likelihoods(blueprint, posterior, cluster_draws, keep)
     return _array(values, posterior, "observation", keep, about)
 
 
@@ -202,6 +227,9 @@ def row_log_likelihoods(
     blueprint: Blueprint, posterior: xr.Dataset, cluster_draws: xr.Dataset | None, at: IntArray
 ) -> FloatArray:
     """Log p(y_ij | u_j, theta) of the rows at some positions, (S, n)."""
+    if blueprint.template.responses is not None:
+        rows_of_model, _ = _row_integral(blueprint, posterior)
+        return _integrated_rows(blueprint, posterior, cluster_draws, rows_of_model)[:, at]
     model = WithinModel(blueprint, posterior)
     effects, rows = known_effects(model, cluster_draws), _some(data_rows(blueprint.observed), at)
     values = np.empty((model.n_draws, len(at)))
@@ -212,6 +240,37 @@ def row_log_likelihoods(
             same = block[kind.ravel() == k]
             values[:, same] = _densities(within, seen, rows.y[same], rows.design[same])
     return values
+
+
+def _integrated_rows(
+    blueprint: Blueprint,
+    posterior: xr.Dataset,
+    cluster_draws: xr.Dataset | None,
+    rows: RowIntegral,
+) -> FloatArray:
+    """Log p(y_ij | b_j, theta) of all rows, (S, N), in the order of the data."""
+    points, n_clusters = parameter_points(blueprint, posterior), blueprint.observed.n_clusters
+    b = np.empty((len(points), n_clusters, 0))
+    if blueprint.n_sampled:
+        assert cluster_draws is not None
+        every = cluster_draws["effects"].transpose("chain", "draw", "cluster_id", "effect")
+        own = every.sel(effect=list(blueprint.template.effects.sampled)).to_numpy()
+        b = own.reshape(len(points), n_clusters, -1)
+    values = np.empty((len(points), blueprint.observed.n_rows))
+    for value, point, effects in zip(values, points, b, strict=True):
+        value[rows.rows.order] = rows.of_rows(point, effects)
+    return values
+
+
+def _warn_of_row_errors(errors: FloatArray) -> None:
+    bad = int((~(errors <= LARGE_ERROR)).sum())
+    if bad:
+        warnings.warn(
+            f"the log-likelihood of {bad} rows may be off by more than {LARGE_ERROR:g} (at most "
+            f"{errors.max():.2g}), because the scores of rows are integrated numerically",
+            AccuracyWarning,
+            skip_file_prefixes=INSIDE,
+        )
 
 
 def _some(rows: Rows, at: IntArray) -> Rows:

@@ -159,10 +159,14 @@ def moment_matched(
     NotSupportedError
         What is left out depends on effects that are among the draws.
     """
-    if blueprint.n_sampled or (result.unit == "observation" and blueprint.observed.two_level):
+    of_clusters = result.unit == "observation" and blueprint.observed.two_level
+    if blueprint.likelihood.n_coordinates or of_clusters:
+        what = "the effects of the clusters"
+        if blueprint.likelihood.score_shape[1]:
+            what = "scores of rows" + (f" and {what}" if blueprint.n_sampled else "")
         raise NotSupportedError(
-            "refit='moment_match' moves draws of parameters, but here the effects of the clusters "
-            "are among the draws; use refit='exact'"
+            f"refit='moment_match' moves draws of parameters, but here {what} are among the draws; "
+            "use refit='exact'"
         )
     bad = result.high_k.index
     if not len(bad):

@@ -91,7 +91,12 @@ class Design:
 
     @cached_property
     def center(self) -> FloatArray:
-        """What is subtracted from y, so that no digits are lost, (p,)."""
+        """What is subtracted from y, so that no digits are lost, (p,).
+
+        Nothing in models with categories or counts, which stay whole numbers.
+        """
+        if self.template.responses is not None:
+            return np.zeros(len(self.observed.y_names))
         return self.observed.outcome_means
 
     @cached_property

@@ -231,7 +231,9 @@ BUILT_IN: tuple[Statistic, ...] = (
 )  # fmt: skip
 
 
-def chosen_statistics(statistics: Any, extra: Sequence[Statistic]) -> list[Statistic]:
+def chosen_statistics(
+    statistics: Any, extra: Sequence[Statistic], built_in: Sequence[Statistic] = BUILT_IN
+) -> list[Statistic]:
     """Turn what a user asked for into statistics.
 
     Parameters
@@ -241,13 +243,15 @@ def chosen_statistics(statistics: Any, extra: Sequence[Statistic]) -> list[Stati
         mapping from names to functions.
     extra
         Statistics that depend on the model, besides the built-in ones.
+    built_in
+        Those of normal outcomes by default.
 
     Raises
     ------
     SpecificationError
         An unknown name.
     """
-    known = sorted([*extra, *BUILT_IN], key=lambda s: _LEVELS.index(s.level))
+    known = sorted([*extra, *built_in], key=lambda s: _LEVELS.index(s.level))
     if statistics is None:
         return [s for s in known if not s.on_request]
     if isinstance(statistics, str) or callable(statistics):

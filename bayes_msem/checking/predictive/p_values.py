@@ -41,14 +41,15 @@ def p_values(check: PredictiveCheck) -> EstimateTable:
 
 
 def _caption(check: PredictiveCheck, n: int) -> str:
+    more = ", pair_table" if "pair_table" in set(check.statistics["statistic"]) else ""
     by_chance = f"about {ALPHA * n:.0f}" if ALPHA * n >= 0.5 else "hardly any"
     return (
         f"Posterior predictive p-values: share of {check.draws} replicates of the data "
         f"({check.kind} clusters) whose statistic is larger than that of the data; around .5 is "
-        f"unremarkable. Marked *: below {ALPHA:g} for distances (chi_square*, srmr, outlying_*), "
-        f"below {ALPHA / 2:g} or above {1 - ALPHA / 2:g} for all others; of {n} independent "
-        f"numbers {by_chance} would be marked by chance. mcse: Monte-Carlo error of ppp. "
-        + " ".join(f"{note[0].upper()}{note[1:]}." for note in check.notes)
+        f"unremarkable. Marked *: below {ALPHA:g} for distances (chi_square*, srmr, "
+        f"outlying_*{more}), below {ALPHA / 2:g} or above {1 - ALPHA / 2:g} for all others; of "
+        f"{n} independent numbers {by_chance} would be marked by chance. mcse: Monte-Carlo error "
+        "of ppp. " + " ".join(f"{note[0].upper()}{note[1:]}." for note in check.notes)
     ).strip()
 
 

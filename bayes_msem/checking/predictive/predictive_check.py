@@ -27,6 +27,11 @@ from numpy.typing import NDArray
 
 from bayes_msem.checking.predictive import level_fit
 from bayes_msem.checking.predictive.at_mode import NAME, Refit, refit_statistics
+from bayes_msem.checking.predictive.category_statistics import (
+    PairTables,
+    check_statistics,
+    response_statistics,
+)
 from bayes_msem.checking.predictive.deviance import deviance_statistic
 from bayes_msem.checking.predictive.named_statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.reduced_data import Sample
@@ -166,7 +171,11 @@ class _Run:
             keep = min(_KEEP_MOST, max(1, int(_KEEP_BYTES / bytes_each)))
         self.keep = set(np.linspace(0, n - 1, min(keep, n)).round().astype(int).tolist())
         self.refit: Refit | None = None
-        self.distances = _Distances(design.n_clusters) if design.two_level else None
+        normal = design.two_level and not replicates.responses
+        self.distances = _Distances(design.n_clusters) if normal else None
+        if replicates.responses:
+            assert design.template.responses is not None
+            check_statistics(statistics, design.template.responses.names)
 
     def add(self, pair: Pair) -> None:
         """Compute everything for one pair."""
@@ -190,6 +199,11 @@ class _Run:
         return self.refit
 
     def _choose(self, pair: Pair) -> None:
+        if self.replicates.responses:
+            design = self.replicates.design
+            own = response_statistics(design, PairTables(design, self.replicates.more))
+            self.chosen = chosen_statistics(self.asked, own, ())
+            return
         extra = [
             *refit_statistics(self._refit),
             deviance_statistic(self.replicates.blueprint, pair.observed),
@@ -263,7 +277,9 @@ class _Run:
                 f"{plural(data.n_rows - design.n_rows, 'row')} without any observed outcome left "
                 "out"
             )
-        if data.incomplete:
+        if data.incomplete and self.replicates.responses:
+            lines.append("what is missing is missing in the replicates too")
+        elif data.incomplete:
             lines.append("missing outcomes are drawn from the model in every draw")
         if self.refit is not None and self.refit.failures:
             lines.append(

@@ -18,7 +18,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.rows import row_values
 from bayes_msem.checking.predictive.design import Design, check_design
 from bayes_msem.checking.predictive.reduced_data import Sample
-from bayes_msem.checking.predictive.structure import Structure, structure_at
+from bayes_msem.checking.predictive.structure import Structure, no_structure, structure_at
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.impute import complete_outcomes
@@ -75,6 +75,7 @@ class Replicates:
         _check_clusters(clusters)
         x = sampled_parameters(blueprint, posterior)
         self.blueprint, self.clusters = blueprint, clusters
+        self.responses = blueprint.template.responses is not None
         self.chosen = spaced(x.shape[1], x.shape[0], draws)
         self.shape = (x.shape[0], len(self.chosen))
         self.design: Design = check_design(self.blueprint)
@@ -89,9 +90,13 @@ class Replicates:
         chosen = posterior.isel(draw=self.chosen)
         self.coordinates = coordinates_of_effects(self.blueprint, chosen, len(part))
         self.rng = np.random.default_rng(random_seed)
+        self.current = 0
 
     def __iter__(self) -> Iterator[Pair]:
         """Yield the pairs, chain by chain."""
+        if self.responses:
+            yield from (self._response_pair(i) for i in range(len(self.points)))
+            return
         fixed = None if self.blueprint.observed.incomplete else self._observed(0)
         for i in range(len(self.points)):
             observed = self._observed(i) if fixed is None else fixed
@@ -105,6 +110,31 @@ class Replicates:
             y, z = complete_outcomes(self.blueprint, self.points[i], self.coordinates[i], self.rng)
         design = self.design
         return Sample(design, y[design.rows] - design.center, z[design.clusters])
+
+    def more(self, n: int) -> list[Sample]:
+        """Make n more replicates at the draw of the pair that was made last."""
+        return [self._replicated(self.current) for _ in range(n)]
+
+    def _response_pair(self, i: int) -> Pair:
+        """Pair with outcomes that are not normal: what is missing is missing in both."""
+        design, data, self.current = self.design, self.blueprint.observed, i
+        values = {key: float(value[i]) for key, value in self.values.items()}
+        structure = no_structure(design, self.points[i], values)
+        observed = Sample(design, data.y[design.rows], data.z[design.clusters])
+        return Pair(observed, structure, self._replicated(i), structure)
+
+    def _replicated(self, i: int) -> Sample:
+        design, blueprint, point = self.design, self.blueprint, self.points[i]
+        data = blueprint.observed
+        known = data.z[design.clusters]
+        if self.clusters == "same":
+            u, *_ = one_draw(blueprint, data.cluster_design, point, self.coordinates[i], self.rng)
+            y, z = draw_rows(blueprint, point, u[design.clusters], design.observed, self.rng), known
+        else:
+            drawn = simulate_data(blueprint, point, design.observed, self.rng)
+            y, z = drawn.y, drawn.z
+        y = np.where(np.isnan(data.y[design.rows]), np.nan, y)
+        return Sample(design, y, np.where(np.isnan(known), np.nan, z))
 
     def _pair(self, i: int, observed: Sample) -> Pair:
         design, blueprint, point = self.design, self.blueprint, self.points[i]

@@ -167,3 +167,9 @@ def structure_at(
         omega, coefficients = likelihood.level_two(point)
         mean = design.observed.cluster_design @ coefficients
     return Structure(design, point, sigma, c, effect, omega, mean, b, values)
+
+
+def no_structure(design: Design, point: FloatArray, values: Mapping[RowKey, float]) -> Structure:
+    """Return what statistics of outcomes that are not normal read: the values of the rows alone."""
+    none, flat = np.empty((1, 0, 0)), np.empty((0, 0))
+    return Structure(design, point, none, none, none, flat, flat, flat, values)

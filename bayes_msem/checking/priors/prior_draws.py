@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError
+from bayes_msem.inference.coordinates import coords_of
+from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.simulation.simulate import simulate_data
 from bayes_msem.spec.prior_families import FAMILIES
 
-__all__ = ["draw_prior", "replicate"]
+__all__ = ["draw_prior", "prior_predictive_tree", "replicate"]
 
 FloatArray = NDArray[np.float64]
 
@@ -90,3 +93,46 @@ def replicate(
     observed = blueprint.observed
     for point in blueprint.points(x):
         yield simulate_data(blueprint, point, observed, rng).outcomes(observed)
+
+
+def prior_predictive_tree(blueprint: Blueprint, draws: int, random_seed: int) -> xr.DataTree:
+    """Draw parameters and data as PyMC's prior predictive sampling lays them out.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    draws
+        Number of draws.
+    random_seed
+        Seed.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups prior, prior_predictive and observed_data.
+    """
+    rng = np.random.default_rng(random_seed)
+    x = draw_prior(blueprint, draws, rng)
+    y = np.stack(list(replicate(blueprint, x, rng)))
+    parameters, first = {}, 0
+    for group in blueprint.parameters.groups:
+        values = x[None, :, first : first + len(group.free)]
+        parameters[group.name] = (("chain", "draw", f"{group.name}_row"), values)
+        first += len(group.free)
+    shared = {"chain": [0], "draw": np.arange(draws)}
+    names = {name: label for name, label in coords_of(blueprint).items() if name.endswith("_row")}
+    names.pop("score_row", None)
+    rows = {"obs_id": np.arange(y.shape[1]), "outcome": list(blueprint.template.outcomes)}
+    dims = ("obs_id", "outcome")
+    return xr.DataTree.from_dict(
+        {
+            "prior": xr.Dataset(parameters, coords={**shared, **names}),
+            "prior_predictive": xr.Dataset(
+                {"y": (("chain", "draw", *dims), y[None])}, coords={**shared, **rows}
+            ),
+            "observed_data": xr.Dataset(
+                {"y": (dims, observed_matrix(blueprint.observed))}, coords=rows
+            ),
+        }
+    )
