@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, choice, integer, number
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.accuracy import criteria
 from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import (
@@ -96,6 +97,11 @@ class Accuracy(FitCore):
         >>> fit.log_likelihood("observation", thin=10).dims
         ('chain', 'draw', 'obs_id')
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "The log-likelihood of single units, and with it LOO, WAIC and DIC,",
+            "fit.summary() has the estimates",
+        )
         blueprint = self.model.blueprint
         unit = check_unit(unit, blueprint.observed)
         kept = self._kept(unit)

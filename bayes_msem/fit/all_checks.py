@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bayes_msem.arguments import checked, integer
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.accuracy.loo import LEAST_DRAWS as loo_draws
 from bayes_msem.checking.findings import (
     cluster_findings,
@@ -77,6 +78,11 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         >>> verdict.findings[0].topic
         'sampling'
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.check()",
+            "fit.convergence judges the sampling, and fit.summary() has the estimates",
+        )
         findings: list[Finding] = sampling_findings(self.convergence)
         findings += mode_findings(self.convergence)
         check = self.ppc(draws=draws, keep=0, random_seed=random_seed)

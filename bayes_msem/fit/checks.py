@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bayes_msem.arguments import checked, choice, flag, functions, integer, new_or_older
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck, predictive_check
 from bayes_msem.checking.predictive.replicate import Clusters, Replicates
@@ -88,6 +89,11 @@ class Checks(FitCore):
         >>> check.statistics["statistic"].unique().tolist()
         ['icc']
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "A posterior predictive check",
+            "fit.summary() has the estimates",
+        )
         older = None if clusters is None else clusters == "new"
         new = new_or_older("new_clusters", new_clusters, "clusters", older)
         posterior = self.datatree["posterior"].to_dataset()

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, identifiers, new_or_older
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.clusters import caterpillar
 from bayes_msem.plotting.correlations import heat_map
@@ -121,6 +122,11 @@ class ClusterFigures(FitCore):
         >>> fit.plot_regression("mach", "cses").axes[0].get_title(loc="left")
         'mach ~ cses in 160 clusters'
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.plot_regression()",
+            "fit.plot_clusters() shows slopes and intercepts of every cluster",
+        )
         return cluster_lines(
             self._posterior(), outcome, predictor, ci=ci, ci_kind=ci_kind, figsize=figsize
         )
@@ -170,6 +176,11 @@ class ClusterFigures(FitCore):
         >>> len(figure.axes)
         2
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.plot_levels()",
+            "fit.summary() has the slopes of both levels",
+        )
         return level_slopes(
             self._posterior(), x, y, between=between, ci=ci, ci_kind=ci_kind, figsize=figsize
         )

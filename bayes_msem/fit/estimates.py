@@ -7,6 +7,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from bayes_msem.arguments import checked, identifier, new_or_older, text
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.implied import implied_covariances
@@ -92,6 +93,11 @@ class Estimates(FitCore):
         >>> factors.implied_covariance("between").mean(("chain", "draw")).shape
         (4, 4)
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.implied_covariance()",
+            "fit.summary() has the loadings and variances",
+        )
         levels = ("within", "between") if self.model.table.two_level else ("within",)
         if level not in levels:
             raise SpecificationError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, choice
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.indices.evaluation import (
     EffectiveParameters,
     Request,
@@ -100,6 +101,11 @@ class Indices(FitCore):
         >>> table["index"].unique().tolist()
         ['RMSEA', 'Gamma-hat', 'adjusted Gamma-hat', 'Mc', 'SRMR']
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "Fit indices",
+            "They compare covariance matrices of normal outcomes; fit.summary() has the estimates",
+        )
         request = Request(levels, incremental, baseline, pd, progress)
         check_request(self, request)
         return evaluate(self, request, self._saturated, self._refits, ci=ci, ci_kind=ci_kind)

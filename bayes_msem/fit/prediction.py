@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_msem.arguments import checked, choice, flag, new_or_older, text
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.frame_rows import Clusters, Rows, data_rows, new_rows
@@ -83,6 +84,11 @@ class Prediction(FitCore):
         >>> factors.scores(return_draws=True).dims
         ('chain', 'draw', 'obs_id', 'factor')
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.scores()",
+            "fit.cluster_effects() has what varies between clusters",
+        )
         table = self.model.table
         if level not in ("within", "between"):
             raise SpecificationError(f"level='{level}' is unknown; use 'within' or 'between'")
@@ -178,6 +184,11 @@ class Prediction(FitCore):
         >>> fit.predict(new, new_clusters=True, kind="outcome", return_draws=True).dims
         ('chain', 'draw', 'obs_id', 'outcome')
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.predict()",
+            "fit.summary() has the coefficients and thresholds",
+        )
         blueprint = self.model.blueprint
         older = None if clusters is None else clusters == "new"
         new = bool(new_or_older("new_clusters", new_clusters, "clusters", older))

@@ -14,6 +14,7 @@ import xarray as xr
 
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.data.frame_checks import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
@@ -465,6 +466,11 @@ class Model(PriorChecks, Simulation):
         >>> round(model.log_likelihood(mode) - mode.log_likelihood, 6)
         0.0
         """
+        check_normal_outcomes(
+            self.unpiloted_blueprint(),
+            "model.log_likelihood()",
+            "model.fit() estimates it",
+        )
         theta = theta_from_values(self.blueprint, values)
         if effects is None:
             return likelihood_at(self.blueprint, theta)
@@ -506,6 +512,11 @@ class Model(PriorChecks, Simulation):
         True
         """
         self._check_free("nothing to estimate")
+        check_normal_outcomes(
+            self.unpiloted_blueprint(),
+            "model.mode()",
+            "model.fit() estimates it",
+        )
         return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
 
     @checked(draws=integer(1, MOST_DRAWS))
@@ -532,6 +543,11 @@ class Model(PriorChecks, Simulation):
         >>> sorted(tree.children)
         ['observed_data', 'prior', 'prior_predictive']
         """
+        check_normal_outcomes(
+            self.unpiloted_blueprint(),
+            "model.prior_predictive()",
+            "print(model) shows the priors",
+        )
         self._check_free("no prior to draw from; simulate() draws data from its constants")
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayes_msem.arguments import checked
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.simulation.frame import Wanted, simulated_frame
@@ -140,6 +141,11 @@ class Simulation:
         >>> len(plan), plan["school"].nunique()
         (1000, 50)
         """
+        check_normal_outcomes(
+            self.blueprint,
+            "model.simulate()",
+            "model.fit() estimates it",
+        )
         theta = theta_from_values(self.blueprint, values)
         wanted = Wanted(clusters, sizes, data, keep_missing or missing, effects)
         frame, true = simulated_frame(

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES
 from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.posterior.draws import derived_variables
 
@@ -36,6 +36,7 @@ def complete_tree(
     posterior = tree["posterior"].to_dataset()
     names = [group.name for group in blueprint.parameters.groups]
     names += [COORDINATES] if blueprint.n_sampled else []
+    names += [SCORE_COORDINATES] if blueprint.likelihood.score_shape[1] else []
     derived = derived_variables(blueprint, posterior)
     # Covariances that are sampled as they are stand among the derived ones of the same name.
     sampled = [name for name in names if name not in derived]
