@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from bayes_msem.arguments import checked_class, shown
-from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.chain_checks import convergence_of
 from bayes_msem.posterior.convergence import Convergence
@@ -107,11 +106,6 @@ class FitCore:
         """
         if not self.model.table.two_level:
             raise SpecificationError("a single-level model has no cluster effects")
-        check_normal_outcomes(
-            self.model.blueprint,
-            "fit.cluster_draws",
-            "fit.summary() has means and variances of the effects",
-        )
         return recover_effects(
             self.model.blueprint,
             self.datatree["posterior"].to_dataset(),

@@ -84,11 +84,6 @@ class Prediction(FitCore):
         >>> factors.scores(return_draws=True).dims
         ('chain', 'draw', 'obs_id', 'factor')
         """
-        check_normal_outcomes(
-            self.model.blueprint,
-            "fit.scores()",
-            "fit.cluster_effects() has what varies between clusters",
-        )
         table = self.model.table
         if level not in ("within", "between"):
             raise SpecificationError(f"level='{level}' is unknown; use 'within' or 'between'")
@@ -102,6 +97,12 @@ class Prediction(FitCore):
                 values = self.cluster_draws["factors"].rename(between_factor="factor")
                 return values.rename("scores")
             return between_scores(self.cluster_draws, observed.cluster_ids, ci=ci, ci_kind=ci_kind)
+        if newdata is not None:
+            check_normal_outcomes(
+                self.model.blueprint,
+                "fit.scores(newdata=...)",
+                "Fit the model to data that hold these rows: fit.scores() has those of all its rows",
+            )
         rows = (
             data_rows(observed) if newdata is None else new_rows(newdata, observed, outcomes=True)
         )

@@ -7,7 +7,6 @@ from typing import Any, Literal, overload
 import xarray as xr
 
 from bayes_msem.arguments import checked, identifier, new_or_older, variable
-from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.solution_tables import Solution, solution_of
 from bayes_msem.posterior.summary import IntervalKind
@@ -289,10 +288,5 @@ class Solutions(FitCore):
 
     def _solution(self, cluster: Any = None) -> Solution:
         """Matrices of all draws: of the average cluster, or of one cluster."""
-        check_normal_outcomes(
-            self.model.blueprint,
-            "What follows from the parameters",
-            "fit.summary() has the parameters themselves",
-        )
         posterior = self.datatree["posterior"].to_dataset()
         return solution_of(self.model.blueprint, posterior, lambda: self.cluster_draws, cluster)

@@ -127,7 +127,9 @@ def one_draw(
     b = likelihood.effects(point, t) if blueprint.n_sampled else t
     n_uses = len(blueprint.template.effects.use_effect)
     normals = rng.standard_normal((blueprint.observed.n_clusters, n_uses))
-    a, _ = likelihood.linear_effects(point, b, normals, blueprint.statistics_by_cluster)
+    a = np.empty((len(b), 0))
+    if blueprint.template.effects.linear:
+        a, _ = likelihood.linear_effects(point, b, normals, blueprint.statistics_by_cluster)
     u = np.concatenate([a, blueprint.observed.z, b], axis=1)
     omega, coefficients = likelihood.level_two(point)
     mean = design @ coefficients
