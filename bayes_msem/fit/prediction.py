@@ -141,11 +141,13 @@ class Prediction(FitCore):
         ----------
         newdata
             Rows with the level-1 covariates and the cluster column; for new clusters also the
-            cluster-level covariates. None: the rows of the data.
+            cluster-level covariates; for counts their exposures. None: the rows of the data.
         kind
             "mean": the expected outcome given the covariates and the cluster's effects; its
             spread is uncertainty about parameters and effects. "outcome": outcomes of single rows,
-            with their residual variation.
+            with their residual variation. "probability": probabilities of the categories of
+            ordered outcomes. (In the other kinds they count as codes 0, 1, ... of their
+            categories.)
         new_clusters
             False (or None): rows belong to clusters of the data, whose effects were estimated;
             cluster-level covariates are taken from the data. True: to other clusters, which
@@ -164,10 +166,11 @@ class Prediction(FitCore):
         Returns
         -------
         EstimateTable or xarray.DataArray
-            Columns outcome, cluster (two-level models), mean, sd, lower and upper; the index has
-            the labels of the rows. Cluster-level outcomes are predicted from the cluster's
+            Columns outcome, category (of probabilities), cluster (two-level models), mean, sd, lower
+            and upper; the index has the labels of the rows. Cluster-level outcomes are predicted from the cluster's
             effects and covariates, once per cluster, and repeated in all its rows. With
-            ``return_draws``: dimensions chain, draw, obs_id (number of the row) and outcome.
+            ``return_draws``: dimensions chain, draw, obs_id (number of the row) and outcome; of
+            probabilities category, with the coordinate outcome beside it.
 
         Raises
         ------
@@ -185,11 +188,6 @@ class Prediction(FitCore):
         >>> fit.predict(new, new_clusters=True, kind="outcome", return_draws=True).dims
         ('chain', 'draw', 'obs_id', 'outcome')
         """
-        check_normal_outcomes(
-            self.model.blueprint,
-            "fit.predict()",
-            "fit.summary() has the coefficients and thresholds",
-        )
         blueprint = self.model.blueprint
         older = None if clusters is None else clusters == "new"
         new = bool(new_or_older("new_clusters", new_clusters, "clusters", older))
