@@ -46,7 +46,8 @@ def expand_rows(blueprint: Blueprint, x: FloatArray, b: FloatArray | None) -> Bl
         Where the search for the modes starts; None: at the means of the effects.
     """
     rows = _Rows(blueprint, x)
-    b = rows.means if b is None or not np.isfinite(b).all() else b
+    if b is None or b.shape != rows.means.shape or not np.isfinite(b).all():
+        b = rows.means
     for _ in range(_STEPS):
         rows.reweight(b)
         b, moved = rows.step(b)

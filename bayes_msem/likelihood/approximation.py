@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
+from bayes_msem.kernels.coordinates import HEADER
 from bayes_msem.likelihood.statistics import in_batches
 
 FloatArray = NDArray[np.float64]
@@ -62,6 +63,20 @@ class Approximation(ReadOnlyArrays):
         """Number of linear effects in it: all or none."""
         return int(self.linear.shape[1]) - self.n_sampled
 
+    def moved(self, shift: FloatArray) -> FloatArray:
+        """Return what kernels read if the data say of b - shift what they say here of b.
+
+        Parameters
+        ----------
+        shift
+            How far thresholds move what the data say about each effect, (n_b,).
+        """
+        assert not self.n_linear, "thresholds move sampled effects only"
+        packed, moved = self.packed.copy(), in_batches(self.information @ shift)
+        first = HEADER + moved.size * self.n_sampled  # behind S comes eta2
+        packed[first : first + moved.size] += moved
+        return frozen(packed)
+
     def only(self, cluster: int) -> Approximation:
         """Return that of one cluster."""
         one = slice(cluster, cluster + 1)
@@ -98,6 +113,7 @@ def _pack(approximation: Approximation) -> FloatArray:
     z = np.where(seen, approximation.z, 0.0)
     parts = (scale[:, :, None] * root, gamma, rest, first, second, z, seen.astype(np.float64))
     header = np.array([n_a > 0, z.shape[1] > 0, not seen.all()], dtype=np.float64)
+    assert len(header) == HEADER
     return np.concatenate([header, *(in_batches(part) for part in parts)])
 
 

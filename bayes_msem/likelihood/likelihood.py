@@ -215,7 +215,7 @@ class Likelihood(ReadOnlyArrays):
         """Return the likelihood of other data of the same kind, with the same coordinates."""
         statistics, responses = self.pack(observed), self.responses
         if responses is not None:
-            responses = lay_out_rows(responses.template, observed)
+            responses = responses.on(observed)
         return replace(self, statistics=statistics, responses=responses)
 
     def no_coordinates(self) -> FloatArray:
@@ -248,6 +248,7 @@ class Likelihood(ReadOnlyArrays):
 
     def coordinate_density(self, x: FloatArray, t: FloatArray) -> Evaluated:
         """Log density of t given the parameters, and its gradients."""
+        assert self.responses is None, "thresholds move coordinates: joint_with_scores has them"
         if not self.n_sampled:
             return 0.0, np.zeros_like(x), np.zeros_like(t)
         value, d_x, d_t = coordinate_density(x, t, *self.arguments)
@@ -306,18 +307,24 @@ class Likelihood(ReadOnlyArrays):
 
     # effects -------------------------------------------------------------------------------------
 
+    def _arguments_at(self, x: FloatArray) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+        """Return what kernels of coordinates read at x: thresholds move the approximation."""
+        if self.responses is None or not self.n_sampled:
+            return self.arguments
+        return (*self.arguments[:3], self.approximation.moved(self.shift(x)))
+
     def effects(self, x: FloatArray, t: FloatArray) -> FloatArray:
         """Return the sampled effects (J, n_b) at (x, t)."""
-        effects: FloatArray = effects_at(x, _own(t), *self.arguments)
+        effects: FloatArray = effects_at(x, _own(t), *self._arguments_at(x))
         return effects
 
     def coordinate_map(self, x: FloatArray, t: FloatArray) -> CoordinateMap:
         """How the sampled effects follow from their coordinates."""
-        return CoordinateMap(*coordinate_map(x, _own(t), *self.arguments))
+        return CoordinateMap(*coordinate_map(x, _own(t), *self._arguments_at(x)))
 
     def coordinates(self, x: FloatArray, s: FloatArray) -> FloatArray:
         """Coordinates at which the effects are E b + chol(Omega_bb) s, both (J, n_b)."""
-        t: FloatArray = coordinates_of(x, s, *self.arguments)
+        t: FloatArray = coordinates_of(x, s, *self._arguments_at(x))
         return t
 
     # rows ----------------------------------------------------------------------------------------
@@ -337,7 +344,7 @@ class Likelihood(ReadOnlyArrays):
         assert self.responses is not None
         program = self.program
         found: tuple[FloatArray, FloatArray] = augmented.scores_at(
-            x, _own(b), _own(t_s), program.ints, program.floats, self.responses.part
+            x, self._by_group(b), _own(t_s), program.ints, program.floats, self.responses.part
         )
         return found
 
@@ -346,9 +353,13 @@ class Likelihood(ReadOnlyArrays):
         assert self.responses is not None
         program = self.program
         found = augmented.rows_given(
-            x, _own(b), _own(t_s), program.ints, program.floats, self.responses.part
+            x, self._by_group(b), _own(t_s), program.ints, program.floats, self.responses.part
         )
         return RowTerms(*found)
+
+    def _by_group(self, b: FloatArray) -> FloatArray:
+        """Return effects by group of rows: a single-level model has one group, and no effects."""
+        return _own(b) if self.shape[0] else np.zeros((1, 0))
 
     def shift(self, x: FloatArray) -> FloatArray:
         """How far the thresholds at x move what the data say about each effect, (n_b,)."""

@@ -77,6 +77,18 @@ class Responses(ReadOnlyArrays):
         """Return the same rows with other coordinates of the scores."""
         return replace(self, weight=weight, target=target)
 
+    def on(self, observed: ObservedData) -> Responses:
+        """Return the rows of other data of the same kind.
+
+        With the same coordinates of the scores if the rows are the same, as those of replicated
+        outcomes; otherwise scores are standardised until a pilot has seen the data.
+        """
+        other = lay_out_rows(self.template, observed)
+        if len(other.y) != len(self.y) or (other.first != self.first).any():
+            return other
+        seen = ~np.isnan(other.y)
+        return other.with_working(self.weight * seen, self.target * seen)
+
 
 def _pack_template(template: ResponseTemplate) -> IntArray:
     level, cells = template.level, template.cells
