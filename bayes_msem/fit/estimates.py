@@ -7,7 +7,6 @@ from typing import Any, Literal
 import xarray as xr
 
 from bayes_msem.arguments import checked, identifier, new_or_older, text
-from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.implied import implied_covariances
@@ -61,6 +60,8 @@ class Estimates(FitCore):
     ) -> xr.DataArray:
         """Model-implied covariance or correlation matrix of the outcomes, per draw.
 
+        Outcomes that are not normal stand for their latent responses, counts for their log rates.
+
         Parameters
         ----------
         level
@@ -93,11 +94,6 @@ class Estimates(FitCore):
         >>> factors.implied_covariance("between").mean(("chain", "draw")).shape
         (4, 4)
         """
-        check_normal_outcomes(
-            self.model.blueprint,
-            "fit.implied_covariance()",
-            "fit.summary() has the loadings and variances",
-        )
         levels = ("within", "between") if self.model.table.two_level else ("within",)
         if level not in levels:
             raise SpecificationError(

@@ -41,7 +41,8 @@ class Prediction(FitCore):
         """Estimate factor scores.
 
         Factors are drawn from their exact normal distribution given the observed outcomes, at
-        every posterior draw, so that intervals hold the uncertainty of the parameters too.
+        every posterior draw, so that intervals hold the uncertainty of the parameters too. Those
+        that outcomes depend on that are not normal were sampled with the parameters.
 
         Parameters
         ----------
@@ -57,7 +58,8 @@ class Prediction(FitCore):
         newdata
             Rows to score instead of those of the data, with outcomes (NaN where missing),
             covariates and, in two-level models, the cluster column with identifiers of the data.
-            What is known of the clusters comes from the data alone. Only for level "within".
+            What is known of the clusters comes from the data alone. Only for level "within" of
+            models whose outcomes are all normal.
         random_seed
             Seed of the plausible values; None: the seed recorded in the fit.
 
@@ -101,7 +103,7 @@ class Prediction(FitCore):
             check_normal_outcomes(
                 self.model.blueprint,
                 "fit.scores(newdata=...)",
-                "Fit the model to data that hold these rows: fit.scores() has those of all its rows",
+                "Fit the model to data with these rows: fit.scores() has those of all rows",
             )
         rows = (
             data_rows(observed) if newdata is None else new_rows(newdata, observed, outcomes=True)
@@ -166,11 +168,11 @@ class Prediction(FitCore):
         Returns
         -------
         EstimateTable or xarray.DataArray
-            Columns outcome, category (of probabilities), cluster (two-level models), mean, sd, lower
-            and upper; the index has the labels of the rows. Cluster-level outcomes are predicted from the cluster's
-            effects and covariates, once per cluster, and repeated in all its rows. With
-            ``return_draws``: dimensions chain, draw, obs_id (number of the row) and outcome; of
-            probabilities category, with the coordinate outcome beside it.
+            Columns outcome, category (of probabilities), cluster (two-level models), mean, sd,
+            lower and upper; the index has the labels of the rows. Cluster-level outcomes are
+            predicted from the cluster's effects and covariates, once per cluster, and repeated
+            in all its rows. With ``return_draws``: dimensions chain, draw, obs_id (number of the
+            row) and outcome; of probabilities category, with the coordinate outcome beside it.
 
         Raises
         ------

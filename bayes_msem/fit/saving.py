@@ -7,7 +7,6 @@ from os import PathLike
 import xarray as xr
 
 from bayes_msem.arguments import checked
-from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.files import DATA, EFFECTS, check_destination, write_tree
 from bayes_msem.posterior.record import data_record, effects_record
@@ -48,11 +47,6 @@ class Files(FitCore):
         >>> bm.load("fit.nc").model.spec == fit.model.spec
         True
         """
-        check_normal_outcomes(
-            self.model.blueprint,
-            "fit.save()",
-            "fit.datatree.to_netcdf(path) keeps the draws for ArviZ",
-        )
         place = check_destination(path, overwrite)
         blueprint = self.model.blueprint
         groups = {node.path: node.to_dataset(inherit=False) for node in self.datatree.subtree}

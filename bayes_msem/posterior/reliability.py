@@ -145,8 +145,8 @@ def ordinal_reliabilities(levels: Levels) -> dict[tuple[str, str], FloatArray]:
     alone = "within" if table.two_level else "total"
     inside = {f: v for f, v in composites(table, "within").items() if _is_probit(levels, v)}
     for factor, items in inside.items():
-        own = _of_level(within, factor, items)
-        result[factor, alone] = sum_reliability(*own, _cuts(levels, items))
+        due, spread = _of_level(within, factor, items)
+        result[factor, alone] = sum_reliability(due, spread, _cuts(levels, items))
     if between is None:
         return result
     split, size = levels.blueprint.observed.split_names, average_size(levels)
@@ -159,13 +159,12 @@ def ordinal_reliabilities(levels: Levels) -> dict[tuple[str, str], FloatArray]:
         true = _of_level(between, factor, items)[0]
         own = _covariance(within, items)
         cuts = _cuts(levels, items)
-        due, shared = (sum_reliability(v, spread + own, cuts) for v in (true, spread))
-        result[factor, "between"] = due / shared
-        result[factor, "cluster means"] = due / (shared * (size - 1.0) / size + 1.0 / size)
+        common, shared = (sum_reliability(v, spread + own, cuts) for v in (true, spread))
+        result[factor, "between"] = common / shared
+        result[factor, "cluster means"] = common / (shared * (size - 1.0) / size + 1.0 / size)
         for other, same in inside.items():
             if set(same) == set(items):
-                # in the order of the items here
-                both = true + _of_level(within, other, items)[0]
+                both = true + _of_level(within, other, items)[0]  # same order
                 result[other, "total"] = sum_reliability(both, spread + own, cuts)
     return result
 
