@@ -8,10 +8,10 @@ covariates contribute what they do in the data),
 
 with n the harmonic mean of the cluster sizes.
 
-Outcomes that are not normal: of their latent responses, whose fixed residual variance (1 for probit,
-pi^2 / 3 for logit) is part of Cov_w; of counts on the scale of the log rate, where the variance of
-their distribution is (posterior.count_variance). ICC(2) is then that of means of the latent
-responses, which are not observed.
+Outcomes that are not normal: of their latent responses, whose fixed residual variance (1 for
+probit, pi^2 / 3 for logit) is part of Cov_w; of counts on the scale of the log rate, with the
+variance of their distribution there (posterior.count_variance). ICC(2) is then that of means of the
+latent responses, which are not observed.
 """
 
 from __future__ import annotations

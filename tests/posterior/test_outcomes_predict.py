@@ -154,3 +154,22 @@ def test_probabilities_need_categories() -> None:
     model = bm.Model("u1 ~ x", data=DATA)
     with pytest.raises(SpecificationError, match="this model has none"):
         synthetic_fit(model, draws=3).predict(kind="probability")
+
+
+def test_category_shares_by_cluster(outcome_fit: bm.Fit) -> None:
+    figure = outcome_fit.plot_category_shares("y2")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["0", "1", "2", "3"]
+    p, y = shares(outcome_fit, "y2"), codes(DATA, "y2")
+    seen = ~np.isnan(y)
+    of = [seen & (CLUSTER == j) for j in range(25)]
+    expected = np.array([p[:, rows].mean(axis=(0, 1)) for rows in of])
+    observed = np.array([np.bincount(y[rows].astype(int), minlength=4) / rows.sum() for rows in of])
+    order = np.argsort(expected @ np.arange(4))
+    for k, ax in enumerate(figure.axes):
+        lines = {line.get_gid(): line.get_ydata() for line in ax.get_lines()}
+        assert np.allclose(lines["expected"], expected[order, k], atol=1e-9)
+        assert np.allclose(lines["observed"], observed[order, k])
+    one = outcome_fit.plot_category_shares("y1", cluster_ids=["s03"])
+    assert [t.get_text() for t in one.axes[0].get_xticklabels()] == ["s03"]
+    with pytest.raises(SpecificationError, match="'c' is no ordered outcome"):
+        outcome_fit.plot_category_shares("c")
