@@ -1,4 +1,4 @@
-"""Figures of clusters: their effects and their lines."""
+"""Figures of clusters: their effects, their lines, and their shares of categories."""
 
 from __future__ import annotations
 

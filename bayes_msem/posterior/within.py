@@ -78,8 +78,8 @@ class WithinDraws:
         wanted
             Positions of the variables among v, (k,).
         y
-            Outcomes (n, p) or, if they differ between draws, (S, n, p); missing ones are NaN, in the
-            same columns of all rows.
+            Outcomes (n, p) or, if they differ between draws, (S, n, p); missing ones are NaN, in
+            the same columns of all rows.
         design
             (n, D).
         """

@@ -81,3 +81,11 @@ def test_no_prior_is_drawn_for_single_thresholds(outcome_fit: bm.Fit) -> None:
     assert ["prior" in gids for gids in drawn] in ([False, True], [True, False])
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert "prior" not in drawn[titles.index("y1 | t1")]
+
+
+def test_overlap_with_the_prior_of_single_thresholds(outcome_fit: bm.Fit) -> None:
+    """Thresholds are order statistics of normals: their SDs by a million draws of these."""
+    table = outcome_fit.prior_posterior_overlap()
+    sds = table.loc[table["lhs"] == "y1"].loc[table["op"] == "|", "sd_prior"].to_numpy()
+    drawn = np.sort(np.random.default_rng(1).standard_normal((1_000_000, 3)), axis=1)
+    assert sds == pytest.approx(np.sqrt(3.0) * drawn.std(axis=0), rel=0.04)

@@ -173,3 +173,22 @@ def test_category_shares_by_cluster(outcome_fit: bm.Fit) -> None:
     assert [t.get_text() for t in one.axes[0].get_xticklabels()] == ["s03"]
     with pytest.raises(SpecificationError, match="'c' is no ordered outcome"):
         outcome_fit.plot_category_shares("c")
+
+
+def test_item_characteristic_curves(outcome_fit: bm.Fit) -> None:
+    """In an average cluster: covariates of both levels at their means."""
+    fit, w = outcome_fit, DATA.groupby("school", sort=False)["w"].first().mean()
+    figure = fit.plot_item_curves("y1")
+    lines = {line.get_gid(): line for line in figure.axes[0].get_lines()}
+    assert list(lines) == WORDS
+    grid = lines["never"].get_xdata()
+    slope = row(fit, "slope ~ 1") + row(fit, "slope ~ w") * w
+    f = row(fit, "fw ~~ fw") + slope**2 * X.var()
+    assert grid[-1] == pytest.approx(3 * np.sqrt(f.mean()))
+    middle = slope * X.mean() + row(fit, "fb ~ w") * w  # loadings are 1
+    z = cuts(fit, "y1")[:, None, :] - (middle[:, None] + grid)[..., None]
+    below = stats.norm.cdf(z).mean(axis=0)
+    assert np.allclose(lines["never"].get_ydata(), below[:, 0])
+    assert np.allclose(lines["often"].get_ydata(), below[:, 2] - below[:, 1])
+    with pytest.raises(SpecificationError, match="'fb' does not point at 'y1'.*'fw'"):
+        fit.plot_item_curves("y1", "fb")
