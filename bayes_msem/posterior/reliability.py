@@ -52,7 +52,7 @@ from bayes_msem.posterior.levels import Level, Levels, between_parts
 from bayes_msem.posterior.variance import average_size
 from bayes_msem.spec.table import ParameterTable
 
-__all__ = ["composite_reliabilities", "composites", "left_out"]
+__all__ = ["composite_reliabilities", "composites", "left_out", "sums_codes"]
 
 FloatArray = NDArray[np.float64]
 
@@ -120,6 +120,13 @@ def composite_reliabilities(levels: Levels) -> dict[tuple[str, str], FloatArray]
 
 def _is_normal(levels: Levels, items: tuple[str, ...]) -> bool:
     return not set(items) & set(levels.blueprint.observed.families)
+
+
+def sums_codes(levels: Levels) -> bool:
+    """Whether some factor has ordered items, so that their codes are summed."""
+    table = levels.blueprint.table
+    every = [*composites(table, "within").values(), *composites(table, "between").values()]
+    return any(_is_probit(levels, items) for items in every)
 
 
 def left_out(levels: Levels) -> list[str]:

@@ -22,7 +22,7 @@ from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.implied import cluster_position
 from bayes_msem.posterior.levels import Levels, levels_at
 from bayes_msem.posterior.paths import path_effects
-from bayes_msem.posterior.reliability import composite_reliabilities, left_out
+from bayes_msem.posterior.reliability import composite_reliabilities, left_out, sums_codes
 from bayes_msem.posterior.standardise import (
     explained_variance,
     omission_note,
@@ -166,7 +166,7 @@ class Solution:
                 f" means at {average_size(levels):.3g} rows per cluster, and of single scores "
                 "(total: due to the factors of both levels)."
             )
-        if levels.blueprint.observed.families:
+        if sums_codes(levels):
             caption += " Of ordered items, the sum is that of their codes (Green & Yang, 2009)."
         caption += none + (_AVERAGE if self._is_random else "")
         return self._keyed(("factor", "composite"), values, ci, ci_kind, caption)

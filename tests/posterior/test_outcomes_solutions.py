@@ -172,6 +172,7 @@ def test_sums_without_a_reliability_are_named(mixed_fit: bm.Fit) -> None:
     table = mixed_fit.reliability()
     assert table["factor"].unique().tolist() == ["g", "gb"]
     assert "Left out: f, fb" in table.attrs["caption"]
+    assert "Green" not in table.attrs["caption"]
     model = bm.Model(
         "f =~ y1 + y2 + y3", data=DATA, families=dict.fromkeys(ITEMS, "ordinal(logit)")
     )
