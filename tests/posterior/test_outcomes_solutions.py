@@ -79,7 +79,10 @@ def test_explained_variance(outcome_fit: bm.Fit) -> None:
 def test_logits_have_their_variance(mixed_fit: bm.Fit) -> None:
     parts = mixed_fit.variance_components().set_index(["level", "variable", "part"])["mean"]
     assert parts["within", "y1", "residual"] == pytest.approx(np.pi**2 / 3)
-    assert "n ~~ n (dispersions)" in mixed_fit.standardized().attrs["caption"]
+    table = mixed_fit.standardized()
+    assert "n ~~ n (dispersions)" in table.attrs["caption"]
+    of_n = table[(table["lhs"] == "n") & (table["rhs"] == "n")]
+    assert of_n["level"].tolist() == ["between"]
 
 
 def test_standardised_solution(outcome_fit: bm.Fit) -> None:
