@@ -1,4 +1,4 @@
-"""Figures of clusters: their effects and their lines."""
+"""Figures of clusters: their effects, their lines, and their shares of categories."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, identifiers, new_or_older
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.fit.core import FitCore
+from bayes_msem.plotting.categories import share_panels
 from bayes_msem.plotting.clusters import caterpillar
 from bayes_msem.plotting.correlations import heat_map
 from bayes_msem.plotting.regression import cluster_lines, level_slopes
+from bayes_msem.posterior.category_shares import category_shares
+from bayes_msem.posterior.frame_rows import data_rows
 from bayes_msem.posterior.lines import Posterior
 from bayes_msem.posterior.summary import IntervalKind
 
@@ -121,6 +125,11 @@ class ClusterFigures(FitCore):
         >>> fit.plot_regression("mach", "cses").axes[0].get_title(loc="left")
         'mach ~ cses in 160 clusters'
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.plot_regression()",
+            "fit.plot_clusters() shows slopes and intercepts of every cluster",
+        )
         return cluster_lines(
             self._posterior(), outcome, predictor, ci=ci, ci_kind=ci_kind, figsize=figsize
         )
@@ -170,6 +179,11 @@ class ClusterFigures(FitCore):
         >>> len(figure.axes)
         2
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.plot_levels()",
+            "fit.summary() has the slopes of both levels",
+        )
         return level_slopes(
             self._posterior(), x, y, between=between, ci=ci, ci_kind=ci_kind, figsize=figsize
         )
@@ -208,6 +222,65 @@ class ClusterFigures(FitCore):
         'posterior mean and 95% equal-tailed interval (ETI)'
         """
         return heat_map(self.cluster_draws, ci=ci, ci_kind=ci_kind, figsize=figsize)
+
+    @checked(cluster_ids=identifiers)
+    def plot_category_shares(
+        self,
+        outcome: str,
+        *,
+        cluster_ids: Sequence[Any] | None = None,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Shares of the categories of an ordered outcome by cluster: expected and observed.
+
+        Parameters
+        ----------
+        outcome
+            An ordered outcome of level within.
+        cluster_ids
+            Identifiers of the clusters to show; None: all.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the intervals of expected shares.
+        figsize
+            Width and height in inches; None: what the panels need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. One panel per category; clusters in the order of their
+            expected category. Expected shares are those given the covariates of the rows and the
+            effects of the cluster. Observed shares vary around them by chance, the more the fewer
+            rows a cluster has. A single-level model has one column.
+
+        Raises
+        ------
+        SpecificationError
+            Not an ordered outcome, an unknown cluster, or ``ci`` outside (0, 1).
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> try:
+        ...     fit.plot_category_shares("mach")
+        ... except bm.SpecificationError as error:
+        ...     print(error)
+        'mach' is no ordered outcome of level within. This model has none
+        """
+        blueprint = self.model.blueprint
+        shares = category_shares(
+            blueprint,
+            self.datatree["posterior"].to_dataset(),
+            self.cluster_draws if self.model.table.two_level else None,
+            data_rows(blueprint.observed),
+            outcome,
+            ci=ci,
+            ci_kind=ci_kind,
+        )
+        return share_panels(
+            shares, outcome, clusters=cluster_ids, ci=ci, ci_kind=ci_kind, figsize=figsize
+        )
 
     def _posterior(self) -> Posterior:
         observed = self.model.blueprint.observed

@@ -60,6 +60,8 @@ class Estimates(FitCore):
     ) -> xr.DataArray:
         """Model-implied covariance or correlation matrix of the outcomes, per draw.
 
+        Outcomes that are not normal stand for their latent responses, counts for their log rates.
+
         Parameters
         ----------
         level

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bayes_msem.arguments import checked, integer
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.impute import impute
 
@@ -50,6 +51,11 @@ class Imputation(FitCore):
         >>> int(completed[0].isna().to_numpy().sum())
         0
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.impute()",
+            "Missing categories and counts are integrated out in fit.summary()",
+        )
         seed = int(self.datatree.attrs["random_seed"]) if random_seed is None else random_seed
         return impute(
             self.model.blueprint, self.datatree["posterior"].to_dataset(), draws, int(seed)

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_msem.arguments import checked, choice, flag, new_or_older, text
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.frame_rows import Clusters, Rows, data_rows, new_rows
@@ -40,7 +41,8 @@ class Prediction(FitCore):
         """Estimate factor scores.
 
         Factors are drawn from their exact normal distribution given the observed outcomes, at
-        every posterior draw, so that intervals hold the uncertainty of the parameters too.
+        every posterior draw, so that intervals hold the uncertainty of the parameters too. Those
+        that outcomes depend on that are not normal were sampled with the parameters.
 
         Parameters
         ----------
@@ -56,7 +58,8 @@ class Prediction(FitCore):
         newdata
             Rows to score instead of those of the data, with outcomes (NaN where missing),
             covariates and, in two-level models, the cluster column with identifiers of the data.
-            What is known of the clusters comes from the data alone. Only for level "within".
+            What is known of the clusters comes from the data alone. Only for level "within" of
+            models whose outcomes are all normal.
         random_seed
             Seed of the plausible values; None: the seed recorded in the fit.
 
@@ -96,6 +99,12 @@ class Prediction(FitCore):
                 values = self.cluster_draws["factors"].rename(between_factor="factor")
                 return values.rename("scores")
             return between_scores(self.cluster_draws, observed.cluster_ids, ci=ci, ci_kind=ci_kind)
+        if newdata is not None:
+            check_normal_outcomes(
+                self.model.blueprint,
+                "fit.scores(newdata=...)",
+                "Fit the model to data with these rows: fit.scores() has those of all rows",
+            )
         rows = (
             data_rows(observed) if newdata is None else new_rows(newdata, observed, outcomes=True)
         )
@@ -134,11 +143,13 @@ class Prediction(FitCore):
         ----------
         newdata
             Rows with the level-1 covariates and the cluster column; for new clusters also the
-            cluster-level covariates. None: the rows of the data.
+            cluster-level covariates; for counts their exposures. None: the rows of the data.
         kind
             "mean": the expected outcome given the covariates and the cluster's effects; its
             spread is uncertainty about parameters and effects. "outcome": outcomes of single rows,
-            with their residual variation.
+            with their residual variation. "probability": probabilities of the categories of
+            ordered outcomes. (In the other kinds they count as codes 0, 1, ... of their
+            categories.)
         new_clusters
             False (or None): rows belong to clusters of the data, whose effects were estimated;
             cluster-level covariates are taken from the data. True: to other clusters, which
@@ -157,10 +168,11 @@ class Prediction(FitCore):
         Returns
         -------
         EstimateTable or xarray.DataArray
-            Columns outcome, cluster (two-level models), mean, sd, lower and upper; the index has
-            the labels of the rows. Cluster-level outcomes are predicted from the cluster's
-            effects and covariates, once per cluster, and repeated in all its rows. With
-            ``return_draws``: dimensions chain, draw, obs_id (number of the row) and outcome.
+            Columns outcome, category (of probabilities), cluster (two-level models), mean, sd,
+            lower and upper; the index has the labels of the rows. Cluster-level outcomes are
+            predicted from the cluster's effects and covariates, once per cluster, and repeated
+            in all its rows. With ``return_draws``: dimensions chain, draw, obs_id (number of the
+            row) and outcome; of probabilities category, with the coordinate outcome beside it.
 
         Raises
         ------

@@ -8,6 +8,7 @@ from functools import cached_property
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, floats, rows
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.priors.overlap import prior_posterior_overlap
 from bayes_msem.checking.priors.prior_sensitivity import (
     PriorSensitivity,
@@ -58,6 +59,11 @@ class Sensitivity(FitCore):
         >>> fit.prior_sensitivity().advice
         ()
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.prior_sensitivity()",
+            "fit.plot_prior_posterior() shows what was learnt",
+        )
         return self._sensitivity
 
     @checked(rows=rows, alphas=floats)
@@ -98,6 +104,11 @@ class Sensitivity(FitCore):
         >>> len(figure.axes)
         2
         """
+        check_normal_outcomes(
+            self.model.blueprint,
+            "fit.plot_prior_sensitivity()",
+            "fit.plot_prior_posterior() shows what was learnt",
+        )
         if len(alphas) != 2 or not 0 < alphas[0] < 1 < alphas[1]:
             raise SpecificationError(f"alphas={alphas!r} must be one number below 1 and one above")
         blueprint = self.model.blueprint

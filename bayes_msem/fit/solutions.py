@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal, overload
 
 import xarray as xr
+from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, identifier, new_or_older, variable
 from bayes_msem.fit.core import FitCore
+from bayes_msem.plotting.curves import characteristic_curves
+from bayes_msem.posterior.item_curves import item_curves
 from bayes_msem.posterior.solution_tables import Solution, solution_of
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
@@ -285,6 +288,56 @@ class Solutions(FitCore):
         if return_draws or draws:
             return solution.effect_draws(x, y)
         return solution.effects(x, y, ci, ci_kind)
+
+    @checked()
+    def plot_item_curves(
+        self,
+        outcome: str,
+        factor: str | None = None,
+        *,
+        ci: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
+        """Item characteristic curves: probability of every category by the factor.
+
+        Parameters
+        ----------
+        outcome
+            An ordered outcome of level within.
+        factor
+            Factor of level within that points at it; None: the only one.
+        ci, ci_kind
+            Mass and kind ("eti" or "hdi") of the bands.
+        figsize
+            Width and height in inches; None: what the curves need.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As in :meth:`plot_forest`. Curves are those of an average cluster, with covariates and
+            all other factors at their means, up to three SDs of the factor from its mean.
+
+        Raises
+        ------
+        SpecificationError
+            Not an ordered outcome, no such factor, several factors and none named, or ``ci``
+            outside (0, 1).
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> try:
+        ...     fit.plot_item_curves("mach")
+        ... except bm.SpecificationError as error:
+        ...     print(error)
+        'mach' is no ordered outcome of level within. This model has none
+        """
+        chains = self.datatree["posterior"].sizes["chain"]
+        curves = item_curves(
+            self._solution().levels, outcome, factor, chains=chains, ci=ci, ci_kind=ci_kind
+        )
+        return characteristic_curves(curves, outcome, figsize=figsize)
 
     def _solution(self, cluster: Any = None) -> Solution:
         """Matrices of all draws: of the average cluster, or of one cluster."""

@@ -427,11 +427,6 @@ class Model(PriorChecks, Simulation):
         >>> [variable.name for variable in model.pymc_model.free_RVs]
         ['within_regression', 'within_sd', 'within_intercept']
         """
-        check_normal_outcomes(
-            self.unpiloted_blueprint(),
-            "model.pymc_model, which samplers other than nutpie need,",
-            "Use model.fit() with sampler='nutpie'",
-        )
         return build_pymc_model(self.blueprint)
 
     @checked()
@@ -627,10 +622,6 @@ class Model(PriorChecks, Simulation):
         """
         options = check_sampler_options(sampler, options)
         self._check_free("nothing to sample")
-        if sampler != "nutpie":
-            check_normal_outcomes(
-                self.unpiloted_blueprint(), f"sampler={sampler!r}", "Use sampler='nutpie'"
-            )
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,

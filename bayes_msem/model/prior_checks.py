@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import MOST_DRAWS, checked, integer, names
+from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.priors.prior_implied import PriorImplied, prior_implied
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.plotting.prior_predictive import prior_predictive
@@ -63,9 +64,11 @@ class PriorChecks:
         ()
         """
         self._check_free("no prior to look at")
-        return prior_implied(
-            self.unpiloted_blueprint(), draws=draws, ci=ci, random_seed=seed_of(random_seed)
+        blueprint = self.unpiloted_blueprint()
+        check_normal_outcomes(
+            blueprint, "What priors imply for the data", "print(model) shows the priors"
         )
+        return prior_implied(blueprint, draws=draws, ci=ci, random_seed=seed_of(random_seed))
 
     @checked(draws=integer(1, MOST_DRAWS), variables=names)
     def plot_prior_predictive(

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.data.cluster_column import code_clusters
+from bayes_msem.data.codings import exposures_of
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_columns, check_frame
 from bayes_msem.data.observed_data import ObservedData
@@ -42,6 +43,8 @@ class Rows:
         (1, w) of every cluster, (J, 1 + kw).
     row_index
         Labels of the rows.
+    offset
+        Log exposures (N, p) of counts; 0 where there is none.
     """
 
     y: FloatArray
@@ -50,6 +53,7 @@ class Rows:
     cluster_ids: pd.Index[Any]
     cluster_design: FloatArray
     row_index: pd.Index[Any]
+    offset: FloatArray
 
 
 def data_rows(observed: ObservedData) -> Rows:
@@ -61,7 +65,12 @@ def data_rows(observed: ObservedData) -> Rows:
         cluster_ids=observed.cluster_ids,
         cluster_design=observed.cluster_design,
         row_index=observed.row_index,
+        offset=_offset(observed.y_exposure, observed.y.shape),
     )
+
+
+def _offset(exposure: FloatArray | None, shape: tuple[int, ...]) -> FloatArray:
+    return np.zeros(shape) if exposure is None else np.log(exposure)
 
 
 def by_row(rows: Rows, what: str, names: Sequence[str], **values: FloatArray) -> pd.DataFrame:
@@ -106,9 +115,11 @@ def new_rows(
     is_new = clusters == "new" and observed.cluster is not None
     needed = observed.x_names + (observed.w_names if is_new else ())
     _check_present(frame, needed, "covariates")
+    of_counts = tuple(observed.exposure[y] for y in observed.y_names if y in observed.exposure)
+    _check_present(frame, of_counts, "exposures")
     if outcomes:
         _check_present(frame, observed.y_names, "outcomes")
-    read = needed + (observed.y_names if outcomes else ())
+    read = (*needed, *of_counts, *(observed.y_names if outcomes else ()))
     check_columns(frame, read)
     values = numeric_columns(frame, read)
     for name in needed:
@@ -123,7 +134,11 @@ def new_rows(
         y = np.column_stack([values[name] for name in observed.y_names])
     design = np.column_stack([np.ones(n), *(values[name] for name in observed.x_names)])
     codes, ids, cluster_design = _clusters(frame, observed, values, is_new)
-    return Rows(y, design, codes, ids, cluster_design, frame.index.copy())
+    # an exposure is needed in every row, so outcomes count as there
+    there = dict.fromkeys(observed.y_names, np.zeros(n))
+    exposure = exposures_of(observed.y_names, there, observed.exposure, values, "row")
+    offset = _offset(exposure, y.shape)
+    return Rows(y, design, codes, ids, cluster_design, frame.index.copy(), offset)
 
 
 def check_clusters(clusters: str) -> None:

@@ -12,17 +12,21 @@ contribute to Cov(v) is taken at its value in the data.
 Random coefficients. The level within is that of *one* cluster: a given one, or the average one,
 whose coefficients u are all at their means E(u), covariates at their means. Log standard deviations
 and Fisher-z correlations are averaged on their own scale. All arrays have the draws first.
+
+Outcomes that are not normal. Level within is that of the latent responses, whose residual variance
+is fixed; what is left of a count given its log rate (posterior.count_variance) is its residual.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.posterior.count_variance import count_variance, counts_within, mean_exposure
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.matrices import level_matrices
 from bayes_msem.structure.model_template import ModelTemplate
@@ -35,6 +39,7 @@ __all__ = [
     "between_loadings",
     "between_parts",
     "levels_at",
+    "whole_variances",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -165,7 +170,29 @@ def levels_at(
         if template.effects.rows:
             values = _cluster_values(blueprint, x, u)
     within = _level(template.within, values, moments, slopes)
-    return Levels(blueprint, within, between, _row_values(blueprint, shared, values, u))
+    levels = Levels(blueprint, within, between, _row_values(blueprint, shared, values, u))
+    counts = counts_within(observed)
+    return replace(levels, within=_with_counts(levels, counts)) if counts else levels
+
+
+def _with_counts(levels: Levels, counts: tuple[str, ...]) -> Level:
+    """Give counts the residual variance that they have on the log scale; nothing depends on it."""
+    within, between, observed = levels.within, levels.between, levels.blueprint.observed
+    psi, covariance = within.psi.copy(), within.covariance.copy()
+    split, parts = observed.split_names, None if between is None else between_parts(levels)
+    for name in counts:
+        i = within.names.index(name)
+        mean, variance = within.mean[:, i], within.variance[:, i]
+        if between is not None and parts is not None and name in split:
+            k = split.index(name)
+            mean = mean + between.mean[:, between.names.index(name)]
+            variance = variance + parts[:, k, k]
+        dispersion = levels.row_values.get(RowKey("within", name, "~~", name), np.zeros(len(mean)))
+        exposure = mean_exposure(observed, name)
+        residual = count_variance(mean, variance, dispersion, exposure=exposure)
+        psi[:, i, i] += residual
+        covariance[:, i, i] += residual
+    return replace(within, psi=psi, covariance=covariance)
 
 
 def _row_values(
@@ -210,6 +237,17 @@ def between_parts(levels: Levels) -> FloatArray:
     return result
 
 
+def whole_variances(levels: Levels) -> dict[str, FloatArray]:
+    """Variance of every outcome of level within, the parts of both levels together, (n,)."""
+    within, split = levels.within, levels.blueprint.observed.split_names
+    names = levels.blueprint.template.y_names
+    result = {name: within.variance[:, within.names.index(name)] for name in names}
+    if levels.between is not None:
+        parts = between_parts(levels)
+        result |= {name: result[name] + parts[:, k, k] for k, name in enumerate(split)}
+    return result
+
+
 def between_loadings(levels: Levels) -> FloatArray:
     """Coefficients of the between parts on the variables of level between (see above).
 
@@ -223,14 +261,25 @@ def between_loadings(levels: Levels) -> FloatArray:
     split = observed.split_names
     loadings = np.zeros((len(within.b), len(split), len(between.names)))
     loadings[:, np.arange(len(split)), between.index(split)] = 1.0
-    effects, position = template.effects, within.index(split)
+    position = within.index(split)
+    for effect, variable, covariate in _slopes_on_covariates(template):
+        column = template.x_names.index(covariate)
+        at_mean = observed.x[observed.informative, column].mean()
+        u, v = between.names.index(effect), within.names.index(variable)
+        loadings[:, :, u] += within.total[:, position, v] * at_mean
+    return loadings
+
+
+def _slopes_on_covariates(template: ModelTemplate) -> Iterator[tuple[str, str, str]]:
+    """Random slopes on covariates: effect, the variable it is added to, and the covariate."""
+    effects, names = template.effects, template.within.names
     uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
     for effect, variable, column in uses:
         if variable >= 0:  # the others are the random intercepts themselves
-            at_mean = observed.x[observed.informative, column - 1].mean()
-            u = between.names.index(effects.linear[effect])
-            loadings[:, :, u] += within.total[:, position, variable] * at_mean
-    return loadings
+            yield effects.linear[effect], names[variable], template.x_names[column - 1]
+    for row in effects.rows:  # with outcomes that are not normal, they are sampled
+        if row.kind == "regression" and row.rhs in template.x_names:
+            yield row.random, row.lhs, row.rhs
 
 
 def _design_moments(

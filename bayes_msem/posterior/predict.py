@@ -8,15 +8,17 @@ posterior.within gives, and the covariance matrix Sigma_j. Effects of known clus
 
 Cluster-level outcomes z are predicted given (a, b) and w. Predictions condition on covariates and
 clusters alone: outcomes measured in new rows, also those that predict other outcomes, are not used.
+Outcomes that are not normal: posterior.predicted_responses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -25,6 +27,12 @@ from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.gaussian.normal import conditional, roots
 from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.frame_rows import Clusters, Rows, by_row
+from bayes_msem.posterior.predicted_responses import (
+    category_probabilities,
+    expected,
+    one_of_each,
+    responses_of,
+)
 from bayes_msem.posterior.scores import Effects, known_effects
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
 from bayes_msem.posterior.tables import EstimateTable
@@ -32,9 +40,14 @@ from bayes_msem.posterior.within import WithinModel
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-PredictionKind = Literal["mean", "outcome"]
+PredictionKind = Literal["mean", "outcome", "probability"]
 
-_WHAT = {"mean": "Expected outcomes", "outcome": "Predicted outcomes"}
+_WHAT = {
+    "mean": "Expected outcomes",
+    "outcome": "Predicted outcomes",
+    "probability": "Probabilities of categories",
+}
+_CODES = " Ordered outcomes count as codes 0, 1, ... of their categories."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +63,7 @@ def check_kind(kind: str) -> None:
     """Raise if the kind of prediction asked for does not exist."""
     if kind not in get_args(PredictionKind):
         raise SpecificationError(
-            f"kind='{kind}' is unknown; use 'mean' or 'outcome'"
+            f"kind='{kind}' is unknown; use {', '.join(map(repr, get_args(PredictionKind)))}"
             f"{nearest(str(kind), get_args(PredictionKind))}"
         )
 
@@ -86,23 +99,54 @@ def prediction_table(
         Columns outcome, cluster (two-level models), mean, sd, lower and upper; index: labels of
         the rows.
     """
-    names = blueprint.template.outcomes
-    shape = (len(rows.design), len(names))
+    labels = predicted(blueprint, request.kind)
+    shape = (len(rows.design), len(labels))
     mean, sd, lower, upper = (np.empty(shape) for _ in range(4))
     size = posterior.sizes["chain"], posterior.sizes["draw"]
     for at, draws in _blocks(blueprint, posterior, cluster_draws, rows, request):
         mean[at], sd[at] = draws.mean(axis=0), sd_of_draws(draws, 0)
         bounds = interval(draws.reshape(*size, -1), ci, ci_kind)
         lower[at], upper[at] = (bound.reshape(len(at), -1) for bound in bounds)
+    names = [name for name, _ in labels]
     frame = by_row(rows, "outcome", names, mean=mean, sd=sd, lower=lower, upper=upper)
+    if request.kind == "probability":
+        categories = [label for _, label in labels for _ in range(shape[0])]
+        frame.insert(1, "category", pd.Series(categories, index=frame.index, dtype=object))
     result = EstimateTable(frame)
     where = "" if rows.cluster is None else f" in {request.clusters} clusters"
     result.attrs["caption"] = (
         f"{_WHAT[request.kind]}{where}: posterior mean, SD and {100 * ci:g}% "
         f"{INTERVAL_NAMES[ci_kind]}."
     )
+    if blueprint.observed.categories and request.kind != "probability":
+        result.attrs["caption"] += _CODES
     result.attrs.update(ci=ci, ci_kind=ci_kind)
     return result
+
+
+def predicted(blueprint: Blueprint, kind: PredictionKind) -> list[tuple[str, Any]]:
+    """Outcomes, or outcomes and their categories, in the order of the predictions.
+
+    Raises
+    ------
+    SpecificationError
+        Probabilities in a model without ordered outcomes.
+    """
+    observed = blueprint.observed
+    if kind != "probability":
+        return [(name, None) for name in blueprint.template.outcomes]
+    found = [
+        (name, label)
+        for name in observed.y_names
+        if name in observed.categories
+        for label in observed.categories[name]
+    ]
+    if not found:
+        raise SpecificationError(
+            "kind='probability' is for ordered outcomes of level within, and this model has none; "
+            "use kind='mean' or 'outcome'"
+        )
+    return found
 
 
 def prediction_draws(
@@ -112,20 +156,25 @@ def prediction_draws(
     rows: Rows,
     request: Request,
 ) -> xr.DataArray:
-    """Draws (chain, draw, obs_id, outcome); arguments as in :func:`prediction_table`."""
-    names = blueprint.template.outcomes
+    """Draws (chain, draw, obs_id, outcome); arguments as in :func:`prediction_table`.
+
+    Probabilities: (chain, draw, obs_id, category), with the coordinate ``outcome`` beside it.
+    """
+    labels = predicted(blueprint, request.kind)
     size = posterior.sizes["chain"], posterior.sizes["draw"]
-    result = np.empty((size[0] * size[1], len(rows.design), len(names)))
+    result = np.empty((size[0] * size[1], len(rows.design), len(labels)))
     for at, draws in _blocks(blueprint, posterior, cluster_draws, rows, request):
         result[:, at] = draws
+    last = "category" if request.kind == "probability" else "outcome"
     return xr.DataArray(
         result.reshape(*size, *result.shape[1:]),
-        dims=("chain", "draw", "obs_id", "outcome"),
+        dims=("chain", "draw", "obs_id", last),
         coords={
             "chain": posterior["chain"],
             "draw": posterior["draw"],
             "obs_id": np.arange(len(rows.design)),
-            "outcome": list(names),
+            "outcome": (last, [name for name, _ in labels]),
+            last: [name if label is None else str(label) for name, label in labels],
         },
         name="prediction",
     )
@@ -146,12 +195,19 @@ def _blocks(
     else:
         effects = known_effects(model, cluster_draws)
     z = _cluster_outcomes(model, effects, rows, request, rng)
-    per_row = model.n_draws * (len(model.level.names) + len(blueprint.template.outcomes))
+    responses = responses_of(blueprint, posterior)
+    per_row = model.n_draws * (len(model.level.names) + len(predicted(blueprint, request.kind)))
     for cluster, within, at in model.blocks(effects.of, rows.cluster, len(rows.design), per_row):
-        y = within.outcome_means(rows.design[at])
+        given = rows.design[at], rows.offset[at]
+        if request.kind == "probability":
+            ordered = [r for r in responses.values() if r.thresholds is not None]
+            shares = [category_probabilities(within, r, *given) for r in ordered]
+            yield at, np.concatenate(shares, axis=-1)
+            continue
         if request.kind == "outcome":
-            root = roots(within.outcome_covariances())
-            y += np.einsum("spq,snq->snp", root, rng.standard_normal(y.shape))
+            y = one_of_each(within, responses, *given, rng)
+        else:
+            y = expected(within, responses, *given)
         repeated = np.broadcast_to(z[:, None, cluster], (*y.shape[:2], z.shape[-1]))
         yield at, np.concatenate([y, repeated], axis=-1)
 

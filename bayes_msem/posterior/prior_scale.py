@@ -32,8 +32,12 @@ def marginal_prior(table: ParameterTable, row: Row, prior: Prior) -> Prior | Non
     """Prior of the row alone; None where it has no simple form.
 
     In a block of k variables that all covary, det(R)^(eta - 1) leaves every correlation r with
-    (r + 1) / 2 ~ Beta(a, a), a = eta + (k - 2) / 2 (Lewandowski, Kurowicka & Joe, 2009).
+    (r + 1) / 2 ~ Beta(a, a), a = eta + (k - 2) / 2 (Lewandowski, Kurowicka & Joe, 2009). A
+    Dirichlet prior is one of all thresholds together, and that of one only if there is but one.
     """
+    if prior.family == "dirichlet":
+        thresholds = [r for r in table.rows if r.kind == "threshold" and r.lhs == row.lhs]
+        return prior if len(thresholds) == 1 else None
     if prior.family != "lkj":
         return prior
     for block in covariance_blocks(table, row.level):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,9 @@ def check_storable(observed: ObservedData, spec: str) -> None:
         where = f"the cluster column {observed.cluster_name!r}"
         places[where] = observed.cluster_ids
         check_text([observed.cluster_name, *observed.cluster_ids], where)
+    for name, labels in observed.categories.items():
+        check_text(labels, f"the categories of {name!r}")
+    _plain_categories(observed)
     for place, index in places.items():
         try:
             check_labels(index)
@@ -55,6 +60,9 @@ def data_record(observed: ObservedData) -> xr.Dataset:
         values, about = pack_labels(observed.cluster_ids)
         record["cluster_label"] = xr.Variable(("cluster",), values, {"labels": about})
         record["cluster_of_row"] = (("row",), np.asarray(observed.cluster))
+    if observed.categories:
+        labels = json.dumps(_plain_categories(observed))
+        record["categories"] = (("record",), np.array([labels], dtype=object))
     values, about = pack_labels(observed.row_index)
     record["row_label"] = xr.Variable(("row",), values, {"labels": about})
     record["values"] = (("row", "column"), np.column_stack(list(columns.values())))
@@ -70,24 +78,42 @@ def data_frame(record: xr.Dataset, cluster: Any) -> pd.DataFrame:
         stored = record["cluster_label"]
         ids = unpack_labels(stored.to_numpy(), stored.attrs["labels"])
         frame[cluster] = ids.take(record["cluster_of_row"].to_numpy()).array
+    if "categories" in record:
+        for name, plain in json.loads(str(record["categories"].to_numpy()[0])).items():
+            codes = frame[name].to_numpy()
+            whole = np.where(np.isnan(codes), -1.0, codes).astype(np.int64)
+            labels = pd.Index([from_plain(pair) for pair in plain], dtype=object)
+            frame[name] = pd.Categorical.from_codes(whole, labels, ordered=True)
     return frame
 
 
+def _plain_categories(observed: ObservedData) -> dict[str, list[Any]]:
+    """Labels of the categories of ordered outcomes as JSON-able values."""
+    plain: dict[str, list[Any]] = {}
+    for name, labels in observed.categories.items():
+        try:
+            plain[name] = [to_plain(label) for label in labels]
+        except NotSupportedError as error:
+            raise NotSupportedError(f"the categories of {name!r}: {error}") from error
+    return plain
+
+
 def effects_record(blueprint: Blueprint) -> xr.Dataset:
-    """Store the coordinates in which effects were sampled; empty if none were."""
+    """Store the coordinates in which effects and scores were sampled; empty if none were."""
     likelihood = blueprint.likelihood
-    if not likelihood.n_sampled:
-        return xr.Dataset()
-    record = xr.Dataset(
-        {
-            "information": (
-                ("cluster", "effect_row", "effect_column"),
-                likelihood.approximation.information,
-            ),
-            "linear": (("cluster", "effect_row"), likelihood.approximation.linear),
-            "given": (("cluster", "cluster_variable"), likelihood.approximation.z),
-        }
-    )
+    record = xr.Dataset()
+    if likelihood.n_sampled:
+        approximation = likelihood.approximation
+        dims = ("cluster", "effect_row", "effect_column")
+        record["information"] = (dims, approximation.information)
+        record["linear"] = (("cluster", "effect_row"), approximation.linear)
+        record["given"] = (("cluster", "cluster_variable"), approximation.z)
+    if likelihood.responses is not None:
+        cells = ("sorted_row", "response")
+        record["working_weight"] = (cells, likelihood.responses.weight)
+        record["working_response"] = (cells, likelihood.responses.target)
+    if not record:
+        return record
     if blueprint.pilot is not None:
         record["pilot"] = (("parameter",), blueprint.pilot)
     return record
@@ -95,13 +121,17 @@ def effects_record(blueprint: Blueprint) -> xr.Dataset:
 
 def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint:
     """Reverse of :func:`effects_record`, on a blueprint without a pilot."""
+    pilot = np.ascontiguousarray(record["pilot"].to_numpy()) if "pilot" in record else None
+    if "working_weight" in record:
+        working = (record[name].to_numpy() for name in ("working_weight", "working_response"))
+        likelihood = blueprint.likelihood.with_working(*map(np.ascontiguousarray, working))
+        blueprint = replace(blueprint, likelihood=likelihood, pilot=pilot)
     if "information" not in record:
         return blueprint
     information, linear = (record[name].to_numpy() for name in ("information", "linear"))
     # files of earlier versions condition on nothing
     given = record["given"].to_numpy() if "given" in record else np.empty((len(linear), 0))
     approximation = Approximation(information, linear, blueprint.n_sampled, given)
-    pilot = np.ascontiguousarray(record["pilot"].to_numpy()) if "pilot" in record else None
     return with_approximation(blueprint, approximation, pilot)
 
 

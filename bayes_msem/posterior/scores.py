@@ -8,6 +8,9 @@ draws s,
 
 and one draw of each conditional distribution is a plausible value. The reliability of the scores of
 a factor is the share of its variance that they carry, var(means) / (var(means) + mean(variances)).
+
+Factors that outcomes depend on that are not normal are among the draws (posterior.sampled_scores):
+m_s are these, and r_s is zero.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.gaussian.normal import roots
 from bayes_msem.posterior.frame_rows import Rows, by_row
+from bayes_msem.posterior.sampled_scores import given_scores, sampled_scores
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.posterior.within import WithinDraws, WithinModel
@@ -178,7 +182,14 @@ def _blocks(
     wanted = np.array([model.level.names.index(name) for name in names])
     rng = np.random.default_rng(random_seed)
     per_row = model.n_draws * len(model.level.names)
+    sampled = None
+    if blueprint.template.responses is not None:
+        sampled = sampled_scores(blueprint, posterior)
     for _, within, at in model.blocks(effects.of, rows.cluster, len(rows.design), per_row):
+        if sampled is not None:
+            parts = (rows.y[at], sampled[:, at], rows.design[at])
+            yield _drawn(at, *given_scores(blueprint, within, names, *parts), rng)
+            continue
         for same in _same_pattern(rows.y, at):
             yield _block(within, wanted, rows, same, rng)
 
@@ -197,7 +208,10 @@ def _same_pattern(y: FloatArray, at: IntArray) -> Iterator[IntArray]:
 def _block(
     within: WithinDraws, wanted: IntArray, rows: Rows, at: IntArray, rng: np.random.Generator
 ) -> _Block:
-    mean, rest = within.given_outcomes(wanted, rows.y[at], rows.design[at])
+    return _drawn(at, *within.given_outcomes(wanted, rows.y[at], rows.design[at]), rng)
+
+
+def _drawn(at: IntArray, mean: FloatArray, rest: FloatArray, rng: np.random.Generator) -> _Block:
     noise = np.einsum("skl,snl->snk", roots(rest), rng.standard_normal(mean.shape))
     return _Block(at, mean, np.einsum("skk->sk", rest), mean + noise)
 

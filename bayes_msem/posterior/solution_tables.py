@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import SpecificationError
+from bayes_msem.posterior.count_variance import counts_within
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.implied import cluster_position
 from bayes_msem.posterior.levels import Levels, levels_at
 from bayes_msem.posterior.paths import path_effects
-from bayes_msem.posterior.reliability import composite_reliabilities
+from bayes_msem.posterior.reliability import composite_reliabilities, left_out, sums_codes
 from bayes_msem.posterior.standardise import (
     explained_variance,
     omission_note,
@@ -37,6 +38,11 @@ FloatArray = NDArray[np.float64]
 Ends = str | tuple[str, str]
 
 _COVARIATES = " Covariates contribute the variance they have in the data."
+_LATENT = " Of ordered outcomes: of their latent responses, whose residual variance is fixed."
+_COUNTS = (
+    " Of counts: on the scale of the log rate, with ln(1 + 1/mean + dispersion) as the variance of "
+    "their distribution (Nakagawa et al., 2017)."
+)
 _AVERAGE = (
     " Random coefficients are at their population means, so differences between clusters in them "
     "are not part of the variance within."
@@ -75,6 +81,8 @@ class Solution:
             "Standardised within each level (StdYX): rows x ~~ x are shares of variance, other "
             f"rows ~~ are correlations of residuals.{self._covariates}"
         )
+        if any(row.kind == "threshold" for row in table.rows):
+            caption += " Thresholds are in SDs of the whole latent response."
         if self.cluster is not None:
             caption += (
                 f" Cluster {self.cluster}: its own coefficients, variances and SDs of covariates."
@@ -137,10 +145,16 @@ class Solution:
         """Table of composite reliabilities."""
         levels = self.levels
         values = composite_reliabilities(levels)
+        none = ""
+        if omitted := left_out(levels):
+            none = (
+                f" Left out: {', '.join(omitted)} (the reliability of a sum is there for normal "
+                "items, and for ordered ones with a probit link)."
+            )
         if not values:
             raise SpecificationError(
                 "no factor of this model has two or more observed indicators, and omega is the "
-                "reliability of their sum"
+                f"reliability of their sum.{none}"
             )
         caption = "Omega of the unweighted sum of a factor's indicators: share of its variance "
         caption += "that is due to the factor"
@@ -152,16 +166,21 @@ class Solution:
                 f" means at {average_size(levels):.3g} rows per cluster, and of single scores "
                 "(total: due to the factors of both levels)."
             )
-        caption += _AVERAGE if self._is_random else ""
+        if sums_codes(levels):
+            caption += " Of ordered items, the sum is that of their codes (Green & Yang, 2009)."
+        caption += none + (_AVERAGE if self._is_random else "")
         return self._keyed(("factor", "composite"), values, ci, ci_kind, caption)
 
     def effects(self, x: Ends, y: Ends, ci: float, ci_kind: IntervalKind) -> EstimateTable:
         """Table of the effects of one variable on another."""
-        lines = path_effects(self.levels, x, y)
+        levels = self.levels
+        lines = path_effects(levels, x, y)
         keys = pd.DataFrame(
             [(e.level, e.effect, e.path) for e in lines], columns=["level", "effect", "path"]
         )
         caption = f"Effects of {_spelled(x)} on {_spelled(y)}, not standardised."
+        if levels.blueprint.observed.families:
+            caption += " Outcomes that are not normal: on their latent responses or log rates."
         if any(e.effect == "contextual" for e in lines):
             caption += " Contextual: total effect between minus total effect within."
         if self._is_random:
@@ -193,7 +212,15 @@ class Solution:
     @property
     def _covariates(self) -> str:
         observed = self.levels.blueprint.observed
-        return _COVARIATES if observed.x_names or observed.w_names else ""
+        caption = _COVARIATES if observed.x_names or observed.w_names else ""
+        return caption + self._responses
+
+    @property
+    def _responses(self) -> str:
+        """What variances of outcomes that are not normal are those of."""
+        observed = self.levels.blueprint.observed
+        ordered = any(family.has_thresholds for family in observed.families.values())
+        return (_LATENT if ordered else "") + (_COUNTS if counts_within(observed) else "")
 
     def _by_chain(self, values: list[FloatArray]) -> FloatArray:
         stacked = np.stack(values, axis=-1)

@@ -6,11 +6,13 @@ With the matrices of a level (see posterior.levels) and SD_i = sqrt(Cov(v)_ii),
     variance                Psi_ii / SD_i^2 , the share that is not explained
     covariance              Psi_ik / sqrt(Psi_ii Psi_kk) , the (residual) correlation
     intercept               K_i1 / SD_i
+    threshold               tau / SD of the whole latent response, the parts of both levels
     R^2                     1 - Psi_ii / SD_i^2
 
 b is the value of the row itself, which is one of several where a loading and a regression stand
 between the same two variables. sd(x) is the SD in the data: over rows within, over clusters
-between, with the divisor N.
+between, with the divisor N. Of a count, SD_i is that of posterior.levels; its dispersion has no
+standardised value and is left out.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.posterior.levels import Level, Levels
+from bayes_msem.posterior.levels import Level, Levels, whole_variances
 from bayes_msem.spec.expressions import evaluate, names
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
@@ -56,14 +58,18 @@ def standardised_values(levels: Levels) -> dict[RowKey, FloatArray]:
     """
     table = levels.blueprint.table
     by_name = {level.level: level for level in levels.both}
+    whole = whole_variances(levels)
     result: dict[RowKey, FloatArray] = {}
     labels: dict[str, FloatArray] = {}
     omitted = omitted_definitions(table)
     with np.errstate(divide="ignore", invalid="ignore"):
         for row in table.rows:
-            if row.kind != "defined":
-                level, value = by_name[row.level], levels.row_values[row.key]
-                result[row.key] = _standardised(row, value, level)
+            if row.kind not in ("defined", "dispersion"):
+                value = levels.row_values[row.key]
+                if row.kind == "threshold":
+                    result[row.key] = value / np.sqrt(whole[row.lhs])
+                else:
+                    result[row.key] = _standardised(row, value, by_name[row.level])
                 labels.setdefault(row.label, result[row.key])
         n = len(levels.within.b)
         for definition in table.definitions:
@@ -103,12 +109,14 @@ def omitted_definitions(table: ParameterTable) -> dict[str, str]:
 
 
 def omission_note(table: ParameterTable) -> str:
-    """Sentence that names the definitions left out, by reason; empty if there are none."""
+    """Sentence that names the rows left out, by reason; empty if there are none."""
     omitted = omitted_definitions(table)
     reasons = [
         f"{', '.join(name for name, why in omitted.items() if why == reason)} ({reason})"
         for reason in dict.fromkeys(omitted.values())
     ]
+    dispersions = [f"{row.lhs} ~~ {row.rhs}" for row in table.rows if row.kind == "dispersion"]
+    reasons += [f"{', '.join(dispersions)} (dispersions)"] if dispersions else []
     return f" Left out: {'; '.join(reasons)}." if reasons else ""
 
 

@@ -7,6 +7,11 @@ covariates contribute what they do in the data),
     ICC(2) = Cov_b / (Cov_b + Cov_w / n)         reliability of the observed cluster means
 
 with n the harmonic mean of the cluster sizes.
+
+Outcomes that are not normal: of their latent responses, whose fixed residual variance (1 for
+probit, pi^2 / 3 for logit) is part of Cov_w; of counts on the scale of the log rate, with the
+variance of their distribution there (posterior.count_variance). ICC(2) is then that of means of the
+latent responses, which are not observed.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ d_i = (1, x_i) and
 
     v_i = (I - B_j)^-1 (K_j(a_j) d_i + z_i) ,  z_i ~ N(0, Psi_j) ,  y_i = s_j + F v_i
 
-where K_j(a_j) holds random slopes on covariates and s_j the random intercepts. So (v_i, y_i) is
+where K_j(a_j) holds random slopes on covariates and s_j the random intercepts (which are among b_j
+where some outcomes are not normal; y_i are the latent responses then). So (v_i, y_i) is
 normal, and what is said about some of it given the rest follows from
 
     E[v | y] = m + Phi F_o' (F_o Phi F_o')^-1 (y_o - s_o - F_o m) ,  Phi = (I-B)^-1 Psi (I-B)^-T
@@ -77,11 +78,12 @@ class WithinDraws:
         wanted
             Positions of the variables among v, (k,).
         y
-            Outcomes (n, p); missing ones are NaN, in the same columns of all rows.
+            Outcomes (n, p) or, if they differ between draws, (S, n, p); missing ones are NaN, in
+            the same columns of all rows.
         design
             (n, D).
         """
-        seen = ~np.isnan(y[0])
+        seen = ~np.isnan(y.reshape(-1, y.shape[-1])[0])
         k, both = (
             len(wanted),
             np.vstack([np.eye(self.selection.shape[1])[wanted], self.selection[seen]]),
@@ -135,6 +137,9 @@ class WithinModel:
                 else:
                     assert -1 - variable < p
                     shift[:, -1 - variable] += a[:, effect]
+        for i, name in enumerate(self.level.outcomes):
+            if name in self.effects.sampled:  # a random intercept that is
+                shift[:, i] += b[:, self.effects.sampled.index(name)]
         return WithinDraws(matrices.total @ k, matrices.covariance, shift, self.selection)
 
     def _matrices(self, b: FloatArray | None) -> LevelMatrices:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.inference.coordinates import COORDINATES
+from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES
+from bayes_msem.kernels.layout import THRESHOLD
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.spec.printing import to_syntax
 from tests.random.models import informed, sampled_values
@@ -17,6 +18,11 @@ from tests.random.models import informed, sampled_values
 def random_posterior(blueprint: Blueprint, chains: int, draws: int, seed: int) -> xr.Dataset:
     """Admissible sampled parameters, and standard normal coordinates of effects."""
     x = np.array([sampled_values(blueprint, seed + i) for i in range(chains * draws)])
+    rng, rows = np.random.default_rng(seed), blueprint.parameters.rows
+    shares = blueprint.parameters.transform == THRESHOLD
+    x[:, shares] = rng.uniform(0.2, 0.5, (len(x), int(shares.sum())))
+    dispersions = np.array([row.kind == "dispersion" for row in rows])
+    x[:, dispersions] = np.abs(x[:, dispersions]) + 0.05
     return posterior_of(blueprint, x.reshape(chains, draws, -1), seed)
 
 
@@ -37,6 +43,10 @@ def posterior_of(blueprint: Blueprint, x: NDArray[np.float64], seed: int) -> xr.
         dims = ("chain", "draw", "cluster_id", "sampled_effect")
         variables[COORDINATES] = (dims, rng.standard_normal(shape))
     coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    if blueprint.likelihood.score_shape[1]:
+        rng = np.random.default_rng(seed + 1)
+        drawn = rng.standard_normal((chains, draws, *blueprint.likelihood.score_shape))
+        variables[SCORE_COORDINATES] = (("chain", "draw", "score_row", "score"), drawn)
     dataset = xr.Dataset(variables, coords=coords)
     if blueprint.n_sampled:
         dataset = dataset.assign_coords(

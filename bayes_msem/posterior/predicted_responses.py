@@ -1,0 +1,135 @@
+r"""Predictions of outcomes that are not normal, given covariates and effects of clusters.
+
+Given those, the linear predictor eta of an outcome is normal: its mean is that of the latent
+response (posterior.within), and its variance that of the latent response without its residual. It
+comes from factors, whose residuals are not known. So
+
+    E[y], P(y = c)   are averages over eta ~ N(mean, variance)  (outcomes.outcome: marginal_...)
+    y                is drawn given eta, which outcomes of a row share as far as they share factors
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.gaussian.normal import roots
+from bayes_msem.outcomes.families import Family
+from bayes_msem.posterior.draws import row_draws
+from bayes_msem.posterior.within import WithinDraws
+
+__all__ = ["Response", "category_probabilities", "expected", "one_of_each", "responses_of"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Response:
+    """An outcome that is not normal.
+
+    Attributes
+    ----------
+    position
+        Among the outcomes of level within.
+    family
+        Its family.
+    thresholds, dispersion
+        Draws (S, 1, K - 1) and (S, 1), where the family has some.
+    """
+
+    position: int
+    family: Family
+    thresholds: FloatArray | None
+    dispersion: FloatArray | None
+
+    @property
+    def residual(self) -> float:
+        """Residual variance of the latent response."""
+        return self.family.residual_variance or 0.0
+
+
+def responses_of(blueprint: Blueprint, posterior: xr.Dataset) -> dict[str, Response]:
+    """Outcomes of level within that are not normal, by name."""
+    template = blueprint.template.responses
+    if template is None:
+        return {}
+    values, rows = row_draws(blueprint, posterior), blueprint.table.rows
+    result = {}
+    for name, family in template.families.items():
+        cuts = [values[r.key].ravel() for r in rows if r.kind == "threshold" and r.lhs == name]
+        spread = [values[r.key].ravel() for r in rows if r.kind == "dispersion" and r.lhs == name]
+        result[name] = Response(
+            blueprint.template.y_names.index(name),
+            family,
+            np.stack(cuts, axis=-1)[:, None, :] if cuts else None,
+            spread[0][:, None] if spread else None,
+        )
+    return result
+
+
+def _predictor(
+    within: WithinDraws, design: FloatArray, offset: FloatArray, response: Response
+) -> tuple[FloatArray, FloatArray]:
+    """Mean (S, n) and variance (S, 1) of the linear predictor of rows."""
+    k = response.position
+    variance = within.outcome_covariances()[:, k, k] - response.residual
+    mean = within.outcome_means(design)[..., k] + offset[:, k]
+    return mean, np.maximum(variance, 0.0)[:, None]
+
+
+def expected(
+    within: WithinDraws,
+    responses: dict[str, Response],
+    design: FloatArray,
+    offset: FloatArray,
+) -> FloatArray:
+    """Return expected outcomes (S, n, p): of ordered outcomes the mean of the codes.
+
+    Parameters
+    ----------
+    within
+        Level 1 of the cluster of the rows.
+    responses
+        From :func:`responses_of`.
+    design, offset
+        Design (n, D) of the rows, and what is added to linear predictors, (n, p).
+    """
+    y = within.outcome_means(design)
+    for response in responses.values():
+        mean, variance = _predictor(within, design, offset, response)
+        rule = response.family.outcome
+        y[..., response.position] = rule.marginal_mean(mean, variance, response.thresholds)
+    return y
+
+
+def category_probabilities(
+    within: WithinDraws, response: Response, design: FloatArray, offset: FloatArray
+) -> FloatArray:
+    """Probabilities (S, n, K) of the categories of an ordered outcome."""
+    mean, variance = _predictor(within, design, offset, response)
+    variance = np.broadcast_to(variance, mean.shape)
+    rule = response.family.outcome
+    return rule.marginal_probabilities(mean, variance, response.thresholds)
+
+
+def one_of_each(
+    within: WithinDraws,
+    responses: dict[str, Response],
+    design: FloatArray,
+    offset: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw one outcome per row and posterior draw, (S, n, p); arguments as in :func:`expected`."""
+    y, covariance = within.outcome_means(design), within.outcome_covariances().copy()
+    for response in responses.values():  # what is left is the covariance of linear predictors
+        covariance[:, response.position, response.position] -= response.residual
+    y += np.einsum("spq,snq->snp", roots(covariance), rng.standard_normal(y.shape))
+    for response in responses.values():
+        k, rule = response.position, response.family.outcome
+        eta = y[..., k] + offset[:, k]
+        y[..., k] = rule.simulate(rng, eta, response.thresholds, response.dispersion)
+    return y

@@ -1,0 +1,42 @@
+"""What is not adapted to outcomes that are not normal says so, and computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import bayes_msem as bm
+from bayes_msem.errors import NotSupportedError
+
+REFUSED: dict[str, Callable[[bm.Fit], object]] = {
+    "check": lambda fit: fit.check(),
+    "log_likelihood": lambda fit: fit.log_likelihood(),
+    "loo": lambda fit: fit.loo(),
+    "waic": lambda fit: fit.waic(),
+    "dic": lambda fit: fit.dic(),
+    "plot_pareto_k": lambda fit: fit.plot_pareto_k(),
+    "ppc": lambda fit: fit.ppc(),
+    "ppp": lambda fit: fit.ppp(),
+    "plot_ppc": lambda fit: fit.plot_ppc(),
+    "plot_ppc_clusters": lambda fit: fit.plot_ppc_clusters("y1"),
+    "indices": lambda fit: fit.indices(),
+    "plot_indices": lambda fit: fit.plot_indices(),
+    "impute": lambda fit: fit.impute(),
+    "prior_sensitivity": lambda fit: fit.prior_sensitivity(),
+    "plot_prior_sensitivity": lambda fit: fit.plot_prior_sensitivity(),
+    "plot_regression": lambda fit: fit.plot_regression("n", "x"),
+    "plot_levels": lambda fit: fit.plot_levels("n", "x"),
+    "mode": lambda fit: fit.model.mode(),
+    "simulate": lambda fit: fit.model.simulate({}),
+    "model log_likelihood": lambda fit: fit.model.log_likelihood({}),
+    "prior_predictive": lambda fit: fit.model.prior_predictive(),
+    "prior_implied": lambda fit: fit.model.prior_implied(),
+    "plot_prior_predictive": lambda fit: fit.model.plot_prior_predictive(),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str, mixed_fit: bm.Fit) -> None:
+    with pytest.raises(NotSupportedError, match=r"y1: ordinal\(logit\).*n: negbinomial"):
+        REFUSED[name](mixed_fit)
