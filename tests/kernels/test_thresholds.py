@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, ndtri_exp
 from scipy.stats import beta, norm
 
+from bayes_msem.data.readonly import frozen
 from bayes_msem.kernels.compile import kernel
 from bayes_msem.kernels.layout import Thresholds
 from bayes_msem.kernels.thresholds import normal_quantile, thresholds_back, thresholds_forward
@@ -41,7 +42,12 @@ def quantiles(p: Array, rest: Array) -> Array:
 
 
 # Two outcomes, of three and two thresholds, whose fractions stand among other parameters.
-TWO = Thresholds(np.array([3, 2]), np.array([4, 1, 6, 0, 3]), np.array([1.3, 0.4]))
+def read_only(*arrays: NDArray[Any]) -> Thresholds:
+    """As models have them: other types would be another compilation."""
+    return Thresholds(*(frozen(array) for array in arrays))
+
+
+TWO = read_only(np.array([3, 2]), np.array([4, 1, 6, 0, 3]), np.array([1.3, 0.4]))
 
 
 def fractions(seed: int) -> Array:
@@ -95,7 +101,7 @@ def test_forward(seed: int) -> None:
 
 def test_rare_last_categories_keep_their_digits() -> None:
     """Three fractions that leave 1e-30 of the stick: 1 - sum of the shares would be zero."""
-    one = Thresholds(np.array([3]), np.arange(3), np.array([2.0]))
+    one = read_only(np.array([3]), np.arange(3), np.array([2.0]))
     x = np.array([1 - 2.0**-33] * 3)
     expected = [-2.0 * ndtri_exp(-33 * k * np.log(2)) for k in (1, 2, 3)]
     np.testing.assert_allclose(forward(x, one), expected, rtol=1e-13)
@@ -148,7 +154,7 @@ def test_beta_fractions_are_dirichlet_shares(count: int, alpha: float) -> None:
 
     The shapes of the Beta distributions are those that structure.parameters gives.
     """
-    one = Thresholds(np.array([count]), np.arange(count), np.array([1.7]))
+    one = read_only(np.array([count]), np.arange(count), np.array([1.7]))
     v = np.random.default_rng(count).uniform(0.2, 0.7, count)
     shapes = [(alpha, alpha * (count - c)) for c in range(count)]
     density = sum(beta.logpdf(v[c], *shapes[c]) for c in range(count))

@@ -186,7 +186,8 @@ def backward_at(model: bm.Model, x: Array, d_theta: Array) -> Array:
     parameters = model.blueprint.parameters
     d_x = np.zeros(len(x))
     blocks = type(parameters.blocks)(*(frozen(a.copy()) for a in parameters.blocks))
-    backward(x, frozen(parameters.transform.copy()), blocks, d_theta, d_x)
+    thresholds = type(parameters.thresholds)(*(frozen(a.copy()) for a in parameters.thresholds))
+    backward(x, frozen(parameters.transform.copy()), blocks, thresholds, d_theta, d_x)
     return d_x
 
 
