@@ -66,7 +66,9 @@ class Geometry(NamedTuple):
 
 
 _NO_INTS, _NO_FLOATS = np.empty(0, dtype=np.int64), np.empty(0)
-NO_ROWS = (_NO_INTS, _NO_FLOATS)
+NO_ROWS = (np.empty(0, dtype=np.int64), np.empty(0))
+for _array in NO_ROWS:  # as packed rows are: kernels are compiled for one or the other
+    _array.setflags(write=False)
 PLAIN = Geometry(_NO_FLOATS, _NO_INTS, _NO_INTS, _NO_INTS, _NO_FLOATS, np.empty((0, 0)), _NO_FLOATS)
 
 

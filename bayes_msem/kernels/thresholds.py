@@ -77,6 +77,8 @@ def normal_quantile(p, rest):
     if abs(q) <= 0.425:
         return q * _ratio(0.180625 - q * q, _MIDDLE)
     r = math.sqrt(-math.log(min(p, rest)))
+    if r == math.inf:
+        return -r if q < 0.0 else r
     value = _ratio(r - 1.6, _TAIL) if r <= 5.0 else _ratio(r - 5.0, _FAR)
     return -value if q < 0.0 else value
 

@@ -147,8 +147,6 @@ def test_what_needs_normal_outcomes_is_refused(items: bm.Fit) -> None:
     model = items.model
     with pytest.raises(NotSupportedError, match=r"Fit indices would take.*fit.ppp\(\)"):
         items.indices()
-    with pytest.raises(NotSupportedError, match=r"sampler='pymc' would take.*sampler='nutpie'"):
-        model.fit(draws=1, tune=1, chains=1, sampler="pymc", progress=False)
     with pytest.raises(NotSupportedError, match=r"fit.plot_ppc\('density'\).*kind='statistics'"):
         items.plot_ppc()
     with pytest.raises(NotSupportedError, match=r"fit.plot_ppc\('clusters'\)"):
@@ -157,8 +155,6 @@ def test_what_needs_normal_outcomes_is_refused(items: bm.Fit) -> None:
         items.plot_ppc_clusters("y1")
     with pytest.raises(NotSupportedError, match=r"model.mode\(\)"):
         model.mode()
-    with pytest.raises(NotSupportedError, match="samplers other than nutpie"):
-        _ = model.pymc_model
 
 
 def test_check_names_what_it_leaves_out(items: bm.Fit) -> None:

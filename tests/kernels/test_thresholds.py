@@ -41,6 +41,12 @@ def quantiles(p: Array, rest: Array) -> Array:
     return out
 
 
+def test_quantile_at_the_ends() -> None:
+    """A fraction may round to 0 or 1: a category without probability, not a number that is none."""
+    ends = quantiles(np.array([0.0, 1.0]), np.array([1.0, 0.0]))
+    np.testing.assert_array_equal(ends, [-np.inf, np.inf])
+
+
 # Two outcomes, of three and two thresholds, whose fractions stand among other parameters.
 def read_only(*arrays: NDArray[Any]) -> Thresholds:
     """As models have them: other types would be another compilation."""

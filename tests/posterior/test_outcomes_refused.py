@@ -10,14 +10,6 @@ import bayes_msem as bm
 from bayes_msem.errors import NotSupportedError
 
 REFUSED: dict[str, Callable[[bm.Fit], object]] = {
-    "check": lambda fit: fit.check(),
-    "log_likelihood": lambda fit: fit.log_likelihood(),
-    "loo": lambda fit: fit.loo(),
-    "waic": lambda fit: fit.waic(),
-    "dic": lambda fit: fit.dic(),
-    "plot_pareto_k": lambda fit: fit.plot_pareto_k(),
-    "ppc": lambda fit: fit.ppc(),
-    "ppp": lambda fit: fit.ppp(),
     "plot_ppc": lambda fit: fit.plot_ppc(),
     "plot_ppc_clusters": lambda fit: fit.plot_ppc_clusters("y1"),
     "indices": lambda fit: fit.indices(),
@@ -28,9 +20,6 @@ REFUSED: dict[str, Callable[[bm.Fit], object]] = {
     "plot_regression": lambda fit: fit.plot_regression("n", "x"),
     "plot_levels": lambda fit: fit.plot_levels("n", "x"),
     "mode": lambda fit: fit.model.mode(),
-    "simulate": lambda fit: fit.model.simulate({}),
-    "model log_likelihood": lambda fit: fit.model.log_likelihood({}),
-    "prior_predictive": lambda fit: fit.model.prior_predictive(),
     "prior_implied": lambda fit: fit.model.prior_implied(),
     "plot_prior_predictive": lambda fit: fit.model.plot_prior_predictive(),
 }
