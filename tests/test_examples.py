@@ -100,6 +100,15 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
             "Leave-one-out cross-validation of 7185 rows",
         ],
     ),
+    "ordinal_items": (
+        None,
+        ["ordinal_clusters.png"],
+        [
+            "sampled by NUTS: the parameters; score of fw; random intercepts of HOSTIL01",
+            "HOSTIL01 t1",
+            "loading, ordered loading, numbers ICC, ordered ICC, numbers",
+        ],
+    ),
     "random_covariance": (
         25,
         ["covariance_correlations.png", "covariance_forest.png"],
