@@ -10,7 +10,6 @@ import pytest
 
 import bayes_msem as bm
 from bayes_msem.display import outcomes_in_words
-from bayes_msem.model import outcomes
 
 TEXT = """
 level: within
@@ -55,13 +54,12 @@ def frame() -> pd.DataFrame:
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let models be built that cannot be sampled yet."""
-    monkeypatch.setattr("bayes_msem.model.until_plan_is_there", lambda table: None)
+    monkeypatch.setattr("bayes_msem.model.check_plan", lambda table, observed: None)
 
 
-def test_until_the_plan_is_there(frame: pd.DataFrame) -> None:
-    with pytest.raises(bm.NotSupportedError, match=r"not there yet: 'y1' .ordinal.probit.., 'y2'"):
+def test_outcomes_of_clusters_are_refused(frame: pd.DataFrame) -> None:
+    with pytest.raises(bm.NotSupportedError, match=r"'z' is a cluster-level outcome and binary"):
         bm.Model(TEXT, frame, cluster="g", **DECLARED)
-    outcomes.until_plan_is_there(bm.Model("x ~ w", frame).table)
 
 
 def test_checks_come_before_that(frame: pd.DataFrame) -> None:

@@ -414,7 +414,7 @@ class Likelihood(ReadOnlyArrays):
         """Log p(y_j, z_j | b_j) of clusters at many b: (nodes, J) from b (nodes, J, n_b)."""
         program = self.program
         terms: FloatArray = recovery.node_log_likelihoods(
-            x, b, program.ints, program.floats, statistics
+            _own(x), _own(b), program.ints, program.floats, statistics
         )
         return terms
 
