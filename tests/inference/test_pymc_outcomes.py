@@ -28,7 +28,10 @@ MIXED, SINGLE, COUNTS = (
     for name in ("families beside a normal indicator", "single level", "counts with exposure")
 )
 CASES = pytest.mark.parametrize("case", [MIXED, SINGLE, COUNTS], ids=str)
-COMPILED = pytest.mark.parametrize("case", [MIXED, SINGLE], ids=str)  # a minute each, once
+# PyTensor compiles for a minute, once for each
+COMPILED = pytest.mark.parametrize(
+    "case", [MIXED, pytest.param(SINGLE, marks=pytest.mark.slow)], ids=str
+)
 
 
 @cache
