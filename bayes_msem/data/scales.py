@@ -81,7 +81,7 @@ def _log_rates(observed: ObservedData) -> dict[str, float]:
     )
     for names, values, exposure in blocks:
         for k, name in enumerate(names):
-            if name in observed.families and not observed.families[name].has_thresholds:
+            if name in observed.families and observed.families[name].is_count:
                 seen = ~np.isnan(values[:, k])
                 at_risk = seen.sum() if exposure is None else exposure[seen, k].sum()
                 rates[name] = float(np.log(values[seen, k].sum() / at_risk))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["conditional", "draw_given", "fill_missing", "roots"]
+__all__ = ["conditional", "draw_given", "fill_missing", "given_known", "roots"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -84,6 +84,35 @@ def conditional(
     left = np.einsum("...ii->...i", rest) > _ROUNDING * np.einsum("...ii->...i", own)
     result: FloatArray = np.where(left[..., :, None] & left[..., None, :], rest, 0.0)
     return slope, result
+
+
+def given_known(
+    covariance: FloatArray, wanted: Positions, given: Positions, deviations: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Condition on what is known of some elements, which may differ from case to case.
+
+    Parameters
+    ----------
+    covariance
+        Of the vector, (k, k).
+    wanted, given
+        Positions of the elements wanted (m) and, as far as they are known, given (n).
+    deviations
+        Of the given elements from their means, NaN where unknown, (cases, n).
+
+    Returns
+    -------
+    tuple of (cases, m) and (cases, m, m) arrays
+        Deviations of the wanted elements from their means that these say, and covariance matrices.
+    """
+    wanted, given = np.asarray(wanted, dtype=np.int64), np.asarray(given, dtype=np.int64)
+    shift = np.zeros((len(deviations), len(wanted)))
+    rest = np.empty((len(deviations), len(wanted), len(wanted)))
+    for pattern in np.unique(np.isnan(deviations), axis=0):
+        mine, known = (np.isnan(deviations) == pattern).all(axis=1), np.flatnonzero(~pattern)
+        slope, rest[mine] = conditional(covariance, wanted, given[known])
+        shift[mine] = deviations[np.ix_(mine, known)] @ slope.T
+    return shift, rest
 
 
 def draw_given(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.inverse import sampled_from_table
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.scales import scales
 from bayes_msem.kernels.density import (
     PLAIN,
@@ -24,6 +24,7 @@ from bayes_msem.kernels.layout import CORRELATION, SQUARE, THRESHOLD
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_families import FAMILIES
 from bayes_msem.spec.prior_text import Prior
+from bayes_msem.spec.table import Row
 from bayes_msem.structure.parameters import Group
 
 FloatArray = NDArray[np.float64]
@@ -179,11 +180,11 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
             value = user[free]
             kind = transform[len(start)]
             if kind == THRESHOLD:
-                start.append(_fraction(blueprint, free))
+                start.append(_fraction(blueprint.observed, blueprint.parameters.rows[len(start)]))
             elif np.isfinite(value) and kind != CORRELATION:
                 start.append(float(np.sqrt(value)) if kind == SQUARE else value)
             elif group.kind == "threshold":
-                start.append(_threshold(blueprint, free))
+                start.append(_threshold(blueprint.observed, blueprint.parameters.rows[len(start)]))
             elif group.family == "beta":
                 a, b = group.arguments[:, i]
                 start.append(a / (a + b))
@@ -202,27 +203,19 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
     return sampled_from_table(blueprint, theta)
 
 
-def _fraction(blueprint: Blueprint, free: int) -> float:
+def _fraction(observed: ObservedData, row: Row) -> float:
     """Share of a category in what earlier ones leave, in the data (kernels.thresholds)."""
-    codes, category = _codes(blueprint, free)
+    codes, category = observed.y[:, observed.y_names.index(row.lhs)], int(row.rhs[1:]) - 1
     left = codes[codes >= category]
     return float(((left == category).sum() + 0.5) / (len(left) + 1.0))
 
 
-def _threshold(blueprint: Blueprint, free: int) -> float:
+def _threshold(observed: ObservedData, row: Row) -> float:
     """Threshold at which the data cut a response with twice the variance of its residual."""
-    codes, category = _codes(blueprint, free)
-    (row,) = (row for row in blueprint.parameters.rows if row.free == free)
-    unit = blueprint.table.families[row.lhs].residual_variance or 1.0
-    below = ((codes <= category).sum() + 0.5) / (len(codes) + 1.0)
-    return float(np.sqrt(2.0 * unit) * special.ndtri(below))
-
-
-def _codes(blueprint: Blueprint, free: int) -> tuple[FloatArray, int]:
-    """Observed codes of an ordered outcome, and the category below one of its thresholds."""
-    (row,) = (row for row in blueprint.parameters.rows if row.free == free)
-    codes = blueprint.observed.y[:, blueprint.observed.y_names.index(row.lhs)]
-    return codes[~np.isnan(codes)], int(row.rhs[1:]) - 1
+    rule, codes = observed.families[row.lhs].outcome, observed.y[:, observed.y_names.index(row.lhs)]
+    start = rule.working_response(codes, categories=len(observed.categories[row.lhs]))
+    assert start.thresholds is not None
+    return float(np.sqrt(2.0) * start.thresholds[int(row.rhs[1:]) - 1])
 
 
 def _center(prior: Prior, default: Prior) -> float:

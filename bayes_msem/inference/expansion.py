@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
-from bayes_msem.gaussian.normal import conditional
+from bayes_msem.gaussian.normal import given_known
 from bayes_msem.inference.density import starting_point
 from bayes_msem.inference.dependence import depends
 from bayes_msem.likelihood.approximation import Approximation, semidefinite
@@ -163,13 +163,8 @@ class _Clusters:
         n, observed = self.n_a, self.blueprint.observed
         u = np.concatenate([observed.z, b], axis=1)
         u = u - observed.cluster_design @ self.c_b[:, n:]
-        means = observed.cluster_design @ self.c_b[:, :n]
-        spread = np.empty((len(b), n, n))
-        for pattern in np.unique(np.isnan(u), axis=0):
-            mine, given = (np.isnan(u) == pattern).all(axis=1), np.flatnonzero(~pattern)
-            slope, spread[mine] = conditional(self.omega, np.arange(n), n + given)
-            means[mine] += u[np.ix_(mine, given)] @ slope.T
-        return means, spread
+        shift, spread = given_known(self.omega, np.arange(n), np.arange(n, len(self.omega)), u)
+        return observed.cluster_design @ self.c_b[:, :n] + shift, spread
 
     def _without_linear(
         self, information: FloatArray, linear: FloatArray, means: FloatArray, spread: FloatArray

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observed_data import ObservedData
-from bayes_msem.inference.density import log_likelihood, log_posterior, prior_scales, support
+from bayes_msem.inference.curvature import posterior_root
+from bayes_msem.inference.density import log_likelihood, prior_scales, support
 from bayes_msem.kernels.density import Geometry
 from bayes_msem.kernels.priors import BELOW, UNBOUNDED
 from bayes_msem.spec.expressions import names
@@ -36,8 +37,6 @@ from bayes_msem.spec.table import ParameterTable, Row
 
 FloatArray = NDArray[np.float64]
 Means = dict[tuple[str, str], float]
-
-_STEP = 1e-4  # of differences of gradients, in units of the coordinates
 
 
 def geometry_at(blueprint: Blueprint, x: FloatArray) -> Geometry:
@@ -65,25 +64,13 @@ def _rotation(
 ) -> tuple[FloatArray, FloatArray]:
     """Rotation and center that make parameters of models with scores standard normal, nearly.
 
-    Given the parameters, coordinates of effects and scores are standard normal, nearly; so the
-    curvature at their origin is that of the marginal posterior of the parameters. With it they are
-    all alike, which spares NUTS half of its steps. (Adaptation would have to find a few directions
-    among thousands.)
+    Rotated by the curvature of their marginal posterior, all directions are alike, which spares
+    NUTS half of its steps. (Adaptation would have to find a few directions among thousands.)
     """
-    n, bounds = len(x), support(blueprint)
-    center = coordinates_at(geometry, bounds.to_unconstrained(x), x)
+    center = coordinates_at(geometry, support(blueprint).to_unconstrained(x), x)
     units = np.where(blueprint.prior_arrays.bounded == UNBOUNDED, prior_scales(blueprint), 1.0)
     units = np.where(geometry.soft > 0.0, geometry.soft, units)
-    origin = np.zeros(blueprint.likelihood.n_coordinates)
-
-    def slope(v: FloatArray) -> FloatArray:
-        at = np.concatenate([v, origin])
-        return log_posterior(blueprint, at, jacobian=True, geometry=geometry)[1][:n] * units
-
-    steps = np.diag(_STEP * units)
-    curvature = -np.array([(slope(center + h) - slope(center - h)) / (2 * _STEP) for h in steps])
-    values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
-    rotation = units[:, None] * vectors / np.sqrt(np.maximum(values, 1.0))
+    rotation = posterior_root(blueprint, center, units, geometry)
     return np.ascontiguousarray(rotation), center
 
 

@@ -19,7 +19,8 @@ from nutpie.sample import CompiledModel
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
 from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES
-from bayes_msem.inference.density import log_posterior, prior_scales, support
+from bayes_msem.inference.curvature import posterior_root
+from bayes_msem.inference.density import prior_scales, support
 from bayes_msem.inference.geometry import coordinates_at, geometry_at
 from bayes_msem.inference.interrupt import interruptible
 from bayes_msem.inference.modes import posterior_modes
@@ -29,8 +30,6 @@ from bayes_msem.kernels.density import Geometry
 
 FloatArray = NDArray[np.float64]
 Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
-
-_STEP = 1e-4  # of differences of gradients, in prior scales
 
 
 def draw_posterior(
@@ -190,26 +189,15 @@ def _starts_with_effects(
 ) -> Callable[[int | None], FloatArray]:
     """Start around the pilot's mode, with coordinates of effects standard normal.
 
-    They are standard normal given any parameters, as nearly as their coordinates are exact; so the
-    curvature at their origin is that of the marginal posterior of the parameters. Where it is
-    small, as that of the logarithm of a standard deviation near zero, the spread is that of a
-    weakly informed parameter.
+    Parameters spread as their curvature says. Where it is small, as that of the logarithm of a
+    standard deviation near zero, the spread is that of a weakly informed parameter.
     """
     bounds, n = support(blueprint), blueprint.parameters.n
     center = bounds.to_unconstrained(pilot)
     free = ~(np.isfinite(bounds.lower) | np.isfinite(bounds.upper))
     scale = np.where(free, prior_scales(blueprint), 1.0)
     n_coordinates = blueprint.likelihood.n_coordinates
-    origin = np.zeros(n_coordinates)
-
-    def slope(u: FloatArray) -> FloatArray:
-        gradient = log_posterior(blueprint, np.concatenate([u, origin]), jacobian=True)[1]
-        return gradient[:n] * scale
-
-    steps = np.diag(_STEP * scale)
-    curvature = -np.array([(slope(center + h) - slope(center - h)) / (2 * _STEP) for h in steps])
-    values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
-    root = scale[:, None] * vectors / np.sqrt(np.maximum(values, 1.0))
+    root = posterior_root(blueprint, center, scale)
 
     def start(seed: int | None) -> FloatArray:
         rng = np.random.default_rng(seed)

@@ -67,7 +67,7 @@ def check_singular(table: ParameterTable) -> None:
 
 
 def _is_count(table: ParameterTable, name: str) -> bool:
-    return name in table.families and not table.families[name].has_thresholds
+    return name in table.families and table.families[name].is_count
 
 
 def _is_zero(table: ParameterTable, level: str, name: str) -> bool:

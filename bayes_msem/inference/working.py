@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.gaussian.normal import conditional
+from bayes_msem.gaussian.normal import given_known
 from bayes_msem.inference.dependence import depends
 from bayes_msem.likelihood.approximation import Approximation, semidefinite
 
@@ -66,23 +66,16 @@ class _Rows:
         self.origin = np.zeros(self.likelihood.score_shape)
         observed, first = blueprint.observed, blueprint.template.first_sampled
         self.z = observed.z if depends(blueprint, "z", "b") else observed.z[:, :0]
-        n_groups = max(observed.n_clusters, 1)
-        self.means = np.zeros((n_groups, blueprint.n_sampled))
-        self.spread = np.zeros((n_groups, blueprint.n_sampled, blueprint.n_sampled))
-        if blueprint.n_sampled:
+        n_b, n_groups = blueprint.n_sampled, max(observed.n_clusters, 1)
+        self.means, self.spread = np.zeros((n_groups, n_b)), np.zeros((n_groups, n_b, n_b))
+        if n_b:  # means and covariance matrices given z
             omega, c = self.likelihood.level_two(self.extended)
-            self._given_z(omega, observed.cluster_design @ c, first)
-
-    def _given_z(self, omega: FloatArray, means: FloatArray, first: int) -> None:
-        """Fill means and covariance matrices of the effects given z."""
-        n_a, known = first - self.z.shape[1], self.z - means[:, first - self.z.shape[1] : first]
-        self.means[:] = means[:, first:]
-        for pattern in np.unique(np.isnan(known), axis=0):
-            mine = (np.isnan(known) == pattern).all(axis=1)
-            given = n_a + np.flatnonzero(~pattern)
-            slope, spread = conditional(omega, np.arange(first, len(omega)), given)
-            self.means[mine] += known[np.ix_(mine, given - n_a)] @ slope.T
-            self.spread[mine] = spread
+            expected = observed.cluster_design @ c
+            given = np.arange(first - self.z.shape[1], first)
+            shift, self.spread = given_known(
+                omega, np.arange(first, len(omega)), given, self.z - expected[:, given]
+            )
+            self.means = expected[:, first:] + shift
 
     def reweight(self, b: FloatArray) -> None:
         """Replace the densities of responses by normal ones at the modes of the scores."""

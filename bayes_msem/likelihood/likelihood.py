@@ -390,9 +390,9 @@ class Likelihood(ReadOnlyArrays):
         template, shift = self.responses.template, np.zeros(self.n_sampled)
         values = self.values(x)
         for k, effect in enumerate(template.effect):
-            places = template.threshold[template.first[k] : template.first[k + 1]]
-            if effect >= 0 and len(places):
-                shift[effect] += values[places].mean()
+            thresholds = template.thresholds(values, k)
+            if effect >= 0 and len(thresholds):
+                shift[effect] += thresholds.mean()
         return shift
 
     def working(self, x: FloatArray, eta: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -20,6 +20,7 @@ https://doi.org/10.1080/10618600.1995.10474663
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -31,7 +32,15 @@ from scipy.stats import qmc
 from bayes_msem.likelihood.likelihood import Likelihood
 from bayes_msem.likelihood.response_rows import Responses
 
-__all__ = ["NodeRule", "RowIntegral", "hermite_rule", "row_integral", "sobol_rule", "t_points"]
+__all__ = [
+    "NodeRule",
+    "RowIntegral",
+    "hermite_rule",
+    "refined",
+    "row_integral",
+    "sobol_rule",
+    "t_points",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -69,6 +78,37 @@ def sobol_rule(n: int, d: int, seed: int) -> NodeRule:
     engine = qmc.Sobol(d, rng=np.random.default_rng(seed))
     z, log_density = t_points(engine.random_base2(int(np.log2(n))), _DF)
     return NodeRule(z, -log_density - np.log(n))
+
+
+def refined[T](
+    candidates: Iterable[T], evaluate: Callable[[T], FloatArray], tolerance: float
+) -> tuple[T, FloatArray, FloatArray]:
+    """Take the smallest rule from which the next smaller one hardly differs.
+
+    Parameters
+    ----------
+    candidates
+        Two or more, from the smallest on.
+    evaluate
+        From a candidate to values (n,).
+    tolerance
+        Of the sum of the values.
+
+    Returns
+    -------
+    tuple
+        The candidate, its values, and how far those of the one before are, (n,). Where the largest
+        candidate is not enough, the sum of these is above the tolerance.
+    """
+    rest = iter(candidates)
+    before = evaluate(next(rest))
+    for candidate in rest:
+        value = evaluate(candidate)
+        errors = np.abs(value - before)
+        if errors.sum() <= tolerance:
+            break
+        before = value
+    return candidate, value, errors
 
 
 def _rules(q: int) -> list[NodeRule]:
@@ -169,12 +209,6 @@ def row_integral(
     if not q:
         rule = NodeRule(np.zeros((1, 0)), np.zeros(1))
         return RowIntegral(likelihood, rule), np.zeros(likelihood.score_shape[0])
-    smaller, *larger = (RowIntegral(likelihood, rule) for rule in _rules(q))
-    before = smaller.of_rows(x, b)
-    for integral in larger:
-        value = integral.of_rows(x, b)
-        errors = np.abs(value - before)
-        if errors.sum() <= tolerance:
-            break
-        before = value
+    integrals = (RowIntegral(likelihood, rule) for rule in _rules(q))
+    integral, _, errors = refined(integrals, lambda i: i.of_rows(x, b), tolerance)
     return integral, errors

@@ -167,9 +167,10 @@ class Model(PriorChecks, Simulation):
         check_frame(data)  # before names are looked up: its message names the real culprit
         columns = list(data.columns)
         check_cluster_name(cluster, columns)
-        outcomes = read_outcomes(data, parse(spec), cluster, ordered, families, exposure)
+        parsed = parse(spec)
+        outcomes = read_outcomes(data, parsed, cluster, ordered, families, exposure)
         parsed = expand_random(
-            parse(spec),
+            parsed,
             random,
             columns,
             cluster=cluster,

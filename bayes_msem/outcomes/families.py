@@ -64,6 +64,11 @@ class Family:
         return self.outcome.has_thresholds
 
     @property
+    def is_count(self) -> bool:
+        """Whether outcomes are counts, whose linear predictor is a log rate."""
+        return self.link == "log"
+
+    @property
     def has_dispersion(self) -> bool:
         """Whether the table has a row for a dispersion."""
         return self.outcome.has_dispersion

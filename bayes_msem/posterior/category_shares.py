@@ -10,9 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.frame_rows import Rows
-from bayes_msem.posterior.predicted_responses import category_probabilities, responses_of
+from bayes_msem.posterior.predicted_responses import category_probabilities, labels_of, responses_of
 from bayes_msem.posterior.scores import known_effects
 from bayes_msem.posterior.summary import IntervalKind, check_interval, interval
 from bayes_msem.posterior.within import WithinModel
@@ -80,13 +79,8 @@ def category_shares(
     """
     check_interval(ci, ci_kind)
     observed = blueprint.observed
-    known = [name for name in observed.y_names if name in observed.categories]
-    if outcome not in known:
-        raise SpecificationError(
-            f"'{outcome}' is no ordered outcome of level within{nearest(outcome, known) or '.'} "
-            f"This model has {', '.join(map(repr, known)) or 'none'}"
-        )
-    labels, response = observed.categories[outcome], responses_of(blueprint, posterior)[outcome]
+    labels = labels_of(observed, outcome)
+    response = responses_of(blueprint, posterior)[outcome]
     y = observed.y[:, response.position]
     n, model = max(observed.n_clusters, 1), WithinModel(blueprint, posterior)
     effects = known_effects(model, cluster_draws)

@@ -58,13 +58,7 @@ def count_variance(
 def counts_within(observed: ObservedData) -> tuple[str, ...]:
     """Names of the counts of level within."""
     families = observed.families
-    return tuple(
-        name
-        for name in observed.y_names
-        if name in families
-        and not families[name].has_thresholds
-        and families[name].name != "gaussian"
-    )
+    return tuple(y for y in observed.y_names if y in families and families[y].is_count)
 
 
 def mean_exposure(observed: ObservedData, name: str) -> float:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.errors import SpecificationError, nearest
+from bayes_msem.errors import SpecificationError
 from bayes_msem.posterior.levels import Levels
+from bayes_msem.posterior.predicted_responses import labels_of
 from bayes_msem.posterior.summary import IntervalKind, check_interval, interval
 
 __all__ = ["ItemCurves", "item_curves"]
@@ -74,12 +75,7 @@ def item_curves(
     """
     check_interval(ci, ci_kind)
     within, observed = levels.within, levels.blueprint.observed
-    items = [name for name in observed.y_names if name in observed.categories]
-    if outcome not in items:
-        raise SpecificationError(
-            f"'{outcome}' is no ordered outcome of level within{nearest(outcome, items) or '.'} "
-            f"This model has {', '.join(map(repr, items)) or 'none'}"
-        )
+    labels = labels_of(observed, outcome)
     i, factor = within.names.index(outcome), _factor(levels, outcome, factor)
     f = within.names.index(factor)
     mean = within.mean[:, i]
@@ -93,7 +89,6 @@ def item_curves(
     shares = observed.families[outcome].outcome.probabilities(eta, cuts[:, None, :])
     flat = shares.reshape(chains, len(shares) // chains, -1)
     lower, upper = (limit.reshape(shares.shape[1:]) for limit in interval(flat, ci, ci_kind))
-    labels = observed.categories[outcome]
     return ItemCurves(factor, labels, grid, shares.mean(axis=0), lower, upper)
 
 

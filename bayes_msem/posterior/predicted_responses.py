@@ -11,18 +11,29 @@ comes from factors, whose residuals are not known. So
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.gaussian.normal import roots
 from bayes_msem.outcomes.families import Family
 from bayes_msem.posterior.draws import row_draws
 from bayes_msem.posterior.within import WithinDraws
+from bayes_msem.simulation.drawn_responses import predictor_covariance
 
-__all__ = ["Response", "category_probabilities", "expected", "one_of_each", "responses_of"]
+__all__ = [
+    "Response",
+    "category_probabilities",
+    "expected",
+    "labels_of",
+    "one_of_each",
+    "responses_of",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -46,10 +57,22 @@ class Response:
     thresholds: FloatArray | None
     dispersion: FloatArray | None
 
-    @property
-    def residual(self) -> float:
-        """Residual variance of the latent response."""
-        return self.family.residual_variance or 0.0
+
+def labels_of(observed: ObservedData, outcome: str) -> tuple[Any, ...]:
+    """Labels of the categories of an ordered outcome of level within.
+
+    Raises
+    ------
+    SpecificationError
+        There is no such outcome.
+    """
+    known = [name for name in observed.y_names if name in observed.categories]
+    if outcome not in known:
+        raise SpecificationError(
+            f"'{outcome}' is no ordered outcome of level within{nearest(outcome, known) or '.'} "
+            f"This model has {', '.join(map(repr, known)) or 'none'}"
+        )
+    return observed.categories[outcome]
 
 
 def responses_of(blueprint: Blueprint, posterior: xr.Dataset) -> dict[str, Response]:
@@ -72,13 +95,12 @@ def responses_of(blueprint: Blueprint, posterior: xr.Dataset) -> dict[str, Respo
 
 
 def _predictor(
-    within: WithinDraws, design: FloatArray, offset: FloatArray, response: Response
+    means: FloatArray, covariances: FloatArray, offset: FloatArray, response: Response
 ) -> tuple[FloatArray, FloatArray]:
-    """Mean (S, n) and variance (S, 1) of the linear predictor of rows."""
+    """Mean (S, n) and variance (S, 1) of a linear predictor, from the moments of outcomes."""
     k = response.position
-    variance = within.outcome_covariances()[:, k, k] - response.residual
-    mean = within.outcome_means(design)[..., k] + offset[:, k]
-    return mean, np.maximum(variance, 0.0)[:, None]
+    variance = covariances[:, k, k] - (response.family.residual_variance or 0.0)
+    return means[..., k] + offset[:, k], np.maximum(variance, 0.0)[:, None]
 
 
 def expected(
@@ -98,9 +120,9 @@ def expected(
     design, offset
         Design (n, D) of the rows, and what is added to linear predictors, (n, p).
     """
-    y = within.outcome_means(design)
+    y, covariances = within.outcome_means(design), within.outcome_covariances()
     for response in responses.values():
-        mean, variance = _predictor(within, design, offset, response)
+        mean, variance = _predictor(y, covariances, offset, response)
         rule = response.family.outcome
         y[..., response.position] = rule.marginal_mean(mean, variance, response.thresholds)
     return y
@@ -110,7 +132,8 @@ def category_probabilities(
     within: WithinDraws, response: Response, design: FloatArray, offset: FloatArray
 ) -> FloatArray:
     """Probabilities (S, n, K) of the categories of an ordered outcome."""
-    mean, variance = _predictor(within, design, offset, response)
+    means, covariances = within.outcome_means(design), within.outcome_covariances()
+    mean, variance = _predictor(means, covariances, offset, response)
     variance = np.broadcast_to(variance, mean.shape)
     rule = response.family.outcome
     return rule.marginal_probabilities(mean, variance, response.thresholds)
@@ -124,11 +147,12 @@ def one_of_each(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Draw one outcome per row and posterior draw, (S, n, p); arguments as in :func:`expected`."""
-    y, covariance = within.outcome_means(design), within.outcome_covariances().copy()
-    for response in responses.values():  # what is left is the covariance of linear predictors
-        covariance[:, response.position, response.position] -= response.residual
+    y, found = within.outcome_means(design), responses.values()
+    covariance = predictor_covariance(
+        [r.family for r in found], [r.position for r in found], within.outcome_covariances()
+    )
     y += np.einsum("spq,snq->snp", roots(covariance), rng.standard_normal(y.shape))
-    for response in responses.values():
+    for response in found:
         k, rule = response.position, response.family.outcome
         eta = y[..., k] + offset[:, k]
         y[..., k] = rule.simulate(rng, eta, response.thresholds, response.dispersion)

@@ -7,38 +7,40 @@ matrix Sigma without these variances, and the family draws the outcome given eta
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.likelihood.response_rows import log_exposure
+from bayes_msem.outcomes.families import Family
 from bayes_msem.structure.response_template import ResponseTemplate
 
-__all__ = ["draw_responses", "intercept_effects", "predictor_covariance", "thresholds_of"]
+__all__ = ["draw_responses", "intercept_effects", "predictor_covariance"]
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _ROUNDING = 1e-12  # of a variance
 
 
 def predictor_covariance(
-    template: ResponseTemplate, columns: IntArray, sigma: FloatArray
+    families: Iterable[Family], columns: Iterable[int], sigma: FloatArray
 ) -> FloatArray:
     """Take the residuals of responses out of covariance matrices (J, p, p) of y*.
 
     Parameters
     ----------
-    template
-        The template of the rows.
+    families
+        Those of the responses.
     columns
         Position of every response among the outcomes.
     sigma
         Covariance matrices of the latent responses and normal outcomes.
     """
     result = sigma.copy()
-    for column, family in zip(columns, template.families.values(), strict=True):
+    for column, family in zip(columns, families, strict=True):
         own = sigma[:, column, column]
         left = own - (family.residual_variance or 0.0)
         nothing = ~(left > _ROUNDING * own)  # less is rounding, as in gaussian.normal
@@ -60,12 +62,6 @@ def intercept_effects(
             if effect >= 0:
                 result[:, names.index(name)] = b[:, effect]
     return result
-
-
-def thresholds_of(template: ResponseTemplate, values: FloatArray, k: int) -> FloatArray | None:
-    """Thresholds of response k in a value vector; None if its family has none."""
-    places = template.threshold[template.first[k] : template.first[k + 1]]
-    return values[places] if len(places) else None
 
 
 def draw_responses(
@@ -108,7 +104,7 @@ def draw_responses(
         y[known, column] = family.outcome.simulate(
             rng,
             eta[known],
-            thresholds_of(template, values, k),
+            template.thresholds(values, k) if family.has_thresholds else None,
             values[source] if source >= 0 else None,
         )
     return y

@@ -151,7 +151,7 @@ def draw_rows(
     if responses is not None:
         assert not natural, "thresholds are read from sampled parameters"
         columns = np.array([design.y_names.index(name) for name in responses.names])
-        sigma = predictor_covariance(responses, columns, sigma)
+        sigma = predictor_covariance(responses.families.values(), columns, sigma)
     noise = rng.standard_normal((design.n_rows, len(design.y_names)))
     # column 0 of the design is the constant
     if effects.sampled and of_row is not None:

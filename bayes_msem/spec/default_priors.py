@@ -183,7 +183,7 @@ class Units:
     def is_count(self, name: str) -> bool:
         """Whether the outcome is modelled by a log rate."""
         family = self._table.families.get(name)
-        return family is not None and not family.has_thresholds
+        return family is not None and family.is_count
 
     def threshold(self, row: Row, scale: float) -> Prior:
         """Return the default prior of a threshold."""

@@ -67,33 +67,20 @@ def linear_names(table: ParameterTable) -> frozenset[str]:
     return frozenset(name for name, is_linear in uses.items() if is_linear)
 
 
-def all_sampled(table: ParameterTable, y_names: tuple[str, ...]) -> Effects:
-    """Effects of a model with outcomes that are not normal: random intercepts, then all others.
-
-    None is integrated out. Random intercepts have no rows.
-    """
-    split = [v for v in y_names if table.roles[("within", v)] == "split"]
-    rows = tuple(row for row in table.rows if row.random)
-    sampled = list(dict.fromkeys([*split, *(row.random for row in rows)]))
-    none = np.empty(0, dtype=np.int64)
-    return Effects(
-        linear=(),
-        sampled=tuple(sampled),
-        use_effect=none,
-        use_variable=none,
-        use_column=none,
-        rows=rows,
-        row_effect=np.array([sampled.index(r.random) for r in rows], dtype=np.int64),
-        row_code=np.array([_CODES[r.kind] for r in rows], dtype=np.int64),
-    )
-
-
 def find_effects(
-    table: ParameterTable, y_names: tuple[str, ...], x_names: tuple[str, ...]
+    table: ParameterTable,
+    y_names: tuple[str, ...],
+    x_names: tuple[str, ...],
+    *,
+    sample_all: bool = False,
 ) -> Effects:
-    """Sort the random coefficients of a model into linear and sampled ones."""
-    linear = linear_names(table)
+    """Sort the random coefficients of a model into linear and sampled ones.
+
+    With ``sample_all`` none is integrated out: random intercepts come first, and have no rows.
+    """
+    linear = frozenset() if sample_all else linear_names(table)
     split = [v for v in y_names if table.roles[("within", v)] == "split"]
+    first, split = (split, []) if sample_all else ([], split)
     within = modelled_names(table, "within")
     design = {"1": 0} | {x: 1 + i for i, x in enumerate(x_names)}
     random = [row for row in table.rows if row.random]
@@ -104,7 +91,7 @@ def find_effects(
             effect = len(split) + slopes.index(row.random)
             uses.append((effect, within.index(row.lhs), design[row.rhs]))
     rows = tuple(row for row in random if row.random not in linear)
-    sampled = list(dict.fromkeys(row.random for row in rows))
+    sampled = list(dict.fromkeys([*first, *(row.random for row in rows)]))
     table_of_uses = np.array(uses, dtype=np.int64).reshape(-1, 3)
     return Effects(
         linear=(*split, *slopes),

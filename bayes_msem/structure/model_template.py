@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.spec.table import ParameterTable, RowKey
-from bayes_msem.structure.effects import Effects, all_sampled, find_effects
+from bayes_msem.structure.effects import Effects, find_effects
 from bayes_msem.structure.response_template import ResponseTemplate, build_responses
 from bayes_msem.structure.templates import LevelTemplate, level_template, place_rows
 
@@ -122,7 +122,7 @@ def build_template(
     ModelTemplate
     """
     own = {name: f for name, f in table.families.items() if name in y_names}
-    effects = all_sampled(table, y_names) if own else find_effects(table, y_names, x_names)
+    effects = find_effects(table, y_names, x_names, sample_all=bool(own))
     sources, constants, n_theta = place_rows(table, position, effects.rows)
     integrated = {r.key for r in table.rows if r.random and r not in effects.rows}
     remaining = replace(table, rows=tuple(r for r in table.rows if r.key not in integrated))

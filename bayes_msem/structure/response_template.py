@@ -20,6 +20,7 @@ from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 from bayes_msem.structure.templates import Cells, LevelTemplate, level_template
 
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 __all__ = ["ResponseTemplate", "build_responses", "sampled_scores"]
@@ -63,6 +64,11 @@ class ResponseTemplate:
     def names(self) -> tuple[str, ...]:
         """Names of the responses."""
         return tuple(self.families)
+
+    def thresholds(self, values: FloatArray, k: int) -> FloatArray:
+        """Thresholds of response k in a value vector; none if its family has none."""
+        own: FloatArray = values[self.threshold[self.first[k] : self.first[k + 1]]]
+        return own
 
 
 def sampled_scores(table: ParameterTable, responses: Mapping[str, Family]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bayes_msem.gaussian.normal import conditional, draw_given, fill_missing, roots
+from bayes_msem.gaussian.normal import conditional, draw_given, fill_missing, given_known, roots
 from tests.checking.simulated import check_moments
 
 Array = NDArray[np.float64]
@@ -264,3 +264,14 @@ def test_complete_rows_and_no_rows_are_left_alone() -> None:
     nothing = np.empty((0, 3))
     fill_missing(nothing, np.empty((0, 3)), full(3, 17), rng)
     assert nothing.shape == (0, 3)
+
+
+def test_what_is_known_differs_from_case_to_case() -> None:
+    covariance, wanted, given = full(5, 3), [0, 4], [1, 3]
+    deviations = np.array([[0.3, -1.0], [np.nan, 0.7], [np.nan, np.nan], [2.0, 0.1]])
+    shift, rest = given_known(covariance, wanted, given, deviations)
+    for case, row in enumerate(deviations):
+        known = [g for g, value in zip(given, row, strict=True) if not np.isnan(value)]
+        slope, left = plain(covariance, wanted, known)
+        np.testing.assert_allclose(shift[case], slope @ row[~np.isnan(row)], rtol=1e-10)
+        np.testing.assert_allclose(rest[case], left, rtol=1e-10)

@@ -23,7 +23,7 @@ from bayes_msem.checking.accuracy.integral import ClusterIntegral, Proposal
 from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.inference.working import expand_rows
-from bayes_msem.likelihood.row_integral import hermite_rule, row_integral, sobol_rule
+from bayes_msem.likelihood.row_integral import hermite_rule, refined, row_integral, sobol_rule
 
 __all__ = ["Marginal", "integrated_likelihood", "marginal_log_likelihood"]
 
@@ -139,15 +139,9 @@ def marginal_log_likelihood(blueprint: Blueprint, x: FloatArray) -> Marginal:
 
 def _by_product_rules(integral: ClusterIntegral, point: FloatArray, n_b: int) -> Marginal:
     """Take the smallest rule from which the next smaller one hardly differs."""
-    smallest, *larger = _SIZES[n_b]
-    before = integral.by_rule(point, hermite_rule(smallest, n_b))
-    for size in larger:
-        value = integral.by_rule(point, hermite_rule(size, n_b))
-        error = float(np.abs(value - before).sum())
-        if error <= _ENOUGH / 2:
-            break
-        before = value
-    return Marginal(float(value.sum()), error)
+    rules = (hermite_rule(size, n_b) for size in _SIZES[n_b])
+    _, value, errors = refined(rules, lambda rule: integral.by_rule(point, rule), _ENOUGH / 2)
+    return Marginal(float(value.sum()), float(errors.sum()))
 
 
 def _by_sampling(integral: ClusterIntegral, point: FloatArray, n_b: int) -> Marginal:
