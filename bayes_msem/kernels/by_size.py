@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel, part_kernel
 from bayes_msem.kernels.integrate import covariance_gradient, residuals
 from bayes_msem.kernels.layout import unpack
 from bayes_msem.kernels.level_two import LOG_2PI, level_two, level_two_back
@@ -26,7 +26,7 @@ from bayes_msem.kernels.template import backward, effects_of, forward
 from bayes_msem.kernels.triangular import invert
 
 
-@kernel
+@part_kernel
 def _places(structure):
     """Outcome (y, z) that every outcome of level 2 is a part of."""
     places = np.empty(structure.n_a + structure.n_z, np.int64)
@@ -37,21 +37,21 @@ def _places(structure):
     return places
 
 
-@kernel
+@part_kernel
 def outcome_moments(x, structure):
     """Moments of the outcomes (y, z) of a model with random intercepts.
 
     Returns
     -------
     tuple
-        Moments of level 2, total effects within, Sigma_w and Sigma_b (P, P), and the mean
-        coefficients C (P, D) on (1, x, w).
+        Moments of level 2, total effects within, places, Sigma_w and Sigma_b (P, P), and the
+        mean coefficients C (P, D) on (1, x, w).
     """
     within, top, place = structure.within, level_two(x, structure), _places(structure)
     p, n_d, n_w = within.n, within.n_design, structure.between.n_design
     n = p + structure.n_z
-    sigma_w, sigma_b = np.zeros((n, n)), np.zeros((n, n))
-    c, c_w, effects = np.zeros((n, n_d + n_w - 1)), np.zeros((n_d, p)), effects_of(within)
+    sigma, c, c_w = np.zeros((2, n, n)), np.zeros((n, n_d + n_w - 1)), np.zeros((n_d, p))
+    sigma_w, sigma_b, effects = sigma[0], sigma[1], effects_of(within)
     forward(within, top.values, effects, sigma_w, c_w)
     for i in range(p):
         for d in range(n_d):
@@ -62,14 +62,14 @@ def outcome_moments(x, structure):
         c[place[e], 0] += top.c[0, e]
         for d in range(1, n_w):
             c[place[e], n_d - 1 + d] += top.c[d, e]
-    return top, effects, sigma_w, sigma_b, c
+    return top, effects, place, sigma_w, sigma_b, c
 
 
-@kernel
-def _outcome_moments_back(x, structure, top, effects, gradients, d_x):
+@part_kernel
+def _outcome_moments_back(x, structure, top, effects, place, gradients, d_x):
     """Pull gradients with respect to Sigma_w, Sigma_b (lower triangles) and C back to x."""
     d_sigma_w, d_sigma_b, d_c = gradients
-    within, place = structure.within, _places(structure)
+    within = structure.within
     p, n_d, n_w = within.n, within.n_design, structure.between.n_design
     d_omega, d_c_b, d_c_w = np.zeros_like(top.omega), np.zeros_like(top.c), np.zeros((n_d, p))
     for e in range(len(place)):
@@ -79,35 +79,27 @@ def _outcome_moments_back(x, structure, top, effects, gradients, d_x):
         d_c_b[0, e] = d_c[place[e], 0]
         for d in range(1, n_w):
             d_c_b[d, e] = d_c[place[e], n_d - 1 + d]
-    d_sigma = np.empty((p, p))
     for i in range(p):
-        for k in range(i + 1):
-            d_sigma[i, k] = d_sigma_w[i, k]
-            d_sigma[k, i] = d_sigma_w[i, k]
+        for k in range(i):
+            d_sigma_w[k, i] = d_sigma_w[i, k]
         for d in range(n_d):
             d_c_w[d, i] = d_c[i, d]
-    d_t, h, gradient = np.zeros((within.m, p)), np.empty((within.m, p)), np.zeros(len(top.values))
-    backward(within, top.values, effects, d_sigma, d_c_w, d_t, h, gradient)
+    room, gradient = np.zeros((2, within.m, p)), np.zeros(len(top.values))
+    backward(within, top.values, effects, d_sigma_w, d_c_w, room[0], room[1], gradient)
     level_two_back(x, structure, top, d_omega, d_c_b, gradient, d_x)
 
 
-@kernel
-def _groups(p, data, sigma_w, sigma_b, c, gradients):
+@inner_kernel
+def _groups(p, data, sigma_w, sigma_b, c, gradients, room, residual):
     """Sum over groups; add to the gradients with respect to Sigma_w, Sigma_b and C.
 
     Those of covariance matrices are lower triangles. Returns the log-likelihood without its
-    constant; minus infinity where some covariance matrix is not positive definite.
+    constant; minus infinity where some covariance matrix is not positive definite. ``room`` has
+    five matrices (P, P), ``residual`` is one (P, D).
     """
     d_sigma_w, d_sigma_b, d_c = gradients
-    (n_outcomes, n_design), shape = c.shape, sigma_b.shape
-    s, w, q, wq, d_s = (
-        np.empty(shape),
-        np.empty(shape),
-        np.empty(shape),
-        np.empty(shape),
-        np.empty(shape),
-    )
-    residual, total = np.empty((n_outcomes, n_design)), 0.0
+    (n_outcomes, n_design), total = c.shape, 0.0
+    s, w, q, wq, d_s = room[0], room[1], room[2], room[3], room[4]
     for g in range(len(data.weight)):
         between, within = data.between[g], data.within[g]
         n = p if between == 0.0 else n_outcomes
@@ -151,7 +143,7 @@ def value_and_gradient(x, ints, floats, statistics):
     tuple of (float, (n_theta,) array)
     """
     structure, d_x = unpack(ints, floats), np.zeros(len(x))
-    top, effects, sigma_w, sigma_b, c = outcome_moments(x, structure)
+    top, effects, place, sigma_w, sigma_b, c = outcome_moments(x, structure)
     n, n_design = c.shape
     data = by_size(statistics, n, n_design)
     # the data are centred: shift the intercepts accordingly
@@ -160,13 +152,13 @@ def value_and_gradient(x, ints, floats, statistics):
         for d in range(1, n_design):
             shift += c[o, d] * data.center[n + d]
         c[o, 0] += shift
-    gradients = (np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n_design)))
-    value = _groups(structure.within.n, data, sigma_w, sigma_b, c, gradients)
+    room, of_c = np.zeros((7, n, n)), np.zeros((2, n, n_design))
+    d_c, gradients = of_c[0], (room[0], room[1], of_c[0])
+    value = _groups(structure.within.n, data, sigma_w, sigma_b, c, gradients, room[2:], of_c[1])
     if value == -np.inf:
         return value, d_x
-    d_c = gradients[2]
     for o in range(n):
         for d in range(1, n_design):
             d_c[o, d] += d_c[o, 0] * data.center[n + d]
-    _outcome_moments_back(x, structure, top, effects, gradients, d_x)
+    _outcome_moments_back(x, structure, top, effects, place, gradients, d_x)
     return value + data.constant, d_x

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core import sigutils, types
+from numba.core import cgutils, sigutils, types
 from numba.core.ccallback import CFunc
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
@@ -20,7 +20,9 @@ __all__ = [
     "c_function",
     "inner_kernel",
     "kernel",
+    "part_kernel",
     "read_only",
+    "stacked",
     "view_kernel",
 ]
 
@@ -33,7 +35,17 @@ def kernel(function: Callable[..., Any]) -> Any:
     ``fastmath`` allows sums to be reordered and divisions to become products, but keeps
     infinities and NaN; the NumPy error model divides by zero without an exception.
     """
-    return _compiled(function)
+    return _compiled(function, no_cfunc_wrapper=True)
+
+
+def part_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a part of other kernels that stands in its callers as if it were written there.
+
+    For what takes or returns large named tuples: a call would copy every field of every array.
+    """
+    return _compiled(
+        function, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+    )
 
 
 def view_kernel(function: Callable[..., Any]) -> Any:
@@ -50,13 +62,17 @@ def inner_kernel(function: Callable[..., Any]) -> Any:
     return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
 
 
-def _compiled(function: Callable[..., Any], *, _nrt: bool = True, **options: bool) -> Any:
+def _compiled(
+    function: Callable[..., Any], *, _nrt: bool = True, forceinline: bool = False, **options: bool
+) -> Any:
     compiler: Any = numba.njit
     dispatcher: Any = compiler(
         fastmath={"reassoc", "contract", "arcp", "nsz"},
         error_model="numpy",
         inline="never",
-        _nrt=_nrt,  # also if True: a kernel would inherit it from one that calls it
+        # also the defaults: a kernel would inherit them from one that calls it
+        _nrt=_nrt,
+        forceinline=forceinline,
         **options,
     )(function)
     # what cache=True does, with a cache of our own
@@ -86,6 +102,42 @@ def read_only(typingctx: Any, array: Any) -> Any:
         return impl_ret_borrowed(context, builder, signature.return_type, args[0])
 
     return result(array), codegen
+
+
+@intrinsic
+def stacked(typingctx: Any, flat: Any, start: Any, shape: Any) -> Any:
+    """Return a view of ``shape`` of a flat array from ``start`` on, as slice and reshape do.
+
+    Without their checks: a reshape is a call that costs as much as a small matrix.
+    """
+    result = types.Array(flat.dtype, len(shape), "C", readonly=not flat.mutable)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, target = make_array(flat)(context, builder, args[0]), make_array(result)(
+            context, builder
+        )
+        start = context.cast(builder, args[1], signature.args[1], types.intp)
+        lengths = [
+            context.cast(builder, length, kind, types.intp)
+            for length, kind in zip(
+                cgutils.unpack_tuple(builder, args[2]), signature.args[2], strict=True
+            )
+        ]
+        strides = [source.itemsize]
+        for length in reversed(lengths[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+        populate_array(
+            target,
+            data=builder.gep(source.data, [start]),
+            shape=cgutils.pack_array(builder, lengths),
+            strides=cgutils.pack_array(builder, strides),
+            itemsize=source.itemsize,
+            meminfo=source.meminfo,
+            parent=source.parent,
+        )
+        return impl_ret_borrowed(context, builder, result, target._getvalue())
+
+    return result(flat, start, shape), codegen
 
 
 @intrinsic

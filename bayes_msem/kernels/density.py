@@ -24,7 +24,8 @@ import numpy as np
 from bayes_msem.kernels.augmented import RowPart
 from bayes_msem.kernels.augmented import joint_value_and_gradient as joint_with_scores
 from bayes_msem.kernels.centring import joint_value_and_gradient
-from bayes_msem.kernels.compile import inner_kernel, kernel
+from bayes_msem.kernels import by_cluster, by_pattern, by_size
+from bayes_msem.kernels.compile import inner_kernel, kernel, part_kernel
 from bayes_msem.kernels.priors import (
     FloatArray,
     IntArray,
@@ -32,7 +33,6 @@ from bayes_msem.kernels.priors import (
     evaluated,
     prior_kernel,
 )
-from bayes_msem.kernels.providers import cluster_density, pattern_density, size_density
 from bayes_msem.kernels.row_layout import scores_in
 from bayes_msem.kernels.statistics import clusters_in
 
@@ -72,12 +72,12 @@ for _array in NO_ROWS:  # as packed rows are: kernels are compiled for one or th
 PLAIN = Geometry(_NO_FLOATS, _NO_INTS, _NO_INTS, _NO_INTS, _NO_FLOATS, np.empty((0, 0)), _NO_FLOATS)
 
 
-@inner_kernel
+@part_kernel
 def _soft(geometry, i):
     return geometry.soft[i] if len(geometry.soft) > 0 else 0.0
 
 
-@kernel
+@part_kernel
 def _rotated(v, n, geometry):
     """Return the first n coordinates after the rotation, if there is one."""
     if len(geometry.center) == 0:
@@ -100,7 +100,7 @@ def constrained(v, n, priors, geometry, x):
     _shear(v, geometry, x)
 
 
-@inner_kernel
+@part_kernel
 def _shear(v, geometry, x):
     """Take intercepts from the mean of their predictors to zero, in place."""
     for e in range(len(geometry.to)):
@@ -134,6 +134,8 @@ class Point(NamedTuple):
         dx/du and the derivative of its logarithm, (n,).
     d_x
         Derivative of the log prior, (n,).
+    stack
+        Room for the values of constraints.
     log_prior, log_jacobian
         One number each.
     """
@@ -142,16 +144,18 @@ class Point(NamedTuple):
     slope: FloatArray
     bend: FloatArray
     d_x: FloatArray
+    stack: FloatArray
     log_prior: FloatArray
     log_jacobian: FloatArray
 
 
-@kernel
+@part_kernel
 def _point(v, priors, geometry):
     """Return the :class:`Point` at v."""
     n, log_prior, log_jacobian = len(priors.family), 0.0, 0.0
-    x, d_x = np.empty(n + len(priors.programs)), np.empty(n)
-    slope, bend, log_x, log_rest = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    x, room = np.empty(n + len(priors.programs)), np.empty(5 * n + len(priors.code) + 1)
+    d_x, slope, bend, stack = room[:n], room[n : 2 * n], room[2 * n : 3 * n], room[5 * n :]
+    log_x, log_rest = room[3 * n : 4 * n], room[4 * n : 5 * n]
     for i in range(n):
         x[i], slope[i], log_slope, bend[i], log_x[i], log_rest[i] = bounded(
             priors.bounded[i], priors.lower[i], priors.upper[i], _soft(geometry, i), v[i]
@@ -169,30 +173,30 @@ def _point(v, priors, geometry):
             log_rest[i],
         )
         log_prior += value + priors.constant[i]
-    stack = np.empty(len(priors.code) + 1)
     for k in range(len(priors.programs)):
         first, last = priors.programs[k, 0], priors.programs[k, 1]
         x[n + k] = evaluated(priors.code, first, last, priors.numbers, priors.squared, x, stack)
-    return Point(x, slope, bend, d_x, log_prior, log_jacobian)
+    return Point(x, slope, bend, d_x, stack, log_prior, log_jacobian)
 
 
-@kernel
+@part_kernel
 def _posterior(v, jacobian, priors, geometry, point, likelihood, gradient):
     """Add up the log posterior; fill the first n entries of ``gradient``, its gradient in v.
 
     ``likelihood`` are its value and its gradient with respect to x.
     """
-    (value, d_extended), (x, d_x), n = likelihood, (point.x, point.d_x), len(priors.family)
+    (value, d_extended), n = likelihood, len(priors.family)
+    x, d_x, stack = point.x, point.d_x, point.stack
     for i in range(n):
         d_x[i] += d_extended[i]
-    stack = np.empty(len(priors.code) + 1)
     for e in range(len(priors.slopes)):
         position, first, last = priors.slopes[e, 1], priors.slopes[e, 2], priors.slopes[e, 3]
         slope = d_extended[n + priors.slopes[e, 0]] * evaluated(
             priors.code, first, last, priors.numbers, priors.squared, x, stack
         )
         d_x[position] += slope * (2.0 * x[position] if priors.squared[position] else 1.0)
-    gradient[:n] = 0.0
+    for i in range(n):
+        gradient[i] = 0.0
     for e in range(len(geometry.to) - 1, -1, -1):
         mean, d_to = geometry.mean[e], d_x[geometry.to[e]]
         weight = v[mean] if mean >= 0 else geometry.weight[e]
@@ -223,33 +227,31 @@ def size_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     -------
     float
     """
-    point, none = _point(v, priors, geometry), np.empty((0, 0))
-    value, d_x, _ = size_density(
-        point.x, none, likelihood.ints, likelihood.floats, likelihood.statistics,
-        likelihood.approximation,
-    )  # fmt: skip
+    point = _point(v, priors, geometry)
+    value, d_x = by_size.value_and_gradient(
+        point.x, likelihood.ints, likelihood.floats, likelihood.statistics
+    )
     return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
 
 @kernel
 def pattern_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     """Log posterior with the likelihood by response pattern."""
-    point, none = _point(v, priors, geometry), np.empty((0, 0))
-    value, d_x, _ = pattern_density(
-        point.x, none, likelihood.ints, likelihood.floats, likelihood.statistics,
-        likelihood.approximation,
-    )  # fmt: skip
+    point = _point(v, priors, geometry)
+    value, d_x = by_pattern.value_and_gradient(
+        point.x, likelihood.ints, likelihood.floats, likelihood.statistics
+    )
     return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
 
 @kernel
 def cluster_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     """Log posterior with the likelihood by cluster, all effects integrated out."""
-    point, none = _point(v, priors, geometry), np.empty((clusters_in(likelihood.statistics), 0))
-    value, d_x, _ = cluster_density(
-        point.x, none, likelihood.ints, likelihood.floats, likelihood.statistics,
-        likelihood.approximation,
-    )  # fmt: skip
+    point, n_clusters = _point(v, priors, geometry), clusters_in(likelihood.statistics)
+    none, ones = np.empty((n_clusters, 0)), np.ones((n_clusters, 1))
+    value, d_x, _ = by_cluster.value_and_gradient(
+        point.x, none, ones, likelihood.ints, likelihood.floats, likelihood.statistics
+    )
     return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
 

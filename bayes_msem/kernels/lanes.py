@@ -164,10 +164,14 @@ def _invert_in_place(matrix):
         return each
 
     def single(matrix):
+        inverse, n = np.full(matrix.shape, np.nan), len(matrix)
         try:
-            matrix[:, :] = np.linalg.inv(matrix)
+            inverse = np.linalg.inv(matrix)
         except Exception:
-            matrix[:, :] = np.nan
+            singular = True  # NaN
+        for i in range(n):  # not as slices, whose checks are slow to compile
+            for k in range(n):
+                matrix[i, k] = inverse[i, k]
 
     return single
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.kernels.compile import borrowed, kernel
+from bayes_msem.kernels.compile import borrowed, kernel, part_kernel, stacked
 
 # How a sampled parameter becomes a table value (see structure.parameters).
 IDENTITY, SQUARE, CORRELATION, THRESHOLD = 0, 1, 2, 3
@@ -188,19 +188,18 @@ def integers(ints, i):
     return ints[ints[i] : ints[i + 1]]
 
 
-@kernel
+@part_kernel
 def _floats(floats, i):
     return floats[int(floats[i]) : int(floats[i + 1])]
 
 
-@kernel
+@part_kernel
 def cells(ints, i):
     """Return packed cells number ``i``: rows, columns and sources (3, n_cells)."""
-    flat = ints[ints[i] : ints[i + 1]]
-    return flat.reshape((3, len(flat) // 3))
+    return stacked(ints, ints[i], (3, (ints[i + 1] - ints[i]) // 3))
 
 
-@kernel
+@part_kernel
 def _blocks(ints, first, constant):
     return Blocks(
         integers(ints, first),
@@ -213,7 +212,7 @@ def _blocks(ints, first, constant):
     )
 
 
-@kernel
+@part_kernel
 def level_of(ints, sizes, first):
     """Return the :class:`Level` with these sizes whose arrays begin with number ``first``."""
     return Level(
@@ -229,7 +228,7 @@ def level_of(ints, sizes, first):
     )
 
 
-@kernel
+@part_kernel
 def unpack(ints, floats):
     """Return the :class:`Structure` behind two packed vectors."""
     ints, floats = borrowed(ints), borrowed(floats)

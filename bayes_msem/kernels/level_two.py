@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import inner_kernel, kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel, part_kernel
 from bayes_msem.kernels.lanes import across, lanes_matrix, lanes_stack, lanes_vector
 from bayes_msem.kernels.template import Effects, backward, effects_of, forward
 from bayes_msem.kernels.triangular import cholesky, cholesky_back
@@ -61,7 +61,7 @@ class Gradients(NamedTuple):
     c: Any
 
 
-@kernel
+@part_kernel
 def level_two(x, structure):
     """Return the moments of level 2 at sampled parameters x."""
     between = structure.between
@@ -80,15 +80,15 @@ def gradients_of(x, top, n_batches, n_b):
     return Gradients(np.zeros(len(x)), lanes_matrix(n_batches, n_b), d_values, d_omega, d_c)
 
 
-@kernel
+@part_kernel
 def level_two_back(x, structure, moments, d_omega, d_c, gradient, d_x):
     """Pull gradients with respect to Omega and C back to x (added to ``d_x``).
 
     ``gradient`` comes with what the shared values get from elsewhere.
     """
     between = structure.between
-    d_t, h = np.zeros((between.m, between.n)), np.empty((between.m, between.n))
-    backward(between, moments.values, moments.effects, d_omega, d_c, d_t, h, gradient)
+    room = np.zeros((2, between.m, between.n))
+    backward(between, moments.values, moments.effects, d_omega, d_c, room[0], room[1], gradient)
     common_gradient(x, structure, gradient, d_x)
 
 

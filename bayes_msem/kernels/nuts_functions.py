@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from bayes_msem.kernels.compile import kernel, read_only
+from bayes_msem.kernels.compile import part_kernel, read_only
 from bayes_msem.kernels.density import (
     Geometry,
     Packed,
@@ -61,33 +61,33 @@ def _pointer(typingctx: Any, address: Any) -> Any:
     return types.voidptr(address), codegen
 
 
-@kernel
+@part_kernel
 def _floats(table, i):
     return numba.carray(_pointer(table[i, 0]), (table[i, 1],), np.float64)
 
 
-@kernel
+@part_kernel
 def _floats2(table, i):
     return numba.carray(_pointer(table[i, 0]), (table[i, 1], table[i, 2]), np.float64)
 
 
-@kernel
+@part_kernel
 def _ints(table, i):
     return numba.carray(_pointer(table[i, 0]), (table[i, 1],), np.int64)
 
 
-@kernel
+@part_kernel
 def _ints2(table, i):
     return numba.carray(_pointer(table[i, 0]), (table[i, 1], table[i, 2]), np.int64)
 
 
-@kernel
+@part_kernel
 def _table(user):
     header = numba.carray(user, (1,), np.int64)
     return numba.carray(user, (header[0] + 1, WIDTH), np.int64)[1:]
 
 
-@kernel
+@part_kernel
 def _priors(table):
     return PriorArrays(
         _ints(table, 0),
@@ -104,7 +104,7 @@ def _priors(table):
     )
 
 
-@kernel
+@part_kernel
 def _geometry(table):
     first = _N_PRIORS
     return Geometry(
@@ -118,7 +118,7 @@ def _geometry(table):
     )
 
 
-@kernel
+@part_kernel
 def _told(value, logp, gradient):
     """Hand over the value; say whether it and the gradient are finite."""
     logp[0] = value
@@ -130,7 +130,7 @@ def _told(value, logp, gradient):
     return 0
 
 
-@kernel
+@part_kernel
 def _model(table):
     """Return priors, geometry and the packed likelihood."""
     likelihood = Packed(

@@ -61,7 +61,7 @@ def values_at(x, b, ints, floats):
 @kernel
 def outcome_moments_at(x, ints, floats):
     """Sigma_w, Sigma_b and C of the outcomes of a model with random intercepts."""
-    _, _, sigma_w, sigma_b, c = outcome_moments(x, unpack(ints, floats))
+    _, _, _, sigma_w, sigma_b, c = outcome_moments(x, unpack(ints, floats))
     return sigma_w, sigma_b, c
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import borrowed, kernel, view_kernel
+from bayes_msem.kernels.compile import borrowed, kernel, part_kernel, stacked, view_kernel
 from bayes_msem.kernels.lanes import LANES, as_lanes
 
 # Header of the layouts by cluster (numbers of clusters, of batches of pieces and of pieces, and
@@ -177,7 +177,7 @@ def by_pattern(statistics, p, n_d):
     return ByPattern(n_patterns, center, size, dd, dy, yy, seen, pattern, cluster, of_piece)
 
 
-@kernel
+@part_kernel
 def by_size(statistics, n, n_d):
     """Return statistics by size, of n outcomes and n_d columns of the design."""
     statistics = borrowed(statistics)
@@ -186,18 +186,18 @@ def by_size(statistics, n, n_d):
     weight, start = statistics[start : start + g], start + g
     between, start = statistics[start : start + g], start + g
     within, start = statistics[start : start + g], start + g
-    dd, start = statistics[start : start + g * n_d * n_d], start + g * n_d * n_d
-    dy, start = statistics[start : start + g * n_d * n], start + g * n_d * n
-    yy = statistics[start : start + g * n * n]
+    dd, start = stacked(statistics, start, (g, n_d, n_d)), start + g * n_d * n_d
+    dy, start = stacked(statistics, start, (g, n_d, n)), start + g * n_d * n
+    yy = stacked(statistics, start, (g, n, n))
     return BySize(
         statistics[1],
         center,
         weight,
         between,
         within,
-        dd.reshape((g, n_d, n_d)),
-        dy.reshape((g, n_d, n)),
-        yy.reshape((g, n, n)),
+        dd,
+        dy,
+        yy,
     )
 
 

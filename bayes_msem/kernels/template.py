@@ -44,8 +44,8 @@ class Effects(NamedTuple):
 @register_jitable
 def effects_of(level):
     """Return room for the total effects of a level."""
-    shape = (level.m, level.n)
-    return Effects(np.empty(shape), np.empty(shape), np.empty((level.m, level.m)))
+    both, inverse = np.empty((2, level.m, level.n)), 0 if level.recursive else level.m
+    return Effects(both[0], both[1], np.empty((inverse, inverse)))
 
 
 @register_jitable

@@ -11,23 +11,24 @@ import math
 
 import numpy as np
 
-from bayes_msem.kernels.compile import inner_kernel, kernel
+from bayes_msem.kernels.compile import inner_kernel, part_kernel
 from bayes_msem.kernels.layout import FISHER_Z, LOG_SD
 from bayes_msem.kernels.transform import backward, blocks_backward, blocks_forward, forward
 
 
-@kernel
+@part_kernel
 def common_values(x, structure):
     """Value vector with the entries that all clusters share; those of random rows are zero."""
     n_theta = structure.n_theta
     n_x = n_theta + len(structure.rows.effect)
     values = np.zeros(n_x + len(structure.constants))
     forward(x, structure.transform, structure.common, structure.thresholds, values[:n_theta])
-    values[n_x:] = structure.constants
+    for i in range(len(structure.constants)):
+        values[n_x + i] = structure.constants[i]
     return values
 
 
-@inner_kernel
+@part_kernel
 def common_gradient(x, structure, gradient, d_x):
     """Pull a gradient with respect to the shared values back to x (added to ``d_x``)."""
     common, thresholds = structure.common, structure.thresholds
@@ -74,7 +75,7 @@ def cluster_gradient(n_theta, rows, varying, x_j, gradient, d_x_j, d_b):
         gradient[n_theta + row] = 0.0
 
 
-@kernel
+@part_kernel
 def values_with(x, structure, effects):
     """Value vector with the rows of sampled effects at the given effects (n_b,).
 
@@ -82,6 +83,7 @@ def values_with(x, structure, effects):
     correlation, and its value here the covariance at the standard deviations of these effects.
     """
     values, x_j = common_values(x, structure), np.empty(len(structure.transform))
-    x_j[: len(x)] = x
+    for i in range(len(x)):
+        x_j[i] = x[i]
     cluster_values(effects, structure.n_theta, structure.rows, structure.varying, x_j, values)
     return values
