@@ -23,9 +23,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import inner_kernel, kernel
+from bayes_msem.kernels.compile import inner_part, kernel, part_kernel
 from bayes_msem.kernels.integrate import (
     Message,
     Pieces,
@@ -113,7 +112,7 @@ class Back(NamedTuple):
     c_u: Any
 
 
-@register_jitable
+@part_kernel
 def within_space(x, structure, values):
     """Return room for level 1 of a batch, with what all clusters share."""
     level, n_x = structure.within, structure.n_theta + len(structure.rows.effect)
@@ -127,7 +126,7 @@ def within_space(x, structure, values):
     return Within(x_j, values_j, lanes_of(level), sigma, c, effect)
 
 
-@inner_kernel
+@inner_part
 def within_moments(b, structure, space):
     """Fill level 1 of a batch, given its effects b."""
     n_theta, rows, varying = structure.n_theta, structure.rows, structure.varying
@@ -138,7 +137,7 @@ def within_moments(b, structure, space):
     use_vectors(structure.uses.variable, space.total.t, space.effect)
 
 
-@inner_kernel
+@inner_part
 def use_vectors(variables, t, effect):
     """Fill one row l_q per use of a linear effect."""
     for q in range(len(variables)):
@@ -150,7 +149,7 @@ def use_vectors(variables, t, effect):
                 effect[q, i] = 1.0 if i == -1 - variable else 0.0
 
 
-@inner_kernel
+@inner_part
 def add_means(mean, uses, c_w, effect, center, c):
     """Fill C, less the center of y, with the means (n_a) of the linear effects in it."""
     for i in range(c.shape[0]):
@@ -163,7 +162,7 @@ def add_means(mean, uses, c_w, effect, center, c):
             c[i, column[q]] += mean[use[q]] * effect[q, i]
 
 
-@inner_kernel
+@inner_part
 def uses_covariance(effect, v, v_uses):
     """Fill the covariance matrix of the uses from V, that of the effects."""
     for q in range(len(effect)):
@@ -171,7 +170,7 @@ def uses_covariance(effect, v, v_uses):
             v_uses[q, s] = v[effect[q], effect[s]]
 
 
-@register_jitable
+@part_kernel
 def work_space(x, structure, values, data):
     """Return room for a batch of clusters."""
     p, n_d, n_uses = structure.within.n, structure.within.n_design, len(structure.uses.effect)
@@ -187,7 +186,7 @@ def work_space(x, structure, values, data):
     )
 
 
-@register_jitable
+@part_kernel
 def _back_space(structure, n_values):
     level, n_w, n_uses = structure.within, structure.between.n_design, len(structure.uses.effect)
     n_a, n_c = structure.n_a, structure.n_z + structure.n_b
@@ -209,7 +208,7 @@ def _back_space(structure, n_values):
     )
 
 
-@register_jitable
+@part_kernel
 def known_of(units, b):
     """Return what is known of level 2, (z, b), and whether it is, as lanes."""
     n_z, n_b = units.z.shape[1], b.shape[1]
@@ -224,7 +223,7 @@ def known_of(units, b):
     return known, seen
 
 
-@inner_kernel
+@inner_part
 def batch_message(g, b, mean, fresh, structure, data, work):
     """Fill the message of batch g about its linear effects, at their means (n_a).
 
@@ -257,7 +256,7 @@ def batch_message(g, b, mean, fresh, structure, data, work):
     )  # fmt: skip
 
 
-@inner_kernel
+@inner_part
 def _message_back(g, weight, mean, uses, data, work, back):
     """Reverse of ``batch_message`` and ``absorb``: add to the gradients of level 1 and of V."""
     effect, message, d_c, d_effect = work.within.effect, work.message, back.c, back.effect
@@ -283,7 +282,7 @@ def _message_back(g, weight, mean, uses, data, work, back):
             d_c_w[d, i] += d_c[i, d]
 
 
-@inner_kernel
+@inner_part
 def absorb_back(weight, effect, message, d_mean, d_v):
     """Fill the gradient of the means of the effects, and add to that of their V."""
     score, matrix = message.score, message.matrix
@@ -296,7 +295,7 @@ def absorb_back(weight, effect, message, d_mean, d_v):
             d_v[effect[q], effect[u]] += 0.5 * weight * product
 
 
-@inner_kernel
+@inner_part
 def _within_back(structure, within, back, d_effects):
     """Pull gradients of level 1 back to values, to x and to the effects of a batch; clear them."""
     symmetrise(back.sigma)
@@ -313,7 +312,7 @@ def _within_back(structure, within, back, d_effects):
     back.t[:, :] = 0.0
 
 
-@inner_kernel
+@inner_part
 def _given_back(g, weight, units, seen, given, e, n_z, back, d_effects):
     """Pull the gradients of the means given (z, b), and the density of z, back to level 2."""
     root, u = given.root[0], given.u[0]

@@ -19,6 +19,7 @@ __all__ = [
     "borrowed",
     "c_function",
     "inner_kernel",
+    "inner_part",
     "kernel",
     "part_kernel",
     "read_only",
@@ -60,6 +61,13 @@ def inner_kernel(function: Callable[..., Any]) -> Any:
     references to the arrays of named tuples would cost a third of the time of small models.
     """
     return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+
+
+def inner_part(function: Callable[..., Any]) -> Any:
+    """Compile a part of other kernels, as ``part_kernel`` does, that allocates nothing."""
+    return _compiled(
+        function, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False
+    )
 
 
 def _compiled(

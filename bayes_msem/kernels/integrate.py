@@ -29,9 +29,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import inner_kernel
+from bayes_msem.kernels.compile import inner_kernel, inner_part, part_kernel
 from bayes_msem.kernels.lanes import LANES, as_lanes, lanes_matrix, lanes_stack, lanes_vector
 from bayes_msem.kernels.level_two import LOG_2PI
 from bayes_msem.kernels.triangular import factorise, invert, semidefinite_root
@@ -75,7 +74,7 @@ class Message(NamedTuple):
     work: Any
 
 
-@register_jitable
+@part_kernel
 def pieces_space(depth, p, n_d, n_uses):
     """Return room for up to ``depth`` pieces."""
     return Pieces(
@@ -88,7 +87,7 @@ def pieces_space(depth, p, n_d, n_uses):
     )
 
 
-@register_jitable
+@part_kernel
 def message_space(n_uses):
     """Return room for a message about ``n_uses`` effects."""
     return Message(
@@ -143,7 +142,7 @@ def residuals(n, dd, dy, yy, c, r, s):
             s[k, i] = total
 
 
-@inner_kernel
+@inner_part
 def project(column, dd, w, effect, r, wl, h, g):
     """Fill W l (effects x n), add to H and g; ``effect`` holds one l_q per row."""
     n_effects, n = effect.shape
@@ -168,7 +167,7 @@ def project(column, dd, w, effect, r, wl, h, g):
         g[q] += total
 
 
-@inner_kernel
+@inner_part
 def rows_message(start, stop, data, fresh, sigma, c, column, effect, pieces, message):
     """Fill H and g of a batch of clusters from its pieces ``start`` to ``stop``.
 
@@ -217,7 +216,7 @@ def rows_message(start, stop, data, fresh, sigma, c, column, effect, pieces, mes
     return twice, True
 
 
-@inner_kernel
+@inner_part
 def absorb(message, v):
     """Integrate the effects: fill the score h and the matrix M of a message.
 
@@ -274,7 +273,7 @@ def absorb(message, v):
     return quadratic - log_det, True
 
 
-@inner_kernel
+@inner_part
 def posterior_effects(message, v):
     """Fill the posterior mean deviation m = V h and covariance P = V - V M V."""
     scratch, score, matrix, n = message.work[0], message.score, message.matrix, len(v)
@@ -323,7 +322,7 @@ def symmetrise(matrix):
             matrix[k, i] = matrix[i, k]
 
 
-@inner_kernel
+@inner_part
 def piece_gradients(k, size, dd, weight, column, effect, pieces, message, gradients):
     """Add piece k's part to the gradients with respect to C, the l_q and Sigma (lower triangle).
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import inner_kernel, kernel, part_kernel
+from bayes_msem.kernels.compile import inner_kernel, inner_part, kernel, part_kernel
 from bayes_msem.kernels.lanes import across, lanes_matrix, lanes_stack, lanes_vector
 from bayes_msem.kernels.template import Effects, backward, effects_of, forward
 from bayes_msem.kernels.triangular import cholesky, cholesky_back
@@ -72,7 +72,7 @@ def level_two(x, structure):
     return LevelTwo(values, omega, c, effects)
 
 
-@register_jitable
+@part_kernel
 def gradients_of(x, top, n_batches, n_b):
     """Return zeros for all gradients."""
     d_omega, d_c = np.zeros_like(top.omega), np.zeros_like(top.c)
@@ -92,7 +92,7 @@ def level_two_back(x, structure, moments, d_omega, d_c, gradient, d_x):
     common_gradient(x, structure, gradient, d_x)
 
 
-@register_jitable
+@part_kernel
 def given_space(n, n_a, n_c):
     """Return room for R, U and V of n batches."""
     return Given(lanes_stack(n, n_c, n_c), lanes_stack(n, n_a, n_c), lanes_stack(n, n_a, n_a))
@@ -239,7 +239,7 @@ def given_means_back(seen, root, u, w, e, d_mean, d_e, d_root, d_u, d_c):
             d_c[d, first + i] -= d_e[i] * w[d]
 
 
-@inner_kernel
+@inner_part
 def known_density(exists, log_det, seen, e):
     """Log density of what is known, lane by lane; ``exists`` is 1 where there is a cluster."""
     total = exists * log_det
@@ -248,7 +248,7 @@ def known_density(exists, log_det, seen, e):
     return -0.5 * total
 
 
-@inner_kernel
+@inner_part
 def known_density_back(weight, root, e, d_e, d_root):
     """Reverse of ``known_density``; ``weight`` is zero where there is no cluster."""
     for i in range(len(e)):

@@ -48,7 +48,9 @@ def theta_draws(x, ints, floats):
     first = structure.n_a + structure.n_z
     for i in range(x.shape[0]):
         typical = level_two(x[i], structure).c[0, first:]
-        theta[i] = values_with(x[i], structure, typical)[: x.shape[1]]
+        values = values_with(x[i], structure, typical)
+        for k in range(x.shape[1]):
+            theta[i, k] = values[k]
     return theta
 
 

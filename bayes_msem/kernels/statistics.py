@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import borrowed, kernel, part_kernel, stacked, view_kernel
+from bayes_msem.kernels.compile import borrowed, kernel, part_kernel, stacked
 from bayes_msem.kernels.lanes import LANES, as_lanes
 
 # Header of the layouts by cluster (numbers of clusters, of batches of pieces and of pieces, and
@@ -120,14 +120,14 @@ class Clusters(NamedTuple):
 def _batches(flat, start, n, rows, columns):
     """Return n batches of matrices, as lanes, and where the next array starts."""
     stop = start + n * rows * columns * LANES
-    return as_lanes(flat[start:stop].reshape((n, rows, columns, LANES))), stop
+    return as_lanes(stacked(flat, start, (n, rows, columns, LANES))), stop
 
 
 @register_jitable
 def _vectors(flat, start, n, length):
     """Return n batches of vectors, as lanes, and where the next array starts."""
     stop = start + n * length * LANES
-    return as_lanes(flat[start:stop].reshape((n, length, LANES))), stop
+    return as_lanes(stacked(flat, start, (n, length, LANES))), stop
 
 
 @kernel
@@ -143,7 +143,7 @@ def clusters_in(statistics):
     return n_clusters if n_clusters >= 0 else -1 - n_clusters
 
 
-@view_kernel
+@part_kernel
 def by_cluster(statistics, p, n_d):
     """Return the part of level 1 of statistics by cluster."""
     statistics = borrowed(statistics)
@@ -158,7 +158,7 @@ def by_cluster(statistics, p, n_d):
     return ByCluster(masked, center, first, size, dd, dy, yy, seen)
 
 
-@view_kernel
+@part_kernel
 def by_pattern(statistics, p, n_d):
     """Return the part of level 1 of statistics by pattern."""
     statistics = borrowed(statistics)
@@ -172,7 +172,7 @@ def by_pattern(statistics, p, n_d):
     seen, start = _vectors(statistics, start, n, p)
     pattern, start = statistics[start : start + n_pieces], start + n_pieces
     stop = start + n_pieces * LANES
-    cluster = statistics[start:stop].reshape((n_pieces, LANES))
+    cluster = stacked(statistics, start, (n_pieces, LANES))
     of_piece, _ = _batches(statistics, stop, n_pieces, n_d, p + n_d)
     return ByPattern(n_patterns, center, size, dd, dy, yy, seen, pattern, cluster, of_piece)
 
@@ -201,7 +201,7 @@ def by_size(statistics, n, n_d):
     )
 
 
-@view_kernel
+@part_kernel
 def clusters(statistics, n_w, n_z):
     """Return level 2, the end of statistics by cluster or by pattern."""
     statistics = borrowed(statistics)

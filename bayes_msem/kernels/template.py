@@ -19,9 +19,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import inner_kernel, kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel, part_kernel
 from bayes_msem.kernels.lanes import invert_in_place, lanes_matrix
 
 
@@ -41,14 +40,14 @@ class Effects(NamedTuple):
     inverse: Any
 
 
-@register_jitable
+@part_kernel
 def effects_of(level):
     """Return room for the total effects of a level."""
     both, inverse = np.empty((2, level.m, level.n)), 0 if level.recursive else level.m
     return Effects(both[0], both[1], np.empty((inverse, inverse)))
 
 
-@register_jitable
+@part_kernel
 def lanes_of(level):
     """Return room for the total effects of a level, as lanes."""
     m, n = level.m, level.n
