@@ -44,9 +44,7 @@ def part_kernel(function: Callable[..., Any]) -> Any:
 
     For what takes or returns large named tuples: a call would copy every field of every array.
     """
-    return _compiled(
-        function, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
-    )
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 
 
 def view_kernel(function: Callable[..., Any]) -> Any:
@@ -121,8 +119,9 @@ def stacked(typingctx: Any, flat: Any, start: Any, shape: Any) -> Any:
     result = types.Array(flat.dtype, len(shape), "C", readonly=not flat.mutable)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, target = make_array(flat)(context, builder, args[0]), make_array(result)(
-            context, builder
+        source, target = (
+            make_array(flat)(context, builder, args[0]),
+            make_array(result)(context, builder),
         )
         start = context.cast(builder, args[1], signature.args[1], types.intp)
         lengths = [

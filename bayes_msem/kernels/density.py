@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayes_msem.kernels import by_cluster, by_pattern, by_size
 from bayes_msem.kernels.augmented import RowPart
 from bayes_msem.kernels.augmented import joint_value_and_gradient as joint_with_scores
 from bayes_msem.kernels.centring import joint_value_and_gradient
-from bayes_msem.kernels import by_cluster, by_pattern, by_size
-from bayes_msem.kernels.compile import inner_kernel, kernel, part_kernel
+from bayes_msem.kernels.compile import kernel, part_kernel
 from bayes_msem.kernels.priors import (
     FloatArray,
     IntArray,

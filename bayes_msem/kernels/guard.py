@@ -23,6 +23,7 @@ _NEEDED = (
     ("numba", "numba.core.caching", "UserWideCacheLocator"),
     ("numba", "numba.core.ccallback", "CFunc"),
     ("numba", "numba.core.cpu", "CPUTargetOptions._nrt"),
+    ("numba", "numba.core.cpu", "CPUTargetOptions.forceinline"),
     ("numba", "numba.core.cpu", "CPUTargetOptions.no_cpython_wrapper"),
     ("numba", "numba.core.imputils", "impl_ret_borrowed"),
     ("numba", "numba.core.registry", "CPUDispatcher.get_call_template"),

@@ -168,7 +168,7 @@ def _invert_in_place(matrix):
         try:
             inverse = np.linalg.inv(matrix)
         except Exception:
-            singular = True  # NaN
+            pass  # singular: NaN
         for i in range(n):  # not as slices, whose checks are slow to compile
             for k in range(n):
                 matrix[i, k] = inverse[i, k]

@@ -29,7 +29,7 @@ def test_stamp_changes_with_any_source(tmp_path):
 def test_kernels_stand_in_one_room():
     """Kernels call each other: the stamp of their caches covers this room, and nothing else."""
     package = module._ROOM.parent
-    marks = ("@kernel", "@inner_kernel", "@view_kernel")
+    marks = ("@kernel", "@inner_kernel", "@view_kernel", "@part_kernel", "@inner_part")
     with_kernels = {p for p in package.rglob("*.py") if any(m in p.read_text() for m in marks)}
     assert {p.parent for p in with_kernels} == {module._ROOM}
 
