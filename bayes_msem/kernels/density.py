@@ -21,9 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayes_msem.kernels import by_cluster, by_pattern, by_size
 from bayes_msem.kernels.augmented import RowPart
 from bayes_msem.kernels.augmented import joint_value_and_gradient as joint_with_scores
+from bayes_msem.kernels.by_cluster import value_and_gradient as _by_cluster
+from bayes_msem.kernels.by_pattern import value_and_gradient as _by_pattern
+from bayes_msem.kernels.by_size import value_and_gradient as _by_size
 from bayes_msem.kernels.centring import joint_value_and_gradient
 from bayes_msem.kernels.compile import kernel, part_kernel
 from bayes_msem.kernels.priors import (
@@ -228,9 +230,7 @@ def size_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     float
     """
     point = _point(v, priors, geometry)
-    value, d_x = by_size.value_and_gradient(
-        point.x, likelihood.ints, likelihood.floats, likelihood.statistics
-    )
+    value, d_x = _by_size(point.x, likelihood.ints, likelihood.floats, likelihood.statistics)
     return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
 
@@ -238,9 +238,7 @@ def size_posterior(v, jacobian, priors, geometry, likelihood, gradient):
 def pattern_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     """Log posterior with the likelihood by response pattern."""
     point = _point(v, priors, geometry)
-    value, d_x = by_pattern.value_and_gradient(
-        point.x, likelihood.ints, likelihood.floats, likelihood.statistics
-    )
+    value, d_x = _by_pattern(point.x, likelihood.ints, likelihood.floats, likelihood.statistics)
     return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
 
@@ -249,7 +247,7 @@ def cluster_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     """Log posterior with the likelihood by cluster, all effects integrated out."""
     point, n_clusters = _point(v, priors, geometry), clusters_in(likelihood.statistics)
     none, ones = np.empty((n_clusters, 0)), np.ones((n_clusters, 1))
-    value, d_x, _ = by_cluster.value_and_gradient(
+    value, d_x, _ = _by_cluster(
         point.x, none, ones, likelihood.ints, likelihood.floats, likelihood.statistics
     )
     return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
