@@ -22,7 +22,8 @@ level down). The term of a row is
 
     log N(r; mu, Omega^-1) + sum_k log p(y_k | eta_k) - log|L| .
 
-A missing response has weight 0 and no density.
+A missing response has weight 0 and no density. Responses that others depend on, or whose
+residuals are correlated, have coordinates of their own (kernels.carried).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
+from bayes_msem.kernels.carried import carry, carry_back, freeze, frozen_back
 from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.level_two import LOG_2PI
 from bayes_msem.kernels.responses import response
@@ -62,6 +64,10 @@ class Block(NamedTuple):
         Gradients of s, mu and beta.
     d_v, d_q, d_chol, scratch
         Of one row: gradients of L^-1 q, of q and of L, and (q, q) scratch.
+    z, moved, z_slopes
+        Of carried responses: z (rows, M), y* less its frozen value, and derivatives of z.
+    kept_mu, kept_base
+        mu and beta at frozen y*.
     """
 
     mu: Any
@@ -78,29 +84,39 @@ class Block(NamedTuple):
     d_q: Any
     d_chol: Any
     scratch: Any
+    z: Any
+    moved: Any
+    z_slopes: Any
+    kept_mu: Any
+    kept_base: Any
 
 
 @register_jitable
 def _block_space(structure):
     n, n_v, n_k = structure.level.n, structure.n_normal, len(structure.items.code)
+    n_c = structure.n_carried
     q, n_fixed = n - n_v, structure.level.n_design + n_v
     return Block(
         np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n)), np.zeros((_BLOCK, q, q)),
         np.zeros((_BLOCK, q)), np.zeros((_BLOCK, q)), np.zeros((_BLOCK, n_k)),
         np.zeros((_BLOCK, n_fixed)), np.zeros((_BLOCK, q)), np.zeros((_BLOCK, n)),
         np.zeros((_BLOCK, n_k)), np.zeros(q), np.zeros(q), np.zeros((q, q)), np.zeros((q, q)),
+        np.zeros((_BLOCK, n_c)), np.zeros((_BLOCK, n_c)), np.zeros((_BLOCK, n_c, 3)),
+        np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n_k)),
     )  # fmt: skip
 
 
 @inner_kernel
 def _predictors(first, stop, b, structure, data, shared, block):
-    """Fill mu, deviations of v, regressors and beta of rows ``first`` to ``stop``."""
+    """Fill mu, deviations of v, regressors and beta of rows ``first`` to ``stop``; y* is frozen."""
     c, fixed, design, normal, offset = shared.c, shared.fixed, data.design, data.normal, data.offset
     mu, deviation, regressors, base = block.mu, block.deviation, block.regressors, block.base
     effect, own, (n_d, n) = structure.effect, structure.items.effect, c.shape
-    n_v, n_fixed = structure.n_normal, fixed.shape[1]
+    n_v, n_fixed, n_x = structure.n_normal, fixed.shape[1], design.shape[1]
+    if structure.n_carried > 0:
+        freeze(first, stop, structure, data, shared, block)
     for r in range(stop - first):
-        for d in range(n_d):
+        for d in range(n_x):
             regressors[r, d] = design[first + r, d]
         for o in range(n):
             total = 0.0
@@ -174,12 +190,8 @@ def _responses(first, stop, structure, data, shared, block, d):
         for f in range(q):
             d_s[r, f] = 0.0
     for k in range(n_k):
-        code, dispersion, start, d_dispersion = (
-            items.code[k],
-            shared.dispersion[k],
-            items.first[k],
-            0.0,
-        )
+        code, dispersion, scale = items.code[k], shared.dispersion[k], shared.mix[k, k]
+        start, d_dispersion = items.first[k], 0.0
         for r in range(stop - first):
             d_base[r, k] = 0.0
             cell = y[first + r, k]
@@ -189,10 +201,19 @@ def _responses(first, stop, structure, data, shared, block, d):
             for f in range(q):
                 eta += loading[k, f] * s[r, f]
             lower, upper = category(k, cell, items, threshold)
+            if scale != 1.0:
+                eta, lower, upper = eta / scale, lower / scale, upper / scale
             logp, slope, d_lower, d_upper, d_own = response(
                 code, cell, eta, lower, upper, dispersion
             )
             value += logp
+            if scale != 1.0:
+                slope, d_lower, d_upper = slope / scale, d_lower / scale, d_upper / scale
+                d.mix[k, k] -= slope * eta
+                if lower > -math.inf:
+                    d.mix[k, k] -= d_lower * lower
+                if upper < math.inf:
+                    d.mix[k, k] -= d_upper * upper
             if lower > -math.inf:
                 d_threshold[start + int(cell) - 1] += d_lower
             if upper < math.inf:
@@ -314,7 +335,8 @@ def add_rows(x, b, t, structure, values, rows, data, result):
     Parameters
     ----------
     x, b, t
-        Sampled parameters and constrained rows, effects (J, n_b), and coordinates of scores (N, q).
+        Sampled parameters and constrained rows, effects (J, n_b), and coordinates of scores and
+        carried responses (N, q + M).
     structure, values
         Structure of the model, and its value vector without the entries that are a cluster's own.
     rows, data
@@ -358,9 +380,17 @@ def add_rows(x, b, t, structure, values, rows, data, result):
             _predictors(start, end, b[j], rows, data, shared, block)
             if not _scores(start, end, t, rows, data, shared, block):
                 return False
+            if rows.n_carried > 0:
+                terms[j] += carry(start, end, b[j], t, rows, data, shared, block)
             terms[j] += _responses(start, end, rows, data, shared, block, d)
             terms[j] -= 0.5 * _density(start, end, rows, shared, block, d)
+            if rows.n_carried > 0:
+                carry_back(
+                    start, end, b[j], t, rows, data, shared, block, d, d_b[j], result.t
+                )  # fmt: skip
             _scores_back(start, end, rows, data, shared, block, d, result.t)
+            if rows.n_carried > 0:
+                frozen_back(start, end, rows, shared, block, d)
             _means_back(start, end, rows, data, shared, block, d, d_b[j])
         n_since += stop - first
         if varies or j == len(terms) - 1:
@@ -376,7 +406,10 @@ def add_rows(x, b, t, structure, values, rows, data, result):
 
 @kernel
 def scores_of(x, b, t, structure, values, rows, data):
-    """Return scores (N, q) and linear predictors (N, K) at coordinates t."""
+    """Return scores (N, q), linear predictors (N, K) and carried y* (N, M) at coordinates t.
+
+    Predictors are without what they share with correlated residuals.
+    """
     n_theta, own_rows, varying, n = (
         structure.n_theta,
         structure.rows,
@@ -387,22 +420,31 @@ def scores_of(x, b, t, structure, values, rows, data):
     x_j[: len(x)] = x
     shared, block, effects = shared_space(rows), _block_space(rows), effects_of(rows.level)
     sigma, n_k = np.empty((n, n)), len(rows.items.code)
-    scores, eta = np.full(t.shape, np.nan), np.full((len(t), n_k), np.nan)
+    n_c, first_star = rows.n_carried, rows.level.n_design - rows.n_carried
+    q, stars = t.shape[1] - n_c, np.full((len(t), n_c), np.nan)
+    scores, eta = np.full((len(t), q), np.nan), np.full((len(t), n_k), np.nan)
     for j in range(len(b)):
         cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
         _, positive = fill(rows, own, effects, sigma, shared)
         if not positive:
-            return scores, eta
+            return scores, eta, stars
         first, stop = int(data.first[j]), int(data.first[j + 1])
         for start in range(first, stop, _BLOCK):
             end = min(start + _BLOCK, stop)
             _predictors(start, end, b[j], rows, data, shared, block)
             if not _scores(start, end, t, rows, data, shared, block):
-                return scores, eta
+                return scores, eta, stars
+            if n_c > 0:
+                carry(start, end, b[j], t, rows, data, shared, block)
             for i in range(start, end):
                 scores[i] = block.s[i - start]
                 for k in range(n_k):
                     eta[i, k] = block.base[i - start, k]
-                    for f in range(t.shape[1]):
+                    for f in range(q):
                         eta[i, k] += shared.loading[k, f] * scores[i, f]
-    return scores, eta
+                    for m in range(min(k, n_c)):
+                        eta[i, k] -= shared.mix[k, m] * block.z[i - start, m]
+                for m in range(n_c):
+                    frozen = block.regressors[i - start, first_star + m]
+                    stars[i, m] = frozen + block.moved[i - start, m]
+    return scores, eta, stars
