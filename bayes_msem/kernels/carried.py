@@ -44,7 +44,7 @@ def _log_sum(p, q):
 
 @kernel
 def inside(lower, upper, t):
-    """Standard normal z between lower and upper with the rank of t among all, and derivatives.
+    """Return a standard normal between lower and upper with the rank of t among all, and slopes.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def inside(lower, upper, t):
 
 @inner_kernel
 def _ends(m, y, structure, shared, eta):
-    """Ends of the interval of z_m, in units of its own residual."""
+    """Return the ends of the interval of z_m, in units of its own residual."""
     if math.isnan(y):
         return -math.inf, math.inf
     lower, upper = category(m, y, structure.items, shared.threshold)

@@ -368,9 +368,7 @@ class Likelihood(ReadOnlyArrays):
         found = augmented.joint_value_and_gradient(x, t, t_s, *self.arguments, self.responses.part)
         return float(found[0]), *found[1:4]
 
-    def scores(
-        self, x: FloatArray, b: FloatArray, t_s: FloatArray
-    ) -> RowScores:
+    def scores(self, x: FloatArray, b: FloatArray, t_s: FloatArray) -> RowScores:
         """Return scores, linear predictors and carried y*, in the order of ``responses``."""
         assert self.responses is not None
         program = self.program
@@ -426,9 +424,7 @@ class Likelihood(ReadOnlyArrays):
         found = [template.thresholds(values, k) for k in range(len(template.names))]
         return np.array([cuts.mean() if len(cuts) else 0.0 for cuts in found])
 
-    def working(
-        self, x: FloatArray, at: RowScores
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def working(self, x: FloatArray, at: RowScores) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Working weights and working responses (N, K), and frozen y* (N, M), around scores."""
         assert self.responses is not None
         program, part = self.program, self.responses.part

@@ -61,10 +61,10 @@ class Responses(ReadOnlyArrays):
 
     def __post_init__(self) -> None:
         """Pack."""
-        arrays = (self.design, self.normal, self.y, self.offset)
-        arrays = (*arrays, self.weight, self.target, self.carried)
+        rows = (self.design, self.normal, self.y, self.offset)
+        pilot = (self.weight, self.target, self.carried)
         header = [len(self.first) - 1, len(self.y)]
-        floats = [np.array(header), self.first, *(np.ravel(a) for a in arrays)]
+        floats = [np.array(header), self.first, *(np.ravel(a) for a in (*rows, *pilot))]
         ints = _pack_template(self.template)
         object.__setattr__(self, "part", RowPart(ints, frozen(np.concatenate(floats))))
 

@@ -113,8 +113,8 @@ def effects_record(blueprint: Blueprint) -> xr.Dataset:
         record["working_weight"] = (cells, likelihood.responses.weight)
         record["working_response"] = (cells, likelihood.responses.target)
         if likelihood.responses.template.carried:
-            dims = ("sorted_row", "carried_response")
-            record["carried_response"] = (dims, likelihood.responses.carried)
+            stars = ("sorted_row", "carried_response")
+            record["carried_response"] = (stars, likelihood.responses.carried)
     if not record:
         return record
     if blueprint.pilot is not None:
@@ -126,7 +126,7 @@ def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint
     """Reverse of :func:`effects_record`, on a blueprint without a pilot."""
     pilot = np.ascontiguousarray(record["pilot"].to_numpy()) if "pilot" in record else None
     if "working_weight" in record:
-        weight, target = (record[name].to_numpy() for name in ("working_weight", "working_response"))
+        weight, target = record["working_weight"].to_numpy(), record["working_response"].to_numpy()
         carried = np.empty((len(weight), 0))
         if "carried_response" in record:
             carried = record["carried_response"].to_numpy()

@@ -148,11 +148,11 @@ def build_responses(
         for ends, source in edges
         if ends is not None and ends[0] in items
     ]
-    pairs = [
-        (*sorted((items[row.lhs], items[row.rhs]), reverse=True), sources[row.key])
-        for row in table.rows
-        if correlated(row, families)
-    ]
+    pairs = []
+    for row in table.rows:
+        if correlated(row, families):
+            one, other = items[row.lhs], items[row.rhs]
+            pairs.append((max(one, other), min(one, other), sources[row.key]))
     by_item = [
         [sources[r.key] for r in table.rows if r.kind == "threshold" and r.lhs == name]
         for name in items
