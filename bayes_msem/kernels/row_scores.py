@@ -37,7 +37,16 @@ from numba.extending import register_jitable
 from bayes_msem.kernels.carried import carry, carry_back, freeze, frozen_back
 from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.level_two import LOG_2PI
-from bayes_msem.kernels.responses import response
+from bayes_msem.kernels.probit_cells import (
+    D_LOWER,
+    D_UPPER,
+    SLOPE,
+    P,
+    evaluate_cells,
+    place_cell,
+    probit_space,
+)
+from bayes_msem.kernels.responses import PROBIT, response
 from bayes_msem.kernels.row_shared import fill, fill_back, shared_space
 from bayes_msem.kernels.row_working import category
 from bayes_msem.kernels.template import effects_of
@@ -46,6 +55,7 @@ from bayes_msem.kernels.values import cluster_gradient, cluster_values
 
 __all__ = ["add_rows", "scores_of"]
 
+_SMALL = 1e-200  # a product of probabilities below this is turned into its logarithm
 _BLOCK = 64  # rows that are looked at together: each step of the pass is a call
 
 
@@ -68,6 +78,10 @@ class Block(NamedTuple):
         Of carried responses: z (rows, M), y* less its frozen value, and derivatives of z.
     kept_mu, kept_base
         mu and beta at frozen y*.
+    count, where
+        Number of scores that each response depends on, (K,), and which, (K, q).
+    cells, eta, common
+        Of one probit: its cells, linear predictors, and which cells are of the common kind.
     """
 
     mu: Any
@@ -89,12 +103,33 @@ class Block(NamedTuple):
     z_slopes: Any
     kept_mu: Any
     kept_base: Any
+    count: Any
+    where: Any
+    cells: Any
+    eta: Any
+    common: Any
+
+
+@register_jitable
+def _scores_of_items(structure):
+    """Return how many scores each response depends on, and which: loadings of others are zero."""
+    items, n_fixed = structure.items, structure.level.n_design + structure.n_normal
+    n_k, q = len(items.code), structure.level.n - structure.n_normal
+    count, where = np.zeros(n_k, np.int64), np.zeros((n_k, q), np.int64)
+    for k in range(n_k):
+        for f in range(q):
+            for cell in range(len(items.item)):
+                if items.item[cell] == k and items.regressor[cell] == n_fixed + f:
+                    where[k, count[k]] = f
+                    count[k] += 1
+                    break
+    return count, where
 
 
 @register_jitable
 def _block_space(structure):
     n, n_v, n_k = structure.level.n, structure.n_normal, len(structure.items.code)
-    n_c = structure.n_carried
+    n_c, (count, where) = structure.n_carried, _scores_of_items(structure)
     q, n_fixed = n - n_v, structure.level.n_design + n_v
     return Block(
         np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n)), np.zeros((_BLOCK, q, q)),
@@ -102,7 +137,8 @@ def _block_space(structure):
         np.zeros((_BLOCK, n_fixed)), np.zeros((_BLOCK, q)), np.zeros((_BLOCK, n)),
         np.zeros((_BLOCK, n_k)), np.zeros(q), np.zeros(q), np.zeros((q, q)), np.zeros((q, q)),
         np.zeros((_BLOCK, n_c)), np.zeros((_BLOCK, n_c)), np.zeros((_BLOCK, n_c, 3)),
-        np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n_k)),
+        np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n_k)), count, where, probit_space(_BLOCK),
+        np.zeros(_BLOCK), np.zeros(_BLOCK, np.bool_),
     )  # fmt: skip
 
 
@@ -143,6 +179,7 @@ def _scores(first, stop, t, structure, data, shared, block):
     omega, loading, middle, base = shared.omega, shared.loading, shared.middle, block.base
     weight, target, mu, deviation = data.weight, data.target, block.mu, block.deviation
     n_v, q, n_k = structure.n_normal, loading.shape[1], loading.shape[0]
+    count, where = block.count, block.where
     for r in range(stop - first):
         chol, w, s = block.chol[r], block.w[r], block.s[r]
         for f in range(q):
@@ -156,11 +193,17 @@ def _scores(first, stop, t, structure, data, shared, block):
         for k in range(n_k):
             factor = weight[first + r, k]
             u = factor * (target[first + r, k] + middle[k] - base[r, k])
-            for f in range(q):
+            if count[k] == 1:  # one factor an item: most are
+                f = where[k, 0]
+                w[f] += loading[k, f] * u
+                chol[f, f] += factor * loading[k, f] * loading[k, f]
+                continue
+            for i in range(count[k]):  # where is sorted
+                f = where[k, i]
                 w[f] += loading[k, f] * u
                 product = factor * loading[k, f]
-                for g in range(f + 1):
-                    chol[f, g] += product * loading[k, g]
+                for j in range(i + 1):
+                    chol[f, where[k, j]] += product * loading[k, where[k, j]]
         _, positive = cholesky(chol, q)
         if not positive:
             return False
@@ -181,25 +224,75 @@ def _scores(first, stop, t, structure, data, shared, block):
 
 
 @inner_kernel
+def _probits(first, stop, k, structure, data, shared, block, d):
+    """Log density of one probit of rows; as ``_responses``, many cells at a time."""
+    items, loading, s, cells = structure.items, shared.loading[k], block.s, block.cells
+    threshold, y, base, d_s = shared.threshold, data.y, block.base, block.d_s
+    start, n, value, product = items.first[k], block.count[k], 0.0, 1.0
+    d_loading, found, where = d.loading[k], cells.floats, block.where[k]
+    for r in range(stop - first):
+        cell, eta = y[first + r, k], base[r, k]
+        for i in range(n):
+            eta += loading[where[i]] * s[r, where[i]]
+        block.eta[r] = eta
+        lower, upper = -math.inf, math.inf
+        if not math.isnan(cell):
+            lower, upper = category(k, cell, items, threshold)
+        block.common[r] = place_cell(cells, r, lower - eta, upper - eta)
+    evaluate_cells(cells, stop - first)
+    for r in range(stop - first):
+        cell = y[first + r, k]
+        if math.isnan(cell):
+            block.d_base[r, k] = 0.0
+            continue
+        c = start + int(cell)
+        lower, upper = category(k, cell, items, threshold)
+        if block.common[r]:
+            product *= found[P, r]
+            if product < _SMALL:
+                value += math.log(product)
+                product = 1.0
+            slope, d_lower, d_upper = found[SLOPE, r], found[D_LOWER, r], found[D_UPPER, r]
+        else:
+            logp, slope, d_lower, d_upper, _ = response(
+                PROBIT, cell, block.eta[r], lower, upper, 0.0
+            )
+            value += logp
+        if lower > -math.inf:
+            d.threshold[c - 1] += d_lower
+        if upper < math.inf:
+            d.threshold[c] += d_upper
+        block.d_base[r, k] = slope
+        for i in range(n):
+            d_s[r, where[i]] += slope * loading[where[i]]
+            d_loading[where[i]] += slope * s[r, where[i]]
+    return value + math.log(product)
+
+
+@inner_kernel
 def _responses(first, stop, structure, data, shared, block, d):
     """Log density of the responses of rows; fill the gradients of s and beta."""
     items, loading, threshold, y = structure.items, shared.loading, shared.threshold, data.y
     s, base, d_s, d_base, value = block.s, block.base, block.d_s, block.d_base, 0.0
     d_loading, d_threshold, n_k, q = d.loading, d.threshold, loading.shape[0], loading.shape[1]
+    count, where = block.count, block.where
     for r in range(stop - first):
         for f in range(q):
             d_s[r, f] = 0.0
     for k in range(n_k):
         code, dispersion, scale = items.code[k], shared.dispersion[k], shared.mix[k, k]
         start, d_dispersion = items.first[k], 0.0
+        if code == PROBIT and scale == 1.0:
+            value += _probits(first, stop, k, structure, data, shared, block, d)
+            continue
         for r in range(stop - first):
             d_base[r, k] = 0.0
             cell = y[first + r, k]
             if math.isnan(cell):
                 continue
             eta = base[r, k]
-            for f in range(q):
-                eta += loading[k, f] * s[r, f]
+            for i in range(count[k]):
+                eta += loading[k, where[k, i]] * s[r, where[k, i]]
             lower, upper = category(k, cell, items, threshold)
             if scale != 1.0:
                 eta, lower, upper = eta / scale, lower / scale, upper / scale
@@ -220,7 +313,8 @@ def _responses(first, stop, structure, data, shared, block, d):
                 d_threshold[start + int(cell)] += d_upper
             d_dispersion += d_own
             d_base[r, k] = slope
-            for f in range(q):
+            for i in range(count[k]):
+                f = where[k, i]
                 d_s[r, f] += slope * loading[k, f]
                 d_loading[k, f] += slope * s[r, f]
         d.dispersion[k] += d_dispersion
@@ -262,6 +356,7 @@ def _scores_back(first, stop, structure, data, shared, block, d, d_t):
     weight, target, base, d_base = data.weight, data.target, block.base, block.d_base
     d_v, d_q, d_chol, n_v = block.d_v, block.d_q, block.d_chol, structure.n_normal
     d_omega, d_loading, d_middle, (n_k, q) = d.omega, d.loading, d.middle, loading.shape
+    count, where = block.count, block.where
     for r in range(stop - first):
         chol, s, w, d_mu = block.chol[r], block.s[r], block.w[r], block.d_mu[r]
         for f in range(q):  # L^-1 d_s
@@ -290,10 +385,19 @@ def _scores_back(first, stop, structure, data, shared, block, d, d_t):
         for k in range(n_k):
             factor, d_u = weight[first + r, k], 0.0
             u = target[first + r, k] + middle[k] - base[r, k]
-            for f in range(q):
+            if count[k] == 1:
+                f = where[k, 0]
+                slope = loading[k, f]
+                d_loading[k, f] += factor * (d_q[f] * u + 2.0 * d_chol[f, f] * slope)
+                d_u = factor * slope * d_q[f]
+                d_base[r, k] -= d_u
+                d_middle[k] += d_u
+                continue
+            for i in range(count[k]):
+                f = where[k, i]
                 total = d_q[f] * u
-                for g in range(q):
-                    total += 2.0 * d_chol[f, g] * loading[k, g]
+                for j in range(count[k]):
+                    total += 2.0 * d_chol[f, where[k, j]] * loading[k, where[k, j]]
                 d_loading[k, f] += factor * total
                 d_u += factor * loading[k, f] * d_q[f]
             d_base[r, k] -= d_u
