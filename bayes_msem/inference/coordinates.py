@@ -19,10 +19,10 @@ def coords_of(blueprint: Blueprint) -> dict[str, list[Any]]:
         coords["cluster_id"] = [str(c) for c in blueprint.observed.cluster_ids]
         coords["sampled_effect"] = list(blueprint.template.effects.sampled)
     responses = blueprint.likelihood.responses
-    if responses is not None and responses.template.scores:
+    if responses is not None and responses.template.sampled:
         # positions of the rows in the data: they are sampled cluster by cluster
         coords["score_row"] = responses.order.tolist()
-        coords["score"] = list(responses.template.scores)
+        coords["score"] = list(responses.template.sampled)
     return coords
 
 

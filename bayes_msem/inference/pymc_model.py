@@ -237,6 +237,8 @@ def _score_coordinates(x: Any, effects: list[Any], blueprint: Blueprint) -> Any:
     """Coordinates of the scores; their density given the parameters is part of that of y."""
     likelihood = blueprint.likelihood
     shape, none = likelihood.score_shape, likelihood.no_coordinates()
+    assert likelihood.responses is not None
+    carried = likelihood.responses.template.carried
 
     def logp(*_: Any) -> Any:
         return pt.zeros(())
@@ -244,6 +246,11 @@ def _score_coordinates(x: Any, effects: list[Any], blueprint: Blueprint) -> Any:
     def random(
         x: FloatArray, *rest: Any, rng: np.random.Generator, size: tuple[int, ...] | None = None
     ) -> FloatArray:
+        if carried:
+            raise NotSupportedError(
+                f"latent responses of {', '.join(carried)} are predictors or have correlated "
+                "residuals; PyMC cannot draw such rows. Use model.prior_predictive() and fit.ppc()"
+            )
         x = _broadcast(x, size)
         flat = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
         t = np.asarray(rest[0]) if effects else none

@@ -79,11 +79,10 @@ class _Rows:
 
     def reweight(self, b: FloatArray) -> None:
         """Replace the densities of responses by normal ones at the modes of the scores."""
-        _, eta = self.likelihood.scores(self.extended, b, self.origin)
-        likelihood = self.likelihood.with_working(*self.likelihood.working(self.extended, eta))
-        # once more at the scores that these say: without it the first weights are those of s = 0
-        _, eta = likelihood.scores(self.extended, b, self.origin)
-        self.likelihood = likelihood.with_working(*likelihood.working(self.extended, eta))
+        for _ in range(2):  # the first weights are those of s = 0
+            found = self.likelihood.scores(self.extended, b, self.origin)
+            working = self.likelihood.working(self.extended, found)
+            self.likelihood = self.likelihood.with_working(*working)
 
     def height(self, b: FloatArray) -> FloatArray:
         """Log density of data and effects, up to constants, (J,)."""

@@ -44,8 +44,8 @@ def joint_value_and_gradient(x, t, t_s, ints, floats, statistics, packed, rows):
         Sampled parameters and constrained rows.
     t : (J, n_b) array
         Coordinates of the effects.
-    t_s : (N, q) array
-        Coordinates of the scores.
+    t_s : (N, q + M) array
+        Coordinates of the scores and of carried responses.
     ints, floats, statistics, packed
         As in kernels.centring.
     rows : RowPart
@@ -99,7 +99,7 @@ def joint_value_and_gradient(x, t, t_s, ints, floats, statistics, packed, rows):
 
 @kernel
 def scores_at(x, b, t_s, ints, floats, rows):
-    """Return scores (N, q) and linear predictors (N, K) at effects b and coordinates t_s."""
+    """Return scores (N, q), predictors (N, K) and carried y* (N, M) at b and t_s."""
     structure = unpack(ints, floats)
     outline = row_structure(rows.ints)
     values = level_two(x, structure).values

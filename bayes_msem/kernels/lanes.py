@@ -47,6 +47,8 @@ __all__ = [
     "lanes_matrix",
     "lanes_stack",
     "lanes_vector",
+    "nearest_whole",
+    "power_of_two",
     "room",
     "zero_unless",
 ]
@@ -71,6 +73,42 @@ def zero_unless(typingctx, a, bound, value):
         return builder.select(below, zero, args[2])
 
     return kind(kind, kind, kind), codegen
+
+
+@intrinsic
+def nearest_whole(typingctx, a):
+    """Round to the nearest integers."""
+    kind = _LANES if a == _LANES else types.float64
+
+    def codegen(context, builder, sig, args):
+        lanes = args[0].type
+        name = (
+            f"llvm.rint.v{lanes.count}f64" if isinstance(lanes, ir.VectorType) else "llvm.rint.f64"
+        )
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(lanes, [lanes]), name
+        )
+        return builder.call(function, [args[0]])
+
+    return kind(kind), codegen
+
+
+@intrinsic
+def power_of_two(typingctx, n):
+    """2^n for whole numbers n of at most 1000."""
+    kind = _LANES if n == _LANES else types.float64
+
+    def codegen(context, builder, sig, args):
+        lanes, short, long = args[0].type, ir.IntType(32), ir.IntType(64)
+        bias, place = 1023, 52
+        if isinstance(lanes, ir.VectorType):
+            short, long = (ir.VectorType(kind, lanes.count) for kind in (short, long))
+            bias, place = [bias] * lanes.count, [place] * lanes.count
+        whole = builder.sext(builder.fptosi(args[0], short), long)
+        bits = builder.shl(builder.add(whole, ir.Constant(long, bias)), ir.Constant(long, place))
+        return builder.bitcast(bits, lanes)
+
+    return kind(kind), codegen
 
 
 @intrinsic

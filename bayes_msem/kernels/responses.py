@@ -146,6 +146,12 @@ def _probit(lower, upper, eta):
     return log_p, slope, d_a, d_b, weight
 
 
+@kernel
+def log_below(z):
+    """Log Phi(z)."""
+    return -math.inf if z == -math.inf else _below(z)[0]
+
+
 @inner_kernel
 def _below(z):
     """Log Phi(z), its derivative and its negative second derivative."""

@@ -25,7 +25,10 @@ class Items(NamedTuple):
     threshold, dispersion
         Positions in the value vector; -1 where there is no dispersion.
     item, regressor, source
-        Cells of the coefficients: response, column of (1, x, v - b_v, s), and position in the value
+        Cells of the coefficients: response, column of (1, x, y*, v - b_v, s), and position in the
+        value vector.
+    one, other, correlation
+        Correlations of residuals: the later and the earlier response, and position in the value
         vector.
     """
 
@@ -37,15 +40,20 @@ class Items(NamedTuple):
     item: Any
     regressor: Any
     source: Any
+    one: Any
+    other: Any
+    correlation: Any
 
 
 class RowStructure(NamedTuple):
     """The template of the rows: outcomes (v, s), of which v are ``n_normal``, and the responses.
 
-    ``effect`` are the positions of the random intercepts of v among the effects, or -1.
+    The first ``n_carried`` responses are carried (kernels.carried); the design of (v, s) ends with
+    their y*. ``effect`` are the positions of the random intercepts of v among the effects, or -1.
     """
 
     n_normal: Any
+    n_carried: Any
     level: Any
     effect: Any
     items: Any
@@ -62,6 +70,8 @@ class RowData(NamedTuple):
         (1, x), normal outcomes v, responses (NaN where missing), and what is added to eta.
     weight, target
         Working weights w and working responses c.
+    carried
+        Frozen y* of the responses that are carried (kernels.carried).
     """
 
     first: Any
@@ -71,6 +81,7 @@ class RowData(NamedTuple):
     offset: Any
     weight: Any
     target: Any
+    carried: Any
 
 
 # Packed integers of a row structure, in this order.
@@ -92,8 +103,11 @@ def row_structure(packed):
         integers(ints, _ITEMS + 5),
         integers(ints, _ITEMS + 6),
         integers(ints, _ITEMS + 7),
+        integers(ints, _ITEMS + 8),
+        integers(ints, _ITEMS + 9),
+        integers(ints, _ITEMS + 10),
     )
-    return RowStructure(sizes[0], level, integers(ints, _EFFECT), items)
+    return RowStructure(sizes[0], sizes[5], level, integers(ints, _EFFECT), items)
 
 
 @kernel
@@ -106,7 +120,8 @@ def row_data(packed, structure):
     """Return the :class:`RowData` that likelihood.response_rows has packed."""
     floats = borrowed(packed)
     n_clusters, n = int(floats[0]), int(floats[1])
-    n_d, n_v, n_k = structure.level.n_design, structure.n_normal, len(structure.items.code)
+    n_v, n_k, n_c = structure.n_normal, len(structure.items.code), structure.n_carried
+    n_d = structure.level.n_design - n_c
     first, start = floats[2 : 3 + n_clusters], 3 + n_clusters
     design = _matrix(floats, start, n, n_d)
     start += n * n_d
@@ -121,14 +136,15 @@ def row_data(packed, structure):
         _matrix(floats, start + step, n, n_k),
         _matrix(floats, start + 2 * step, n, n_k),
         _matrix(floats, start + 3 * step, n, n_k),
+        _matrix(floats, start + 4 * step, n, n_c),
     )
 
 
 @kernel
 def scores_in(ints, floats):
-    """Return the number of rows, and of scores of each."""
+    """Return the number of rows, and of scores and carried responses of each."""
     sizes = integers(ints, _SIZES)
-    return int(floats[1]), sizes[2] - sizes[0]
+    return int(floats[1]), sizes[2] - sizes[0] + sizes[5]
 
 
 class RowGradients(NamedTuple):
@@ -140,7 +156,7 @@ class RowGradients(NamedTuple):
         Log densities of the rows of each cluster, (J,).
     x, values, b, t
         Gradients with respect to x, values shared by clusters, effects (J, n_b) and coordinates of
-        scores (N, q).
+        scores and carried responses (N, q + M).
     """
 
     terms: Any

@@ -22,7 +22,8 @@ level down). The term of a row is
 
     log N(r; mu, Omega^-1) + sum_k log p(y_k | eta_k) - log|L| .
 
-A missing response has weight 0 and no density.
+A missing response has weight 0 and no density. Responses that others depend on, or whose
+residuals are correlated, have coordinates of their own (kernels.carried).
 """
 
 from __future__ import annotations
@@ -33,9 +34,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
+from bayes_msem.kernels.carried import carry, carry_back, freeze, frozen_back
 from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.level_two import LOG_2PI
-from bayes_msem.kernels.responses import response
+from bayes_msem.kernels.probit_cells import (
+    D_LOWER,
+    D_UPPER,
+    SLOPE,
+    P,
+    evaluate_cells,
+    place_cell,
+    probit_space,
+)
+from bayes_msem.kernels.responses import PROBIT, response
 from bayes_msem.kernels.row_shared import fill, fill_back, shared_space
 from bayes_msem.kernels.row_working import category
 from bayes_msem.kernels.template import effects_of
@@ -44,6 +55,7 @@ from bayes_msem.kernels.values import cluster_gradient, cluster_values
 
 __all__ = ["add_rows", "scores_of"]
 
+_SMALL = 1e-200  # a product of probabilities below this is turned into its logarithm
 _BLOCK = 64  # rows that are looked at together: each step of the pass is a call
 
 
@@ -62,6 +74,14 @@ class Block(NamedTuple):
         Gradients of s, mu and beta.
     d_v, d_q, d_chol, scratch
         Of one row: gradients of L^-1 q, of q and of L, and (q, q) scratch.
+    z, moved, z_slopes
+        Of carried responses: z (rows, M), y* less its frozen value, and derivatives of z.
+    kept_mu, kept_base
+        mu and beta at frozen y*.
+    count, where
+        Number of scores that each response depends on, (K,), and which, (K, q).
+    cells, eta, common
+        Of one probit: its cells, linear predictors, and which cells are of the common kind.
     """
 
     mu: Any
@@ -78,29 +98,61 @@ class Block(NamedTuple):
     d_q: Any
     d_chol: Any
     scratch: Any
+    z: Any
+    moved: Any
+    z_slopes: Any
+    kept_mu: Any
+    kept_base: Any
+    count: Any
+    where: Any
+    cells: Any
+    eta: Any
+    common: Any
+
+
+@register_jitable
+def _scores_of_items(structure):
+    """Return how many scores each response depends on, and which: loadings of others are zero."""
+    items, n_fixed = structure.items, structure.level.n_design + structure.n_normal
+    n_k, q = len(items.code), structure.level.n - structure.n_normal
+    count, where = np.zeros(n_k, np.int64), np.zeros((n_k, q), np.int64)
+    for k in range(n_k):
+        for f in range(q):
+            for cell in range(len(items.item)):
+                if items.item[cell] == k and items.regressor[cell] == n_fixed + f:
+                    where[k, count[k]] = f
+                    count[k] += 1
+                    break
+    return count, where
 
 
 @register_jitable
 def _block_space(structure):
     n, n_v, n_k = structure.level.n, structure.n_normal, len(structure.items.code)
+    n_c, (count, where) = structure.n_carried, _scores_of_items(structure)
     q, n_fixed = n - n_v, structure.level.n_design + n_v
     return Block(
         np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n)), np.zeros((_BLOCK, q, q)),
         np.zeros((_BLOCK, q)), np.zeros((_BLOCK, q)), np.zeros((_BLOCK, n_k)),
         np.zeros((_BLOCK, n_fixed)), np.zeros((_BLOCK, q)), np.zeros((_BLOCK, n)),
         np.zeros((_BLOCK, n_k)), np.zeros(q), np.zeros(q), np.zeros((q, q)), np.zeros((q, q)),
+        np.zeros((_BLOCK, n_c)), np.zeros((_BLOCK, n_c)), np.zeros((_BLOCK, n_c, 3)),
+        np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n_k)), count, where, probit_space(_BLOCK),
+        np.zeros(_BLOCK), np.zeros(_BLOCK, np.bool_),
     )  # fmt: skip
 
 
 @inner_kernel
 def _predictors(first, stop, b, structure, data, shared, block):
-    """Fill mu, deviations of v, regressors and beta of rows ``first`` to ``stop``."""
+    """Fill mu, deviations of v, regressors and beta of rows ``first`` to ``stop``; y* is frozen."""
     c, fixed, design, normal, offset = shared.c, shared.fixed, data.design, data.normal, data.offset
     mu, deviation, regressors, base = block.mu, block.deviation, block.regressors, block.base
     effect, own, (n_d, n) = structure.effect, structure.items.effect, c.shape
-    n_v, n_fixed = structure.n_normal, fixed.shape[1]
+    n_v, n_fixed, n_x = structure.n_normal, fixed.shape[1], design.shape[1]
+    if structure.n_carried > 0:
+        freeze(first, stop, structure, data, shared, block)
     for r in range(stop - first):
-        for d in range(n_d):
+        for d in range(n_x):
             regressors[r, d] = design[first + r, d]
         for o in range(n):
             total = 0.0
@@ -127,6 +179,7 @@ def _scores(first, stop, t, structure, data, shared, block):
     omega, loading, middle, base = shared.omega, shared.loading, shared.middle, block.base
     weight, target, mu, deviation = data.weight, data.target, block.mu, block.deviation
     n_v, q, n_k = structure.n_normal, loading.shape[1], loading.shape[0]
+    count, where = block.count, block.where
     for r in range(stop - first):
         chol, w, s = block.chol[r], block.w[r], block.s[r]
         for f in range(q):
@@ -140,11 +193,17 @@ def _scores(first, stop, t, structure, data, shared, block):
         for k in range(n_k):
             factor = weight[first + r, k]
             u = factor * (target[first + r, k] + middle[k] - base[r, k])
-            for f in range(q):
+            if count[k] == 1:  # one factor an item: most are
+                f = where[k, 0]
+                w[f] += loading[k, f] * u
+                chol[f, f] += factor * loading[k, f] * loading[k, f]
+                continue
+            for i in range(count[k]):  # where is sorted
+                f = where[k, i]
                 w[f] += loading[k, f] * u
                 product = factor * loading[k, f]
-                for g in range(f + 1):
-                    chol[f, g] += product * loading[k, g]
+                for j in range(i + 1):
+                    chol[f, where[k, j]] += product * loading[k, where[k, j]]
         _, positive = cholesky(chol, q)
         if not positive:
             return False
@@ -165,41 +224,97 @@ def _scores(first, stop, t, structure, data, shared, block):
 
 
 @inner_kernel
+def _probits(first, stop, k, structure, data, shared, block, d):
+    """Log density of one probit of rows; as ``_responses``, many cells at a time."""
+    items, loading, s, cells = structure.items, shared.loading[k], block.s, block.cells
+    threshold, y, base, d_s = shared.threshold, data.y, block.base, block.d_s
+    start, n, value, product = items.first[k], block.count[k], 0.0, 1.0
+    d_loading, found, where = d.loading[k], cells.floats, block.where[k]
+    for r in range(stop - first):
+        cell, eta = y[first + r, k], base[r, k]
+        for i in range(n):
+            eta += loading[where[i]] * s[r, where[i]]
+        block.eta[r] = eta
+        lower, upper = -math.inf, math.inf
+        if not math.isnan(cell):
+            lower, upper = category(k, cell, items, threshold)
+        block.common[r] = place_cell(cells, r, lower - eta, upper - eta)
+    evaluate_cells(cells, stop - first)
+    for r in range(stop - first):
+        cell = y[first + r, k]
+        if math.isnan(cell):
+            block.d_base[r, k] = 0.0
+            continue
+        c = start + int(cell)
+        lower, upper = category(k, cell, items, threshold)
+        if block.common[r]:
+            product *= found[P, r]
+            if product < _SMALL:
+                value += math.log(product)
+                product = 1.0
+            slope, d_lower, d_upper = found[SLOPE, r], found[D_LOWER, r], found[D_UPPER, r]
+        else:
+            logp, slope, d_lower, d_upper, _ = response(
+                PROBIT, cell, block.eta[r], lower, upper, 0.0
+            )
+            value += logp
+        if lower > -math.inf:
+            d.threshold[c - 1] += d_lower
+        if upper < math.inf:
+            d.threshold[c] += d_upper
+        block.d_base[r, k] = slope
+        for i in range(n):
+            d_s[r, where[i]] += slope * loading[where[i]]
+            d_loading[where[i]] += slope * s[r, where[i]]
+    return value + math.log(product)
+
+
+@inner_kernel
 def _responses(first, stop, structure, data, shared, block, d):
     """Log density of the responses of rows; fill the gradients of s and beta."""
     items, loading, threshold, y = structure.items, shared.loading, shared.threshold, data.y
     s, base, d_s, d_base, value = block.s, block.base, block.d_s, block.d_base, 0.0
     d_loading, d_threshold, n_k, q = d.loading, d.threshold, loading.shape[0], loading.shape[1]
+    count, where = block.count, block.where
     for r in range(stop - first):
         for f in range(q):
             d_s[r, f] = 0.0
     for k in range(n_k):
-        code, dispersion, start, d_dispersion = (
-            items.code[k],
-            shared.dispersion[k],
-            items.first[k],
-            0.0,
-        )
+        code, dispersion, scale = items.code[k], shared.dispersion[k], shared.mix[k, k]
+        start, d_dispersion = items.first[k], 0.0
+        if code == PROBIT and scale == 1.0:
+            value += _probits(first, stop, k, structure, data, shared, block, d)
+            continue
         for r in range(stop - first):
             d_base[r, k] = 0.0
             cell = y[first + r, k]
             if math.isnan(cell):
                 continue
             eta = base[r, k]
-            for f in range(q):
-                eta += loading[k, f] * s[r, f]
+            for i in range(count[k]):
+                eta += loading[k, where[k, i]] * s[r, where[k, i]]
             lower, upper = category(k, cell, items, threshold)
+            if scale != 1.0:
+                eta, lower, upper = eta / scale, lower / scale, upper / scale
             logp, slope, d_lower, d_upper, d_own = response(
                 code, cell, eta, lower, upper, dispersion
             )
             value += logp
+            if scale != 1.0:
+                slope, d_lower, d_upper = slope / scale, d_lower / scale, d_upper / scale
+                d.mix[k, k] -= slope * eta
+                if lower > -math.inf:
+                    d.mix[k, k] -= d_lower * lower
+                if upper < math.inf:
+                    d.mix[k, k] -= d_upper * upper
             if lower > -math.inf:
                 d_threshold[start + int(cell) - 1] += d_lower
             if upper < math.inf:
                 d_threshold[start + int(cell)] += d_upper
             d_dispersion += d_own
             d_base[r, k] = slope
-            for f in range(q):
+            for i in range(count[k]):
+                f = where[k, i]
                 d_s[r, f] += slope * loading[k, f]
                 d_loading[k, f] += slope * s[r, f]
         d.dispersion[k] += d_dispersion
@@ -241,6 +356,7 @@ def _scores_back(first, stop, structure, data, shared, block, d, d_t):
     weight, target, base, d_base = data.weight, data.target, block.base, block.d_base
     d_v, d_q, d_chol, n_v = block.d_v, block.d_q, block.d_chol, structure.n_normal
     d_omega, d_loading, d_middle, (n_k, q) = d.omega, d.loading, d.middle, loading.shape
+    count, where = block.count, block.where
     for r in range(stop - first):
         chol, s, w, d_mu = block.chol[r], block.s[r], block.w[r], block.d_mu[r]
         for f in range(q):  # L^-1 d_s
@@ -269,10 +385,19 @@ def _scores_back(first, stop, structure, data, shared, block, d, d_t):
         for k in range(n_k):
             factor, d_u = weight[first + r, k], 0.0
             u = target[first + r, k] + middle[k] - base[r, k]
-            for f in range(q):
+            if count[k] == 1:
+                f = where[k, 0]
+                slope = loading[k, f]
+                d_loading[k, f] += factor * (d_q[f] * u + 2.0 * d_chol[f, f] * slope)
+                d_u = factor * slope * d_q[f]
+                d_base[r, k] -= d_u
+                d_middle[k] += d_u
+                continue
+            for i in range(count[k]):
+                f = where[k, i]
                 total = d_q[f] * u
-                for g in range(q):
-                    total += 2.0 * d_chol[f, g] * loading[k, g]
+                for j in range(count[k]):
+                    total += 2.0 * d_chol[f, where[k, j]] * loading[k, where[k, j]]
                 d_loading[k, f] += factor * total
                 d_u += factor * loading[k, f] * d_q[f]
             d_base[r, k] -= d_u
@@ -314,7 +439,8 @@ def add_rows(x, b, t, structure, values, rows, data, result):
     Parameters
     ----------
     x, b, t
-        Sampled parameters and constrained rows, effects (J, n_b), and coordinates of scores (N, q).
+        Sampled parameters and constrained rows, effects (J, n_b), and coordinates of scores and
+        carried responses (N, q + M).
     structure, values
         Structure of the model, and its value vector without the entries that are a cluster's own.
     rows, data
@@ -358,9 +484,17 @@ def add_rows(x, b, t, structure, values, rows, data, result):
             _predictors(start, end, b[j], rows, data, shared, block)
             if not _scores(start, end, t, rows, data, shared, block):
                 return False
+            if rows.n_carried > 0:
+                terms[j] += carry(start, end, b[j], t, rows, data, shared, block)
             terms[j] += _responses(start, end, rows, data, shared, block, d)
             terms[j] -= 0.5 * _density(start, end, rows, shared, block, d)
+            if rows.n_carried > 0:
+                carry_back(
+                    start, end, b[j], t, rows, data, shared, block, d, d_b[j], result.t
+                )  # fmt: skip
             _scores_back(start, end, rows, data, shared, block, d, result.t)
+            if rows.n_carried > 0:
+                frozen_back(start, end, rows, shared, block, d)
             _means_back(start, end, rows, data, shared, block, d, d_b[j])
         n_since += stop - first
         if varies or j == len(terms) - 1:
@@ -376,7 +510,10 @@ def add_rows(x, b, t, structure, values, rows, data, result):
 
 @kernel
 def scores_of(x, b, t, structure, values, rows, data):
-    """Return scores (N, q) and linear predictors (N, K) at coordinates t."""
+    """Return scores (N, q), linear predictors (N, K) and carried y* (N, M) at coordinates t.
+
+    Predictors are without what they share with correlated residuals.
+    """
     n_theta, own_rows, varying, n = (
         structure.n_theta,
         structure.rows,
@@ -387,22 +524,31 @@ def scores_of(x, b, t, structure, values, rows, data):
     x_j[: len(x)] = x
     shared, block, effects = shared_space(rows), _block_space(rows), effects_of(rows.level)
     sigma, n_k = np.empty((n, n)), len(rows.items.code)
-    scores, eta = np.full(t.shape, np.nan), np.full((len(t), n_k), np.nan)
+    n_c, first_star = rows.n_carried, rows.level.n_design - rows.n_carried
+    q, stars = t.shape[1] - n_c, np.full((len(t), n_c), np.nan)
+    scores, eta = np.full((len(t), q), np.nan), np.full((len(t), n_k), np.nan)
     for j in range(len(b)):
         cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
         _, positive = fill(rows, own, effects, sigma, shared)
         if not positive:
-            return scores, eta
+            return scores, eta, stars
         first, stop = int(data.first[j]), int(data.first[j + 1])
         for start in range(first, stop, _BLOCK):
             end = min(start + _BLOCK, stop)
             _predictors(start, end, b[j], rows, data, shared, block)
             if not _scores(start, end, t, rows, data, shared, block):
-                return scores, eta
+                return scores, eta, stars
+            if n_c > 0:
+                carry(start, end, b[j], t, rows, data, shared, block)
             for i in range(start, end):
                 scores[i] = block.s[i - start]
                 for k in range(n_k):
                     eta[i, k] = block.base[i - start, k]
-                    for f in range(t.shape[1]):
+                    for f in range(q):
                         eta[i, k] += shared.loading[k, f] * scores[i, f]
-    return scores, eta
+                    for m in range(min(k, n_c)):
+                        eta[i, k] -= shared.mix[k, m] * block.z[i - start, m]
+                for m in range(n_c):
+                    frozen = block.regressors[i - start, first_star + m]
+                    stars[i, m] = frozen + block.moved[i - start, m]
+    return scores, eta, stars

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from bayes_msem.kernels.compile import inner_kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.template import backward, forward
-from bayes_msem.kernels.triangular import invert
+from bayes_msem.kernels.triangular import cholesky, cholesky_back_with, invert
 
 
 class Shared(NamedTuple):
@@ -22,9 +22,11 @@ class Shared(NamedTuple):
     c
         C (D, d), mean coefficients.
     loading, fixed
-        lambda (K, q), and coefficients (K, D + n_v) of (1, x, v - b_v).
+        lambda (K, q), and coefficients (K, D + n_v) of (1, x, y*, v - b_v).
     threshold, middle, dispersion
         Thresholds of all responses, their means by response, and dispersions.
+    mix
+        M (K, K), the Cholesky factor of the correlations of residuals.
     """
 
     omega: Any
@@ -34,6 +36,7 @@ class Shared(NamedTuple):
     threshold: Any
     middle: Any
     dispersion: Any
+    mix: Any
 
 
 @register_jitable
@@ -49,6 +52,7 @@ def shared_space(structure):
         np.zeros(len(items.threshold)),
         np.zeros(n_k),
         np.zeros(n_k),
+        np.zeros((n_k, n_k)),
     )
 
 
@@ -61,6 +65,7 @@ def _clear(shared):
     shared.threshold[:] = 0.0
     shared.middle[:] = 0.0
     shared.dispersion[:] = 0.0
+    shared.mix[:, :] = 0.0
 
 
 @inner_kernel
@@ -84,7 +89,23 @@ def fill(structure, values, effects, sigma, shared):
             shared.middle[k] += shared.threshold[c] / (stop - first)
         if items.dispersion[k] >= 0:
             shared.dispersion[k] = values[items.dispersion[k]]
+        shared.mix[k, k] = 1.0
+    if len(items.correlation) > 0:
+        for cell in range(len(items.correlation)):
+            shared.mix[items.one[cell], items.other[cell]] = values[items.correlation[cell]]
+        _, related = cholesky(shared.mix, len(items.code))
+        positive = positive and related
     return log_det, positive
+
+
+@kernel
+def _correlations_back(items, mix, d_mix, d_values):
+    """Add the gradients of correlations, from that of their Cholesky factor, which is lost."""
+    n = len(items.code)
+    cholesky_back_with(mix, n, d_mix, np.empty((n, n)))
+    for cell in range(len(items.correlation)):
+        slope = 2.0 * d_mix[items.one[cell], items.other[cell]]
+        d_values[items.correlation[cell]] += slope
 
 
 @inner_kernel
@@ -122,4 +143,6 @@ def fill_back(structure, values, effects, shared, n_rows, d, d_t, h, d_values):
             d_values[items.threshold[c]] += d.threshold[c] + d.middle[k] / (stop - first)
         if items.dispersion[k] >= 0:
             d_values[items.dispersion[k]] += d.dispersion[k]
+    if len(items.correlation) > 0:
+        _correlations_back(items, shared.mix, d.mix, d_values)
     _clear(d)

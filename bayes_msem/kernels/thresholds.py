@@ -84,6 +84,17 @@ def normal_quantile(p, rest):
 
 
 @inner_kernel
+def normal_quantile_of_logs(below, above):
+    """Quantile of the standard normal at p, given log p and log(1 - p), which may be -1e5."""
+    low = min(below, above)
+    if low > -2.0:
+        return normal_quantile(math.exp(below), math.exp(above))
+    r = math.sqrt(-low)
+    value = _ratio(r - 1.6, _TAIL) if r <= 5.0 else _ratio(r - 5.0, _FAR)
+    return -value if below < above else value
+
+
+@inner_kernel
 def thresholds_forward(x, thresholds, theta):
     """Fill the thresholds in ``theta``."""
     first = 0

@@ -127,6 +127,26 @@ class RowTerms(NamedTuple):
     d_scores: FloatArray
 
 
+class RowScores(NamedTuple):
+    """Scores, and what follows from them.
+
+    Attributes
+    ----------
+    scores, predictors, carried
+        (N, q), (N, K) without what is due to correlated residuals, and y* of carried responses
+        without random intercepts, (N, M).
+    """
+
+    scores: FloatArray
+    predictors: FloatArray
+    carried: FloatArray
+
+    @property
+    def sampled(self) -> FloatArray:
+        """Scores and carried y*, (N, q + M)."""
+        return np.hstack([self.scores, self.carried])
+
+
 class CoordinateMap(NamedTuple):
     """How effects follow from coordinates t (see kernels.centring.coordinate_map)."""
 
@@ -202,10 +222,12 @@ class Likelihood(ReadOnlyArrays):
         """Return the same likelihood with other coordinates of the sampled effects."""
         return replace(self, approximation=approximation)
 
-    def with_working(self, weight: FloatArray, target: FloatArray) -> Likelihood:
+    def with_working(
+        self, weight: FloatArray, target: FloatArray, carried: FloatArray
+    ) -> Likelihood:
         """Return the same likelihood with other coordinates of the scores."""
         assert self.responses is not None
-        return replace(self, responses=self.responses.with_working(weight, target))
+        return replace(self, responses=self.responses.with_working(weight, target, carried))
 
     def pack(self, observed: ObservedData) -> FloatArray:
         """Pack other data of the same kind as the provider reads them; not those of responses."""
@@ -346,29 +368,31 @@ class Likelihood(ReadOnlyArrays):
         found = augmented.joint_value_and_gradient(x, t, t_s, *self.arguments, self.responses.part)
         return float(found[0]), *found[1:4]
 
-    def scores(
-        self, x: FloatArray, b: FloatArray, t_s: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return scores (N, q) and linear predictors (N, K), in the order of ``responses``."""
+    def scores(self, x: FloatArray, b: FloatArray, t_s: FloatArray) -> RowScores:
+        """Return scores, linear predictors and carried y*, in the order of ``responses``."""
         assert self.responses is not None
         program = self.program
-        found: tuple[FloatArray, FloatArray] = augmented.scores_at(
+        found = augmented.scores_at(
             x, self._by_group(b), _own(t_s), program.ints, program.floats, self.responses.part
         )
-        return found
+        return RowScores(*found)
 
     def score_coordinates(self, x: FloatArray, b: FloatArray, normals: FloatArray) -> FloatArray:
         """Coordinates of scores that ``normals`` standardise given effects b, both (N, q).
 
-        For draws of scores from their distribution given effects and normal outcomes.
+        For draws of scores from their distribution given effects and normal outcomes. Coordinates
+        of carried responses are drawn given everything else, as ``normals`` say.
         """
         assert self.responses is not None
-        none, origin = np.zeros(self.responses.y.shape), np.zeros_like(normals)
-        goal, _ = self.with_working(none, none).scores(x, b, normals)
-        start, _ = self.scores(x, b, origin)
-        steps = np.eye(normals.shape[1])
-        slopes = np.stack([self.scores(x, b, origin + h)[0] - start for h in steps], axis=-1)
-        t_s: FloatArray = np.linalg.solve(slopes, (goal - start)[:, :, None])[:, :, 0]
+        rows, t_s, origin = self.responses, normals.copy(), np.zeros_like(normals)
+        none, q = np.zeros(rows.y.shape), len(rows.template.scores)
+        goal = self.with_working(none, none, rows.carried).scores(x, b, normals).scores
+        start = self.scores(x, b, origin).scores
+        steps = np.eye(normals.shape[1])[:q]
+        slopes = [self.scores(x, b, origin + h).scores - start for h in steps]
+        if slopes:
+            move = (goal - start)[:, :, None]
+            t_s[:, :q] = np.linalg.solve(np.stack(slopes, axis=-1), move)[:, :, 0]
         return t_s
 
     def row_terms(self, x: FloatArray, b: FloatArray, t_s: FloatArray) -> RowTerms:
@@ -387,22 +411,30 @@ class Likelihood(ReadOnlyArrays):
     def shift(self, x: FloatArray) -> FloatArray:
         """How far the thresholds at x move what the data say about each effect, (n_b,)."""
         assert self.responses is not None
-        template, shift = self.responses.template, np.zeros(self.n_sampled)
-        values = self.values(x)
-        for k, effect in enumerate(template.effect):
-            thresholds = template.thresholds(values, k)
-            if effect >= 0 and len(thresholds):
-                shift[effect] += thresholds.mean()
+        shift = np.zeros(self.n_sampled)
+        for effect, middle in zip(self.responses.template.effect, self._middles(x), strict=True):
+            if effect >= 0:
+                shift[effect] += middle
         return shift
 
-    def working(self, x: FloatArray, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Working weights and working responses (N, K) at linear predictors eta."""
+    def _middles(self, x: FloatArray) -> FloatArray:
+        """Means of the thresholds of every response at x, (K,); 0 where there are none."""
+        assert self.responses is not None
+        template, values = self.responses.template, self.values(x)
+        found = [template.thresholds(values, k) for k in range(len(template.names))]
+        return np.array([cuts.mean() if len(cuts) else 0.0 for cuts in found])
+
+    def working(self, x: FloatArray, at: RowScores) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Working weights and working responses (N, K), and frozen y* (N, M), around scores."""
         assert self.responses is not None
         program, part = self.program, self.responses.part
-        found: tuple[FloatArray, FloatArray] = augmented.working_at(
-            x, _own(eta), program.ints, program.floats, part
+        weight, target = augmented.working_at(
+            x, _own(at.predictors), program.ints, program.floats, part
         )
-        return found
+        carried, template = at.carried.copy(), self.responses.template
+        follow = np.flatnonzero(template.effect[: carried.shape[1]] < 0)
+        carried[:, follow] -= self._middles(x)[follow]
+        return weight, target, carried
 
     def given_effects(self, x: FloatArray, b: FloatArray, statistics: FloatArray) -> float:
         """Log-likelihood given sampled effects b (J, n_b), from statistics by cluster."""

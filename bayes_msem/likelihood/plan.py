@@ -12,6 +12,7 @@ from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.statistics import Provider
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row
+from bayes_msem.structure.carried_responses import carried_responses
 from bayes_msem.structure.effects import linear_names
 from bayes_msem.structure.response_template import sampled_scores
 
@@ -130,7 +131,7 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
 
 
 def _augmented(table: ParameterTable, responses: Mapping[str, Family]) -> Plan:
-    scores = sampled_scores(table, responses)
+    scores, carried = sampled_scores(table, responses), carried_responses(table, responses)
     intercepts = table.variables("within", "split") if table.two_level else ()
     others = [f for f in table.variables("within", "within factor") if f not in scores]
     coefficients = tuple(dict.fromkeys(row.random for row in table.rows if row.random))
@@ -142,6 +143,7 @@ def _augmented(table: ParameterTable, responses: Mapping[str, Family]) -> Plan:
         ),
         sampled=_words(
             ("score", "of ", scores),
+            ("latent response", "of ", carried),
             ("random intercept", "of ", intercepts),
             ("random coefficient", "", coefficients),
         ),

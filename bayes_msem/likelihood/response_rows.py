@@ -40,6 +40,9 @@ class Responses(ReadOnlyArrays):
         (1, x), normal outcomes, responses, and what is added to eta, by row in that order.
     weight, target
         Working weights and working responses (N, K); zeros without a pilot.
+    carried
+        y* of carried responses around which coordinates are built, (N, M), less the middle of their
+        thresholds where there is no random intercept; zeros without a pilot.
     part
         What kernels read.
     """
@@ -53,29 +56,33 @@ class Responses(ReadOnlyArrays):
     offset: FloatArray
     weight: FloatArray
     target: FloatArray
+    carried: FloatArray
     part: RowPart = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Pack."""
-        arrays = (self.design, self.normal, self.y, self.offset, self.weight, self.target)
+        rows = (self.design, self.normal, self.y, self.offset)
+        pilot = (self.weight, self.target, self.carried)
         header = [len(self.first) - 1, len(self.y)]
-        floats = [np.array(header), self.first, *(np.ravel(a) for a in arrays)]
+        floats = [np.array(header), self.first, *(np.ravel(a) for a in (*rows, *pilot))]
         ints = _pack_template(self.template)
         object.__setattr__(self, "part", RowPart(ints, frozen(np.concatenate(floats))))
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Numbers of rows and of scores."""
-        return len(self.y), len(self.template.scores)
+        """Numbers of rows, and of scores and carried responses of each."""
+        return len(self.y), len(self.template.sampled)
 
     @property
     def cluster(self) -> IntArray:
         """Cluster of every row, in the order of the rows here."""
         return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
 
-    def with_working(self, weight: FloatArray, target: FloatArray) -> Responses:
+    def with_working(
+        self, weight: FloatArray, target: FloatArray, carried: FloatArray
+    ) -> Responses:
         """Return the same rows with other coordinates of the scores."""
-        return replace(self, weight=weight, target=target)
+        return replace(self, weight=weight, target=target, carried=carried)
 
     def on(self, observed: ObservedData) -> Responses:
         """Return the rows of other data of the same kind.
@@ -87,14 +94,14 @@ class Responses(ReadOnlyArrays):
         if len(other.y) != len(self.y) or (other.first != self.first).any():
             return other
         seen = ~np.isnan(other.y)
-        return other.with_working(self.weight * seen, self.target * seen)
+        return other.with_working(self.weight * seen, self.target * seen, self.carried)
 
 
 def _pack_template(template: ResponseTemplate) -> IntArray:
     level, cells = template.level, template.cells
     sizes = [len(template.normal), len(level.names), len(level.outcomes), len(level.design)]
     arrays: list[NDArray[np.int64]] = [
-        np.array([*sizes, int(level.recursive)]),
+        np.array([*sizes, int(level.recursive), len(template.carried)]),
         level.observed_variable,
         level.observed_position,
         *(flat_cells(c.row, c.column, c.source) for c in (level.b, level.psi, level.k)),
@@ -107,6 +114,9 @@ def _pack_template(template: ResponseTemplate) -> IntArray:
         cells.row,
         cells.column,
         cells.source,
+        template.correlations.row,
+        template.correlations.column,
+        template.correlations.source,
     ]
     return pack(arrays, np.int64)
 
@@ -142,6 +152,7 @@ def lay_out_rows(template: ResponseTemplate, observed: ObservedData) -> Response
         offset=np.column_stack([log_exposure(observed, name)[order] for name in template.names]),
         weight=none,
         target=none,
+        carried=np.zeros((n, len(template.carried))),
     )
 
 

@@ -182,6 +182,7 @@ def _repeated(rows: Responses, copies: int) -> Responses:
         offset=tiled(rows.offset),
         weight=tiled(rows.weight),
         target=tiled(rows.target),
+        carried=tiled(rows.carried),
     )
 
 

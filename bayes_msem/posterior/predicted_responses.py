@@ -24,7 +24,7 @@ from bayes_msem.gaussian.normal import roots
 from bayes_msem.outcomes.families import Family
 from bayes_msem.posterior.draws import row_draws
 from bayes_msem.posterior.within import WithinDraws
-from bayes_msem.simulation.drawn_responses import predictor_covariance
+from bayes_msem.simulation.drawn_responses import categories_of, predictor_covariance
 
 __all__ = [
     "Response",
@@ -50,12 +50,15 @@ class Response:
         Its family.
     thresholds, dispersion
         Draws (S, 1, K - 1) and (S, 1), where the family has some.
+    whole
+        Whether the latent response is drawn with its residual, which others depend on.
     """
 
     position: int
     family: Family
     thresholds: FloatArray | None
     dispersion: FloatArray | None
+    whole: bool = False
 
 
 def labels_of(observed: ObservedData, outcome: str) -> tuple[Any, ...]:
@@ -90,6 +93,7 @@ def responses_of(blueprint: Blueprint, posterior: xr.Dataset) -> dict[str, Respo
             family,
             np.stack(cuts, axis=-1)[:, None, :] if cuts else None,
             spread[0][:, None] if spread else None,
+            name in template.whole,
         )
     return result
 
@@ -148,12 +152,15 @@ def one_of_each(
 ) -> FloatArray:
     """Draw one outcome per row and posterior draw, (S, n, p); arguments as in :func:`expected`."""
     y, found = within.outcome_means(design), responses.values()
-    covariance = predictor_covariance(
-        [r.family for r in found], [r.position for r in found], within.outcome_covariances()
-    )
+    residuals = {r.position: r.family.residual_variance or 0.0 for r in found if not r.whole}
+    covariance = predictor_covariance(residuals, within.outcome_covariances())
     y += np.einsum("spq,snq->snp", roots(covariance), rng.standard_normal(y.shape))
     for response in found:
         k, rule = response.position, response.family.outcome
         eta = y[..., k] + offset[:, k]
+        if response.whole:
+            assert response.thresholds is not None
+            y[..., k] = categories_of(eta, response.thresholds)
+            continue
         y[..., k] = rule.simulate(rng, eta, response.thresholds, response.dispersion)
     return y

@@ -112,6 +112,9 @@ def effects_record(blueprint: Blueprint) -> xr.Dataset:
         cells = ("sorted_row", "response")
         record["working_weight"] = (cells, likelihood.responses.weight)
         record["working_response"] = (cells, likelihood.responses.target)
+        if likelihood.responses.template.carried:
+            stars = ("sorted_row", "carried_response")
+            record["carried_response"] = (stars, likelihood.responses.carried)
     if not record:
         return record
     if blueprint.pilot is not None:
@@ -123,8 +126,12 @@ def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint
     """Reverse of :func:`effects_record`, on a blueprint without a pilot."""
     pilot = np.ascontiguousarray(record["pilot"].to_numpy()) if "pilot" in record else None
     if "working_weight" in record:
-        working = (record[name].to_numpy() for name in ("working_weight", "working_response"))
-        likelihood = blueprint.likelihood.with_working(*map(np.ascontiguousarray, working))
+        weight, target = record["working_weight"].to_numpy(), record["working_response"].to_numpy()
+        carried = np.empty((len(weight), 0))
+        if "carried_response" in record:
+            carried = record["carried_response"].to_numpy()
+        working = map(np.ascontiguousarray, (weight, target, carried))
+        likelihood = blueprint.likelihood.with_working(*working)
         blueprint = replace(blueprint, likelihood=likelihood, pilot=pilot)
     if "information" not in record:
         return blueprint

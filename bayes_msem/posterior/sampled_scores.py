@@ -2,7 +2,7 @@ r"""Scores of models with outcomes that are not normal.
 
 The factors that such outcomes depend on are among the draws, as coordinates. Given those and the
 normal outcomes, other factors are normal (posterior.within), and do not depend on the
-outcomes that are not.
+outcomes that are not, but for latent responses that are among the draws, too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ IntArray = NDArray[np.int64]
 
 
 def sampled_scores(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
-    """Draws of the sampled scores, (S, N, q), rows in the order of the data.
+    """Draws of scores and carried latent responses, (S, N, q + M), rows as in the data.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def sampled_scores(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
     none = np.empty((max(blueprint.observed.n_clusters, 1), 0))
     for s, point in enumerate(points):
         b = likelihood.effects(point, t[s]) if blueprint.n_sampled else none
-        result[s, responses.order] = likelihood.scores(point, b, t_s[s])[0]
+        result[s, responses.order] = likelihood.scores(point, b, t_s[s]).sampled
     return result
 
 
@@ -71,25 +71,26 @@ def given_scores(
     wanted
         Names of the factors; scores are known, so that they have no variance.
     y, scores, design
-        Outcomes (n, p), scores (S, n, q) and design (n, D) of the rows.
+        Outcomes (n, p), scores and carried latent responses (S, n, q + M), and design (n, D) of the
+        rows.
     """
     responses, level = blueprint.template.responses, blueprint.template.within
     assert responses is not None
     normal = [level.outcomes.index(name) for name in responses.normal]
-    scored = np.zeros((len(responses.scores), len(level.names)))
-    scored[np.arange(len(scored)), [level.names.index(f) for f in responses.scores]] = 1.0
+    scored = np.zeros((len(responses.sampled), len(level.names)))
+    scored[np.arange(len(scored)), [level.names.index(f) for f in responses.sampled]] = 1.0
     known = np.concatenate(
         [np.broadcast_to(y[:, normal], (len(scores), len(y), len(normal))), scores], axis=-1
     )
     shift = np.concatenate(
-        [within.shift[:, normal], np.zeros((len(scores), len(responses.scores)))], axis=-1
+        [within.shift[:, normal], np.zeros((len(scores), len(responses.sampled)))], axis=-1
     )
     observed = replace(within, shift=shift, selection=np.vstack([within.selection[normal], scored]))
-    others = [f for f in wanted if f not in responses.scores]
+    others = [f for f in wanted if f not in responses.sampled]
     mean = np.empty((*scores.shape[:2], len(wanted)))
     covariance = np.zeros((len(scores), len(wanted), len(wanted)))
-    place = [k for k, f in enumerate(wanted) if f in responses.scores]
-    mean[..., place] = scores[..., [responses.scores.index(wanted[k]) for k in place]]
+    place = [k for k, f in enumerate(wanted) if f in responses.sampled]
+    mean[..., place] = scores[..., [responses.sampled.index(wanted[k]) for k in place]]
     if others:
         free = [k for k in range(len(wanted)) if k not in place]
         at = np.array([level.names.index(f) for f in others])

@@ -3,11 +3,14 @@ r"""Outcomes that are not normal, given the linear predictors of their rows.
 Level within is that of the latent responses: y*_ij ~ N(C_j(b_j)' d_ij, Sigma_j(b_j)). The linear
 predictor is y* without its own residual, whose variance the family fixes; so eta has the covariance
 matrix Sigma without these variances, and the family draws the outcome given eta.
+
+Where the residual matters to other outcomes (structure.carried_responses) it stays: y* is drawn
+whole, and its category is where it falls between the thresholds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,34 +18,30 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.likelihood.response_rows import log_exposure
-from bayes_msem.outcomes.families import Family
 from bayes_msem.structure.response_template import ResponseTemplate
 
-__all__ = ["draw_responses", "intercept_effects", "predictor_covariance"]
+__all__ = ["categories_of", "draw_responses", "intercept_effects", "predictor_covariance"]
 
 FloatArray = NDArray[np.float64]
 
 _ROUNDING = 1e-12  # of a variance
 
 
-def predictor_covariance(
-    families: Iterable[Family], columns: Iterable[int], sigma: FloatArray
-) -> FloatArray:
+def predictor_covariance(residuals: Mapping[int, float], sigma: FloatArray) -> FloatArray:
     """Take the residuals of responses out of covariance matrices (J, p, p) of y*.
 
     Parameters
     ----------
-    families
-        Those of the responses.
-    columns
-        Position of every response among the outcomes.
+    residuals
+        Position of a response among the outcomes -> variance of its residual. Latent responses that
+        are drawn whole are not among them.
     sigma
         Covariance matrices of the latent responses and normal outcomes.
     """
     result = sigma.copy()
-    for column, family in zip(columns, families, strict=True):
+    for column, variance in residuals.items():
         own = sigma[:, column, column]
-        left = own - (family.residual_variance or 0.0)
+        left = own - variance
         nothing = ~(left > _ROUNDING * own)  # less is rounding, as in gaussian.normal
         result[:, column, column] = left
         result[nothing, column, :] = result[nothing, :, column] = 0.0
@@ -64,6 +63,12 @@ def intercept_effects(
     return result
 
 
+def categories_of(y_star: FloatArray, thresholds: FloatArray) -> FloatArray:
+    """Categories of latent responses: how many thresholds (..., K - 1) are below y* (...)."""
+    below: FloatArray = (y_star[..., None] > thresholds).sum(axis=-1).astype(np.float64)
+    return below
+
+
 def draw_responses(
     blueprint: Blueprint,
     point: FloatArray,
@@ -80,8 +85,8 @@ def draw_responses(
     point
         Extended sampled parameters, (n_theta,).
     latent
-        Linear predictors of the responses, without exposures, and normal outcomes, (N, p). NaN
-        where a row misses a covariate.
+        Linear predictors of the responses, without exposures, or y* where that is drawn whole, and
+        normal outcomes, (N, p). NaN where a row misses a covariate.
     design
         The rows; its outcomes are not read, but exposures are.
     rng
@@ -101,6 +106,9 @@ def draw_responses(
         known = np.isfinite(eta)
         source = template.dispersion[k]
         y[:, column] = np.nan
+        if name in template.whole:
+            y[known, column] = categories_of(eta[known], template.thresholds(values, k))
+            continue
         y[known, column] = family.outcome.simulate(
             rng,
             eta[known],

@@ -150,8 +150,12 @@ def draw_rows(
     sigma, fixed, vectors = blueprint.likelihood.within(point, b, natural=natural)
     if responses is not None:
         assert not natural, "thresholds are read from sampled parameters"
-        columns = np.array([design.y_names.index(name) for name in responses.names])
-        sigma = predictor_covariance(responses.families.values(), columns, sigma)
+        residuals = {
+            design.y_names.index(name): family.residual_variance or 0.0
+            for name, family in responses.families.items()
+            if name not in responses.whole
+        }
+        sigma = predictor_covariance(residuals, sigma)
     noise = rng.standard_normal((design.n_rows, len(design.y_names)))
     # column 0 of the design is the constant
     if effects.sampled and of_row is not None:

@@ -5,6 +5,9 @@ cluster they are independent, each with its own linear predictor eta. *Scores* a
 factors that responses depend on; they are sampled. Normal outcomes v and scores s are outcomes of
 one level (structure.templates), as if scores were observed; the cells of eta stand beside it
 (kernels.row_scores).
+
+Responses that others depend on, because they are predictors or because their residuals are
+correlated, are *carried*: their latent responses y* are sampled (kernels.carried).
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.errors import NotSupportedError
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
+from bayes_msem.structure.carried_responses import carried_responses, correlated, edge
 from bayes_msem.structure.templates import Cells, LevelTemplate, level_template
 
 FloatArray = NDArray[np.float64]
@@ -35,14 +38,20 @@ class ResponseTemplate:
     level
         Template of the outcomes (v, s).
     families
-        Response -> family, in the order of the responses.
-    normal, scores
-        Names of v and of s.
+        Response -> family, in the order of the responses: those that are carried first.
+    normal, scores, carried
+        Names of v, of s, and of the responses whose y* is sampled.
+    whole
+        Names of the responses whose residual matters to others, or depends on others: they are
+        carried, or have a correlated residual.
     normal_effect, effect
         Positions of the random intercepts of v and of the responses among the sampled effects; -1
         where there is none.
     cells
-        Coefficients of eta: response, column of (1, x, v - b_v, s), and source in the value vector.
+        Coefficients of eta: response, column of (1, x, y*, v - b_v, s), and source in the value
+        vector.
+    correlations
+        Correlations of residuals: later response, earlier response, and source.
     threshold, first
         Sources of the thresholds; first[k] to first[k + 1] are those of response k.
     dispersion
@@ -53,12 +62,20 @@ class ResponseTemplate:
     families: Mapping[str, Family]
     normal: tuple[str, ...]
     scores: tuple[str, ...]
+    carried: tuple[str, ...]
+    whole: tuple[str, ...]
     normal_effect: IntArray
     effect: IntArray
     cells: Cells
+    correlations: Cells
     threshold: IntArray
     first: IntArray
     dispersion: IntArray
+
+    @property
+    def sampled(self) -> tuple[str, ...]:
+        """What is sampled of every row: scores, and y* of carried responses."""
+        return (*self.scores, *self.carried)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,7 +91,8 @@ class ResponseTemplate:
 def sampled_scores(table: ParameterTable, responses: Mapping[str, Family]) -> tuple[str, ...]:
     """Within-level factors that responses depend on."""
     factors = table.variables("within", "within factor")
-    parents = {_ends(row)[1] for row in table.rows if _is_cell(row) and _ends(row)[0] in responses}
+    edges = [edge(row) for row in table.rows]
+    parents = {ends[1] for ends in edges if ends is not None and ends[0] in responses}
     return tuple(f for f in factors if f in parents)
 
 
@@ -104,82 +122,72 @@ def build_responses(
     Raises
     ------
     NotSupportedError
-        A response is a predictor, or has a covariance.
+        A response that is not a probit is a predictor or has a covariance; a covariance with
+        something else than a response; or a cycle.
     """
-    _check(table, families)
-    scores = sampled_scores(table, families)
+    scores, carried = sampled_scores(table, families), carried_responses(table, families)
     normal = tuple(y for y in y_names if y not in families)
-    items = {name: k for k, name in enumerate(y for y in y_names if y in families)}
+    later = (y for y in y_names if y in families and y not in carried)
+    items = {name: k for k, name in enumerate((*carried, *later))}
     split = set(table.variables("between", "split"))
 
     def intercepts(names: tuple[str, ...]) -> IntArray:
         found = [effects.index(v) if v in split else -1 for v in names]
         return np.array(found, dtype=np.int64)
 
-    others = tuple(r for r in table.rows if not _concerns(r, families))
-    regressors = ("1", *x_names, *normal, *scores)
+    others = replace(
+        table,
+        rows=tuple(r for r in table.rows if not _of_response(r, families)),
+        roles={k: v for k, v in table.roles.items() if k[0] != "within" or k[1] not in families},
+    )
+    design = ("1", *x_names, *carried)
+    regressors = (*design, *normal, *scores)
+    edges = [(edge(row), sources[row.key]) for row in table.rows if edge(row)]
     cells = [
-        (items[_ends(row)[0]], regressors.index(_ends(row)[1]), sources[row.key])
-        for row in table.rows
-        if _is_cell(row) and _ends(row)[0] in items
+        (items[ends[0]], regressors.index(ends[1]), source)
+        for ends, source in edges
+        if ends is not None and ends[0] in items
     ]
+    pairs = []
+    for row in table.rows:
+        if correlated(row, families):
+            one, other = items[row.lhs], items[row.rhs]
+            pairs.append((max(one, other), min(one, other), sources[row.key]))
     by_item = [
         [sources[r.key] for r in table.rows if r.kind == "threshold" and r.lhs == name]
         for name in items
     ]
     dispersion = {r.lhs: sources[r.key] for r in table.rows if r.kind == "dispersion"}
     return ResponseTemplate(
-        level=level_template(
-            replace(table, rows=others),
-            "within",
-            (*normal, *scores),
-            ("1", *x_names),
-            dict(sources),
-        ),
+        level=level_template(others, "within", (*normal, *scores), design, dict(sources)),
         families={name: families[name] for name in items},
         normal=normal,
         scores=scores,
+        carried=carried,
+        whole=tuple(
+            name
+            for name in items
+            if name in carried or any(items[name] in pair[:2] for pair in pairs)
+        ),
         normal_effect=intercepts(normal),
         effect=intercepts(tuple(items)),
-        cells=Cells(*np.array(cells, dtype=np.int64).reshape(-1, 3).T.copy()),
+        cells=_cells(cells),
+        correlations=_cells(pairs),
         threshold=np.array([s for sources in by_item for s in sources], dtype=np.int64),
         first=np.concatenate([[0], np.cumsum([len(s) for s in by_item])]).astype(np.int64),
         dispersion=np.array([dispersion.get(name, -1) for name in items], dtype=np.int64),
     )
 
 
-def _is_cell(row: Row) -> bool:
-    """Whether the row is a coefficient of a linear predictor, if its target is a response."""
-    return row.level == "within" and row.kind in ("loading", "regression", "intercept")
+def _cells(cells: list[tuple[int, int, int]]) -> Cells:
+    return Cells(*np.array(cells, dtype=np.int64).reshape(-1, 3).T.copy())
 
 
-def _ends(row: Row) -> tuple[str, str]:
-    """Target and source of a coefficient."""
-    return (row.rhs, row.lhs) if row.kind == "loading" else (row.lhs, row.rhs)
-
-
-def _concerns(row: Row, families: Mapping[str, Family]) -> bool:
+def _of_response(row: Row, families: Mapping[str, Family]) -> bool:
     """Whether the row belongs to a response, not to the level of v and s."""
-    return row.kind in ("threshold", "dispersion") or (
-        row.level == "within" and (row.lhs in families or row.rhs in families)
-    )
-
-
-def _check(table: ParameterTable, families: Mapping[str, Family]) -> None:
-    for row in table.rows:
-        if row.level != "within":
-            continue
-        if _is_cell(row) and _ends(row)[1] in families:
-            name = _ends(row)[1]
-            raise NotSupportedError(
-                f"'{row.lhs} {row.op} {row.rhs}' has {name}, which is {families[name].text}, as a "
-                "predictor within clusters; its latent response is not sampled yet. Let a factor "
-                f"with {name} among its indicators be the predictor, or declare {name} gaussian"
-            )
-        pair = {row.lhs, row.rhs} & set(families)
-        if row.kind == "covariance" and pair:
-            name = next(iter(sorted(pair)))
-            raise NotSupportedError(
-                f"'{row.lhs} ~~ {row.rhs}' is a residual covariance of {name}, which is "
-                f"{families[name].text}; add a factor with these two indicators instead"
-            )
+    if row.kind in ("threshold", "dispersion"):
+        return True
+    ends = edge(row)
+    if ends is not None:
+        return ends[0] in families
+    return row.level == "within" and bool({row.lhs, row.rhs} & set(families))

@@ -38,6 +38,9 @@ def point(case: Augmented, seed: int) -> tuple[Joint, Array, Array, Array]:
 def test_joint_density_is_that_of_the_oracle(case: Augmented, seed: int) -> None:
     this, x, t, t_s = point(case, seed)
     found = this.blueprint.likelihood.joint_with_scores(x, t, t_s)[0]
+    responses = this.blueprint.template.responses
+    assert responses is not None
+    assert set(responses.carried) == set(case.carried)
     expected = this.joint(this.blueprint.likelihood, t, t_s)
     assert np.isfinite(expected)
     assert found == pytest.approx(expected, rel=1e-11)
@@ -80,7 +83,7 @@ def test_scores_without_working_weights_are_standardised() -> None:
     likelihood, rows = blueprint.likelihood, blueprint.parameters.rows
     x, at = this.x, {r.key: i for i, r in enumerate(rows)}
     t_s = np.random.default_rng(5).normal(size=likelihood.score_shape)
-    s, eta = likelihood.scores(x, np.zeros(likelihood.shape), t_s)
+    s, eta, _ = likelihood.scores(x, np.zeros(likelihood.shape), t_s)
     assert likelihood.responses is not None
     ordered = frame.iloc[likelihood.responses.order]
     slope, sd = x[at["within", "fw", "~", "x"]], x[at["within", "fw", "~~", "fw"]]
@@ -117,7 +120,7 @@ def test_order_of_the_rows_does_not_matter(case: Augmented) -> None:
         rows = likelihood.responses.order
         t_s = by_row[places[rows]]
         b = likelihood.effects(x, t) if case.cluster else np.zeros((1, 0))
-        scores, eta = likelihood.scores(x, b, t_s)
+        scores, eta, _ = likelihood.scores(x, b, t_s)
         in_frame = np.empty((len(frame), scores.shape[1] + eta.shape[1]))
         in_frame[places[rows]] = np.hstack([scores, eta])
         found.append((likelihood.joint_with_scores(x, t, t_s)[0], in_frame))

@@ -172,7 +172,8 @@ class ClusterIntegral:
         if self.rows is not None:
             responses = self.rows.rows
             some = slice(responses.first[cluster], responses.first[cluster + 1])
-            likelihood = likelihood.with_working(responses.weight[some], responses.target[some])
+            working = (responses.weight, responses.target, responses.carried)
+            likelihood = likelihood.with_working(*(array[some] for array in working))
             rows = RowIntegral(likelihood, self.rows.rule)
         proposal = self.proposal
         if proposal is not None:
