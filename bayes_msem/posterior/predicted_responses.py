@@ -155,5 +155,9 @@ def one_of_each(
     for response in found:
         k, rule = response.position, response.family.outcome
         eta = y[..., k] + offset[:, k]
-        y[..., k] = rule.simulate(rng, eta, response.thresholds, response.dispersion)
+        known = np.isfinite(eta)  # without an exposure there is no prediction
+        drawn = rule.simulate(
+            rng, np.where(known, eta, 0.0), response.thresholds, response.dispersion
+        )
+        y[..., k] = np.where(known, drawn, np.nan)
     return y

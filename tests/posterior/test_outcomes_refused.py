@@ -14,7 +14,6 @@ REFUSED: dict[str, Callable[[bm.Fit], object]] = {
     "plot_ppc_clusters": lambda fit: fit.plot_ppc_clusters("y1"),
     "indices": lambda fit: fit.indices(),
     "plot_indices": lambda fit: fit.plot_indices(),
-    "impute": lambda fit: fit.impute(),
     "prior_sensitivity": lambda fit: fit.prior_sensitivity(),
     "plot_prior_sensitivity": lambda fit: fit.plot_prior_sensitivity(),
     "plot_regression": lambda fit: fit.plot_regression("n", "x"),
