@@ -19,8 +19,6 @@ REFUSED: dict[str, Callable[[bm.Fit], object]] = {
     "plot_regression": lambda fit: fit.plot_regression("n", "x"),
     "plot_levels": lambda fit: fit.plot_levels("n", "x"),
     "mode": lambda fit: fit.model.mode(),
-    "prior_implied": lambda fit: fit.model.prior_implied(),
-    "plot_prior_predictive": lambda fit: fit.model.plot_prior_predictive(),
 }
 
 
