@@ -192,7 +192,9 @@ def exposures_of(
     columns: Mapping[str, FloatArray],
     unit: Literal["row", "cluster"],
 ) -> FloatArray | None:
-    """Put the exposures of outcomes side by side, (n, len(names)), 1 where there are none.
+    """Put the exposures of outcomes side by side, (n, len(names)).
+
+    1 for outcomes that have none; NaN where a count and a usable exposure are both missing.
 
     Parameters
     ----------
@@ -244,7 +246,7 @@ def _checked_exposure(
             f"{_where(low, unit)}; without exposure a count says nothing about the rate: drop it, "
             "or correct the value"
         )
-    return np.where(needed, values, 1.0)
+    return np.where(values > 0, values, np.nan)
 
 
 def _where(mask: NDArray[np.bool_], unit: str) -> str:

@@ -74,7 +74,8 @@ class ObservedData(ReadOnlyArrays):
     exposure
         Column with the exposure of each count that has one.
     y_exposure, z_exposure
-        Exposures, (N, p) and (J, q), 1 where there are none; None where no outcome has one.
+        Exposures, (N, p) and (J, q), 1 for outcomes without, NaN where one is unknown (and its
+        count missing); None where no outcome has one.
     """
 
     y: FloatArray

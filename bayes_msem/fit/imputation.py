@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from bayes_msem.arguments import checked, integer
-from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.impute import impute
 
@@ -31,7 +30,9 @@ class Imputation(FitCore):
             Each has the rows and the index of the data, and the columns that the model uses:
             cluster, outcomes and indicators of both levels with the missing values filled in, and
             covariates. Observed values are as they were. Analyse each and pool the results by
-            Rubin's rules. (Rows that miss covariates and all outcomes stay missing.)
+            Rubin's rules. Missing categories are drawn as labels of the data, and missing counts
+            with the exposures of their rows. (Rows that miss covariates and all outcomes stay
+            missing, as do counts without an exposure.)
 
         Raises
         ------
@@ -51,11 +52,6 @@ class Imputation(FitCore):
         >>> int(completed[0].isna().to_numpy().sum())
         0
         """
-        check_normal_outcomes(
-            self.model.blueprint,
-            "fit.impute()",
-            "Missing categories and counts are integrated out in fit.summary()",
-        )
         seed = int(self.datatree.attrs["random_seed"]) if random_seed is None else random_seed
         return impute(
             self.model.blueprint, self.datatree["posterior"].to_dataset(), draws, int(seed)

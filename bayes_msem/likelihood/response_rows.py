@@ -149,7 +149,10 @@ def lay_out_rows(template: ResponseTemplate, observed: ObservedData) -> Response
         design=np.column_stack([np.ones(n), observed.x[order]]),
         normal=of(template.normal),
         y=y,
-        offset=np.column_stack([log_exposure(observed, name)[order] for name in template.names]),
+        # without an exposure there is no count either, so that any number does
+        offset=np.nan_to_num(
+            np.column_stack([log_exposure(observed, name)[order] for name in template.names])
+        ),
         weight=none,
         target=none,
         carried=np.zeros((n, len(template.carried))),
@@ -157,7 +160,7 @@ def lay_out_rows(template: ResponseTemplate, observed: ObservedData) -> Response
 
 
 def log_exposure(observed: ObservedData, name: str) -> FloatArray:
-    """Logarithm of the exposure of a count, (N,); zero for all others."""
+    """Logarithm of the exposure of a count, (N,), NaN if unknown; zero for all others."""
     if name not in observed.exposure or observed.y_exposure is None:
         return np.zeros(observed.n_rows)
     offset: FloatArray = np.log(observed.y_exposure[:, observed.y_names.index(name)])

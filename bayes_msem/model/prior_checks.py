@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from bayes_msem.arguments import MOST_DRAWS, checked, integer, names
-from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.priors.prior_implied import PriorImplied, prior_implied
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.plotting.prior_predictive import prior_predictive
@@ -37,7 +36,9 @@ class PriorChecks:
         """Compare what the prior implies on the scale of the data with the data.
 
         Means, standard deviations, intraclass correlations, correlations within and between, and
-        R squared under the prior, next to moment estimates from the data.
+        R squared under the prior, next to moment estimates from the data. Of ordered outcomes the
+        shares of the categories, of counts their mean and the share of zeros; moments of their
+        latent responses and log rates have no estimate.
 
         Parameters
         ----------
@@ -65,9 +66,6 @@ class PriorChecks:
         """
         self._check_free("no prior to look at")
         blueprint = self.unpiloted_blueprint()
-        check_normal_outcomes(
-            blueprint, "What priors imply for the data", "print(model) shows the priors"
-        )
         return prior_implied(blueprint, draws=draws, ci=ci, random_seed=seed_of(random_seed))
 
     @checked(draws=integer(1, MOST_DRAWS), variables=names)
@@ -98,7 +96,8 @@ class PriorChecks:
             Above: densities of data sets replicated from the prior, and of the data. Below: prior
             distributions of standard deviations (log scale), ICCs, correlations (at most 12 per
             panel, those with the smallest p) and R squared, with the moment estimates from the
-            data.
+            data. Ordered outcomes have panels with the prior of the share of every category
+            instead of a density.
 
         Raises
         ------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,8 +40,18 @@ _MOST = 12  # ridges in a panel
 _FEW = 3  # ridges that need no more room than a density
 _WIDEST = 3.0  # most that replicated data may add on each side, in ranges of the data
 _BINS = 30
-_LIMITS = {"icc": (0.0, 1.0), "r2": (0.0, 1.0), "correlation": (-1.0, 1.0)}
+_LIMITS = {"icc": (0.0, 1.0), "r2": (0.0, 1.0), "correlation": (-1.0, 1.0), "share": (0.0, 1.0)}
 _PANELS = ("sd", "icc", "correlation", "r2")
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """Rows of the table that are shown together, and what they are called there."""
+
+    quantity: str
+    title: str
+    labels: list[str]
+    rows: pd.DataFrame
 
 
 def prior_predictive(
@@ -69,12 +81,14 @@ def prior_predictive(
         Unknown variables.
     """
     names = _chosen(implied, variables)
-    panels = _quantity_panels(implied, names)
-    figure, axes = _grid(len(names), [len(rows) for *_, rows in panels], figsize)
-    for ax, name in zip(axes, names, strict=False):
-        _densities(ax, name, implied.replicated[name], implied.observed[name])
-    for ax, (quantity, level, rows) in zip(axes[len(names) :], panels, strict=True):
-        _ridges(ax, quantity, level, rows, implied)
+    shares = {name: panel for name in names if (panel := _shares(implied, name)) is not None}
+    smooth = [name for name in names if name not in shares or len(shares[name].labels) == 1]
+    panels = [*shares.values(), *_quantity_panels(implied, names)]
+    figure, axes = _grid(len(smooth), [len(panel.rows) for panel in panels], figsize)
+    for ax, name in zip(axes, smooth, strict=False):
+        _densities(ax, name, implied.replicated[name], implied.observed[name], name in shares)
+    for ax, panel in zip(axes[len(smooth) :], panels, strict=True):
+        _ridges(ax, panel, implied)
     handles = [
         Line2D([], [], color=_DATA, linewidth=1.6, label="data"),
         Line2D([], [], color=REFERENCE, linewidth=1.3, label="data replicated from the prior"),
@@ -124,10 +138,18 @@ def _chosen(implied: PriorImplied, variables: Sequence[str] | str | None) -> lis
     return [name for name in known if name in wanted]
 
 
-def _quantity_panels(
-    implied: PriorImplied, names: Sequence[str]
-) -> list[tuple[str, str, pd.DataFrame]]:
-    """Quantity, level and rows of the table of every panel below the densities."""
+def _shares(implied: PriorImplied, name: str) -> _Panel | None:
+    """Shares of the categories of an outcome, or the share of zeros of a count."""
+    table, start = pd.DataFrame(implied.table), f"{name} = "
+    own = table["variable"].str.startswith(start)
+    rows = table[(table["quantity"] == "share") & own]
+    labels = [str(v).removeprefix(start) for v in rows["variable"]]
+    title = f"{name}: {'share' if len(rows) == 1 else 'shares'}"
+    return _Panel("share", title, labels, pd.DataFrame(rows)) if len(rows) else None
+
+
+def _quantity_panels(implied: PriorImplied, names: Sequence[str]) -> list[_Panel]:
+    """Panels of the other quantities, below the densities."""
     table, panels = pd.DataFrame(implied.table), []
     known = set(implied.observed)
     for quantity in _PANELS:
@@ -141,21 +163,36 @@ def _quantity_panels(
             if len(rows) > _MOST:  # the most surprising, in the order of the table
                 rows = rows.loc[rows["p"].sort_values(kind="stable").index[:_MOST]].sort_index()
             if len(rows):
-                panels.append((quantity, level, pd.DataFrame(rows)))
+                title = f"{QUANTITY_NAMES[quantity]} {level}".strip()
+                labels = [str(v) for v in rows["variable"]]
+                panels.append(_Panel(quantity, title, labels, pd.DataFrame(rows)))
     return panels
 
 
-def _densities(ax: Axes, name: str, replicated: FloatArray, observed: FloatArray) -> None:
+def _densities(
+    ax: Axes, name: str, replicated: FloatArray, observed: FloatArray, is_count: bool
+) -> None:
     """Draw densities of replicated data sets behind that of the data."""
     low, high = float(observed.min()), float(observed.max())
-    width = high - low
+    wide = high - low
     ends = central_range(replicated, 0.9)
-    left = max(min(low - 0.1 * width, ends[0]), low - _WIDEST * width)
-    right = min(max(high + 0.1 * width, ends[1]), high + _WIDEST * width)
+    left = max(min(low - 0.1 * wide, ends[0]), low - _WIDEST * wide)
+    right = min(max(high + 0.1 * wide, ends[1]), high + _WIDEST * wide)
+    style: dict[str, Any] = {
+        "color": REFERENCE,
+        "linewidth": 0.5,
+        "alpha": 0.4,
+        "gid": "replicated",
+    }
+    # no bandwidth suits both the tails of counts, which are log-normal, and what is in the panel
+    width = max(1.0, np.ceil((right - left) / _BINS))
+    edges = np.arange(np.floor(left) - 0.5, right + 2 * width, width)  # the last bin is outside
     for values in replicated[:_REPLICATES]:
-        if np.ptp(values) > 0:
+        if is_count:
+            ax.stairs(histogram(values, edges) / (len(values) * width), edges, **style)
+        elif np.ptp(values) > 0:
             x, height = data_density(values)
-            ax.plot(x, height, color=REFERENCE, linewidth=0.5, alpha=0.4, gid="replicated")
+            ax.plot(x, height, **style)
     tallest = distribution(ax, observed, color=_DATA, linewidth=1.6, gid="data")
     ax.set_xlim(left, right)
     ax.set_ylim(0, 1.5 * tallest)
@@ -169,8 +206,9 @@ def _densities(ax: Axes, name: str, replicated: FloatArray, observed: FloatArray
     ax.locator_params(axis="x", nbins=4)
 
 
-def _ridges(ax: Axes, quantity: str, level: str, rows: pd.DataFrame, implied: PriorImplied) -> None:
+def _ridges(ax: Axes, panel: _Panel, implied: PriorImplied) -> None:
     """One histogram per row, the estimate from the data on it."""
+    quantity, rows = panel.quantity, panel.rows
     keys = list(rows[["quantity", "level", "variable"]].itertuples(index=False, name=None))
     values = [implied.draws[key] for key in keys]
     values = [v[np.isfinite(v)] for v in values]
@@ -193,14 +231,13 @@ def _ridges(ax: Axes, quantity: str, level: str, rows: pd.DataFrame, implied: Pr
             ax.plot([place, place], [base, base + 0.85], color=_DATA, linewidth=1.6, gid="data")
     ax.set_xlim(low, high)
     ax.set_ylim(-0.1, len(values) + 0.1)
-    title = f"{QUANTITY_NAMES[quantity]} {level}".strip()
-    ax.set_title(title, loc="left", size=9, weight="bold", pad=3)
+    ax.set_title(panel.title, loc="left", size=9, weight="bold", pad=3)
     tidy(ax)
     ax.spines["left"].set_visible(False)
     ax.set_yticks([len(values) - 1 - i + 0.35 for i in range(len(values))])
-    ax.set_yticklabels([str(v) for v in rows["variable"]])
+    ax.set_yticklabels(panel.labels)
     ax.tick_params(axis="y", length=0, labelcolor=_DATA)
-    widest = text_width([str(v) for v in rows["variable"]], 8)
+    widest = text_width(panel.labels, 8)
     ax.xaxis.set_major_locator(MaxNLocator(3 if widest > 0.8 else 4))
     if quantity == "sd":
         ticks = _log_ticks(low, high)

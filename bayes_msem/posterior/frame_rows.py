@@ -44,7 +44,7 @@ class Rows:
     row_index
         Labels of the rows.
     offset
-        Log exposures (N, p) of counts; 0 where there is none.
+        Log exposures (N, p) of counts; 0 for outcomes without, NaN where one is unknown.
     """
 
     y: FloatArray

@@ -4,6 +4,10 @@ For every chosen posterior draw of the parameters, the cluster's effects and mis
 variables are drawn given all observed data (posterior.recover), and then the missing outcomes of a
 row given its observed ones: y_mis | y_obs, u_j, theta is normal. That is multiple imputation under
 the fitted model (Rubin 1987, https://doi.org/10.1002/9780470316696).
+
+Outcomes that are not normal. Effects and the scores that such outcomes depend on are among the
+posterior draws, which know all observed outcomes. Given them missing outcomes do not depend on
+observed ones, so they are drawn from their family (posterior.drawn_missing).
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observed_data import frame_of
 from bayes_msem.errors import SpecificationError
 from bayes_msem.gaussian.normal import fill_missing
+from bayes_msem.posterior.drawn_missing import missing_responses
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.recover import coordinates_of_effects, one_draw
 
@@ -64,6 +69,10 @@ def impute(
     chosen = np.linspace(0, len(points) - 1, draws).round().astype(int)
     coordinates = coordinates_of_effects(blueprint, posterior, len(points))
     rng = np.random.default_rng(random_seed)
+    if blueprint.template.responses is not None:
+        found = missing_responses(blueprint, posterior, chosen, rng)
+        z = [_complete_z(blueprint, points[i], coordinates[i], rng) for i in chosen]
+        return [frame_of(observed, *both) for both in zip(found, z, strict=True)]
     return [
         frame_of(observed, *complete_outcomes(blueprint, points[i], coordinates[i], rng))
         for i in chosen
@@ -121,3 +130,14 @@ def complete_outcomes(
     else:
         fill_missing(y, mean, sigma[0], rng)
     return y, u[:, n_a:first]
+
+
+def _complete_z(
+    blueprint: Blueprint, point: FloatArray, t: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Cluster-level variables with what is missing drawn given effects, (J, q)."""
+    observed, template = blueprint.observed, blueprint.template
+    if not np.isnan(observed.z).any():
+        return observed.z
+    u, *_ = one_draw(blueprint, observed.cluster_design, point, t, rng)
+    return u[:, len(template.effects.linear) : template.first_sampled]

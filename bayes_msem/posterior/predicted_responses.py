@@ -158,9 +158,13 @@ def one_of_each(
     for response in found:
         k, rule = response.position, response.family.outcome
         eta = y[..., k] + offset[:, k]
+        known = np.isfinite(eta)  # without an exposure there is no prediction
         if response.whole:
             assert response.thresholds is not None
-            y[..., k] = categories_of(eta, response.thresholds)
-            continue
-        y[..., k] = rule.simulate(rng, eta, response.thresholds, response.dispersion)
+            drawn = categories_of(eta, response.thresholds)
+        else:
+            drawn = rule.simulate(
+                rng, np.where(known, eta, 0.0), response.thresholds, response.dispersion
+            )
+        y[..., k] = np.where(known, drawn, np.nan)
     return y

@@ -76,7 +76,9 @@ def simulate_from_table(
         The values lie outside the parameter space, or effects are missing.
     """
     check_admissible(blueprint, theta)
-    needed = ~np.isnan(design.x).any(axis=1)
+    needed = np.broadcast_to(~np.isnan(design.x).any(axis=1)[:, None], design.y.shape)
+    if design.y_exposure is not None:
+        needed = needed & ~np.isnan(design.y_exposure)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             known = None

@@ -15,6 +15,7 @@ from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.new_designs import design_from_frame, new_sample, resampled_design
 from bayes_msem.data.observed_data import ObservedData, frame_of
 from bayes_msem.errors import SpecificationError
+from bayes_msem.outcomes.counts import MOST_DRAWN
 from bayes_msem.simulation.conditional import simulate_from_table
 from bayes_msem.simulation.factors_and_effects import true_effects
 
@@ -73,12 +74,26 @@ def simulated_frame(
     design = _design(blueprint.observed, wanted, rng)
     simulated = simulate_from_table(blueprint, theta, design, rng, wanted.effects)
     y, z = simulated.y, simulated.z
+    _check_counts(design, y)
     if wanted.missing:
         y, z = (np.where(np.isnan(seen), np.nan, v) for v, seen in ((y, design.y), (z, design.z)))
     frame = frame_of(design, y, z)
     if not return_effects:
         return frame, None
     return frame, true_effects(blueprint, theta, simulated, design, rng)
+
+
+def _check_counts(design: ObservedData, y: NDArray[np.float64]) -> None:
+    """Raise where values of parameters make counts that no data have."""
+    for name, family in design.families.items():
+        if family.has_thresholds or name not in design.y_names:
+            continue
+        highest = float(np.nanmax(y[:, design.y_names.index(name)], initial=0.0))
+        if highest > MOST_DRAWN:
+            raise SpecificationError(
+                f"'{name}' would have a count of {highest:.3g}; at most {MOST_DRAWN:.0e} can be "
+                "drawn: give smaller intercepts, slopes or variances of its log rate"
+            )
 
 
 def _design(observed: ObservedData, wanted: Wanted, rng: np.random.Generator) -> ObservedData:

@@ -158,5 +158,12 @@ def test_what_is_needed_is_asked_for() -> None:
         family("negbinomial").outcome.simulate(rng, 0.0)
     with pytest.raises(SpecificationError, match="'gaussian' need their residual variance"):
         family("gaussian").outcome.log_density(0.0, 0.0)
-    with pytest.raises(SpecificationError, match=r"the mean 5\.18e\+21; at most 1e\+18"):
-        family("poisson").outcome.simulate(rng, 50.0)
+
+
+def test_counts_beyond_what_can_be_drawn_are_the_expected_ones() -> None:
+    rng = np.random.default_rng(1)
+    for name in ("poisson", "negbinomial"):
+        drawn = family(name).outcome.simulate(rng, [50.0, 800.0, 1.0], dispersion=1e-20)
+        assert drawn[0] == pytest.approx(np.exp(50.0), rel=1e-6)
+        assert np.isinf(drawn[1])
+        assert drawn[2] in range(20)

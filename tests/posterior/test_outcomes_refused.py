@@ -14,14 +14,11 @@ REFUSED: dict[str, Callable[[bm.Fit], object]] = {
     "plot_ppc_clusters": lambda fit: fit.plot_ppc_clusters("y1"),
     "indices": lambda fit: fit.indices(),
     "plot_indices": lambda fit: fit.plot_indices(),
-    "impute": lambda fit: fit.impute(),
     "prior_sensitivity": lambda fit: fit.prior_sensitivity(),
     "plot_prior_sensitivity": lambda fit: fit.plot_prior_sensitivity(),
     "plot_regression": lambda fit: fit.plot_regression("n", "x"),
     "plot_levels": lambda fit: fit.plot_levels("n", "x"),
     "mode": lambda fit: fit.model.mode(),
-    "prior_implied": lambda fit: fit.model.prior_implied(),
-    "plot_prior_predictive": lambda fit: fit.model.plot_prior_predictive(),
 }
 
 

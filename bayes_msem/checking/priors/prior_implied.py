@@ -14,6 +14,10 @@ The estimate is compared with estimates because with few clusters it may lie whe
 (a negative ICC); that is noise, no conflict. With n replicates p is computed as
 2 (count + 1) / (n + 1), so that it is never 0.
 
+Categories and counts. Their shares and means have no closed form in the parameters where slopes
+vary or covariates are not normal, so both distributions are that of the replicated data. What the
+prior says of latent responses and log rates stands without an estimate.
+
 References
 ----------
 Box, G. E. P. (1980). Sampling and Bayes' inference in scientific modelling and robustness. Journal
@@ -40,6 +44,7 @@ from bayes_msem.checking.priors.quantities import (
     QuantityKey,
     estimated_quantities,
     implied_quantities,
+    observed_shares,
 )
 from bayes_msem.data.components import Components
 from bayes_msem.data.observed_data import ObservedData
@@ -58,11 +63,17 @@ QUANTITY_NAMES = {
     "icc": "ICC(1)",
     "correlation": "correlation",
     "r2": "R squared",
+    "share": "share",
 }
 SURPRISING = 0.05  # p below this is worth a remark
 _TITLES = {"conflict": "Conflict", "wide": "Wider than the data"}
 _PILED = 0.5  # prior mass at an edge that is called absurd
-_EDGES = {"icc": (0.01, 0.99), "r2": (0.01, 0.99), "correlation": (-0.95, 0.95)}
+_EDGES = {
+    "icc": (0.01, 0.99),
+    "r2": (0.01, 0.99),
+    "correlation": (-0.95, 0.95),
+    "share": (0.01, 0.99),
+}
 _WIDE_SD, _WIDE_MEAN = 10.0, 20.0  # in SDs of the data: median SD, middle half of the mean
 _POINTS = 400  # order statistics kept of every replicated variable
 _HUGE = 1e150  # whose square is a number
@@ -76,7 +87,8 @@ class PriorImplied:
     Attributes
     ----------
     table
-        One row per quantity: quantity ("mean", "sd", "icc", "correlation", "r2"), level, variable,
+        One row per quantity: quantity ("mean", "sd", "icc", "correlation", "r2", and of ordered
+        outcomes and counts "share"), level, variable ("y1 = often" and "c = 0" for shares),
         median, lower and upper (of the prior), data (moment estimate), p (two-sided tail
         probability of the estimate among those of replicated data) and verdict ("conflict",
         "wide" or "").
@@ -160,16 +172,23 @@ def prior_implied(blueprint: Blueprint, *, draws: int, ci: float, random_seed: i
     with np.errstate(over="ignore", invalid="ignore"):
         implied = implied_quantities(levels_at(blueprint, blueprint.theta(x), x=x))
     estimator = Components(observed)
-    data = estimated_quantities(observed, estimator(observed.y, observed.z))
+
+    def quantities(outcomes: ObservedData) -> dict[QuantityKey, FloatArray]:
+        estimated = estimated_quantities(observed, estimator(outcomes.y, outcomes.z))
+        return observed_shares(observed, outcomes) | estimated
+
+    data = quantities(observed)
     parts: list[dict[QuantityKey, FloatArray]] = []
     shapes: dict[str, list[FloatArray]] = {v: [] for v in _columns(observed)}
     with np.errstate(over="ignore", invalid="ignore"):  # absurd priors are what this is for
         for outcomes in replicate(blueprint, x, rng):
             new = with_outcomes(observed, np.clip(np.nan_to_num(outcomes), -_HUGE, _HUGE))
-            parts.append(estimated_quantities(observed, estimator(new.y, new.z)))
+            parts.append(quantities(new))
             for name, values in _columns(observed, new.y, new.z).items():
                 shapes[name].append(_order_statistics(values))
     statistics = {key: np.concatenate([part[key] for part in parts]) for key in data}
+    if observed.families:
+        implied = _with_shares(observed, implied, statistics)
     table = _table(implied, data, statistics, ci)
     return PriorImplied(
         table=table,
@@ -187,6 +206,17 @@ def tail_probability(replicated: FloatArray, value: float) -> float:
         return float("nan")
     fewer = min(int((known <= value).sum()), int((known >= value).sum()))
     return min(1.0, 2 * (fewer + 1) / (len(known) + 1))
+
+
+def _with_shares(
+    observed: ObservedData,
+    implied: Mapping[QuantityKey, FloatArray],
+    statistics: Mapping[QuantityKey, FloatArray],
+) -> dict[QuantityKey, FloatArray]:
+    """Quantities of outcomes that are not normal in place of the means of latent responses."""
+    names, of_data = set(observed.families), observed_shares(observed, observed)
+    rest = {k: v for k, v in implied.items() if k[0] != "mean" or k[2] not in names}
+    return {key: statistics[key] for key in of_data} | rest
 
 
 def _columns(
@@ -234,6 +264,12 @@ def _table(
         "of variances: SD 0), and p, the two-sided tail probability of the estimate among those "
         "of data sets replicated from the prior."
     )
+    if any(key[0] == "share" for key in implied):
+        table.attrs["caption"] += (
+            " Shares of categories, shares of zeros and mean counts are those of the replicated "
+            "data; SDs, ICCs, correlations and R squared of these outcomes are those of latent "
+            "responses and log rates."
+        )
     table.attrs["ci"] = ci
     return table
 

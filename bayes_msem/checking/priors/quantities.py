@@ -5,6 +5,10 @@ both. For parameters the quantities are those of posterior.levels, covariates at
 the data and random coefficients at their means. For data they are the moment estimates of
 data.components, with signed roots: an estimate of a variance may be negative, and -sqrt(-v) keeps
 its place in the order.
+
+Outcomes that are not normal. Data say nothing about the moments of latent responses, so these have
+no estimates. What data and replicates have in common are shares of categories, mean counts and
+shares of zeros.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from bayes_msem.posterior.levels import Levels, between_loadings
 from bayes_msem.posterior.standardise import explained_variance
 from bayes_msem.posterior.variance import intraclass_correlations
 
-__all__ = ["QuantityKey", "estimated_quantities", "implied_quantities"]
+__all__ = ["QuantityKey", "estimated_quantities", "implied_quantities", "observed_shares"]
 
 FloatArray = NDArray[np.float64]
 QuantityKey = tuple[str, str, str]
@@ -75,7 +79,9 @@ def implied_quantities(levels: Levels) -> dict[QuantityKey, FloatArray]:
 def estimated_quantities(
     observed: ObservedData, estimates: Estimates
 ) -> dict[QuantityKey, FloatArray]:
-    """Quantities that data estimate, each of shape (1,); R squared has no estimate without a model.
+    """Quantities that data estimate, each of shape (1,).
+
+    There is none of R squared, which needs a model, nor of moments of latent responses.
 
     Parameters
     ----------
@@ -102,6 +108,34 @@ def estimated_quantities(
         variance = np.diag(covariance)
         sd = np.sqrt(np.where(variance > 0, variance, np.nan))
         result |= _correlations(_names(observed, level), level, covariance[None], sd[None])
+    other = set(observed.families)
+    return {key: v for key, v in result.items() if not other & set(key[2].split(", "))}
+
+
+def observed_shares(
+    observed: ObservedData, outcomes: ObservedData
+) -> dict[QuantityKey, FloatArray]:
+    """Shares of categories, mean counts and shares of zeros, each of shape (1,).
+
+    Parameters
+    ----------
+    observed
+        The data: values are read only where they have some.
+    outcomes
+        The same rows with these outcomes, or those of a replicate.
+    """
+    result: dict[QuantityKey, FloatArray] = {}
+    for names, data, values in (
+        (observed.y_names, observed.y, outcomes.y),
+        (observed.z_names, observed.z, outcomes.z),
+    ):
+        for name in (name for name in names if name in observed.families):
+            own = values[~np.isnan(data[:, names.index(name)]), names.index(name)]
+            labels = observed.categories.get(name)
+            if labels is None:
+                result["mean", "", name] = np.array([own.mean()])
+            for code, label in enumerate((0,) if labels is None else labels):
+                result["share", "", f"{name} = {label}"] = np.array([(own == code).mean()])
     return result
 
 
