@@ -155,9 +155,8 @@ class Checkout:
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        with self._process:  # closes both ends, and waits
+            pass
 
 
 def compare(pair: list[Checkout], name: str, batches: int) -> list[str]:

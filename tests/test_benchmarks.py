@@ -226,6 +226,16 @@ def test_outcomes(start: Callable[..., str]) -> None:
     assert " of 1 have R-hat below 1.01" in printed
 
 
+def test_compare_checkouts(start: Callable[..., str]) -> None:
+    """A checkout beside itself, each in a process of its own."""
+    here = str(BENCHMARKS.parent)
+    options = ("--models", "reference", "--batches", "2")
+    printed = start("compare_checkouts", here, here, *options)
+    (row,) = rows(printed)
+    assert row[0] == "reference"
+    assert 0.2 < float(row[-1]) < 5.0  # two batches, of one and the same code
+
+
 def test_every_benchmark_is_started() -> None:
     """``recovery.py`` has tests of its own."""
     text = Path(__file__).read_text(encoding="utf-8")

@@ -333,16 +333,16 @@ def test_level_without_restrictions_is_left_out(sampled: list[str]) -> None:
 
 def test_null_model_is_sampled_once_by_nuts() -> None:
     """The only NUTS run: the null model of a factor model, compared with its approximation."""
-    fit = laplace_fit(model_of("single-level/cfa"), draws=500, chains=4)
+    fit = laplace_fit(model_of("single-level/cfa"), draws=1000, chains=4)
     table = fit.indices(progress=False)
     (null,) = fit._refits.values()
-    assert null.datatree["posterior"].sizes["draw"] == 500
+    assert null.datatree["posterior"].sizes["draw"] == 1000
     assert not null.convergence.problems
     assert fit.indices(progress=False).draws.equals(table.draws)
     names = [f"x{i}" for i in range(1, 10)]
     text = "\n".join(f"{v} ~~ {v}" for v in names)
     other = fit.indices(
-        baseline=laplace_fit(model_of("single-level/cfa", text), draws=500, chains=4),
+        baseline=laplace_fit(model_of("single-level/cfa", text), draws=1000, chains=4),
         progress=False,
     )
     # The discrepancy of the null model is 920 with an SD of 6, its pD has a Monte Carlo error of
