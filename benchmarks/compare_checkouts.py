@@ -12,7 +12,6 @@ prints microseconds of CPU (minimum and median of the batches) and the ratios NE
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import subprocess
 import sys
@@ -86,41 +85,27 @@ MODELS: dict[str, Callable[[], Any]] = {
 }
 
 
-def density(model: Any) -> Callable[[int], None]:
-    """Return a function that calls the log density that NUTS samples n times."""
+def density(model: Any) -> tuple[Callable[[int], None], Any]:
+    """Return a function that calls the log density n times, and what owns the arrays it reads."""
+    from bench_gradient import density_calls
     from models import compiled_for_sampling, start_of
 
     compiled = compiled_for_sampling(model)
-    v, _ = start_of(compiled)
-    value, gradient, pointer = np.empty(()), np.empty_like(v), ctypes.POINTER(ctypes.c_double)
-    arguments = (
-        len(v),
-        *(array.ctypes.data_as(pointer) for array in (v, gradient, value)),
-        compiled.table.ctypes.data_as(ctypes.c_void_p),
-    )
-    function = compiled.functions[0].ctypes
-    if function(*arguments) != 0:
-        raise RuntimeError("the density is not finite at the starting point")
-
-    def call(n: int, owner: Any = compiled) -> None:  # the table points into its arrays
-        for _ in range(n):
-            function(*arguments)
-
-    return call
+    return density_calls(compiled, start_of(compiled)[0]), compiled
 
 
 def child() -> None:
     """Serve one checkout: for every line (model, calls) the microseconds of one call."""
     warnings.simplefilter("ignore")
     answers, sys.stdout = sys.stdout, sys.stderr
-    ready: dict[str, Callable[[int], None]] = {}
+    ready: dict[str, tuple[Callable[[int], None], Any]] = {}
     for line in sys.stdin:
         name, calls = line.rstrip("\n").split("\t")
         if name not in ready:
             ready[name] = density(MODELS[name]())
-            ready[name](10)
+            ready[name][0](10)
         start = time.process_time()
-        ready[name](int(calls))
+        ready[name][0](int(calls))
         print((time.process_time() - start) / int(calls) * 1e6, file=answers, flush=True)
 
 

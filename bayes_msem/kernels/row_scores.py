@@ -193,11 +193,6 @@ def _scores(first, stop, t, structure, data, shared, block):
         for k in range(n_k):
             factor = weight[first + r, k]
             u = factor * (target[first + r, k] + middle[k] - base[r, k])
-            if count[k] == 1:  # one factor an item: most are
-                f = where[k, 0]
-                w[f] += loading[k, f] * u
-                chol[f, f] += factor * loading[k, f] * loading[k, f]
-                continue
             for i in range(count[k]):  # where is sorted
                 f = where[k, i]
                 w[f] += loading[k, f] * u
@@ -385,14 +380,6 @@ def _scores_back(first, stop, structure, data, shared, block, d, d_t):
         for k in range(n_k):
             factor, d_u = weight[first + r, k], 0.0
             u = target[first + r, k] + middle[k] - base[r, k]
-            if count[k] == 1:
-                f = where[k, 0]
-                slope = loading[k, f]
-                d_loading[k, f] += factor * (d_q[f] * u + 2.0 * d_chol[f, f] * slope)
-                d_u = factor * slope * d_q[f]
-                d_base[r, k] -= d_u
-                d_middle[k] += d_u
-                continue
             for i in range(count[k]):
                 f = where[k, i]
                 total = d_q[f] * u

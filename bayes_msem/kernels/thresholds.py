@@ -16,6 +16,7 @@ import math
 from bayes_msem.kernels.compile import inner_kernel
 
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
+_EDGE = math.log(0.075)  # the tails of AS 241 begin here
 
 
 # Coefficients of AS 241: numerator and denominator in the middle, in the tails, and far out.
@@ -76,22 +77,27 @@ def normal_quantile(p, rest):
     q = p - 0.5
     if abs(q) <= 0.425:
         return q * _ratio(0.180625 - q * q, _MIDDLE)
-    r = math.sqrt(-math.log(min(p, rest)))
+    value = _tail_quantile(math.log(min(p, rest)))
+    return value if q < 0.0 else -value
+
+
+@inner_kernel
+def _tail_quantile(log_p):
+    """Quantile at p < .075, given log p, which may be -1e5."""
+    r = math.sqrt(-log_p)
     if r == math.inf:
-        return -r if q < 0.0 else r
-    value = _ratio(r - 1.6, _TAIL) if r <= 5.0 else _ratio(r - 5.0, _FAR)
-    return -value if q < 0.0 else value
+        return -r
+    return -_ratio(r - 1.6, _TAIL) if r <= 5.0 else -_ratio(r - 5.0, _FAR)
 
 
 @inner_kernel
 def normal_quantile_of_logs(below, above):
     """Quantile of the standard normal at p, given log p and log(1 - p), which may be -1e5."""
     low = min(below, above)
-    if low > -2.0:
+    if low > _EDGE:
         return normal_quantile(math.exp(below), math.exp(above))
-    r = math.sqrt(-low)
-    value = _ratio(r - 1.6, _TAIL) if r <= 5.0 else _ratio(r - 5.0, _FAR)
-    return -value if below < above else value
+    value = _tail_quantile(low)
+    return value if below < above else -value
 
 
 @inner_kernel

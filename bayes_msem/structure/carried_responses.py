@@ -84,13 +84,13 @@ def _check(table: ParameterTable, families: Mapping[str, Family]) -> list[tuple[
 
 
 def _check_probit(name: str, families: Mapping[str, Family], why: str) -> None:
-    text = families[name].text
-    if text not in ("ordinal(probit)", "binary(probit)"):
-        way = "a probit link" if text in ("ordinal(logit)", "binary(logit)") else "gaussian"
+    family = families[name]
+    if family.link != "probit":
+        way = "a probit link" if family.has_thresholds else "gaussian"
         raise NotSupportedError(
-            f"{why}, and {name} is {text}; its latent response is normal only with a probit link. "
-            f"Declare it with {way}, or let a factor with {name} among its indicators take its "
-            "place"
+            f"{why}, and {name} is {family.text}; its latent response is normal only with a probit "
+            f"link. Declare it with {way}, or let a factor with {name} among its indicators take "
+            "its place"
         )
 
 

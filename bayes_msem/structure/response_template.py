@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 from bayes_msem.structure.carried_responses import carried_responses, correlated, edge
-from bayes_msem.structure.templates import Cells, LevelTemplate, level_template
+from bayes_msem.structure.templates import Cells, LevelTemplate, cells_of, level_template
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -41,9 +41,6 @@ class ResponseTemplate:
         Response -> family, in the order of the responses: those that are carried first.
     normal, scores, carried
         Names of v, of s, and of the responses whose y* is sampled.
-    whole
-        Names of the responses whose residual matters to others, or depends on others: they are
-        carried, or have a correlated residual.
     normal_effect, effect
         Positions of the random intercepts of v and of the responses among the sampled effects; -1
         where there is none.
@@ -63,7 +60,6 @@ class ResponseTemplate:
     normal: tuple[str, ...]
     scores: tuple[str, ...]
     carried: tuple[str, ...]
-    whole: tuple[str, ...]
     normal_effect: IntArray
     effect: IntArray
     cells: Cells
@@ -81,6 +77,12 @@ class ResponseTemplate:
     def names(self) -> tuple[str, ...]:
         """Names of the responses."""
         return tuple(self.families)
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Responses that are carried or have a correlated residual: y* is drawn with it."""
+        pairs = {*self.correlations.row.tolist(), *self.correlations.column.tolist()}
+        return tuple(n for k, n in enumerate(self.names) if k < len(self.carried) or k in pairs)
 
     def thresholds(self, values: FloatArray, k: int) -> FloatArray:
         """Thresholds of response k in a value vector; none if its family has none."""
@@ -142,15 +144,12 @@ def build_responses(
     )
     design = ("1", *x_names, *carried)
     regressors = (*design, *normal, *scores)
-    edges = [(edge(row), sources[row.key]) for row in table.rows if edge(row)]
-    cells = [
-        (items[ends[0]], regressors.index(ends[1]), source)
-        for ends, source in edges
-        if ends is not None and ends[0] in items
-    ]
-    pairs = []
+    cells, pairs = [], []
     for row in table.rows:
-        if correlated(row, families):
+        ends = edge(row)
+        if ends is not None and ends[0] in items:
+            cells.append((items[ends[0]], regressors.index(ends[1]), sources[row.key]))
+        elif correlated(row, families):
             one, other = items[row.lhs], items[row.rhs]
             pairs.append((max(one, other), min(one, other), sources[row.key]))
     by_item = [
@@ -164,23 +163,14 @@ def build_responses(
         normal=normal,
         scores=scores,
         carried=carried,
-        whole=tuple(
-            name
-            for name in items
-            if name in carried or any(items[name] in pair[:2] for pair in pairs)
-        ),
         normal_effect=intercepts(normal),
         effect=intercepts(tuple(items)),
-        cells=_cells(cells),
-        correlations=_cells(pairs),
+        cells=cells_of(cells),
+        correlations=cells_of(pairs),
         threshold=np.array([s for sources in by_item for s in sources], dtype=np.int64),
         first=np.concatenate([[0], np.cumsum([len(s) for s in by_item])]).astype(np.int64),
         dispersion=np.array([dispersion.get(name, -1) for name in items], dtype=np.int64),
     )
-
-
-def _cells(cells: list[tuple[int, int, int]]) -> Cells:
-    return Cells(*np.array(cells, dtype=np.int64).reshape(-1, 3).T.copy())
 
 
 def _of_response(row: Row, families: Mapping[str, Family]) -> bool:

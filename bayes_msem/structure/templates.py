@@ -178,16 +178,16 @@ def level_template(
         names=names,
         observed_variable=np.array([i for i, _ in observed], dtype=np.int64),
         observed_position=np.array([o for _, o in observed], dtype=np.int64),
-        b=_cells(b if ordered is None else ordered),
-        psi=_cells(psi),
-        k=_cells(k),
+        b=cells_of(b if ordered is None else ordered),
+        psi=cells_of(psi),
+        k=cells_of(k),
         recursive=ordered is not None,
     )
 
 
 def without_outcomes(level: LevelTemplate) -> LevelTemplate:
     """Return a level with the same design and nothing else."""
-    none = _cells([])
+    none = cells_of([])
     nowhere = np.empty(0, dtype=np.int64)
     return LevelTemplate(
         level.level, (), level.design, (), nowhere, nowhere, none, none, none, True
@@ -215,6 +215,7 @@ def _topological(
     return sorted(cells, key=lambda c: (rank[c[1]], c[0]))
 
 
-def _cells(cells: list[tuple[int, int, int]]) -> Cells:
+def cells_of(cells: list[tuple[int, int, int]]) -> Cells:
+    """Put rows, columns and sources side by side."""
     array = np.array(cells, dtype=np.int64).reshape(-1, 3)
     return Cells(*(np.ascontiguousarray(array[:, i]) for i in range(3)))
