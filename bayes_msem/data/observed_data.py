@@ -110,6 +110,22 @@ class ObservedData(ReadOnlyArrays):
         return int(self.sizes.shape[0])
 
     @property
+    def normal_z_names(self) -> tuple[str, ...]:
+        """Cluster-level variables that are normal."""
+        return tuple(name for name in self.z_names if name not in self.families)
+
+    @property
+    def normal_z(self) -> FloatArray:
+        """Cluster-level variables that are normal, (J, n_z)."""
+        return self.z[:, [name not in self.families for name in self.z_names]]
+
+    def outcome(self, name: str) -> FloatArray:
+        """Values of an outcome, by row or by cluster."""
+        values, names = (self.z, self.z_names) if name in self.z_names else (self.y, self.y_names)
+        column: FloatArray = values[:, names.index(name)]
+        return column
+
+    @property
     def incomplete(self) -> bool:
         """Whether some y or z is missing."""
         return bool(np.isnan(self.y).any() or np.isnan(self.z).any())

@@ -205,14 +205,14 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
 
 def _fraction(observed: ObservedData, row: Row) -> float:
     """Share of a category in what earlier ones leave, in the data (kernels.thresholds)."""
-    codes, category = observed.y[:, observed.y_names.index(row.lhs)], int(row.rhs[1:]) - 1
+    codes, category = observed.outcome(row.lhs), int(row.rhs[1:]) - 1
     left = codes[codes >= category]
     return float(((left == category).sum() + 0.5) / (len(left) + 1.0))
 
 
 def _threshold(observed: ObservedData, row: Row) -> float:
     """Threshold at which the data cut a response with twice the variance of its residual."""
-    rule, codes = observed.families[row.lhs].outcome, observed.y[:, observed.y_names.index(row.lhs)]
+    rule, codes = observed.families[row.lhs].outcome, observed.outcome(row.lhs)
     start = rule.working_response(codes, categories=len(observed.categories[row.lhs]))
     assert start.thresholds is not None
     return float(np.sqrt(2.0) * start.thresholds[int(row.rhs[1:]) - 1])

@@ -90,7 +90,7 @@ class _Clusters:
         self.steps = np.sqrt(np.diag(omega)[self.first :])
         with_z = depends(blueprint, "z", "b")
         self.with_linear = depends(blueprint, "a", "b") or (with_z and depends(blueprint, "a", "z"))
-        z = blueprint.observed.z
+        z = blueprint.observed.normal_z
         self.z = z if with_z else z[:, :0]
 
     def means(self) -> FloatArray:
@@ -161,7 +161,7 @@ class _Clusters:
     def _linear_given(self, b: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means (J, n_a) and variances (J, n_a, n_a) of the linear effects given z and b."""
         n, observed = self.n_a, self.blueprint.observed
-        u = np.concatenate([observed.z, b], axis=1)
+        u = np.concatenate([observed.normal_z, b], axis=1)
         u = u - observed.cluster_design @ self.c_b[:, n:]
         shift, spread = given_known(self.omega, np.arange(n), np.arange(n, len(self.omega)), u)
         return observed.cluster_design @ self.c_b[:, :n] + shift, spread

@@ -65,7 +65,8 @@ class _Rows:
         self.likelihood = blueprint.likelihood
         self.origin = np.zeros(self.likelihood.score_shape)
         observed, first = blueprint.observed, blueprint.template.first_sampled
-        self.z = observed.z if depends(blueprint, "z", "b") else observed.z[:, :0]
+        z = observed.normal_z
+        self.z = z if depends(blueprint, "z", "b") else z[:, :0]
         n_b, n_groups = blueprint.n_sampled, max(observed.n_clusters, 1)
         self.means, self.spread = np.zeros((n_groups, n_b)), np.zeros((n_groups, n_b, n_b))
         if n_b:  # means and covariance matrices given z

@@ -3,11 +3,12 @@
 The effects b_j of all clusters that reach rows with such outcomes are sampled in the coordinates of
 kernels.centring, the scores of their rows in those of kernels.row_scores:
 
-    log p(y, z, t_b, t_s | theta) = log p(z, t_b | theta) + sum_ij row terms(b_j(t_b), t_s) .
+    log p(y, z, t_b, t_s | theta) = log p(z, t_b | theta) + sum_ij row terms(b_j(t_b), t_s)
+                                     + sum_j log p(z*_j | b_j) ,
 
-The first part is that of kernels.centring for clusters without rows: the structure has no outcomes
-at level 1, which stand in the structure of the rows. A single-level model has one group of rows,
-and no clusters.
+with z* the outcomes of clusters that are not normal (kernels.cluster_responses). The first part is
+that of kernels.centring for clusters without rows: the structure has no outcomes at level 1, which
+stand in the structure of the rows. A single-level model has one group of rows, and no clusters.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from bayes_msem.kernels.by_cluster import add_clusters
 from bayes_msem.kernels.centring import log_jacobian, prior_backward, prior_forward, start
+from bayes_msem.kernels.cluster_responses import add_cluster_responses
 from bayes_msem.kernels.compile import kernel
 from bayes_msem.kernels.lanes import fill_empty_lanes, from_lanes, in_lanes, lanes_matrix
 from bayes_msem.kernels.layout import unpack
@@ -83,6 +85,7 @@ def joint_value_and_gradient(x, t, t_s, ints, floats, statistics, packed, rows):
     result = RowGradients(terms, d.x, d.values, d_b, d_t_s)
     if total == -np.inf or not add_rows(x, b, t_s, structure, top.values, outline, data, result):
         return -np.inf, d.x, np.zeros_like(t), d_t_s, terms
+    add_cluster_responses(b, top.values, outline.top, data, terms, d_b, d.values)
     d_b_l = in_lanes(d_b)
     for g in range(n):
         for i in range(n_b):
@@ -108,7 +111,7 @@ def scores_at(x, b, t_s, ints, floats, rows):
 
 @kernel
 def rows_given(x, b, t_s, ints, floats, rows):
-    """Terms of the rows of all clusters, with the gradients of their sum in b and t_s."""
+    """Terms of the rows and responses of all clusters, and gradients of their sum in b and t_s."""
     structure = unpack(ints, floats)
     outline = row_structure(rows.ints)
     data, values = row_data(rows.floats, outline), level_two(x, structure).values
@@ -116,7 +119,20 @@ def rows_given(x, b, t_s, ints, floats, rows):
     result = RowGradients(terms, d_x, d_values, np.zeros_like(b), np.zeros_like(t_s))
     if not add_rows(x, b, t_s, structure, values, outline, data, result):
         terms[:] = -np.inf
+    add_cluster_responses(b, values, outline.top, data, terms, result.b, d_values)
     return terms, result.b, result.t
+
+
+@kernel
+def clusters_given(x, b, ints, floats, rows):
+    """Terms (J,) of the clusters' responses at effects b."""
+    structure = unpack(ints, floats)
+    outline = row_structure(rows.ints)
+    data, values = row_data(rows.floats, outline), level_two(x, structure).values
+    terms = np.zeros(len(data.z))
+    d_b, d_values = np.zeros_like(b), np.zeros(len(values))
+    add_cluster_responses(b, values, outline.top, data, terms, d_b, d_values)
+    return terms
 
 
 @kernel

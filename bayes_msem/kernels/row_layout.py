@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from bayes_msem.kernels.compile import borrowed, kernel
+from bayes_msem.kernels.compile import borrowed, kernel, part_kernel
 from bayes_msem.kernels.layout import integers, level_of
 
 
 class Items(NamedTuple):
-    """The responses.
+    """The responses of rows, or of clusters.
 
     Attributes
     ----------
@@ -25,8 +25,8 @@ class Items(NamedTuple):
     threshold, dispersion
         Positions in the value vector; -1 where there is no dispersion.
     item, regressor, source
-        Cells of the coefficients: response, column of (1, x, y*, v - b_v, s), and position in the
-        value vector.
+        Cells of the coefficients: response, column of (1, x, y*, v - b_v, s), of clusters (1, w, z,
+        b), and position in the value vector.
     one, other, correlation
         Correlations of residuals: the later and the earlier response, and position in the value
         vector.
@@ -50,13 +50,17 @@ class RowStructure(NamedTuple):
 
     The first ``n_carried`` responses are carried (kernels.carried); the design of (v, s) ends with
     their y*. ``effect`` are the positions of the random intercepts of v among the effects, or -1.
+    ``top`` are the responses of clusters (kernels.cluster_responses); ``n_known`` of their
+    regressors are not effects.
     """
 
     n_normal: Any
     n_carried: Any
+    n_known: Any
     level: Any
     effect: Any
     items: Any
+    top: Any
 
 
 class RowData(NamedTuple):
@@ -72,6 +76,8 @@ class RowData(NamedTuple):
         Working weights w and working responses c.
     carried
         Frozen y* of the responses that are carried (kernels.carried).
+    known, z, z_offset
+        Of clusters, by cluster: (1, w, z) with normal z, responses, and what is added to their eta.
     """
 
     first: Any
@@ -82,10 +88,30 @@ class RowData(NamedTuple):
     weight: Any
     target: Any
     carried: Any
+    known: Any
+    z: Any
+    z_offset: Any
 
 
 # Packed integers of a row structure, in this order.
-_SIZES, _LEVEL, _EFFECT, _ITEMS = 0, 1, 6, 7
+_SIZES, _LEVEL, _EFFECT, _ITEMS, _TOP = 0, 1, 6, 7, 18
+
+
+@part_kernel
+def _items(ints, i):
+    return Items(
+        integers(ints, i),
+        integers(ints, i + 1),
+        integers(ints, i + 2),
+        integers(ints, i + 3),
+        integers(ints, i + 4),
+        integers(ints, i + 5),
+        integers(ints, i + 6),
+        integers(ints, i + 7),
+        integers(ints, i + 8),
+        integers(ints, i + 9),
+        integers(ints, i + 10),
+    )
 
 
 @kernel
@@ -93,21 +119,9 @@ def row_structure(packed):
     """Return the :class:`RowStructure` that likelihood.response_rows has packed."""
     ints = borrowed(packed)
     sizes = integers(ints, _SIZES)
-    level = level_of(ints, sizes[1:5], _LEVEL)
-    items = Items(
-        integers(ints, _ITEMS),
-        integers(ints, _ITEMS + 1),
-        integers(ints, _ITEMS + 2),
-        integers(ints, _ITEMS + 3),
-        integers(ints, _ITEMS + 4),
-        integers(ints, _ITEMS + 5),
-        integers(ints, _ITEMS + 6),
-        integers(ints, _ITEMS + 7),
-        integers(ints, _ITEMS + 8),
-        integers(ints, _ITEMS + 9),
-        integers(ints, _ITEMS + 10),
-    )
-    return RowStructure(sizes[0], sizes[5], level, integers(ints, _EFFECT), items)
+    level, effect = level_of(ints, sizes[1:5], _LEVEL), integers(ints, _EFFECT)
+    items, top = _items(ints, _ITEMS), _items(ints, _TOP)
+    return RowStructure(sizes[0], sizes[5], sizes[6], level, effect, items, top)
 
 
 @kernel
@@ -128,6 +142,10 @@ def row_data(packed, structure):
     normal = _matrix(floats, start, n, n_v)
     start += n * n_v
     step = n * n_k
+    top = start + 4 * step + n * n_c  # a model without clusters has none of what follows
+    n_top = len(structure.top.code)
+    n_j = n_clusters if n_top > 0 else 0
+    known, of_top = n_j * structure.n_known, n_j * n_top
     return RowData(
         first,
         design,
@@ -137,6 +155,9 @@ def row_data(packed, structure):
         _matrix(floats, start + 2 * step, n, n_k),
         _matrix(floats, start + 3 * step, n, n_k),
         _matrix(floats, start + 4 * step, n, n_c),
+        _matrix(floats, top, n_j, structure.n_known),
+        _matrix(floats, top + known, n_j, n_top),
+        _matrix(floats, top + known + of_top, n_j, n_top),
     )
 
 

@@ -112,12 +112,13 @@ class Messages(NamedTuple):
 
 
 class RowTerms(NamedTuple):
-    """Terms of the rows of every cluster, and the gradients of their sum.
+    """Terms of the rows and responses of every cluster, and the gradients of their sum.
 
     Attributes
     ----------
     value
-        Log p(y, scores | effects) and the log volume of the coordinates, (J,).
+        Log p(y, scores, responses of the cluster | effects) and the log volume of the coordinates,
+        (J,).
     d_effects, d_scores
         Gradients (J, n_b) and (N, q).
     """
@@ -396,13 +397,24 @@ class Likelihood(ReadOnlyArrays):
         return t_s
 
     def row_terms(self, x: FloatArray, b: FloatArray, t_s: FloatArray) -> RowTerms:
-        """Return the terms of the rows of every cluster at effects b and coordinates t_s."""
+        """Return the terms of every cluster at effects b and coordinates t_s."""
         assert self.responses is not None
         program = self.program
         found = augmented.rows_given(
             x, self._by_group(b), _own(t_s), program.ints, program.floats, self.responses.part
         )
         return RowTerms(*found)
+
+    def cluster_terms(self, x: FloatArray, b: FloatArray) -> FloatArray:
+        """Log density of the responses of every cluster at effects b (J, n_b), (J,)."""
+        assert self.responses is not None
+        if self.responses.of_clusters is None:
+            return np.zeros(len(b))
+        program, part = self.program, self.responses.part
+        terms: FloatArray = augmented.clusters_given(
+            x, _own(b), program.ints, program.floats, part
+        )
+        return terms
 
     def _by_group(self, b: FloatArray) -> FloatArray:
         """Return effects by group of rows: a single-level model has one group, and no effects."""
@@ -492,7 +504,7 @@ def build_likelihood(
     responses = None
     if template.responses is not None:
         program = build_program(template, parameters, table, with_rows=False)
-        responses = lay_out_rows(template.responses, observed)
+        responses = lay_out_rows(template.responses, template.cluster_responses, observed)
     return Likelihood(
         provider=provider,
         program=program,

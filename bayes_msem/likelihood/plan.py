@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +9,11 @@ import numpy as np
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.statistics import Provider
-from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row
 from bayes_msem.structure.carried_responses import carried_responses
+from bayes_msem.structure.cluster_responses import feeding_factors, of_clusters
 from bayes_msem.structure.effects import linear_names
+from bayes_msem.structure.items import edge
 from bayes_msem.structure.response_template import sampled_scores
 
 
@@ -101,9 +101,8 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
     incomplete
         Whether outcomes have missing values.
     """
-    responses = {y: f for y, f in table.families.items() if ("within", y) in table.roles}
-    if responses:
-        return _augmented(table, responses)
+    if table.families:
+        return _augmented(table)
     linear = linear_names(table)
     slopes = [r for r in table.rows if r.random in linear]
     sampled = [r for r in table.rows if r.random and r.random not in linear]
@@ -130,24 +129,29 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
     )
 
 
-def _augmented(table: ParameterTable, responses: Mapping[str, Family]) -> Plan:
+def _augmented(table: ParameterTable) -> Plan:
+    clusters = of_clusters(table)
+    responses = {y: f for y, f in table.families.items() if y not in clusters}
     scores, carried = sampled_scores(table, responses), carried_responses(table, responses)
+    feeding = feeding_factors(table, clusters)
     intercepts = table.variables("within", "split") if table.two_level else ()
     others = [f for f in table.variables("within", "within factor") if f not in scores]
+    between = table.variables("between", "between factor")
     coefficients = tuple(dict.fromkeys(row.random for row in table.rows if row.random))
     return Plan(
         name="augmented",
         integrated=_words(
             ("within factor", "", tuple(others)),
-            ("between factor", "", table.variables("between", "between factor")),
+            ("between factor", "", tuple(f for f in between if f not in feeding)),
         ),
         sampled=_words(
             ("score", "of ", scores),
             ("latent response", "of ", carried),
             ("random intercept", "of ", intercepts),
             ("random coefficient", "", coefficients),
+            ("between factor", "", feeding),
         ),
-        reason=_AUGMENTED + f" ({', '.join(f'{y}: {f.text}' for y, f in responses.items())})",
+        reason=_AUGMENTED + f" ({', '.join(f'{y}: {f.text}' for y, f in table.families.items())})",
         provider="augmented",
     )
 
@@ -192,22 +196,26 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
     Raises
     ------
     NotSupportedError
-        A cluster-level outcome that is not normal, or missing values of a normal outcome beside
-        outcomes that are not.
+        Missing values of a normal outcome of rows beside outcomes that are not normal, or of a
+        normal cluster-level variable that predicts one of them.
     """
-    within = {name for name in table.families if ("within", name) in table.roles}
-    for name, family in table.families.items():
-        if name not in within:
-            raise NotSupportedError(
-                f"'{name}' is a cluster-level outcome and {family.text}; outcomes of clusters have "
-                "to be normal for now. Let it be a predictor, or leave it out of families= (and "
-                "ordered=)"
-            )
+    clusters = of_clusters(table)
     for k, name in enumerate(observed.y_names):
         missing = int(np.isnan(observed.y[:, k]).sum())
-        if within and name not in within and missing:
+        if table.families and name not in table.families and missing:
             raise NotSupportedError(
                 f"{missing} values of the normal outcome '{name}' are missing in a model with "
-                f"outcomes that are not normal ({', '.join(sorted(within))}); this is not there "
-                "yet. missing='listwise' drops these rows"
+                f"outcomes that are not normal ({', '.join(sorted(table.families))}); this is not "
+                "there yet. missing='listwise' drops these rows"
+            )
+    for row in table.rows:
+        ends = edge(row, "between")
+        if ends is None or ends[0] not in clusters or ends[1] not in observed.normal_z_names:
+            continue
+        missing = int(np.isnan(observed.z[:, observed.z_names.index(ends[1])]).sum())
+        if missing:
+            raise NotSupportedError(
+                f"'{ends[1]}' predicts '{ends[0]}', which is {clusters[ends[0]].text}, and "
+                f"{missing} of its values are missing; a predictor of such an outcome has to be "
+                "known. missing='listwise' drops these clusters"
             )

@@ -16,7 +16,10 @@ from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
 from bayes_msem.kernels.augmented import RowPart
 from bayes_msem.kernels.layout import flat_cells, pack
+from bayes_msem.structure.cluster_responses import ClusterResponses
+from bayes_msem.structure.items import Items
 from bayes_msem.structure.response_template import ResponseTemplate
+from bayes_msem.structure.templates import Cells, cells_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -30,8 +33,8 @@ class Responses(ReadOnlyArrays):
 
     Attributes
     ----------
-    template
-        Their template.
+    template, of_clusters
+        Their template, and that of the clusters' responses, if there are some.
     order
         Positions of the rows in the data, in the order of their clusters, (N,).
     first
@@ -43,11 +46,15 @@ class Responses(ReadOnlyArrays):
     carried
         y* of carried responses around which coordinates are built, (N, M), less the middle of their
         thresholds where there is no random intercept; zeros without a pilot.
+    known, z, z_offset
+        Of clusters: (1, w, z) with normal z, responses, and what is added to their eta, by cluster;
+        empty without such responses.
     part
         What kernels read.
     """
 
     template: ResponseTemplate
+    of_clusters: ClusterResponses | None
     order: IntArray
     first: IntArray
     design: FloatArray
@@ -57,15 +64,19 @@ class Responses(ReadOnlyArrays):
     weight: FloatArray
     target: FloatArray
     carried: FloatArray
+    known: FloatArray
+    z: FloatArray
+    z_offset: FloatArray
     part: RowPart = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Pack."""
         rows = (self.design, self.normal, self.y, self.offset)
         pilot = (self.weight, self.target, self.carried)
+        top = (self.known, self.z, self.z_offset)
         header = [len(self.first) - 1, len(self.y)]
-        floats = [np.array(header), self.first, *(np.ravel(a) for a in (*rows, *pilot))]
-        ints = _pack_template(self.template)
+        floats = [np.array(header), self.first, *(np.ravel(a) for a in (*rows, *pilot, *top))]
+        ints = _pack_template(self.template, self.of_clusters)
         object.__setattr__(self, "part", RowPart(ints, frozen(np.concatenate(floats))))
 
     @property
@@ -90,44 +101,60 @@ class Responses(ReadOnlyArrays):
         With the same coordinates of the scores if the rows are the same, as those of replicated
         outcomes; otherwise scores are standardised until a pilot has seen the data.
         """
-        other = lay_out_rows(self.template, observed)
+        other = lay_out_rows(self.template, self.of_clusters, observed)
         if len(other.y) != len(self.y) or (other.first != self.first).any():
             return other
         seen = ~np.isnan(other.y)
         return other.with_working(self.weight * seen, self.target * seen, self.carried)
 
 
-def _pack_template(template: ResponseTemplate) -> IntArray:
-    level, cells = template.level, template.cells
+def _pack_template(template: ResponseTemplate, of_clusters: ClusterResponses | None) -> IntArray:
+    level = template.level
     sizes = [len(template.normal), len(level.names), len(level.outcomes), len(level.design)]
-    arrays: list[NDArray[np.int64]] = [
-        np.array([*sizes, int(level.recursive), len(template.carried)]),
+    none: IntArray = np.zeros(0, np.int64)
+    n_known = 0 if of_clusters is None else of_clusters.n_fixed
+    arrays: list[IntArray] = [
+        np.array([*sizes, int(level.recursive), len(template.carried), n_known]),
         level.observed_variable,
         level.observed_position,
         *(flat_cells(c.row, c.column, c.source) for c in (level.b, level.psi, level.k)),
         template.normal_effect,
-        np.array([f.code for f in template.families.values()]),
-        template.effect,
-        template.first,
-        template.threshold,
-        template.dispersion,
-        cells.row,
-        cells.column,
-        cells.source,
-        template.correlations.row,
-        template.correlations.column,
-        template.correlations.source,
+        *_pack_items(template, template.effect, template.correlations),
     ]
+    if of_clusters is None:
+        arrays += [none, none, np.zeros(1, np.int64), *([none] * 8)]
+    else:
+        nowhere = np.full(len(of_clusters.names), -1)
+        arrays += _pack_items(of_clusters, nowhere, cells_of([]))
     return pack(arrays, np.int64)
 
 
-def lay_out_rows(template: ResponseTemplate, observed: ObservedData) -> Responses:
+def _pack_items(items: Items, effect: IntArray, correlations: Cells) -> list[IntArray]:
+    cells = items.cells
+    return [
+        np.array([f.code for f in items.families.values()], dtype=np.int64),
+        effect,
+        items.first,
+        items.threshold,
+        items.dispersion,
+        cells.row,
+        cells.column,
+        cells.source,
+        correlations.row,
+        correlations.column,
+        correlations.source,
+    ]
+
+
+def lay_out_rows(
+    template: ResponseTemplate, of_clusters: ClusterResponses | None, observed: ObservedData
+) -> Responses:
     """Lay out the rows of a data set.
 
     Parameters
     ----------
-    template
-        The template of the rows.
+    template, of_clusters
+        Templates of the rows and of the clusters' responses.
     observed
         The data.
     """
@@ -142,26 +169,53 @@ def lay_out_rows(template: ResponseTemplate, observed: ObservedData) -> Response
 
     y = of(template.names)
     none = np.zeros(y.shape)
+    known, z, z_offset = _of_clusters(of_clusters, observed)
     return Responses(
         template=template,
+        of_clusters=of_clusters,
         order=order,
         first=np.concatenate([[0], np.cumsum(counts)]),
         design=np.column_stack([np.ones(n), observed.x[order]]),
         normal=of(template.normal),
         y=y,
         # without an exposure there is no count either, so that any number does
-        offset=np.nan_to_num(
-            np.column_stack([log_exposure(observed, name)[order] for name in template.names])
-        ),
+        offset=np.nan_to_num(_offsets(observed, template.names)[order]),
         weight=none,
         target=none,
         carried=np.zeros((n, len(template.carried))),
+        known=known,
+        z=z,
+        z_offset=z_offset,
     )
 
 
+def _of_clusters(
+    template: ClusterResponses | None, observed: ObservedData
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Regressors, responses and offsets of the clusters' responses; empty if there are none."""
+    if template is None:
+        none = np.zeros((0, 0))
+        return none, none, none
+    columns = [observed.z_names.index(name) for name in template.names]
+    known = np.column_stack([observed.cluster_design, observed.normal_z])
+    offset = np.nan_to_num(_offsets(observed, template.names))
+    return known, np.ascontiguousarray(observed.z[:, columns]), offset
+
+
+def _offsets(observed: ObservedData, names: tuple[str, ...]) -> FloatArray:
+    """Logarithms of exposures of outcomes of one level, side by side."""
+    n = observed.n_clusters if names and names[0] in observed.z_names else observed.n_rows
+    columns = [log_exposure(observed, name) for name in names]
+    return np.column_stack(columns) if columns else np.zeros((n, 0))
+
+
 def log_exposure(observed: ObservedData, name: str) -> FloatArray:
-    """Logarithm of the exposure of a count, (N,), NaN if unknown; zero for all others."""
-    if name not in observed.exposure or observed.y_exposure is None:
-        return np.zeros(observed.n_rows)
-    offset: FloatArray = np.log(observed.y_exposure[:, observed.y_names.index(name)])
+    """Logarithm of the exposure of a count, by row or cluster, NaN if unknown; else zeros."""
+    if name in observed.z_names:
+        exposures, names, n = observed.z_exposure, observed.z_names, observed.n_clusters
+    else:
+        exposures, names, n = observed.y_exposure, observed.y_names, observed.n_rows
+    if name not in observed.exposure or exposures is None:
+        return np.zeros(n)
+    offset: FloatArray = np.log(exposures[:, names.index(name)])
     return offset

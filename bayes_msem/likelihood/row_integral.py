@@ -149,11 +149,11 @@ class RowIntegral:
         return np.asarray(found, dtype=np.float64)
 
     def __call__(self, x: FloatArray, b: FloatArray) -> FloatArray:
-        """Sum over the rows of every cluster, (J,), at effects b (J, n_b)."""
+        """Sum over rows and responses of every cluster, (J,), at effects b (J, n_b)."""
         if not self.q:
             own = b if b.shape[1] else np.empty((len(self.rows.first) - 1, 0))
             return self.likelihood.row_terms(x, own, np.empty((len(self.rows.y), 0))).value
-        return self.by_cluster(self.of_rows(x, b))
+        return self.by_cluster(self.of_rows(x, b)) + self.likelihood.cluster_terms(x, b)
 
     def by_cluster(self, values: FloatArray) -> FloatArray:
         """Sum the values (N,) of rows within clusters, (J,)."""
@@ -172,8 +172,13 @@ def _repeated(rows: Responses, copies: int) -> Responses:
     def tiled(array: FloatArray) -> FloatArray:
         return np.tile(array, (copies, 1))
 
+    none = np.zeros((0, 0))
     return replace(
         rows,
+        of_clusters=None,
+        known=none,
+        z=none,
+        z_offset=none,
         order=np.tile(rows.order, copies),
         first=np.arange(copies * len(rows.y) + 1),
         design=tiled(rows.design),

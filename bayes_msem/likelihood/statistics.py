@@ -56,7 +56,7 @@ def pack_by_cluster(observed: ObservedData, parts: Pieces | None = None) -> Floa
     place, first, n_batches = _piece_batches(parts, observed.n_clusters)
     n_d = 1 + observed.x.shape[1]
     masked = bool(np.isnan(observed.y).any())
-    header = [observed.n_clusters, n_batches, len(place), masked, np.isnan(observed.z).any()]
+    header = [observed.n_clusters, n_batches, len(place), masked, np.isnan(observed.normal_z).any()]
 
     def lanes(values: NDArray[Any]) -> FloatArray:
         spread = np.zeros((n_batches * LANES, *values.shape[1:]))
@@ -96,10 +96,10 @@ def _piece_batches(parts: Pieces, n_clusters: int) -> tuple[NDArray[np.int64], F
 
 def level_two_lanes(observed: ObservedData) -> list[FloatArray]:
     """(1, w), z with zeros where it is missing, and whether it is observed, as lanes."""
-    seen = ~np.isnan(observed.z)
+    seen = ~np.isnan(observed.normal_z)
     return [
         in_batches(observed.cluster_design),
-        in_batches(np.where(seen, observed.z, 0.0)),
+        in_batches(np.where(seen, observed.normal_z, 0.0)),
         in_batches(seen.astype(np.float64)),
     ]
 
@@ -131,7 +131,7 @@ def pack_by_pattern(observed: ObservedData) -> FloatArray:
     data = np.concatenate([parts.cross[:, :n_d, n_d:], parts.cross[:, :n_d, :n_d]], axis=2)
     spread = np.zeros((len(cluster), *data.shape[1:]))
     spread[place] = data
-    z_missing = np.isnan(observed.z).any()
+    z_missing = np.isnan(observed.normal_z).any()
     header = [-1 - observed.n_clusters, len(parts.seen), len(of_batch), True, z_missing]
     return frozen(
         np.concatenate(
@@ -195,7 +195,7 @@ def pack_level_two(observed: ObservedData) -> FloatArray:
     A single-level model has no clusters.
     """
     n_batches = -(-observed.n_clusters // LANES)
-    header = [observed.n_clusters, 0, 0, False, np.isnan(observed.z).any()]
+    header = [observed.n_clusters, 0, 0, False, np.isnan(observed.normal_z).any()]
     parts = [np.array(header, dtype=np.float64), np.zeros(n_batches + 1)]
     return frozen(np.concatenate([*parts, *(level_two_lanes(observed) if n_batches else [])]))
 

@@ -64,8 +64,9 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
         deviations.append(u - mean)
         variances.append(np.diag(omega))
         factors.append(factor)
-    every = template.level_two
-    keep = [i for i, name in enumerate(every) if name not in template.z_names]
+    every, factor_names = template.level_two, blueprint.table.variables("between", "between factor")
+    # factors have a place of their own, also those that are sampled
+    keep = [i for i, v in enumerate(every) if v not in (*template.z_names, *factor_names)]
     stacked, names = np.stack(effects), [every[i] for i in keep]
     theta = blueprint.theta(points[:, : blueprint.parameters.n])
     named = {name: stacked[..., i] for i, name in enumerate(every)}
@@ -95,7 +96,6 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
             "integrated_or_sampled": names,
         },
     )
-    factor_names = blueprint.table.variables("between", "between factor")
     if factor_names:
         array = np.stack(factors)
         result["factors"] = (
@@ -130,7 +130,7 @@ def one_draw(
     a = np.empty((len(b), 0))
     if blueprint.template.effects.linear:
         a, _ = likelihood.linear_effects(point, b, normals, blueprint.statistics_by_cluster)
-    u = np.concatenate([a, blueprint.observed.z, b], axis=1)
+    u = np.concatenate([a, blueprint.observed.normal_z, b], axis=1)
     omega, coefficients = likelihood.level_two(point)
     mean = design @ coefficients
     fill_missing(u, mean, omega, rng)

@@ -12,15 +12,9 @@ from graphlib import CycleError, TopologicalSorter
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row
+from bayes_msem.structure.items import edge
 
-__all__ = ["carried_responses", "correlated", "edge"]
-
-
-def edge(row: Row) -> tuple[str, str] | None:
-    """Target and source of a coefficient of level within; None for other rows."""
-    if row.level != "within" or row.kind not in ("loading", "regression", "intercept"):
-        return None
-    return (row.rhs, row.lhs) if row.kind == "loading" else (row.lhs, row.rhs)
+__all__ = ["carried_responses", "correlated"]
 
 
 def correlated(row: Row, families: Mapping[str, Family]) -> bool:

@@ -73,10 +73,12 @@ def find_effects(
     x_names: tuple[str, ...],
     *,
     sample_all: bool = False,
+    factors: tuple[str, ...] = (),
 ) -> Effects:
     """Sort the random coefficients of a model into linear and sampled ones.
 
-    With ``sample_all`` none is integrated out: random intercepts come first, and have no rows.
+    With ``sample_all`` none is integrated out: random intercepts come first, and have no rows. As
+    many have the level-2 ``factors`` that are sampled with them; they come last.
     """
     linear = frozenset() if sample_all else linear_names(table)
     split = [v for v in y_names if table.roles[("within", v)] == "split"]
@@ -91,7 +93,7 @@ def find_effects(
             effect = len(split) + slopes.index(row.random)
             uses.append((effect, within.index(row.lhs), design[row.rhs]))
     rows = tuple(row for row in random if row.random not in linear)
-    sampled = list(dict.fromkeys([*first, *(row.random for row in rows)]))
+    sampled = list(dict.fromkeys([*first, *(row.random for row in rows), *factors]))
     table_of_uses = np.array(uses, dtype=np.int64).reshape(-1, 3)
     return Effects(
         linear=(*split, *slopes),

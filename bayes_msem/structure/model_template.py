@@ -13,6 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.spec.table import ParameterTable, RowKey
+from bayes_msem.structure.cluster_responses import (
+    ClusterResponses,
+    build_cluster_responses,
+    feeding_factors,
+)
 from bayes_msem.structure.effects import Effects, find_effects
 from bayes_msem.structure.response_template import ResponseTemplate, build_responses
 from bayes_msem.structure.templates import LevelTemplate, level_template, place_rows
@@ -31,7 +36,7 @@ class ModelTemplate:
     effects
         What the upper level supplies to the lower one.
     z_names
-        Cluster-level variables.
+        Cluster-level variables that are normal.
     constants
         Fixed values, at the end of the value vector (theta, rows of sampled effects, constants).
     sources
@@ -41,6 +46,9 @@ class ModelTemplate:
     responses
         Rows with outcomes that are not normal; None if all are normal. Level within then is that of
         the latent responses.
+    cluster_responses
+        Cluster-level outcomes that are not normal; None if there are none. With some, there are
+        ``responses`` too, if only of normal outcomes.
     """
 
     levels: tuple[LevelTemplate, LevelTemplate]
@@ -50,6 +58,7 @@ class ModelTemplate:
     sources: dict[RowKey, int]
     n_theta: int
     responses: ResponseTemplate | None = None
+    cluster_responses: ClusterResponses | None = None
 
     @property
     def within(self) -> LevelTemplate:
@@ -68,7 +77,7 @@ class ModelTemplate:
 
     @property
     def outcomes(self) -> tuple[str, ...]:
-        """Observed outcomes: y, then z."""
+        """Observed outcomes: y, then z that are normal."""
         return (*self.y_names, *self.z_names)
 
     @property
@@ -122,14 +131,26 @@ def build_template(
     ModelTemplate
     """
     own = {name: f for name, f in table.families.items() if name in y_names}
-    effects = find_effects(table, y_names, x_names, sample_all=bool(own))
+    of_clusters = {name: f for name, f in table.families.items() if name in z_names}
+    z_names = tuple(z for z in z_names if z not in of_clusters)
+    effects = find_effects(
+        table,
+        y_names,
+        x_names,
+        sample_all=bool(own or of_clusters),
+        factors=feeding_factors(table, of_clusters),
+    )
     sources, constants, n_theta = place_rows(table, position, effects.rows)
     integrated = {r.key for r in table.rows if r.random and r not in effects.rows}
     remaining = replace(table, rows=tuple(r for r in table.rows if r.key not in integrated))
     level_two = (*effects.linear, *z_names, *effects.sampled)
-    responses = None
-    if own:
+    responses, cluster_responses = None, None
+    if own or of_clusters:
         responses = build_responses(table, own, y_names, x_names, effects.sampled, sources)
+    if of_clusters:
+        cluster_responses = build_cluster_responses(
+            table, of_clusters, ("1", *w_names, *z_names), effects.sampled, sources
+        )
     return ModelTemplate(
         levels=(
             level_template(remaining, "within", y_names, ("1", *x_names), sources),
@@ -141,4 +162,5 @@ def build_template(
         sources=sources,
         n_theta=n_theta,
         responses=responses,
+        cluster_responses=cluster_responses,
     )

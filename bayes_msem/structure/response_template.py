@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
-from bayes_msem.structure.carried_responses import carried_responses, correlated, edge
+from bayes_msem.structure.carried_responses import carried_responses, correlated
+from bayes_msem.structure.items import Items, cuts_of, edge
 from bayes_msem.structure.templates import Cells, LevelTemplate, cells_of, level_template
 
 FloatArray = NDArray[np.float64]
@@ -29,44 +30,33 @@ IntArray = NDArray[np.int64]
 __all__ = ["ResponseTemplate", "build_responses", "sampled_scores"]
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseTemplate:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseTemplate(Items):
     """The rows of a model with outcomes that are not normal.
+
+    Responses that are carried come first; regressors are (1, x, y*, v - b_v, s). There are no
+    responses where only outcomes of clusters are not normal.
 
     Attributes
     ----------
     level
         Template of the outcomes (v, s).
-    families
-        Response -> family, in the order of the responses: those that are carried first.
     normal, scores, carried
         Names of v, of s, and of the responses whose y* is sampled.
     normal_effect, effect
         Positions of the random intercepts of v and of the responses among the sampled effects; -1
         where there is none.
-    cells
-        Coefficients of eta: response, column of (1, x, y*, v - b_v, s), and source in the value
-        vector.
     correlations
         Correlations of residuals: later response, earlier response, and source.
-    threshold, first
-        Sources of the thresholds; first[k] to first[k + 1] are those of response k.
-    dispersion
-        Sources of the dispersions, -1 where there is none.
     """
 
     level: LevelTemplate
-    families: Mapping[str, Family]
     normal: tuple[str, ...]
     scores: tuple[str, ...]
     carried: tuple[str, ...]
     normal_effect: IntArray
     effect: IntArray
-    cells: Cells
     correlations: Cells
-    threshold: IntArray
-    first: IntArray
-    dispersion: IntArray
 
     @property
     def sampled(self) -> tuple[str, ...]:
@@ -74,20 +64,10 @@ class ResponseTemplate:
         return (*self.scores, *self.carried)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the responses."""
-        return tuple(self.families)
-
-    @property
     def whole(self) -> tuple[str, ...]:
         """Responses that are carried or have a correlated residual: y* is drawn with it."""
         pairs = {*self.correlations.row.tolist(), *self.correlations.column.tolist()}
         return tuple(n for k, n in enumerate(self.names) if k < len(self.carried) or k in pairs)
-
-    def thresholds(self, values: FloatArray, k: int) -> FloatArray:
-        """Thresholds of response k in a value vector; none if its family has none."""
-        own: FloatArray = values[self.threshold[self.first[k] : self.first[k + 1]]]
-        return own
 
 
 def sampled_scores(table: ParameterTable, responses: Mapping[str, Family]) -> tuple[str, ...]:
@@ -152,11 +132,6 @@ def build_responses(
         elif correlated(row, families):
             one, other = items[row.lhs], items[row.rhs]
             pairs.append((max(one, other), min(one, other), sources[row.key]))
-    by_item = [
-        [sources[r.key] for r in table.rows if r.kind == "threshold" and r.lhs == name]
-        for name in items
-    ]
-    dispersion = {r.lhs: sources[r.key] for r in table.rows if r.kind == "dispersion"}
     return ResponseTemplate(
         level=level_template(others, "within", (*normal, *scores), design, dict(sources)),
         families={name: families[name] for name in items},
@@ -167,9 +142,7 @@ def build_responses(
         effect=intercepts(tuple(items)),
         cells=cells_of(cells),
         correlations=cells_of(pairs),
-        threshold=np.array([s for sources in by_item for s in sources], dtype=np.int64),
-        first=np.concatenate([[0], np.cumsum([len(s) for s in by_item])]).astype(np.int64),
-        dispersion=np.array([dispersion.get(name, -1) for name in items], dtype=np.int64),
+        **cuts_of(table, items, sources)._asdict(),
     )
 
 

@@ -6,6 +6,9 @@ and row i with normal outcomes v and scores s,
 
     log p(z, b | theta) + sum_i [ log N((v, s); mu, Sigma) + sum_k log p(y_k | eta_k) ] .
 
+Of cluster-level outcomes z those that are not normal have linear predictors too, of covariates,
+normal z and b; the level-2 factors among their predictors are in b.
+
 Latent responses y* that are predictors or have correlated residuals are known beside s: they are in
 mu and eta, add the normal density of their residuals, and other residuals are normal given those.
 
@@ -130,6 +133,32 @@ AUGMENTED = (
         cluster=None,
         carried=("y1", "y2", "y3"),
     ),
+    Augmented(
+        "outcomes of clusters beside those of rows",
+        _CFA.format(
+            'fw ~ rv("s")*x', "fb + s ~ w\nzo ~ fb + za + w\nzc ~ fb + y2\nzb ~ s + w\nz + za ~ fb"
+        ),
+        {
+            **_items("ordinal(probit)"),
+            "zo": "ordinal(probit)",
+            "zc": "negbinomial",
+            "zb": "binary(logit)",
+        },
+        exposure={"zc": "area"},
+        given_z=True,
+    ),
+    Augmented(
+        "only an outcome of clusters is not normal",
+        'level: within\nfw =~ v + u\nfw ~ x\nv ~ rv("s")*x\n'
+        "level: between\nfb =~ v + u + zc\nfb + s ~ w\nzo ~ v + fb + s",
+        {"zc": "poisson", "zo": "ordinal(logit)"},
+    ),
+    Augmented(
+        "indicators of a level-2 factor that are outcomes of clusters",
+        "level: within\nv ~ x\nlevel: between\nfb =~ zo + zb + z\nv ~ fb + w",
+        {"zo": "ordinal(probit)", "zb": "binary(probit)"},
+        given_z=True,
+    ),
 )
 
 
@@ -154,6 +183,14 @@ def frame_of_responses(
     for name in ("c", "d"):
         frame[name] = rng.poisson(frame["hours"] * np.exp(0.3 * f + level)).astype(float)
     frame.loc[3, "c"] = np.nan
+    of_clusters = np.random.default_rng(seed + 100)
+    frame["za"] = of_clusters.normal(size=n_clusters)[g]
+    frame["area"] = of_clusters.uniform(0.5, 2.0, n_clusters)[g]
+    frame["zo"] = (np.arange(n_clusters) % 3).astype(float)[g]
+    frame["zb"] = (of_clusters.permutation(n_clusters) % 2).astype(float)[g]
+    frame["zc"] = of_clusters.poisson(3.0, n_clusters).astype(float)[g]
+    for k, name in enumerate(("zo", "zb", "zc")):
+        frame.loc[g == k + 3, name] = np.nan
     return frame
 
 
@@ -190,11 +227,20 @@ class Joint:
 
     @cached_property
     def effects(self) -> tuple[str, ...]:
-        """Random intercepts in the order of the outcomes, then other random coefficients."""
+        """Random intercepts in the order of the outcomes, other random coefficients, factors."""
         table = self.blueprint.table
         names = [r.random for r in table.rows if r.random]
         split = [y for y in self.blueprint.observed.y_names if ("between", y) in table.roles]
-        return tuple(dict.fromkeys([*split, *names]))
+        rows = [r for r in table.rows if r.level == "between"]
+        pointing = {r.lhs for r in rows if r.op == "=~" and r.rhs in self.of_clusters}
+        pointing |= {r.rhs for r in rows if r.op == "~" and r.lhs in self.of_clusters}
+        factors = [f for f in table.variables("between", "between factor") if f in pointing]
+        return tuple(dict.fromkeys([*split, *names, *factors]))
+
+    @property
+    def of_clusters(self) -> tuple[str, ...]:
+        """Cluster-level outcomes that are not normal."""
+        return tuple(z for z in self.blueprint.observed.z_names if z in self.case.families)
 
     @property
     def responses(self) -> tuple[str, ...]:
@@ -269,10 +315,16 @@ class Joint:
         first = self.frame.iloc[rows[0]]
         d = np.array([1.0, *(first[w] for w in design[1:])])
         values = dict(zip(self.effects, b, strict=True))
-        z = {z: first[z] for z in self.blueprint.observed.z_names if not np.isnan(first[z])}
-        values = {**z, **values}
-        chosen = [names.index(v) for v in values]
-        return _log_normal(values, means[chosen] @ d, cov[np.ix_(chosen, chosen)])
+        normal = [z for z in self.blueprint.observed.z_names if z not in self.of_clusters]
+        z = {z: first[z] for z in normal if not np.isnan(first[z])}
+        known = {**z, **values}
+        chosen = [names.index(v) for v in known]
+        value = _log_normal(known, means[chosen] @ d, cov[np.ix_(chosen, chosen)])
+        known |= dict(zip(design, d, strict=True))
+        for k in self.of_clusters:
+            if not np.isnan(first[k]):
+                value += self._log_response(k, first, {}, known, level="between")
+        return value
 
     def moments_of_scores(self, i: int, b: Array) -> tuple[Array, Array]:
         """Mean and covariance matrix of the scores of a row of the frame given b and v."""
@@ -343,13 +395,19 @@ class Joint:
         rows = self.blueprint.table.rows
         return [self.value(r, effects) for r in rows if r.op == "|" and r.lhs == k]
 
-    def _predictor(self, k: str, effects: Mapping[str, float], known: Mapping[str, float]) -> float:
+    def _predictor(
+        self,
+        k: str,
+        effects: Mapping[str, float],
+        known: Mapping[str, float],
+        level: str = "within",
+    ) -> float:
         """Linear predictor without the random intercept."""
         eta = 0.0
         for r in self.blueprint.table.rows:
-            if r.level == "within" and r.op == "=~" and r.rhs == k:
+            if r.level == level and r.op == "=~" and r.rhs == k:
                 eta += self.value(r, effects) * known[r.lhs]
-            if r.level == "within" and r.op == "~" and r.lhs == k:
+            if r.level == level and r.op == "~" and r.lhs == k:
                 eta += self.value(r, effects) * known[r.rhs]
         return eta
 
@@ -361,11 +419,12 @@ class Joint:
         known: Mapping[str, float],
         shift: float = 0.0,
         sd: float = 1.0,
+        level: str = "within",
     ) -> float:
         table = self.blueprint.table
-        eta, alpha = effects.get(k, 0.0) + self._predictor(k, effects, known), 0.0
+        eta, alpha = effects.get(k, 0.0) + self._predictor(k, effects, known, level), 0.0
         for r in table.rows:
-            if r.level == "within" and r.op == "~~" and r.lhs == r.rhs == k:
+            if r.level == level and r.op == "~~" and r.lhs == r.rhs == k:
                 alpha = self.value(r, effects)
         kind, y, cuts = self.case.families[k], float(row[k]), self._cuts(k, effects)
         if cuts:
@@ -470,7 +529,7 @@ def informed_rows(blueprint: Blueprint, seed: int, *, given_z: bool) -> Blueprin
     likelihood = likelihood.with_working(weight, target, carried)
     if n_clusters:
         root = rng.normal(size=(n_clusters, n, n))
-        z = blueprint.observed.z if given_z else np.empty((n_clusters, 0))
+        z = blueprint.observed.normal_z if given_z else np.empty((n_clusters, 0))
         information, linear = root @ root.transpose(0, 2, 1), rng.normal(size=(n_clusters, n))
         likelihood = likelihood.with_approximation(Approximation(information, linear, n, z))
     return replace(blueprint, likelihood=likelihood)
