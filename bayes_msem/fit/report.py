@@ -291,7 +291,8 @@ def _trace(fit: Report) -> str:
 def _caterpillar(fit: Report) -> str:
     draws = fit.cluster_draws
     groups = (("effects", "effect"), ("factors", "between_factor"))
-    names = [str(n) for variable, dim in groups if variable in draws for n in draws[dim].to_numpy()]
+    every = [str(n) for variable, dim in groups if variable in draws for n in draws[dim].to_numpy()]
+    names = list(dict.fromkeys(every))  # factors that are sampled are effects too
     clusters = [str(c) for c in draws["cluster_id"].to_numpy()]
     shown = clusters[:_CLUSTERS_DRAWN]
     others = ", ".join(names[1:])

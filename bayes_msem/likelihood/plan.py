@@ -56,7 +56,8 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the plan in words."""
-        integrated = "; ".join(self.integrated) or "nothing (no latent or cluster-level quantities)"
+        none = "nothing" if self.sampled else "nothing (no latent or cluster-level quantities)"
+        integrated = "; ".join(self.integrated) or none
         sampled = "; ".join(("the parameters", *self.sampled))
         return (
             f"Plan: {self.name}\n"

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayes_msem.data.observed_data import ObservedData
 
-__all__ = ["count_variance", "counts_within", "mean_exposure"]
+__all__ = ["count_variance", "counts_between", "counts_within", "mean_exposure"]
 
 FloatArray = NDArray[np.float64]
 
@@ -61,8 +61,15 @@ def counts_within(observed: ObservedData) -> tuple[str, ...]:
     return tuple(y for y in observed.y_names if y in families and families[y].is_count)
 
 
+def counts_between(observed: ObservedData) -> tuple[str, ...]:
+    """Names of the counts of clusters."""
+    families = observed.families
+    return tuple(z for z in observed.z_names if z in families and families[z].is_count)
+
+
 def mean_exposure(observed: ObservedData, name: str) -> float:
     """Mean exposure of a count in the data; 1 without exposures."""
-    if observed.y_exposure is None:
-        return 1.0
-    return float(np.nanmean(observed.y_exposure[:, observed.y_names.index(name)]))
+    exposures, names = observed.y_exposure, observed.y_names
+    if name in observed.z_names:
+        exposures, names = observed.z_exposure, observed.z_names
+    return 1.0 if exposures is None else float(np.nanmean(exposures[:, names.index(name)]))

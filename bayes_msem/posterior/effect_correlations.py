@@ -48,7 +48,9 @@ def effect_correlations(effects: xr.Dataset) -> tuple[tuple[str, ...], FloatArra
     """
     values = effects["effects"]
     if "integrated_or_sampled" in effects.coords:
-        values = values.sel(effect=effects["integrated_or_sampled"].to_numpy())
+        factors = effects["between_factor"].to_numpy() if "factors" in effects else ()
+        random = [v for v in effects["integrated_or_sampled"].to_numpy() if v not in factors]
+        values = values.sel(effect=random)
     array = values.transpose("chain", "draw", "effect", "cluster_id").to_numpy()
     centred = array - array.mean(axis=-1, keepdims=True)
     spread = np.sqrt((centred**2).sum(axis=-1))

@@ -44,7 +44,8 @@ def effects_table(
     check_interval(ci, ci_kind)
     prior = draws["prior_variance"].mean(("chain", "draw"))
     tables = []
-    for name in draws["effects"].coords["effect"].to_numpy():
+    factors = draws["between_factor"].to_numpy() if "factors" in draws else ()
+    for name in (v for v in draws["effects"].coords["effect"].to_numpy() if v not in factors):
         values = draws["effects"].sel(effect=name).transpose("chain", "draw", "cluster_id")
         tables.append(_summary(str(name), values.to_numpy(), cluster_ids, sizes, ci, ci_kind))
         if name in prior["integrated_or_sampled"]:
@@ -52,7 +53,7 @@ def effects_table(
             variance = draws["deviation_variance"].sel(integrated_or_sampled=name)
             tables[-1]["shrinkage"] = _shrinkage(variance.to_numpy(), spread)
     if "factors" in draws:
-        for name in draws["factors"].coords["between_factor"].to_numpy():
+        for name in factors:
             values = draws["factors"].sel(between_factor=name)
             array = values.transpose("chain", "draw", "cluster_id").to_numpy()
             tables.append(_summary(str(name), array, cluster_ids, sizes, ci, ci_kind))

@@ -43,8 +43,8 @@ class Rows:
         (1, w) of every cluster, (J, 1 + kw).
     row_index
         Labels of the rows.
-    offset
-        Log exposures (N, p) of counts; 0 for outcomes without, NaN where one is unknown.
+    offset, cluster_offset
+        Log exposures (N, p) and (J, q) of counts; 0 for outcomes without, NaN where one is unknown.
     """
 
     y: FloatArray
@@ -54,6 +54,7 @@ class Rows:
     cluster_design: FloatArray
     row_index: pd.Index[Any]
     offset: FloatArray
+    cluster_offset: FloatArray
 
 
 def data_rows(observed: ObservedData) -> Rows:
@@ -66,6 +67,7 @@ def data_rows(observed: ObservedData) -> Rows:
         cluster_design=observed.cluster_design,
         row_index=observed.row_index,
         offset=_offset(observed.y_exposure, observed.y.shape),
+        cluster_offset=_offset(observed.z_exposure, observed.z.shape),
     )
 
 
@@ -115,7 +117,8 @@ def new_rows(
     is_new = clusters == "new" and observed.cluster is not None
     needed = observed.x_names + (observed.w_names if is_new else ())
     _check_present(frame, needed, "covariates")
-    of_counts = tuple(observed.exposure[y] for y in observed.y_names if y in observed.exposure)
+    counts = (*observed.y_names, *(observed.z_names if is_new else ()))
+    of_counts = tuple(observed.exposure[v] for v in counts if v in observed.exposure)
     _check_present(frame, of_counts, "exposures")
     if outcomes:
         _check_present(frame, observed.y_names, "outcomes")
@@ -133,12 +136,45 @@ def new_rows(
     if outcomes:
         y = np.column_stack([values[name] for name in observed.y_names])
     design = np.column_stack([np.ones(n), *(values[name] for name in observed.x_names)])
-    codes, ids, cluster_design = _clusters(frame, observed, values, is_new)
+    codes, ids = _clusters(frame, observed, is_new)
+    cluster_design, z_exposure = observed.cluster_design, observed.z_exposure
+    if is_new and codes is not None:
+        first = np.unique(codes, return_index=True)[1]
+        own = _cluster_columns(observed)
+        of_clusters = {v: _constant(v, values[v], codes, ids, first) for v in own}
+        w = [of_clusters[v] for v in observed.w_names]
+        cluster_design = np.column_stack([np.ones(len(ids)), *w])
+        there = dict.fromkeys(observed.z_names, np.zeros(len(ids)))
+        z_exposure = exposures_of(
+            observed.z_names, there, observed.exposure, of_clusters, "cluster"
+        )
     # an exposure is needed in every row, so outcomes count as there
     there = dict.fromkeys(observed.y_names, np.zeros(n))
     exposure = exposures_of(observed.y_names, there, observed.exposure, values, "row")
     offset = _offset(exposure, y.shape)
-    return Rows(y, design, codes, ids, cluster_design, frame.index.copy(), offset)
+    shape = (len(cluster_design), len(observed.z_names))
+    cluster_offset = _offset(z_exposure, shape)
+    return Rows(y, design, codes, ids, cluster_design, frame.index.copy(), offset, cluster_offset)
+
+
+def _cluster_columns(observed: ObservedData) -> tuple[str, ...]:
+    """Covariates and exposures that have one value per cluster."""
+    of_z = (observed.exposure[z] for z in observed.z_names if z in observed.exposure)
+    return (*observed.w_names, *of_z)
+
+
+def _constant(
+    name: str, values: FloatArray, codes: IntArray, ids: pd.Index[Any], first: IntArray
+) -> FloatArray:
+    """Values of the clusters, which begin in the rows ``first``."""
+    by_cluster: FloatArray = values[first]
+    varies = (values != by_cluster[codes]) & ~(np.isnan(values) & np.isnan(by_cluster[codes]))
+    if varies.any():
+        raise DataError(
+            f"'{name}' belongs to level 2 but varies within the new cluster "
+            f"{listed([ids[codes[varies.argmax()]]])}; give it one value per cluster"
+        )
+    return by_cluster
 
 
 def check_clusters(clusters: str) -> None:
@@ -161,12 +197,12 @@ def _check_present(frame: pd.DataFrame, names: tuple[str, ...], what: str) -> No
 
 
 def _clusters(
-    frame: pd.DataFrame, observed: ObservedData, values: dict[str, FloatArray], is_new: bool
-) -> tuple[IntArray | None, pd.Index[Any], FloatArray]:
-    """Codes, identifiers and designs of the clusters."""
+    frame: pd.DataFrame, observed: ObservedData, is_new: bool
+) -> tuple[IntArray | None, pd.Index[Any]]:
+    """Codes and identifiers of the clusters."""
     name = observed.cluster_name
     if observed.cluster is None or name is None:
-        return None, observed.cluster_ids, observed.cluster_design
+        return None, observed.cluster_ids
     if is_new and name not in frame.columns:
         codes, ids = np.arange(len(frame)), pd.Index(frame.index)
     elif name not in frame.columns:
@@ -186,14 +222,5 @@ def _clusters(
                 f"{listed(unknown[:_MOST])}{more}; use new_clusters=True for those, or "
                 f"correct them (the data have {listed(known)}, ...)"
             )
-        return place[codes].astype(np.int64), observed.cluster_ids, observed.cluster_design
-    first = np.unique(codes, return_index=True)[1]
-    for w in observed.w_names:
-        varies = values[w] != values[w][first][codes]
-        if varies.any():
-            raise DataError(
-                f"'{w}' is a cluster-level covariate but varies within the new cluster "
-                f"{listed([ids[codes[varies.argmax()]]])}; give it one value per cluster"
-            )
-    w_values = [values[w][first] for w in observed.w_names]
-    return codes.astype(np.int64), ids, np.column_stack([np.ones(len(ids)), *w_values])
+        return place[codes].astype(np.int64), observed.cluster_ids
+    return codes.astype(np.int64), ids

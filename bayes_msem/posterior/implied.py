@@ -9,10 +9,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.blueprint.population import level_two_moments
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.structure.matrices import level_matrices
 
 FloatArray = NDArray[np.float64]
 
@@ -110,7 +110,8 @@ def _within(
 
 
 def _between(blueprint: Blueprint, points: FloatArray, present: tuple[str, ...]) -> FloatArray:
-    index = [blueprint.template.level_two.index(name) for name in present]
-    _, covariances = level_two_moments(blueprint, points)
-    selected: FloatArray = covariances[:, index][:, :, index]
+    level = blueprint.template.between
+    index = [level.names.index(name) for name in present]
+    values = np.stack([blueprint.likelihood.values(point) for point in points])
+    selected: FloatArray = level_matrices(level, values).covariance[:, index][:, :, index]
     return selected

@@ -24,6 +24,7 @@ from bayes_msem.gaussian.normal import fill_missing
 from bayes_msem.posterior.drawn_missing import missing_responses
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.recover import coordinates_of_effects, one_draw
+from bayes_msem.simulation.drawn_responses import cluster_outcomes
 
 FloatArray = NDArray[np.float64]
 
@@ -135,9 +136,10 @@ def complete_outcomes(
 def _complete_z(
     blueprint: Blueprint, point: FloatArray, t: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
-    """Cluster-level variables with what is missing drawn given effects, (J, q)."""
-    observed, template = blueprint.observed, blueprint.template
+    """Cluster-level outcomes with what is missing drawn given effects, (J, q)."""
+    observed = blueprint.observed
     if not np.isnan(observed.z).any():
         return observed.z
     u, *_ = one_draw(blueprint, observed.cluster_design, point, t, rng)
-    return u[:, len(template.effects.linear) : template.first_sampled]
+    drawn = cluster_outcomes(blueprint, point, u, observed, rng)
+    return np.where(np.isnan(observed.z), drawn, observed.z)

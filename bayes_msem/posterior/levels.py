@@ -26,7 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.posterior.count_variance import count_variance, counts_within, mean_exposure
+from bayes_msem.posterior.count_variance import (
+    count_variance,
+    counts_between,
+    counts_within,
+    mean_exposure,
+)
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.matrices import level_matrices
 from bayes_msem.structure.model_template import ModelTemplate
@@ -171,28 +176,33 @@ def levels_at(
             values = _cluster_values(blueprint, x, u)
     within = _level(template.within, values, moments, slopes)
     levels = Levels(blueprint, within, between, _row_values(blueprint, shared, values, u))
-    counts = counts_within(observed)
-    return replace(levels, within=_with_counts(levels, counts)) if counts else levels
+    changed = {}
+    if counts := counts_within(observed):
+        changed["within"] = _with_counts(levels, within, counts)
+    if between is not None and (counts := counts_between(observed)):
+        changed["between"] = _with_counts(levels, between, counts)
+    return replace(levels, **changed)
 
 
-def _with_counts(levels: Levels, counts: tuple[str, ...]) -> Level:
+def _with_counts(levels: Levels, level: Level, counts: tuple[str, ...]) -> Level:
     """Give counts the residual variance that they have on the log scale; nothing depends on it."""
-    within, between, observed = levels.within, levels.between, levels.blueprint.observed
-    psi, covariance = within.psi.copy(), within.covariance.copy()
+    between, observed = levels.between, levels.blueprint.observed
+    psi, covariance = level.psi.copy(), level.covariance.copy()
     split, parts = observed.split_names, None if between is None else between_parts(levels)
     for name in counts:
-        i = within.names.index(name)
-        mean, variance = within.mean[:, i], within.variance[:, i]
+        i = level.names.index(name)
+        mean, variance = level.mean[:, i], level.variance[:, i]
         if between is not None and parts is not None and name in split:
             k = split.index(name)
             mean = mean + between.mean[:, between.names.index(name)]
             variance = variance + parts[:, k, k]
-        dispersion = levels.row_values.get(RowKey("within", name, "~~", name), np.zeros(len(mean)))
+        own = RowKey(level.level, name, "~~", name)
+        dispersion = levels.row_values.get(own, np.zeros(len(mean)))
         exposure = mean_exposure(observed, name)
         residual = count_variance(mean, variance, dispersion, exposure=exposure)
         psi[:, i, i] += residual
         covariance[:, i, i] += residual
-    return replace(within, psi=psi, covariance=covariance)
+    return replace(level, psi=psi, covariance=covariance)
 
 
 def _row_values(
@@ -238,13 +248,15 @@ def between_parts(levels: Levels) -> FloatArray:
 
 
 def whole_variances(levels: Levels) -> dict[str, FloatArray]:
-    """Variance of every outcome of level within, the parts of both levels together, (n,)."""
+    """Variance of every outcome, the parts of both levels together, (n,)."""
     within, split = levels.within, levels.blueprint.observed.split_names
     names = levels.blueprint.template.y_names
     result = {name: within.variance[:, within.names.index(name)] for name in names}
     if levels.between is not None:
         parts = between_parts(levels)
         result |= {name: result[name] + parts[:, k, k] for k, name in enumerate(split)}
+        z = levels.blueprint.template.every_z
+        result |= {name: levels.between.variance[:, levels.between.names.index(name)] for name in z}
     return result
 
 

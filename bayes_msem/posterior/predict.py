@@ -6,7 +6,7 @@ posterior.within gives, and the covariance matrix Sigma_j. Effects of known clus
 
     u = (a, z, b) ~ N(C_b (1, w), Omega) .
 
-Cluster-level outcomes z are predicted given (a, b) and w. Predictions condition on covariates and
+Cluster-level outcomes are predicted given (a, b) and w (posterior.cluster_outcomes). Predictions condition on covariates and
 clusters alone: outcomes measured in new rows, also those that predict other outcomes, are not used.
 Outcomes that are not normal: posterior.predicted_responses.
 """
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import SpecificationError, nearest
-from bayes_msem.gaussian.normal import conditional, roots
+from bayes_msem.gaussian.normal import roots
+from bayes_msem.posterior.cluster_outcomes import ClusterOutcomes
 from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.frame_rows import Clusters, Rows, by_row
 from bayes_msem.posterior.predicted_responses import (
@@ -137,14 +138,14 @@ def predicted(blueprint: Blueprint, kind: PredictionKind) -> list[tuple[str, Any
         return [(name, None) for name in blueprint.template.outcomes]
     found = [
         (name, label)
-        for name in observed.y_names
+        for name in (*observed.y_names, *observed.z_names)
         if name in observed.categories
         for label in observed.categories[name]
     ]
     if not found:
         raise SpecificationError(
-            "kind='probability' is for ordered outcomes of level within, and this model has none; "
-            "use kind='mean' or 'outcome'"
+            "kind='probability' is for ordered outcomes, and this model has none; use kind='mean' "
+            "or 'outcome'"
         )
     return found
 
@@ -194,7 +195,11 @@ def _blocks(
         effects = _new_effects(model, rows.cluster_design, rng)
     else:
         effects = known_effects(model, cluster_draws)
-    z = _cluster_outcomes(model, effects, rows, request, rng)
+    clusters = ClusterOutcomes(model, effects, rows)
+    if request.kind == "probability":
+        z = clusters.probabilities()
+    else:
+        z = clusters.drawn(rng) if request.kind == "outcome" else clusters.expected()
     responses = responses_of(blueprint, posterior)
     per_row = model.n_draws * (len(model.level.names) + len(predicted(blueprint, request.kind)))
     for cluster, within, at in model.blocks(effects.of, rows.cluster, len(rows.design), per_row):
@@ -202,9 +207,8 @@ def _blocks(
         if request.kind == "probability":
             ordered = [r for r in responses.values() if r.thresholds is not None]
             shares = [category_probabilities(within, r, *given) for r in ordered]
-            yield at, np.concatenate(shares, axis=-1)
-            continue
-        if request.kind == "outcome":
+            y = np.concatenate([np.empty((model.n_draws, len(at), 0)), *shares], axis=-1)
+        elif request.kind == "outcome":
             y = one_of_each(within, responses, *given, rng)
         else:
             y = expected(within, responses, *given)
@@ -218,22 +222,3 @@ def _new_effects(model: WithinModel, design: FloatArray, rng: np.random.Generato
     u = mean + np.einsum("suv,sjv->sju", roots(model.omega), rng.standard_normal(mean.shape))
     n_a, n_b = len(model.effects.linear), len(model.effects.sampled)
     return Effects(u[..., :n_a], u[..., u.shape[-1] - n_b :])
-
-
-def _cluster_outcomes(
-    model: WithinModel, effects: Effects, rows: Rows, request: Request, rng: np.random.Generator
-) -> FloatArray:
-    """Cluster-level outcomes given the effects, (S, J, q)."""
-    n_a, n_b = effects.linear.shape[-1], effects.sampled.shape[-1]
-    n_u = model.omega.shape[-1]
-    q = n_u - n_a - n_b
-    if q <= 0:
-        return np.empty((*effects.linear.shape[:2], 0))
-    z, given = np.arange(n_a, n_a + q), np.r_[:n_a, n_u - n_b : n_u]
-    mean = np.einsum("jd,sdu->sju", rows.cluster_design, model.c_b)
-    known = np.concatenate([effects.linear, effects.sampled], axis=-1)
-    slope, rest = conditional(model.omega, z, given)
-    result: FloatArray = mean[..., z] + np.einsum("szg,sjg->sjz", slope, known - mean[..., given])
-    if request.kind == "outcome":
-        result += np.einsum("szy,sjy->sjz", roots(rest), rng.standard_normal(result.shape))
-    return result

@@ -65,8 +65,7 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
         variances.append(np.diag(omega))
         factors.append(factor)
     every, factor_names = template.level_two, blueprint.table.variables("between", "between factor")
-    # factors have a place of their own, also those that are sampled
-    keep = [i for i, v in enumerate(every) if v not in (*template.z_names, *factor_names)]
+    keep = [i for i, name in enumerate(every) if name not in template.z_names]
     stacked, names = np.stack(effects), [every[i] for i in keep]
     theta = blueprint.theta(points[:, : blueprint.parameters.n])
     named = {name: stacked[..., i] for i, name in enumerate(every)}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.errors import SpecificationError
-from bayes_msem.posterior.count_variance import counts_within
+from bayes_msem.posterior.count_variance import counts_between, counts_within
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.implied import cluster_position
 from bayes_msem.posterior.levels import Levels, levels_at
@@ -219,8 +219,9 @@ class Solution:
     def _responses(self) -> str:
         """What variances of outcomes that are not normal are those of."""
         observed = self.levels.blueprint.observed
+        counts = counts_within(observed) or counts_between(observed)
         ordered = any(family.has_thresholds for family in observed.families.values())
-        return (_LATENT if ordered else "") + (_COUNTS if counts_within(observed) else "")
+        return (_LATENT if ordered else "") + (_COUNTS if counts else "")
 
     def _by_chain(self, values: list[FloatArray]) -> FloatArray:
         stacked = np.stack(values, axis=-1)

@@ -20,7 +20,7 @@ from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.likelihood.response_rows import log_exposure
 from bayes_msem.structure.response_template import ResponseTemplate
 
-__all__ = ["categories_of", "draw_responses", "intercept_effects", "predictor_covariance"]
+__all__ = ["categories_of", "cluster_outcomes", "draw_responses", "intercept_effects", "predictor_covariance"]
 
 FloatArray = NDArray[np.float64]
 
@@ -116,3 +116,51 @@ def draw_responses(
             values[source] if source >= 0 else None,
         )
     return y
+
+
+def cluster_outcomes(
+    blueprint: Blueprint,
+    point: FloatArray,
+    u: FloatArray,
+    design: ObservedData,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Cluster-level outcomes: normal ones are part of u, the others are drawn given it.
+
+    Parameters
+    ----------
+    blueprint
+        A two-level model.
+    point
+        Extended sampled parameters, (n_theta,); table values do for a model without responses.
+    u
+        Level 2 of every cluster of the design, (J, n_u): integrated effects, z, sampled effects.
+    design
+        The clusters; of outcomes nothing is read, but exposures are.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    (J, q) array
+        In the order of ``design.z_names``; counts without an exposure are NaN.
+    """
+    template, responses = blueprint.template, blueprint.template.cluster_responses
+    n_a, first = len(template.effects.linear), template.first_sampled
+    if responses is None:
+        return u[:, n_a:first].copy()
+    z = np.full((len(u), len(design.z_names)), np.nan)
+    z[:, [design.z_names.index(name) for name in template.z_names]] = u[:, n_a:first]
+    values = blueprint.likelihood.values(point)
+    known = np.hstack([design.cluster_design, u[:, n_a:]])
+    weights = responses.coefficients(values, u.shape[1] - first)
+    for k, (name, family) in enumerate(responses.families.items()):
+        eta = known @ weights[k] + log_exposure(design, name)
+        there, source = np.isfinite(eta), responses.dispersion[k]
+        z[there, design.z_names.index(name)] = family.outcome.simulate(
+            rng,
+            eta[there],
+            responses.thresholds(values, k) if family.has_thresholds else None,
+            values[source] if source >= 0 else None,
+        )
+    return z

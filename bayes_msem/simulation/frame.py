@@ -74,7 +74,7 @@ def simulated_frame(
     design = _design(blueprint.observed, wanted, rng)
     simulated = simulate_from_table(blueprint, theta, design, rng, wanted.effects)
     y, z = simulated.y, simulated.z
-    _check_counts(design, y)
+    _check_counts(design, y, z)
     if wanted.missing:
         y, z = (np.where(np.isnan(seen), np.nan, v) for v, seen in ((y, design.y), (z, design.z)))
     frame = frame_of(design, y, z)
@@ -83,12 +83,13 @@ def simulated_frame(
     return frame, true_effects(blueprint, theta, simulated, design, rng)
 
 
-def _check_counts(design: ObservedData, y: NDArray[np.float64]) -> None:
+def _check_counts(design: ObservedData, y: NDArray[np.float64], z: NDArray[np.float64]) -> None:
     """Raise where values of parameters make counts that no data have."""
+    columns = dict(zip((*design.y_names, *design.z_names), (*y.T, *z.T), strict=True))
     for name, family in design.families.items():
-        if family.has_thresholds or name not in design.y_names:
+        if family.has_thresholds:
             continue
-        highest = float(np.nanmax(y[:, design.y_names.index(name)], initial=0.0))
+        highest = float(np.nanmax(columns[name], initial=0.0))
         if highest > MOST_DRAWN:
             raise SpecificationError(
                 f"'{name}' would have a count of {highest:.3g}; at most {MOST_DRAWN:.0e} can be "

@@ -28,6 +28,7 @@ from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.gaussian.normal import draw_given, roots
 from bayes_msem.simulation.drawn_responses import (
+    cluster_outcomes,
     draw_responses,
     intercept_effects,
     predictor_covariance,
@@ -106,13 +107,13 @@ def simulate_data(
         point, natural = np.ascontiguousarray(point), False
     omega, coefficients = blueprint.likelihood.level_two(point, natural=natural)
     template, mean = blueprint.template, design.cluster_design @ coefficients
-    n_a, first = len(template.effects.linear), template.first_sampled
+    first = template.first_sampled
     if level_two is None:
         known = None if sampled is None else sampled - mean[:, first:]
         level_two = _draw_level_two(omega, first, design.n_clusters, rng, known)
     u = mean + level_two
     y = draw_rows(blueprint, point, u, design, rng, natural=natural)
-    return Simulated(y, u[:, n_a:first].copy(), level_two)
+    return Simulated(y, cluster_outcomes(blueprint, point, u, design, rng), level_two)
 
 
 def draw_rows(

@@ -14,11 +14,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.items import Items, cuts_of, edge
 from bayes_msem.structure.templates import cells_of
+
+FloatArray = NDArray[np.float64]
 
 __all__ = ["ClusterResponses", "build_cluster_responses", "feeding_factors", "of_clusters"]
 
@@ -34,6 +39,14 @@ class ClusterResponses(Items):
     """
 
     n_fixed: int
+
+    def coefficients(self, values: FloatArray, n_effects: int) -> FloatArray:
+        """Coefficients of all regressors in value vectors, (..., K, D)."""
+        shape = (*values.shape[:-1], len(self.names), self.n_fixed + n_effects)
+        result, cells = np.zeros(shape), self.cells
+        for item, column, source in zip(cells.row, cells.column, cells.source, strict=True):
+            result[..., item, column] += values[..., source]
+        return result
 
 
 def of_clusters(table: ParameterTable) -> dict[str, Family]:

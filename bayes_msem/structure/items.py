@@ -51,8 +51,8 @@ class Items:
         return tuple(self.families)
 
     def thresholds(self, values: FloatArray, k: int) -> FloatArray:
-        """Thresholds of response k in a value vector; none if its family has none."""
-        own: FloatArray = values[self.threshold[self.first[k] : self.first[k + 1]]]
+        """Thresholds (..., K - 1) of response k in value vectors; none if it has none."""
+        own: FloatArray = values[..., self.threshold[self.first[k] : self.first[k + 1]]]
         return own
 
 

@@ -35,8 +35,8 @@ class ModelTemplate:
         Templates of the levels, the lowest first.
     effects
         What the upper level supplies to the lower one.
-    z_names
-        Cluster-level variables that are normal.
+    z_names, every_z
+        Cluster-level variables that are normal, and all of them.
     constants
         Fixed values, at the end of the value vector (theta, rows of sampled effects, constants).
     sources
@@ -54,6 +54,7 @@ class ModelTemplate:
     levels: tuple[LevelTemplate, LevelTemplate]
     effects: Effects
     z_names: tuple[str, ...]
+    every_z: tuple[str, ...]
     constants: NDArray[np.float64]
     sources: dict[RowKey, int]
     n_theta: int
@@ -77,8 +78,8 @@ class ModelTemplate:
 
     @property
     def outcomes(self) -> tuple[str, ...]:
-        """Observed outcomes: y, then z that are normal."""
-        return (*self.y_names, *self.z_names)
+        """Observed outcomes: y, then z."""
+        return (*self.y_names, *self.every_z)
 
     @property
     def x_names(self) -> tuple[str, ...]:
@@ -132,7 +133,7 @@ def build_template(
     """
     own = {name: f for name, f in table.families.items() if name in y_names}
     of_clusters = {name: f for name, f in table.families.items() if name in z_names}
-    z_names = tuple(z for z in z_names if z not in of_clusters)
+    normal_z = tuple(z for z in z_names if z not in of_clusters)
     effects = find_effects(
         table,
         y_names,
@@ -143,13 +144,13 @@ def build_template(
     sources, constants, n_theta = place_rows(table, position, effects.rows)
     integrated = {r.key for r in table.rows if r.random and r not in effects.rows}
     remaining = replace(table, rows=tuple(r for r in table.rows if r.key not in integrated))
-    level_two = (*effects.linear, *z_names, *effects.sampled)
+    level_two = (*effects.linear, *normal_z, *effects.sampled)
     responses, cluster_responses = None, None
     if own or of_clusters:
         responses = build_responses(table, own, y_names, x_names, effects.sampled, sources)
     if of_clusters:
         cluster_responses = build_cluster_responses(
-            table, of_clusters, ("1", *w_names, *z_names), effects.sampled, sources
+            table, of_clusters, ("1", *w_names, *normal_z), effects.sampled, sources
         )
     return ModelTemplate(
         levels=(
@@ -157,7 +158,8 @@ def build_template(
             level_template(remaining, "between", level_two, ("1", *w_names), sources),
         ),
         effects=effects,
-        z_names=z_names,
+        z_names=normal_z,
+        every_z=z_names,
         constants=constants,
         sources=sources,
         n_theta=n_theta,

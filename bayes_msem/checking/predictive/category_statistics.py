@@ -65,8 +65,7 @@ def response_statistics(design: Design, tables: PairTables) -> list[Statistic]:
     tables
         Tables of pairs.
     """
-    assert design.template.responses is not None
-    families = design.template.responses.families
+    families = tables.families
     ordered = [name for name, family in families.items() if family.has_thresholds]
     counts = [name for name in families if name not in ordered]
     found: list[Statistic] = []
@@ -80,9 +79,8 @@ def response_statistics(design: Design, tables: PairTables) -> list[Statistic]:
 
     add("category_share", "shares of categories", "", _category_labels(design, ordered), True,
         partial(_shares, design=design, names=ordered))  # fmt: skip
-    pairs = [(a, b) for k, b in enumerate(ordered) for a in ordered[:k]]
-    if pairs:
-        labels = [f"{a} x {b}" for a, b in pairs]
+    if tables.pairs:
+        labels = [f"{a} x {b}" for a, b in tables.pairs]
         title = "distance of the table of a pair from that of replicates"
         found.append(
             Statistic("pair_table", title, "", tables.distances, _fixed(labels), two_sided=False)
@@ -119,7 +117,11 @@ def _fixed(labels: list[str]) -> Callable[[Design], Sequence[str]]:
 
 
 def _column(sample: Sample, name: str) -> FloatArray:
-    values: FloatArray = sample.y[:, sample.design.observed.y_names.index(name)]
+    observed = sample.design.observed
+    if name in observed.z_names:
+        of_clusters: FloatArray = sample.z[:, observed.z_names.index(name)]
+        return of_clusters
+    values: FloatArray = sample.y[:, observed.y_names.index(name)]
     return values
 
 
@@ -216,19 +218,31 @@ def _slope_spreads(sample: Sample, *, slopes: Sequence[tuple[int, str]]) -> Floa
 class PairTables:
     """Tables of all pairs of ordered outcomes, and what they are expected to be.
 
+    Outcomes of rows and outcomes of clusters have tables of their own.
+
     Parameters
     ----------
     design
         The design.
     more
         Makes more replicates at the draw of the parameters that is being looked at.
+    of_clusters
+        Whether replicates have other outcomes of clusters than the data.
     """
 
-    def __init__(self, design: Design, more: Callable[[int], list[Sample]]) -> None:
-        assert design.template.responses is not None
-        families = design.template.responses.families
-        self.names = [name for name, family in families.items() if family.has_thresholds]
-        self.sizes = [len(design.observed.categories[name]) for name in self.names]
+    def __init__(
+        self, design: Design, more: Callable[[int], list[Sample]], *, of_clusters: bool
+    ) -> None:
+        template = design.template
+        assert template.responses is not None
+        self.families = dict(template.responses.families)
+        names = [name for name, family in self.families.items() if family.has_thresholds]
+        self.pairs = [(a, b) for k, b in enumerate(names) for a in names[:k]]
+        if of_clusters and template.cluster_responses is not None:
+            families = template.cluster_responses.families
+            names = [name for name, family in families.items() if family.has_thresholds]
+            self.pairs += [(a, b) for k, b in enumerate(names) for a in names[:k]]
+            self.families |= families
         self.more = more
         self.structure: Structure | None = None
         self.expected: list[FloatArray] = []
@@ -244,12 +258,12 @@ class PairTables:
 
     def tables(self, sample: Sample) -> list[FloatArray]:
         """Count pairs of categories, in rows that have both; cells stand in one row."""
-        columns, found = [_column(sample, name) for name in self.names], []
-        for k, second in enumerate(columns):
-            for m, first in enumerate(columns[:k]):
-                known = ~(np.isnan(first) | np.isnan(second))
-                cell = first[known] * self.sizes[k] + second[known]
-                size = self.sizes[m] * self.sizes[k]
-                counts = np.bincount(cell.astype(np.int64), minlength=size)
-                found.append(counts.astype(np.float64))
+        found, categories = [], sample.design.observed.categories
+        for names in self.pairs:
+            first, second = (_column(sample, name) for name in names)
+            sizes = [len(categories[name]) for name in names]
+            known = ~(np.isnan(first) | np.isnan(second))
+            cell = first[known] * sizes[1] + second[known]
+            counts = np.bincount(cell.astype(np.int64), minlength=sizes[0] * sizes[1])
+            found.append(counts.astype(np.float64))
         return found

@@ -174,8 +174,7 @@ class _Run:
         normal = design.two_level and not replicates.responses
         self.distances = _Distances(design.n_clusters) if normal else None
         if replicates.responses:
-            assert design.template.responses is not None
-            check_statistics(statistics, design.template.responses.names)
+            check_statistics(statistics, tuple(design.observed.families))
 
     def add(self, pair: Pair) -> None:
         """Compute everything for one pair."""
@@ -201,7 +200,9 @@ class _Run:
     def _choose(self, pair: Pair) -> None:
         if self.replicates.responses:
             design = self.replicates.design
-            own = response_statistics(design, PairTables(design, self.replicates.more))
+            others = self.replicates.clusters == "new"
+            tables = PairTables(design, self.replicates.more, of_clusters=others)
+            own = response_statistics(design, tables)
             self.chosen = chosen_statistics(self.asked, own, ())
             return
         extra = [
