@@ -57,12 +57,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bayes_msem.model.check_plan", lambda table, observed: None)
 
 
-def test_outcomes_of_clusters_are_refused(frame: pd.DataFrame) -> None:
-    with pytest.raises(bm.NotSupportedError, match=r"'z' is a cluster-level outcome and binary"):
-        bm.Model(TEXT, frame, cluster="g", **DECLARED)
-
-
-def test_checks_come_before_that(frame: pd.DataFrame) -> None:
+def test_bad_declarations_are_refused(frame: pd.DataFrame) -> None:
     with pytest.raises(bm.DataError, match="'c' is declared negbinomial, but has negative values"):
         bm.Model(TEXT, frame.assign(c=frame["c"] - 5), cluster="g", **DECLARED)
     with pytest.raises(bm.SpecificationError, match=r"'y1' has 3 categories .* there is no t3"):

@@ -11,7 +11,11 @@ from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.statistics import Provider
 from bayes_msem.spec.table import ParameterTable, Row
 from bayes_msem.structure.carried_responses import carried_responses
-from bayes_msem.structure.cluster_responses import feeding_factors, of_clusters
+from bayes_msem.structure.cluster_responses import (
+    check_cluster_responses,
+    feeding_factors,
+    of_clusters,
+)
 from bayes_msem.structure.effects import linear_names
 from bayes_msem.structure.items import edge
 from bayes_msem.structure.response_template import sampled_scores
@@ -197,10 +201,12 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
     Raises
     ------
     NotSupportedError
-        Missing values of a normal outcome of rows beside outcomes that are not normal, or of a
+        An outcome of clusters that is not normal and a predictor, or has a covariance; missing
+        values of a normal outcome of rows beside outcomes that are not normal, or of a
         normal cluster-level variable that predicts one of them.
     """
     clusters = of_clusters(table)
+    check_cluster_responses(table, clusters)
     for k, name in enumerate(observed.y_names):
         missing = int(np.isnan(observed.y[:, k]).sum())
         if table.families and name not in table.families and missing:

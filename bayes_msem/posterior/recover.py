@@ -138,4 +138,7 @@ def one_draw(
     if names:
         moments = level_matrices(level, likelihood.values(point))
         factors = draw_factors(level, names, moments, design, u - mean, rng)
+        every = blueprint.template.level_two
+        sampled = [name for name in names if name in every]  # known, but for rounding
+        factors[:, [names.index(v) for v in sampled]] = u[:, [every.index(v) for v in sampled]]
     return u, mean, omega, factors

@@ -25,7 +25,7 @@ from bayes_msem.structure.templates import cells_of
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["ClusterResponses", "build_cluster_responses", "feeding_factors", "of_clusters"]
+__all__ = ["ClusterResponses", "build_cluster_responses", "check_cluster_responses", "feeding_factors", "of_clusters"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +85,7 @@ def build_cluster_responses(
         Sampled effects.
     sources
         Row key -> position in the value vector.
-
-    Raises
-    ------
-    NotSupportedError
-        One of them is a predictor, or its residual has a covariance.
     """
-    _check(table, families)
     regressors, items = (*known, *effects), tuple(families)
     cells = [
         (items.index(ends[0]), regressors.index(ends[1]), sources[row.key])
@@ -106,7 +100,14 @@ def build_cluster_responses(
     )
 
 
-def _check(table: ParameterTable, families: Mapping[str, Family]) -> None:
+def check_cluster_responses(table: ParameterTable, families: Mapping[str, Family]) -> None:
+    """Refuse what would need latent responses of clusters.
+
+    Raises
+    ------
+    NotSupportedError
+        One of them is a predictor, or its residual has a covariance.
+    """
     for row in table.rows:
         if row.level != "between":
             continue
