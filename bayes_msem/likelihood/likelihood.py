@@ -411,9 +411,7 @@ class Likelihood(ReadOnlyArrays):
         if self.responses.of_clusters is None:
             return np.zeros(len(b))
         program, part = self.program, self.responses.part
-        terms: FloatArray = augmented.clusters_given(
-            x, _own(b), program.ints, program.floats, part
-        )
+        terms: FloatArray = augmented.clusters_given(x, _own(b), program.ints, program.floats, part)
         return terms
 
     def _by_group(self, b: FloatArray) -> FloatArray:

@@ -112,7 +112,9 @@ class ClusterOutcomes:
         n_w = w.shape[1]
         eta = np.einsum("skd,jd->sjk", weights[..., :n_w], w)
         eta += np.einsum("skz,sjz->sjk", weights[..., n_w : self.template.n_fixed], z)
-        eta += np.einsum("skb,sjb->sjk", weights[..., self.template.n_fixed :], self.effects.sampled)
+        eta += np.einsum(
+            "skb,sjb->sjk", weights[..., self.template.n_fixed :], self.effects.sampled
+        )
         eta += self.rows.cluster_offset[:, [self.names.index(v) for v in self.template.names]]
         of_z = weights[..., n_w : self.template.n_fixed]
         return eta, np.einsum("skz,szy,sky->sk", of_z, rest, of_z)

@@ -176,12 +176,11 @@ def levels_at(
             values = _cluster_values(blueprint, x, u)
     within = _level(template.within, values, moments, slopes)
     levels = Levels(blueprint, within, between, _row_values(blueprint, shared, values, u))
-    changed = {}
     if counts := counts_within(observed):
-        changed["within"] = _with_counts(levels, within, counts)
+        within = _with_counts(levels, within, counts)
     if between is not None and (counts := counts_between(observed)):
-        changed["between"] = _with_counts(levels, between, counts)
-    return replace(levels, **changed)
+        between = _with_counts(levels, between, counts)
+    return replace(levels, within=within, between=between)
 
 
 def _with_counts(levels: Levels, level: Level, counts: tuple[str, ...]) -> Level:

@@ -6,9 +6,9 @@ posterior.within gives, and the covariance matrix Sigma_j. Effects of known clus
 
     u = (a, z, b) ~ N(C_b (1, w), Omega) .
 
-Cluster-level outcomes are predicted given (a, b) and w (posterior.cluster_outcomes). Predictions condition on covariates and
-clusters alone: outcomes measured in new rows, also those that predict other outcomes, are not used.
-Outcomes that are not normal: posterior.predicted_responses.
+Cluster-level outcomes are predicted given (a, b) and w (posterior.cluster_outcomes). Predictions
+condition on covariates and clusters alone: outcomes measured in new rows, also those that predict
+other outcomes, are not used. Outcomes that are not normal: posterior.predicted_responses.
 """
 
 from __future__ import annotations

@@ -20,7 +20,13 @@ from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.likelihood.response_rows import log_exposure
 from bayes_msem.structure.response_template import ResponseTemplate
 
-__all__ = ["categories_of", "cluster_outcomes", "draw_responses", "intercept_effects", "predictor_covariance"]
+__all__ = [
+    "categories_of",
+    "cluster_outcomes",
+    "draw_responses",
+    "intercept_effects",
+    "predictor_covariance",
+]
 
 FloatArray = NDArray[np.float64]
 

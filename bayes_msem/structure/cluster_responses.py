@@ -25,7 +25,13 @@ from bayes_msem.structure.templates import cells_of
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["ClusterResponses", "build_cluster_responses", "check_cluster_responses", "feeding_factors", "of_clusters"]
+__all__ = [
+    "ClusterResponses",
+    "build_cluster_responses",
+    "check_cluster_responses",
+    "feeding_factors",
+    "of_clusters",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,10 +86,8 @@ def shares(fit: bm.Fit, eta: Array, variance: Array | float = 0.0) -> Array:
 
 def predictor(fit: bm.Fit, za: Array) -> Array:
     """Linear predictor (S, J) of zo, with za known or expected."""
-    eta = row(fit, "zo ~ fb")[:, None] * factor(fit)
-    return eta + row(fit, "zo ~ w")[:, None] * BY_CLUSTER["w"].to_numpy() + (
-        row(fit, "zo ~ za")[:, None] * za
-    )
+    eta = row(fit, "zo ~ fb")[:, None] * factor(fit) + row(fit, "zo ~ za")[:, None] * za
+    return eta + row(fit, "zo ~ w")[:, None] * BY_CLUSTER["w"].to_numpy()
 
 
 def expected_za(fit: bm.Fit) -> Array:
@@ -143,7 +141,8 @@ def test_drawn_outcomes_follow_their_probabilities(fit: bm.Fit) -> None:
     expected = shares(fit, predictor(fit, expected_za(fit)), variance).mean(axis=(0, 1))
     found = [(zo == k).mean() for k in range(3)]
     np.testing.assert_allclose(found, expected, atol=0.03)
-    assert zc.mean() == pytest.approx(fit.predict().query("outcome == 'zc'")["mean"].mean(), rel=0.05)
+    mean = fit.predict().query("outcome == 'zc'")["mean"].mean()
+    assert zc.mean() == pytest.approx(mean, rel=0.05)
 
 
 def test_new_clusters_have_exposures_of_their_own(fit: bm.Fit) -> None:
@@ -164,7 +163,8 @@ def test_missing_values_are_drawn_given_everything_else(fit: bm.Fit) -> None:
     cells = [frame.loc[frame["g"] == 2, "zo"] for frame in frames]
     assert all(cell.nunique() == 1 for cell in cells)
     drawn = np.array([WORDS.index(cell.iloc[0]) for cell in cells])
-    expected = shares(fit, predictor(fit, BY_CLUSTER["za"].to_numpy()))[:, BY_CLUSTER.index.get_loc(2)].mean(axis=0)
+    every = shares(fit, predictor(fit, BY_CLUSTER["za"].to_numpy()))
+    expected = every[:, BY_CLUSTER.index.get_loc(2)].mean(axis=0)
     np.testing.assert_allclose([(drawn == k).mean() for k in range(3)], expected, atol=0.08)
     known = frames[0].drop_duplicates("g").set_index("g")["zc"]
     assert known.drop(5).equals(BY_CLUSTER["zc"].drop(5))
@@ -307,5 +307,5 @@ def test_predictors_of_responses_have_to_be_known() -> None:
     frame.loc[frame["g"] == 7, "za"] = np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(bm.NotSupportedError, match="'za' predicts 'zo', .* 1 of its values"):
+        with pytest.raises(bm.NotSupportedError, match=r"'za' predicts 'zo', .* 1 of its values"):
             bm.Model(TEXT, frame, **OPTIONS)

@@ -331,9 +331,10 @@ def _warn_of_errors(errors: FloatArray, labels: pd.Index[Any], nodes: int) -> No
         worst = bad[np.argmax(typical[bad])]
         warnings.warn(
             f"the log-likelihood of {len(bad)} of {len(labels)} clusters is known with a standard "
-            f"error above {LARGE_ERROR:g} only (worst: {str(labels[worst])!r}, {typical[worst]:.2g} in "
-            f"the root mean square over draws), because its sampled effects are integrated out "
-            f"with {nodes} nodes; use more, log_likelihood(nodes={4 * nodes})",
+            f"error above {LARGE_ERROR:g} only (worst: {str(labels[worst])!r}, "
+            f"{typical[worst]:.2g} in the root mean square over draws), because its sampled "
+            f"effects are integrated out with {nodes} nodes; use more, "
+            f"log_likelihood(nodes={4 * nodes})",
             AccuracyWarning,
             skip_file_prefixes=INSIDE,
         )
