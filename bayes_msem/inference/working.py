@@ -8,8 +8,9 @@ Newton step towards
 
     sum_i log p(y_i, s_i(b) | b) - log|L_i| + log p(b | z) .
 
-What the data say about effects is then its first part to second order, and coordinates are built on
-it as in inference.expansion. Derivatives in b are the kernel's, second ones their differences.
+Responses of clusters add their own density, and are replaced by normal ones in the same way. What the
+rows say about effects is then their part to second order, and coordinates are built on it, and on the
+approximations of clusters' responses, as in inference.expansion. Derivatives in b are the kernel's, second ones their differences.
 """
 
 from __future__ import annotations
@@ -84,12 +85,14 @@ class _Rows:
             found = self.likelihood.scores(self.extended, b, self.origin)
             working = self.likelihood.working(self.extended, found)
             self.likelihood = self.likelihood.with_working(*working)
+        self.likelihood = self.likelihood.with_cluster_working(self.extended, b)
 
     def height(self, b: FloatArray) -> FloatArray:
         """Log density of data and effects, up to constants, (J,)."""
         deviation = b - self.means
         terms = self.likelihood.row_terms(self.extended, b, self.origin).value
         solved = np.linalg.solve(self.spread, deviation[:, :, None])[:, :, 0]
+        terms = terms + self.likelihood.cluster_terms(self.extended, b).value
         height = terms - 0.5 * (solved * deviation).sum(axis=1)
         return np.where(np.isnan(height), -np.inf, height)
 
@@ -114,6 +117,9 @@ class _Rows:
         if not b.shape[1]:
             return b, 0.0
         gradient, information = self.slopes(b)
+        gradient = gradient + self.likelihood.cluster_terms(self.extended, b).d_effects
+        of_clusters, _ = self.likelihood.clusters_say(self.extended, np.zeros(b.shape[1]))
+        information = information + of_clusters
         pull = gradient - np.linalg.solve(self.spread, (b - self.means)[:, :, None])[:, :, 0]
         # (I + V H) d = V pull, which does without the inverse of V
         inside = np.eye(b.shape[1]) + self.spread @ information

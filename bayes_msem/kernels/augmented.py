@@ -19,9 +19,21 @@ import numpy as np
 
 from bayes_msem.kernels.by_cluster import add_clusters
 from bayes_msem.kernels.centring import log_jacobian, prior_backward, prior_forward, start
-from bayes_msem.kernels.cluster_responses import add_cluster_responses
-from bayes_msem.kernels.compile import kernel
-from bayes_msem.kernels.lanes import fill_empty_lanes, from_lanes, in_lanes, lanes_matrix
+from bayes_msem.kernels.cluster_responses import (
+    add_cluster_responses,
+    add_clusters_say,
+    add_clusters_say_back,
+    working_of_clusters,
+)
+from bayes_msem.kernels.compile import kernel, view_kernel
+from bayes_msem.kernels.coordinates import Approximation
+from bayes_msem.kernels.lanes import (
+    fill_empty_lanes,
+    from_lanes,
+    in_lanes,
+    lanes_matrix,
+    lanes_stack,
+)
 from bayes_msem.kernels.layout import unpack
 from bayes_msem.kernels.level_two import LOG_2PI, gradients_of, level_two, level_two_back
 from bayes_msem.kernels.row_layout import RowGradients, row_data, row_structure
@@ -34,6 +46,25 @@ class RowPart(NamedTuple):
 
     ints: Any
     floats: Any
+
+
+@view_kernel
+def _with_clusters(near, n_clusters, items, values, data, shift):
+    """Return the approximation with what the clusters' responses say added to it."""
+    n, n_b = near.eta2.shape
+    info, eta2 = lanes_stack(n, n_b, n_b), lanes_matrix(n, n_b)
+    more_info, more_eta2 = np.zeros((n_clusters, n_b * n_b)), np.zeros((n_clusters, n_b))
+    add_clusters_say(values, items, data, shift, more_info, more_eta2)
+    more_info_l, more_eta2_l = in_lanes(more_info), in_lanes(more_eta2)
+    for g in range(n):
+        for i in range(n_b):
+            eta2[g, i] = near.eta2[g, i] + more_eta2_l[g, i]
+            for m in range(n_b):
+                info[g, i, m] = near.info[g, i, m] + more_info_l[g, i * n_b + m]
+    return Approximation(
+        near.n_a, near.n_z, near.masked, near.a, near.gamma, info, near.eta1, eta2,
+        near.z, near.seen, near.shift,
+    )  # fmt: skip
 
 
 @kernel
@@ -74,6 +105,9 @@ def joint_value_and_gradient(x, t, t_s, ints, floats, statistics, packed, rows):
     n_clusters, n_b, n, of_root = len(t), t.shape[1], len(t_l), near.n_z > 0
     d = gradients_of(x, top, n, n_b)
     add_shifts(outline, top.values, near.shift)
+    shift, n_wanted = np.zeros(n_b), n if len(outline.top.code) > 0 else 0
+    add_shifts(outline, top.values, shift)
+    near = _with_clusters(near, n_clusters, outline.top, top.values, data, shift)
     if not prior_forward(top, t_l, w, near, given, space):
         return -np.inf, d.x, np.zeros_like(t), d_t_s, terms
     fill_empty_lanes(space.b, n_clusters)
@@ -94,7 +128,15 @@ def joint_value_and_gradient(x, t, t_s, ints, floats, statistics, packed, rows):
     if not of_root:
         total -= 0.5 * n_clusters * n_b * LOG_2PI
     d_shift = np.zeros(n_b)
-    prior_backward(t_l, w, near, given, space, d.effects, 1.0, of_root, d_t, d_shift, d)
+    d_info, d_eta2 = lanes_matrix(n_wanted, n_b * n_b), lanes_matrix(n_wanted, n_b)
+    prior_backward(
+        t_l, w, near, given, space, d.effects, 1.0, of_root, d_t, d_shift, d_info, d_eta2, d
+    )
+    if n_wanted > 0:
+        add_clusters_say_back(
+            top.values, outline.top, data, shift,
+            from_lanes(d_info, n_clusters), from_lanes(d_eta2, n_clusters), d_shift, d.values,
+        )  # fmt: skip
     add_shifts_back(outline, d_shift, d.values)
     level_two_back(x, structure, top, d.omega, d.c, d.values, d.x)
     return total, d.x, from_lanes(d_t, n_clusters), d_t_s, terms
@@ -111,7 +153,7 @@ def scores_at(x, b, t_s, ints, floats, rows):
 
 @kernel
 def rows_given(x, b, t_s, ints, floats, rows):
-    """Terms of the rows and responses of all clusters, and gradients of their sum in b and t_s."""
+    """Terms of the rows of all clusters, with the gradients of their sum in b and t_s."""
     structure = unpack(ints, floats)
     outline = row_structure(rows.ints)
     data, values = row_data(rows.floats, outline), level_two(x, structure).values
@@ -119,20 +161,39 @@ def rows_given(x, b, t_s, ints, floats, rows):
     result = RowGradients(terms, d_x, d_values, np.zeros_like(b), np.zeros_like(t_s))
     if not add_rows(x, b, t_s, structure, values, outline, data, result):
         terms[:] = -np.inf
-    add_cluster_responses(b, values, outline.top, data, terms, result.b, d_values)
     return terms, result.b, result.t
 
 
 @kernel
 def clusters_given(x, b, ints, floats, rows):
-    """Terms (J,) of the clusters' responses at effects b."""
+    """Terms (J,) of the clusters' responses at effects b, and their gradients (J, n_b)."""
     structure = unpack(ints, floats)
     outline = row_structure(rows.ints)
     data, values = row_data(rows.floats, outline), level_two(x, structure).values
     terms = np.zeros(len(data.z))
     d_b, d_values = np.zeros_like(b), np.zeros(len(values))
     add_cluster_responses(b, values, outline.top, data, terms, d_b, d_values)
-    return terms
+    return terms, d_b
+
+
+@kernel
+def clusters_say(x, n_b, shift, ints, floats, rows):
+    """Information (J, n_b, n_b) and linear terms (J, n_b) of the clusters' responses about b."""
+    structure = unpack(ints, floats)
+    outline = row_structure(rows.ints)
+    data, values = row_data(rows.floats, outline), level_two(x, structure).values
+    info, linear = np.zeros((len(data.z), n_b * n_b)), np.zeros((len(data.z), n_b))
+    add_clusters_say(values, outline.top, data, shift, info, linear)
+    return info.reshape((len(data.z), n_b, n_b)), linear
+
+
+@kernel
+def clusters_working_at(x, b, ints, floats, rows):
+    """Working weights and working responses (J, K) of the clusters' responses at effects b."""
+    structure = unpack(ints, floats)
+    outline = row_structure(rows.ints)
+    values = level_two(x, structure).values
+    return working_of_clusters(b, values, outline.top, row_data(rows.floats, outline))
 
 
 @kernel

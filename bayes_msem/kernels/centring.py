@@ -98,16 +98,19 @@ def prior_forward(top, t, w, data, given, space):
 
 
 @kernel
-def prior_backward(t, w, data, given, space, d_b, weight, of_root, d_t, d_shift, totals):
+def prior_backward(
+    t, w, data, given, space, d_b, weight, of_root, d_t, d_shift, d_info, d_eta2, totals
+):
     """Reverse of ``prior_forward`` for sum(d_b b) + weight log p(t).
 
-    ``of_root``: log p(t) is log|L| - log|C|, not -1/2 s's - log|C|. Fills d_t, adds to the
-    gradients of Omega and C in ``totals``, and to that of the shift.
+    ``of_root``: log p(t) is log|L| - log|C|, not -1/2 s's - log|C|. Fills d_t and, where these have
+    batches, the gradients of S and eta2; adds to the gradients of Omega and C in ``totals``, and
+    to that of the shift.
     """
     n_z, n_a, n_b, n_c = data.n_z, data.n_a, space.s.shape[1], given.root.shape[1]
     d = CoordinateGradients(
         lanes_matrix(n_c, n_c), lanes_matrix(n_a, n_c), lanes_matrix(n_a, n_a),
-        lanes_vector(n_a + n_b), lanes_vector(n_b), lanes_vector(n_b),
+        lanes_vector(n_a + n_b), lanes_vector(n_b), lanes_vector(n_b), d_info, d_eta2,
     )  # fmt: skip
     d_e, d_c, m = lanes_vector(n_z), lanes_matrix(w.shape[1], totals.c.shape[1]), max(n_a, n_b) + 1
     scratch = lanes_stack(4, m, m)
@@ -202,8 +205,10 @@ def _evaluate(x, t, ints, floats, statistics, packed, with_data, with_effects):
         if not of_root:
             total -= 0.5 * n_clusters * n_b * LOG_2PI
     weight = 1.0 if with_effects else 0.0
-    d_shift = np.zeros(n_b)
-    prior_backward(t_l, w, data, given, space, d.effects, weight, of_root, d_t, d_shift, d)
+    d_shift, none = np.zeros(n_b), lanes_matrix(0, 0)
+    prior_backward(
+        t_l, w, data, given, space, d.effects, weight, of_root, d_t, d_shift, none, none, d
+    )
     level_two_back(x, structure, top, d.omega, d.c, d.values, d.x)
     return total, d.x, from_lanes(d_t, n_clusters)
 

@@ -242,7 +242,10 @@ def _linear_forward(g, k, given, data, va, mean, chol1, y):
 
 
 class CoordinateGradients(NamedTuple):
-    """Gradients with respect to R, U, V and the shift (summed over batches), the means and s."""
+    """Gradients with respect to R, U, V and the shift (summed over batches), the means and s.
+
+    ``info`` and ``eta2`` are those of S and eta2 of every batch, or have no batches: not wanted.
+    """
 
     root: Any
     u: Any
@@ -250,6 +253,8 @@ class CoordinateGradients(NamedTuple):
     mean: Any
     s: Any
     shift: Any
+    info: Any
+    eta2: Any
 
 
 @inner_kernel
@@ -308,7 +313,29 @@ def effects_backward(g, k, given, data, t, space, d_b, weight, d_t, d, scratch):
             total += info[i, m] * inner[m]
         d_mean[n_a + i] -= total
         d.shift[i] += total
+    if len(d.info) > 0:
+        _info_backward(g, k, given, data, space, inner, d, scratch)
     _linear_backward(g, data, space, n_z, grad_q, d, scratch)
+
+
+@inner_kernel
+def _info_backward(g, k, given, data, space, d_rho2, d, scratch):
+    """Gradients of S and eta2 of batch g, given those of Q (``scratch[0]``) and of rho2."""
+    root, n_z, n_a, n_b = given.root[k], data.n_z, space.y.shape[1], space.s.shape[1]
+    d_q, l_q, mean = scratch[0], scratch[1], space.mean[g]
+    for i in range(n_b):
+        d.eta2[g, i] = d_rho2[i]
+        for m in range(n_b):
+            total = 0.0
+            for j in range(i + 1):
+                total += root[n_z + i, n_z + j] * d_q[j, m]
+            l_q[i, m] = total
+    for i in range(n_b):
+        for j in range(n_b):
+            total = -d_rho2[i] * (mean[n_a + j] - data.shift[j])
+            for m in range(j + 1):
+                total += l_q[i, m] * root[n_z + j, n_z + m]
+            d.info[g, i * n_b + j] = total
 
 
 @inner_kernel

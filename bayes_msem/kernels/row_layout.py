@@ -76,8 +76,9 @@ class RowData(NamedTuple):
         Working weights w and working responses c.
     carried
         Frozen y* of the responses that are carried (kernels.carried).
-    known, z, z_offset
-        Of clusters, by cluster: (1, w, z) with normal z, responses, and what is added to their eta.
+    known, z, z_offset, z_weight, z_target
+        Of clusters, by cluster: (1, w, z) with normal z, responses, what is added to their eta, and
+        their working weights and working responses.
     """
 
     first: Any
@@ -91,6 +92,8 @@ class RowData(NamedTuple):
     known: Any
     z: Any
     z_offset: Any
+    z_weight: Any
+    z_target: Any
 
 
 # Packed integers of a row structure, in this order.
@@ -158,6 +161,8 @@ def row_data(packed, structure):
         _matrix(floats, top, n_j, structure.n_known),
         _matrix(floats, top + known, n_j, n_top),
         _matrix(floats, top + known + of_top, n_j, n_top),
+        _matrix(floats, top + known + 2 * of_top, n_j, n_top),
+        _matrix(floats, top + known + 3 * of_top, n_j, n_top),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.responses import response, working_weight
 
-_FLAT = 1e-8  # working weights below this are zero
+FLAT = 1e-8  # working weights below this are zero
 
 
 @inner_kernel
@@ -74,7 +74,7 @@ def working_of(eta, values, structure, data):
             lower, upper = category(k, y, items, threshold)
             slope = response(items.code[k], y, eta[i, k], lower, upper, dispersion)[1]
             w = working_weight(items.code[k], y, eta[i, k], lower, upper, dispersion)
-            if w > _FLAT:
+            if w > FLAT:
                 weight[i, k] = w
                 target[i, k] = eta[i, k] + slope / w - middle[k]
     return weight, target

@@ -111,14 +111,20 @@ class Messages(NamedTuple):
     information: FloatArray
 
 
+class ClusterTerms(NamedTuple):
+    """Log density of the responses of every cluster (J,), and its gradient in effects (J, n_b)."""
+
+    value: FloatArray
+    d_effects: FloatArray
+
+
 class RowTerms(NamedTuple):
-    """Terms of the rows and responses of every cluster, and the gradients of their sum.
+    """Terms of the rows of every cluster, and the gradients of their sum.
 
     Attributes
     ----------
     value
-        Log p(y, scores, responses of the cluster | effects) and the log volume of the coordinates,
-        (J,).
+        Log p(y, scores | effects) and the log volume of the coordinates, (J,).
     d_effects, d_scores
         Gradients (J, n_b) and (N, q).
     """
@@ -348,15 +354,21 @@ class Likelihood(ReadOnlyArrays):
         return t
 
     def _around(self, x: FloatArray) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
-        """Return ``arguments`` with the approximation moved to where thresholds at x put it.
+        """Return ``arguments`` with the approximation moved to where x puts it.
 
-        kernels.augmented moves it by itself; the kernels of coordinates know nothing of thresholds.
+        Thresholds and what clusters' responses say move it. kernels.augmented does so by itself;
+        the kernels of coordinates know nothing of either.
         """
         if self.responses is None or not self.n_sampled:
             return self.arguments
         approximation = self.approximation
         move = np.einsum("jik,k->ji", approximation.information, self.shift(x))
-        moved = replace(approximation, linear=approximation.linear + move)
+        information, linear = self.clusters_say(x, np.zeros(self.n_sampled))
+        moved = replace(
+            approximation,
+            information=approximation.information + information,
+            linear=approximation.linear + linear + move,
+        )
         return (*self.arguments[:3], moved.packed)
 
     # rows ----------------------------------------------------------------------------------------
@@ -397,7 +409,7 @@ class Likelihood(ReadOnlyArrays):
         return t_s
 
     def row_terms(self, x: FloatArray, b: FloatArray, t_s: FloatArray) -> RowTerms:
-        """Return the terms of every cluster at effects b and coordinates t_s."""
+        """Return the terms of the rows of every cluster at effects b and coordinates t_s."""
         assert self.responses is not None
         program = self.program
         found = augmented.rows_given(
@@ -405,14 +417,41 @@ class Likelihood(ReadOnlyArrays):
         )
         return RowTerms(*found)
 
-    def cluster_terms(self, x: FloatArray, b: FloatArray) -> FloatArray:
-        """Log density of the responses of every cluster at effects b (J, n_b), (J,)."""
+    def cluster_terms(self, x: FloatArray, b: FloatArray) -> ClusterTerms:
+        """Log density of the responses of every cluster at effects b (J, n_b)."""
         assert self.responses is not None
         if self.responses.of_clusters is None:
-            return np.zeros(len(b))
+            return ClusterTerms(np.zeros(len(b)), np.zeros_like(b))
         program, part = self.program, self.responses.part
-        terms: FloatArray = augmented.clusters_given(x, _own(b), program.ints, program.floats, part)
-        return terms
+        found = augmented.clusters_given(x, _own(b), program.ints, program.floats, part)
+        return ClusterTerms(*found)
+
+    def with_cluster_working(self, x: FloatArray, b: FloatArray) -> Likelihood:
+        """Return the same likelihood, the responses of clusters approximated around effects b."""
+        assert self.responses is not None
+        if self.responses.of_clusters is None:
+            return self
+        program, part = self.program, self.responses.part
+        found = augmented.clusters_working_at(x, _own(b), program.ints, program.floats, part)
+        return replace(self, responses=self.responses.with_cluster_working(*found))
+
+    def clusters_say(self, x: FloatArray, shift: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What the responses of clusters say about effects, with their loadings at x.
+
+        Returns
+        -------
+        tuple of arrays
+            Information (J, n_b, n_b) and linear terms (J, n_b), to be added to those of rows.
+        """
+        assert self.responses is not None
+        n_clusters, n_b = self.shape
+        if self.responses.of_clusters is None:
+            return np.zeros((n_clusters, n_b, n_b)), np.zeros((n_clusters, n_b))
+        program, part = self.program, self.responses.part
+        found: tuple[FloatArray, FloatArray] = augmented.clusters_say(
+            x, n_b, shift, program.ints, program.floats, part
+        )
+        return found
 
     def _by_group(self, b: FloatArray) -> FloatArray:
         """Return effects by group of rows: a single-level model has one group, and no effects."""

@@ -49,6 +49,8 @@ class Responses(ReadOnlyArrays):
     known, z, z_offset
         Of clusters: (1, w, z) with normal z, responses, and what is added to their eta, by cluster;
         empty without such responses.
+    z_weight, z_target
+        Working weights and working responses of the clusters' responses, as ``weight``, ``target``.
     part
         What kernels read.
     """
@@ -67,13 +69,15 @@ class Responses(ReadOnlyArrays):
     known: FloatArray
     z: FloatArray
     z_offset: FloatArray
+    z_weight: FloatArray
+    z_target: FloatArray
     part: RowPart = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Pack."""
         rows = (self.design, self.normal, self.y, self.offset)
         pilot = (self.weight, self.target, self.carried)
-        top = (self.known, self.z, self.z_offset)
+        top = (self.known, self.z, self.z_offset, self.z_weight, self.z_target)
         header = [len(self.first) - 1, len(self.y)]
         floats = [np.array(header), self.first, *(np.ravel(a) for a in (*rows, *pilot, *top))]
         ints = _pack_template(self.template, self.of_clusters)
@@ -95,6 +99,10 @@ class Responses(ReadOnlyArrays):
         """Return the same rows with other coordinates of the scores."""
         return replace(self, weight=weight, target=target, carried=carried)
 
+    def with_cluster_working(self, weight: FloatArray, target: FloatArray) -> Responses:
+        """Return the same rows with another approximation of the clusters' responses."""
+        return replace(self, z_weight=weight, z_target=target)
+
     def on(self, observed: ObservedData) -> Responses:
         """Return the rows of other data of the same kind.
 
@@ -104,8 +112,9 @@ class Responses(ReadOnlyArrays):
         other = lay_out_rows(self.template, self.of_clusters, observed)
         if len(other.y) != len(self.y) or (other.first != self.first).any():
             return other
-        seen = ~np.isnan(other.y)
-        return other.with_working(self.weight * seen, self.target * seen, self.carried)
+        seen, seen_z = ~np.isnan(other.y), ~np.isnan(other.z)
+        same = other.with_working(self.weight * seen, self.target * seen, self.carried)
+        return same.with_cluster_working(self.z_weight * seen_z, self.z_target * seen_z)
 
 
 def _pack_template(template: ResponseTemplate, of_clusters: ClusterResponses | None) -> IntArray:
@@ -186,6 +195,8 @@ def lay_out_rows(
         known=known,
         z=z,
         z_offset=z_offset,
+        z_weight=np.zeros(z.shape),
+        z_target=np.zeros(z.shape),
     )
 
 

@@ -152,8 +152,10 @@ class RowIntegral:
         """Sum over rows and responses of every cluster, (J,), at effects b (J, n_b)."""
         if not self.q:
             own = b if b.shape[1] else np.empty((len(self.rows.first) - 1, 0))
-            return self.likelihood.row_terms(x, own, np.empty((len(self.rows.y), 0))).value
-        return self.by_cluster(self.of_rows(x, b)) + self.likelihood.cluster_terms(x, b)
+            terms = self.likelihood.row_terms(x, own, np.empty((len(self.rows.y), 0))).value
+        else:
+            terms = self.by_cluster(self.of_rows(x, b))
+        return terms + self.likelihood.cluster_terms(x, b).value
 
     def by_cluster(self, values: FloatArray) -> FloatArray:
         """Sum the values (N,) of rows within clusters, (J,)."""
@@ -179,6 +181,8 @@ def _repeated(rows: Responses, copies: int) -> Responses:
         known=none,
         z=none,
         z_offset=none,
+        z_weight=none,
+        z_target=none,
         order=np.tile(rows.order, copies),
         first=np.arange(copies * len(rows.y) + 1),
         design=tiled(rows.design),

@@ -112,6 +112,10 @@ def effects_record(blueprint: Blueprint) -> xr.Dataset:
         cells = ("sorted_row", "response")
         record["working_weight"] = (cells, likelihood.responses.weight)
         record["working_response"] = (cells, likelihood.responses.target)
+        if likelihood.responses.of_clusters is not None:
+            cells = ("cluster", "cluster_response")
+            record["cluster_weight"] = (cells, likelihood.responses.z_weight)
+            record["cluster_target"] = (cells, likelihood.responses.z_target)
         if likelihood.responses.template.carried:
             stars = ("sorted_row", "carried_response")
             record["carried_response"] = (stars, likelihood.responses.carried)
@@ -132,6 +136,11 @@ def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint
             carried = record["carried_response"].to_numpy()
         working = map(np.ascontiguousarray, (weight, target, carried))
         likelihood = blueprint.likelihood.with_working(*working)
+        if "cluster_weight" in record:
+            assert likelihood.responses is not None
+            found = (record[name].to_numpy() for name in ("cluster_weight", "cluster_target"))
+            own = likelihood.responses.with_cluster_working(*map(np.ascontiguousarray, found))
+            likelihood = replace(likelihood, responses=own)
         blueprint = replace(blueprint, likelihood=likelihood, pilot=pilot)
     if "information" not in record:
         return blueprint

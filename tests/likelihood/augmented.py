@@ -527,6 +527,11 @@ def informed_rows(blueprint: Blueprint, seed: int, *, given_z: bool) -> Blueprin
     weight, target = rng.uniform(0.2, 1.0, seen.shape) * seen, rng.normal(size=seen.shape) * seen
     carried = rng.normal(size=(len(seen), len(responses.template.carried)))
     likelihood = likelihood.with_working(weight, target, carried)
+    seen_z = ~np.isnan(responses.z)
+    working = rng.uniform(0.2, 1.0, seen_z.shape) * seen_z, rng.normal(size=seen_z.shape) * seen_z
+    assert likelihood.responses is not None
+    rows = likelihood.responses.with_cluster_working(*working)
+    likelihood = replace(likelihood, responses=rows)
     if n_clusters:
         root = rng.normal(size=(n_clusters, n, n))
         z = blueprint.observed.normal_z if given_z else np.empty((n_clusters, 0))

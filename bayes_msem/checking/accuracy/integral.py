@@ -174,6 +174,10 @@ class ClusterIntegral:
             some = slice(responses.first[cluster], responses.first[cluster + 1])
             working = (responses.weight, responses.target, responses.carried)
             likelihood = likelihood.with_working(*(array[some] for array in working))
+            of_cluster = (responses.z_weight[one], responses.z_target[one])
+            assert likelihood.responses is not None
+            alone = likelihood.responses.with_cluster_working(*of_cluster)
+            likelihood = replace(likelihood, responses=alone)
             rows = RowIntegral(likelihood, self.rows.rule)
         proposal = self.proposal
         if proposal is not None:
