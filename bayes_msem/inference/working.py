@@ -8,9 +8,10 @@ Newton step towards
 
     sum_i log p(y_i, s_i(b) | b) - log|L_i| + log p(b | z) .
 
-Responses of clusters add their own density, and are replaced by normal ones in the same way. What the
-rows say about effects is then their part to second order, and coordinates are built on it, and on the
-approximations of clusters' responses, as in inference.expansion. Derivatives in b are the kernel's, second ones their differences.
+Responses of clusters add their own density, and are replaced by normal ones in the same way. What
+the rows say about effects is then their part to second order, and coordinates are built on it, and
+on the approximations of clusters' responses, as in inference.expansion. Derivatives in b are the
+kernel's, second ones their differences.
 """
 
 from __future__ import annotations

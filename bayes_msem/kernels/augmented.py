@@ -6,7 +6,7 @@ kernels.centring, the scores of their rows in those of kernels.row_scores:
     log p(y, z, t_b, t_s | theta) = log p(z, t_b | theta) + sum_ij row terms(b_j(t_b), t_s)
                                      + sum_j log p(z*_j | b_j) ,
 
-with z* the outcomes of clusters that are not normal (kernels.cluster_responses). The first part is
+with z* the outcomes of clusters that are not normal (kernels.cluster_terms). The first part is
 that of kernels.centring for clusters without rows: the structure has no outcomes at level 1, which
 stand in the structure of the rows. A single-level model has one group of rows, and no clusters.
 """
@@ -19,7 +19,7 @@ import numpy as np
 
 from bayes_msem.kernels.by_cluster import add_clusters
 from bayes_msem.kernels.centring import log_jacobian, prior_backward, prior_forward, start
-from bayes_msem.kernels.cluster_responses import (
+from bayes_msem.kernels.cluster_terms import (
     add_cluster_responses,
     add_clusters_say,
     add_clusters_say_back,

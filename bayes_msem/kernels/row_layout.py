@@ -50,7 +50,7 @@ class RowStructure(NamedTuple):
 
     The first ``n_carried`` responses are carried (kernels.carried); the design of (v, s) ends with
     their y*. ``effect`` are the positions of the random intercepts of v among the effects, or -1.
-    ``top`` are the responses of clusters (kernels.cluster_responses); ``n_known`` of their
+    ``top`` are the responses of clusters (kernels.cluster_terms); ``n_known`` of their
     regressors are not effects.
     """
 

@@ -436,7 +436,7 @@ class Likelihood(ReadOnlyArrays):
         return replace(self, responses=self.responses.with_cluster_working(*found))
 
     def clusters_say(self, x: FloatArray, shift: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """What the responses of clusters say about effects, with their loadings at x.
+        """Return what the responses of clusters say about effects, with their loadings at x.
 
         Returns
         -------
