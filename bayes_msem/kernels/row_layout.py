@@ -60,18 +60,18 @@ class RowStructure(NamedTuple):
 
 
 class RowData(NamedTuple):
-    """Rows in the order of their clusters: first row of each (J + 1), and arrays by row.
+    """Rows in the order of their clusters: first row of each (J + 1), and arrays over rows last.
 
     Attributes
     ----------
     first
         Rows first[j] to first[j + 1] are those of cluster j.
     design, normal, y, offset
-        (1, x), normal outcomes v, responses (NaN where missing), and what is added to eta.
+        (1, x), normal outcomes v, responses (NaN where missing), and what is added to eta, (., N).
     weight, target
-        Working weights w and working responses c.
+        Working weights w and working responses c, (K, N).
     carried
-        Frozen y* of the responses that are carried (kernels.carried).
+        Frozen y* of the responses that are carried (kernels.carried), (M, N).
     """
 
     first: Any
@@ -123,20 +123,20 @@ def row_data(packed, structure):
     n_v, n_k, n_c = structure.n_normal, len(structure.items.code), structure.n_carried
     n_d = structure.level.n_design - n_c
     first, start = floats[2 : 3 + n_clusters], 3 + n_clusters
-    design = _matrix(floats, start, n, n_d)
+    design = _matrix(floats, start, n_d, n)
     start += n * n_d
-    normal = _matrix(floats, start, n, n_v)
+    normal = _matrix(floats, start, n_v, n)
     start += n * n_v
     step = n * n_k
     return RowData(
         first,
         design,
         normal,
-        _matrix(floats, start, n, n_k),
-        _matrix(floats, start + step, n, n_k),
-        _matrix(floats, start + 2 * step, n, n_k),
-        _matrix(floats, start + 3 * step, n, n_k),
-        _matrix(floats, start + 4 * step, n, n_c),
+        _matrix(floats, start, n_k, n),
+        _matrix(floats, start + step, n_k, n),
+        _matrix(floats, start + 2 * step, n_k, n),
+        _matrix(floats, start + 3 * step, n_k, n),
+        _matrix(floats, start + 4 * step, n_c, n),
     )
 
 

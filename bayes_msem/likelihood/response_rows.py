@@ -64,7 +64,9 @@ class Responses(ReadOnlyArrays):
         rows = (self.design, self.normal, self.y, self.offset)
         pilot = (self.weight, self.target, self.carried)
         header = [len(self.first) - 1, len(self.y)]
-        floats = [np.array(header), self.first, *(np.ravel(a) for a in (*rows, *pilot))]
+        # kernels take many rows at a time: a column after the other
+        columns = [np.ravel(a.T) for a in (*rows, *pilot)]
+        floats = [np.array(header), self.first, *columns]
         ints = _pack_template(self.template)
         object.__setattr__(self, "part", RowPart(ints, frozen(np.concatenate(floats))))
 
