@@ -1,9 +1,9 @@
 """Up to 64 rows of a cluster side by side: what they are made of, their means, and the reverse.
 
-All arrays of a :class:`Block` run over rows last. Kernels see them as lanes (:func:`grouped`), a
-group of rows at a time; what is done cell by cell sees floats. Where a block ends within a group,
-the rows that are not there have data, coordinates, deviations and gradients of zero, so that they
-add nothing to sums over rows; their scores are numbers without meaning.
+Arrays of a :class:`Block` run over rows last, matrices of rows over groups first. Kernels see them
+as lanes, a group of rows at a time; what is done cell by cell sees floats. Where a block ends
+within a group, the rows that are not there have data, coordinates, deviations and gradients of
+zero, so that they add nothing to sums over rows; their scores are numbers without meaning.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Block(NamedTuple):
     mu, deviation
         mu and r - mu, (d, B).
     chol, log_det, w, s
-        L (q, q, B), log|P| (B,), L^-1 q and the scores (q, B).
+        L (B / LANES, q, q, LANES), log|P| (B,), L^-1 q and the scores (q, B).
     base, regressors
         beta (K, B) and (1, x, y*, v - b_v).
     d_s, d_mu, d_base
         Gradients of s, mu and beta.
     d_v, d_q, d_chol, scratch
-        Gradients of L^-1 q, of q and of L, and scratch (q, q, LANES).
+        Gradients of L^-1 q and q (q, B), and of L and then P, as L; scratch (q, q, LANES).
     z, moved, z_slopes
         Of carried responses: z (M, B), y* less its frozen value, and derivatives of z (M, 3, B).
     kept_mu, kept_base
@@ -118,12 +118,13 @@ def block_space(structure):
     n, n_v, n_k = structure.level.n, structure.n_normal, len(structure.items.code)
     n_c, (count, where) = structure.n_carried, _scores_of_items(structure)
     q, n_fixed = n - n_v, structure.level.n_design + n_v
+    matrices = np.zeros((BLOCK // LANES, q, q, LANES))
     return Block(
         np.zeros(BLOCK), np.zeros((n_k, BLOCK)), np.zeros((n_k, BLOCK)), np.zeros((n, BLOCK)),
-        np.zeros((n, BLOCK)), np.zeros((q, q, BLOCK)), np.zeros(BLOCK), np.zeros((q, BLOCK)),
+        np.zeros((n, BLOCK)), matrices, np.zeros(BLOCK), np.zeros((q, BLOCK)),
         np.zeros((q, BLOCK)), np.zeros((n_k, BLOCK)), np.zeros((n_fixed, BLOCK)),
         np.zeros((q, BLOCK)), np.zeros((n, BLOCK)), np.zeros((n_k, BLOCK)), np.zeros((q, BLOCK)),
-        np.zeros((q, BLOCK)), np.zeros((q, q, BLOCK)), np.zeros((q, q, LANES)),
+        np.zeros((q, BLOCK)), np.zeros_like(matrices), np.zeros((q, q, LANES)),
         np.zeros((n_c, BLOCK)), np.zeros((n_c, BLOCK)), np.zeros((n_c, 3, BLOCK)),
         np.zeros((n, BLOCK)), np.zeros((n_k, BLOCK)), count, where, np.zeros(BLOCK),
         probit_space(BLOCK), np.zeros(len(structure.items.threshold) + 2), np.ones(LANES),

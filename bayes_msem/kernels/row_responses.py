@@ -63,8 +63,8 @@ def _probits(first, stop, k, structure, data, shared, block, d):
     found = cells.floats
     if not common:
         for r in range(stop - first):
-            if found[COMMON, r] == 0.0:
-                y = data.y[k, first + r]
+            y = data.y[k, first + r]
+            if found[COMMON, r] == 0.0 and not math.isnan(y):
                 lower, upper = category(k, y, structure.items, shared.threshold)
                 logp, found[SLOPE, r], found[D_LOWER, r], found[D_UPPER, r], _ = response(
                     PROBIT, y, block.eta[r], lower, upper, 0.0

@@ -29,7 +29,7 @@ residuals are correlated, have coordinates of their own (kernels.carried).
 from __future__ import annotations
 
 from bayes_msem.kernels.compile import inner_part
-from bayes_msem.kernels.lanes import across, grouped
+from bayes_msem.kernels.lanes import LANES, across, as_lanes, grouped
 from bayes_msem.kernels.row_block import copy_rows, groups, sum_of_products
 from bayes_msem.kernels.triangular import cholesky, cholesky_back_with
 
@@ -43,7 +43,7 @@ def _precisions(n_g, structure, shared, block):
     mu, deviation, chol, w = (
         grouped(block.mu),
         grouped(block.deviation),
-        grouped(block.chol),
+        as_lanes(block.chol),
         grouped(block.w),
     )
     weight, target, base = grouped(block.weight), grouped(block.target), grouped(block.base)
@@ -58,7 +58,7 @@ def _precisions(n_g, structure, shared, block):
             w[f, g] = total
         for h in range(f + 1):
             for g in range(n_g):
-                chol[f, h, g] = omega[n_v + f, n_v + h]
+                chol[g, f, h] = omega[n_v + f, n_v + h]
     for k in range(len(count)):
         for i in range(count[k]):  # where is sorted
             f = where[k, i]
@@ -69,7 +69,7 @@ def _precisions(n_g, structure, shared, block):
                 h = where[k, j]
                 product = loading[k, f] * loading[k, h]
                 for g in range(n_g):
-                    chol[f, h, g] += product * weight[k, g]
+                    chol[g, f, h] += product * weight[k, g]
 
 
 @inner_part
@@ -80,17 +80,18 @@ def scores(first, stop, t, structure, data, shared, block):
         copy_rows(data.weight[k], first, stop, block.weight[k])
         copy_rows(data.target[k], first, stop, block.target[k])
     for f in range(q):
-        copy_rows(t[:, f], first, stop, block.s[f])
+        for r in range(n_g * LANES):
+            block.s[f, r] = t[first + r, f] if r < stop - first else 0.0
     _precisions(n_g, structure, shared, block)
     mu, deviation, real = grouped(block.mu), grouped(block.deviation), grouped(block.real)
     s, w, all_chol, log_det = (
         grouped(block.s),
         grouped(block.w),
-        grouped(block.chol),
+        as_lanes(block.chol),
         grouped(block.log_det),
     )
     for g in range(n_g):
-        chol = all_chol[:, :, g]
+        chol = all_chol[g]
         log_det[g], positive = cholesky(chol, q)
         if not positive:
             return False
@@ -136,9 +137,9 @@ def _solved_back(n_g, block):
     """Pull the gradients of scores and of -log|L| back to L^-1 q, q and P (``d_chol``)."""
     q, real, s, w = len(block.s), grouped(block.real), grouped(block.s), grouped(block.w)
     d_s, d_v, d_q = grouped(block.d_s), grouped(block.d_v), grouped(block.d_q)
-    all_chol, all_d, scratch = grouped(block.chol), grouped(block.d_chol), grouped(block.scratch)
+    all_chol, all_d, scratch = as_lanes(block.chol), as_lanes(block.d_chol), as_lanes(block.scratch)
     for g in range(n_g):
-        chol, d_chol = all_chol[:, :, g], all_d[:, :, g]
+        chol, d_chol = all_chol[g], all_d[g]
         for f in range(q):  # L^-1 d_s
             total = d_s[f, g]
             for h in range(f):
@@ -155,24 +156,26 @@ def _solved_back(n_g, block):
             for h in range(f + 1):
                 d_chol[f, h] = -s[f, g] * d_v[h, g] - d_q[f, g] * w[h, g]
             d_chol[f, f] -= real[g] / chol[f, f]
-        cholesky_back_with(chol, q, d_chol, scratch[:, :, 0])
+        cholesky_back_with(chol, q, d_chol, scratch)
 
 
 @inner_part
 def scores_back(first, stop, structure, shared, block, d, d_t):
     """Pull the gradients of scores and of -log|L| back to all that they follow from."""
-    n_g, n_v, q, real = groups(stop - first), structure.n_normal, len(block.s), grouped(block.real)
+    n_g, n_v, q = groups(stop - first), structure.n_normal, len(block.s)
     omega, loading, middle, count = shared.omega, shared.loading, shared.middle, block.count
     _solved_back(n_g, block)
     for f in range(q):
         for r in range(stop - first):
             d_t[first + r, f] = block.d_v[f, r]
     mu, deviation, d_mu = grouped(block.mu), grouped(block.deviation), grouped(block.d_mu)
-    d_q, d_p = grouped(block.d_q), grouped(block.d_chol)
+    d_q, d_p = grouped(block.d_q), as_lanes(block.d_chol)
     for f in range(q):
         for h in range(q):
-            d.omega[n_v + f, n_v + h] += sum_of_products(d_p[f, h], real, n_g)
-            d.omega[n_v + f, n_v + h] += sum_of_products(d_q[f], mu[n_v + h], n_g)
+            total = 0.0
+            for g in range(n_g):
+                total += d_p[g, f, h] + d_q[f, g] * mu[n_v + h, g]
+            d.omega[n_v + f, n_v + h] += across(total)
         for o in range(n_v):
             d.omega[n_v + f, o] -= sum_of_products(d_q[f], deviation[o], n_g)
         for o in range(n_v + q):
@@ -188,7 +191,7 @@ def scores_back(first, stop, structure, shared, block, d, d_t):
             for j in range(count[k]):
                 h = block.where[k, j]
                 for g in range(n_g):
-                    scratch[g] += 2.0 * loading[k, h] * d_p[f, h, g]
+                    scratch[g] += 2.0 * loading[k, h] * d_p[g, f, h]
             d.loading[k, f] += sum_of_products(weight[k], scratch, n_g)
             total = 0.0
             for g in range(n_g):

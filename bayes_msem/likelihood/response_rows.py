@@ -1,4 +1,4 @@
-"""Rows with outcomes that are not normal, packed for kernels.row_scores.
+"""Rows with outcomes that are not normal, packed for kernels.row_pass.
 
 Rows stand in the order of their clusters. Beside each response stand its working weight and working
 response: the normal approximation of its density around a pilot, on which the coordinates of the
