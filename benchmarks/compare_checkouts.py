@@ -17,11 +17,12 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 LIMIT = 1.05
 BATCH = 0.02  # seconds of one batch
@@ -74,6 +75,28 @@ def six_effects() -> Any:
     return block_model(name, simulated_frame(name, 130))
 
 
+def ordinal_items(n_clusters: int, size: int, items: Sequence[int]) -> Any:
+    """Build a factor model of ordinal items with 4 categories, ``items[f]`` of factor f."""
+    from bench_outcomes import simulated
+
+    import bayes_msem as bm
+
+    spec, frame = simulated(n_clusters, size, (0.4, 0.3, 0.2, 0.1), items, 1)
+    return bm.Model(spec, frame, cluster="cluster", ordered=True)
+
+
+def binary_slope() -> Any:
+    """Build a probit regression whose slope varies: rows have no scores."""
+    import bayes_msem as bm
+
+    rng, cluster = np.random.default_rng(1), np.repeat(np.arange(100), 20)
+    level, x = rng.normal(size=(100, 2))[cluster], rng.normal(size=len(cluster))
+    y = 0.7 * level[:, 0] + (0.5 + 0.3 * level[:, 1]) * x + rng.normal(size=len(cluster)) > 0
+    frame = pd.DataFrame({"g": cluster, "x": x, "y": y.astype(float)})
+    text = 'level: within\ny ~ rv("s")*x\nlevel: between\ny ~~ s'
+    return bm.Model(text, frame, cluster="g", families={"y": "binary(probit)"})
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     "reference": reference,
     "reference, 15% missing": lambda: reference(0.15),
@@ -82,6 +105,9 @@ MODELS: dict[str, Callable[[], Any]] = {
     "random slope": random_slope,
     "random loadings": random_loadings,
     "six effects": six_effects,
+    "5 ordinal items": lambda: ordinal_items(50, 12, (5,)),
+    "20 ordinal items": lambda: ordinal_items(100, 50, (8, 6, 6)),
+    "binary, random slope": binary_slope,
 }
 
 

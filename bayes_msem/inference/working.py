@@ -2,7 +2,7 @@ r"""Coordinates of effects and scores of models with outcomes that are not norma
 
 At given parameters the modes of effects and scores are found together, by iteratively reweighted
 least squares: the density of every response is replaced by the normal one that it looks like at the
-current linear predictor (kernels.row_scores.working_of), which gives the scores of a row in closed
+current linear predictor (kernels.row_working.working_of), which gives the scores of a row in closed
 form; with the scores integrated out by Laplace's method (their coordinates at zero), effects take a
 Newton step towards
 

@@ -37,7 +37,7 @@ from bayes_msem.kernels.lanes import (
 from bayes_msem.kernels.layout import unpack
 from bayes_msem.kernels.level_two import LOG_2PI, gradients_of, level_two, level_two_back
 from bayes_msem.kernels.row_layout import RowGradients, row_data, row_structure
-from bayes_msem.kernels.row_scores import add_rows, scores_of
+from bayes_msem.kernels.row_pass import add_rows, scores_of
 from bayes_msem.kernels.row_working import add_shifts, add_shifts_back, working_of
 
 

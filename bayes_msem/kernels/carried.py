@@ -91,13 +91,13 @@ def _level(m, b, structure):
 
 
 @inner_kernel
-def freeze(first, stop, structure, data, shared, block):
-    """Fill the columns of y* among the regressors with frozen values."""
-    first_star = data.design.shape[1]
+def freeze(n, structure, shared, regressors):
+    """Move y* of n rows among the regressors to the middles of thresholds that they follow."""
+    first_star = shared.c.shape[0] - structure.n_carried
     for m in range(structure.n_carried):
-        middle = shared.middle[m] if structure.items.effect[m] < 0 else 0.0
-        for r in range(stop - first):
-            block.regressors[r, first_star + m] = data.carried[first + r, m] + middle
+        if structure.items.effect[m] < 0:
+            for r in range(n):
+                regressors[first_star + m, r] += shared.middle[m]
 
 
 @inner_kernel
@@ -111,28 +111,28 @@ def carry(first, stop, b, t, structure, data, shared, block):
     (n_k, q), (n_d, n), n_c, total = loading.shape, c.shape, structure.n_carried, 0.0
     for r in range(stop - first):
         for k in range(n_k):
-            block.kept_base[r, k] = base[r, k]
+            block.kept_base[k, r] = base[k, r]
         for o in range(n):
-            block.kept_mu[r, o] = mu[r, o]
+            block.kept_mu[o, r] = mu[o, r]
         for m in range(n_c):
             column, own = n_d - n_c + m, t[first + r, q + m]
-            eta = base[r, m]
+            eta = base[m, r]
             for f in range(q):
-                eta += loading[m, f] * s[r, f]
-            lower, upper = _ends(m, data.y[first + r, m], structure, shared, eta)
+                eta += loading[m, f] * s[f, r]
+            lower, upper = _ends(m, data.y[m, first + r], structure, shared, eta)
             z, d_lower, d_upper, d_t = inside(lower, upper, own)
             star = eta - _level(m, b, structure) + mix[m, m] * z
-            moved = star - regressors[r, column]
-            block.z[r, m], block.moved[r, m] = z, moved
-            block.z_slopes[r, m, 0], block.z_slopes[r, m, 1] = d_lower, d_upper
-            block.z_slopes[r, m, 2] = d_t
+            moved = star - regressors[column, r]
+            block.z[m, r], block.moved[m, r] = z, moved
+            block.z_slopes[m, 0, r], block.z_slopes[m, 1, r] = d_lower, d_upper
+            block.z_slopes[m, 2, r] = d_t
             for k in range(n_k):
-                base[r, k] += fixed[k, column] * moved
+                base[k, r] += fixed[k, column] * moved
                 if k > m:
-                    base[r, k] += mix[k, m] * z
+                    base[k, r] += mix[k, m] * z
             for o in range(n):
-                mu[r, o] += c[column, o] * moved
-                deviation[r, o] -= c[column, o] * moved
+                mu[o, r] += c[column, o] * moved
+                deviation[o, r] -= c[column, o] * moved
             total -= 0.5 * own * own + HALF_LOG_2PI
     return total
 
@@ -143,12 +143,12 @@ def _interval_back(r, m, y, slope, structure, shared, eta, block, d):
     lower, upper = _ends(m, y, structure, shared, eta)
     start, scale, d_eta = structure.items.first[m], shared.mix[m, m], 0.0
     if lower > -math.inf:
-        part = slope * block.z_slopes[r, m, 0] / scale
+        part = slope * block.z_slopes[m, 0, r] / scale
         d.threshold[start + int(y) - 1] += part
         d.mix[m, m] -= part * lower
         d_eta -= part
     if upper < math.inf:
-        part = slope * block.z_slopes[r, m, 1] / scale
+        part = slope * block.z_slopes[m, 1, r] / scale
         d.threshold[start + int(y)] += part
         d.mix[m, m] -= part * upper
         d_eta -= part
@@ -166,38 +166,38 @@ def carry_back(first, stop, b, t, structure, data, shared, block, d, d_b, d_t):
     (n_k, q), (n_d, n), n_c = loading.shape, c.shape, structure.n_carried
     for r in range(stop - first):
         for m in range(n_c - 1, -1, -1):
-            column, z, moved = n_d - n_c + m, block.z[r, m], block.moved[r, m]
+            column, z, moved = n_d - n_c + m, block.z[m, r], block.moved[m, r]
             d_star, d_z, own = 0.0, 0.0, t[first + r, q + m]
             for k in range(n_k):
-                d_star += d_base[r, k] * fixed[k, column]
-                d.fixed[k, column] += d_base[r, k] * moved
+                d_star += d_base[k, r] * fixed[k, column]
+                d.fixed[k, column] += d_base[k, r] * moved
                 if k > m:
-                    d_z += d_base[r, k] * mix[k, m]
-                    d.mix[k, m] += d_base[r, k] * z
+                    d_z += d_base[k, r] * mix[k, m]
+                    d.mix[k, m] += d_base[k, r] * z
             for o in range(n):
-                d_star += d_mu[r, o] * c[column, o]
-                d.c[column, o] += d_mu[r, o] * moved
+                d_star += d_mu[o, r] * c[column, o]
+                d.c[column, o] += d_mu[o, r] * moved
             if structure.items.effect[m] >= 0:
                 d_b[structure.items.effect[m]] -= d_star
             else:
                 d.middle[m] -= d_star  # of the frozen value
-            star = block.regressors[r, column] + moved
+            star = block.regressors[column, r] + moved
             eta = star + _level(m, b, structure) - mix[m, m] * z
             slope = d_z + mix[m, m] * d_star
             d.mix[m, m] += d_star * z
-            d_t[first + r, q + m] = slope * block.z_slopes[r, m, 2] - own
-            y = data.y[first + r, m]
+            d_t[first + r, q + m] = slope * block.z_slopes[m, 2, r] - own
+            y = data.y[m, first + r]
             d_eta = d_star + _interval_back(r, m, y, slope, structure, shared, eta, block, d)
-            d_base[r, m] += d_eta
+            d_base[m, r] += d_eta
             for f in range(q):
-                d_s[r, f] += d_eta * loading[m, f]
-                d.loading[m, f] += d_eta * s[r, f]
+                d_s[f, r] += d_eta * loading[m, f]
+                d.loading[m, f] += d_eta * s[f, r]
         for k in range(n_k):
-            base[r, k] = block.kept_base[r, k]
+            base[k, r] = block.kept_base[k, r]
         for o in range(n):
-            mu[r, o] = block.kept_mu[r, o]
+            mu[o, r] = block.kept_mu[o, r]
         for o in range(structure.n_normal):
-            block.deviation[r, o] = data.normal[first + r, o] - mu[r, o]
+            block.deviation[o, r] = data.normal[o, first + r] - mu[o, r]
 
 
 @inner_kernel
@@ -209,8 +209,8 @@ def frozen_back(first, stop, structure, shared, block, d):
             continue
         column, total = n_d - n_c + m, 0.0
         for r in range(stop - first):
-            for k in range(block.d_base.shape[1]):
-                total += block.d_base[r, k] * shared.fixed[k, column]
-            for o in range(block.d_mu.shape[1]):
-                total += block.d_mu[r, o] * shared.c[column, o]
+            for k in range(block.d_base.shape[0]):
+                total += block.d_base[k, r] * shared.fixed[k, column]
+            for o in range(block.d_mu.shape[0]):
+                total += block.d_mu[o, r] * shared.c[column, o]
         d.middle[m] += total

@@ -42,6 +42,7 @@ __all__ = [
     "as_lanes",
     "fill_empty_lanes",
     "from_lanes",
+    "grouped",
     "in_lanes",
     "invert_in_place",
     "lanes_matrix",
@@ -133,7 +134,7 @@ def _reinterpreted(array, dtype, ndim, itemsize, lower_shape):
     def codegen(context, builder, sig, args):
         source = make_array(array)(context, builder, args[0])
         target = make_array(result)(context, builder)
-        shape = lower_shape(context, cgutils.unpack_tuple(builder, source.shape))
+        shape = lower_shape(context, builder, cgutils.unpack_tuple(builder, source.shape))
         strides = [context.get_constant(types.intp, itemsize)]
         for length in reversed(shape[1:]):
             strides.insert(0, builder.mul(strides[0], length))
@@ -155,7 +156,7 @@ def _reinterpreted(array, dtype, ndim, itemsize, lower_shape):
 def as_lanes(typingctx, array):
     """View floats of shape (..., LANES), in C order, as lanes of shape (...)."""
     return _reinterpreted(
-        array, _LANES, array.ndim - 1, 8 * LANES, lambda context, shape: shape[:-1]
+        array, _LANES, array.ndim - 1, 8 * LANES, lambda context, builder, shape: shape[:-1]
     )
 
 
@@ -167,8 +168,18 @@ def as_floats(typingctx, array):
         types.float64,
         array.ndim + 1,
         8,
-        lambda context, shape: [*shape, context.get_constant(types.intp, LANES)],
+        lambda context, builder, shape: [*shape, context.get_constant(types.intp, LANES)],
     )
+
+
+@intrinsic
+def grouped(typingctx, array):
+    """View floats of shape (..., n), in C order, as lanes of shape (..., n / LANES)."""
+
+    def lower_shape(context, builder, shape):
+        return [*shape[:-1], builder.udiv(shape[-1], context.get_constant(types.intp, LANES))]
+
+    return _reinterpreted(array, _LANES, array.ndim, 8 * LANES, lower_shape)
 
 
 def room(array, rows, columns):

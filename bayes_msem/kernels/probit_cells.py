@@ -18,17 +18,26 @@ import numpy as np
 from numba.extending import register_jitable
 
 from bayes_msem.kernels.compile import inner_kernel
-from bayes_msem.kernels.lanes import LANES, as_lanes, nearest_whole, power_of_two
+from bayes_msem.kernels.lanes import LANES, grouped, nearest_whole, power_of_two, zero_unless
 from bayes_msem.kernels.responses import HALF_LOG_2PI, NARROW, mills_ratio
 
-__all__ = ["ProbitCells", "evaluate_cells", "normal_density", "place_cell", "probit_space"]
+__all__ = [
+    "ProbitCells",
+    "evaluate_cells",
+    "normal_density",
+    "place_cell",
+    "place_cells",
+    "probit_space",
+]
 
 _FAR = 20.0  # ends further out are left to the scalar function
+_INFINITE = 1e300  # ends above this are infinite
 _PER_LOG_2, _ROOT = 1.0 / math.log(2.0), math.exp(-HALF_LOG_2PI)
 _LOG_2_HIGH, _LOG_2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _TAYLOR = tuple(1.0 / math.factorial(k) for k in range(13, -1, -1))
 # rows of the arrays
 _A, _B, _WEIGHT_A, _WEIGHT_B, _SIGN_A, _SIGN_B, _WHOLE, P, SLOPE, D_LOWER, D_UPPER = range(11)
+Y, LOWER, UPPER, COMMON = range(11, 15)  # category and thresholds; 1 if of the common kind, else 0
 
 
 class ProbitCells(NamedTuple):
@@ -41,29 +50,51 @@ class ProbitCells(NamedTuple):
 @register_jitable
 def probit_space(n):
     """Return room for n cells, a multiple of the number of lanes."""
-    floats = np.zeros((11, n))
-    return ProbitCells(floats, as_lanes(floats.reshape((11, n // LANES, LANES))))
+    floats = np.zeros((15, n))
+    return ProbitCells(floats, grouped(floats))
+
+
+@inner_kernel
+def _place(rows, i, a, b):
+    """Put the ends a < b of cells; return 1 where they are of the common kind, else 0.
+
+    Of floats or lanes: ``zero_unless(x, bound, 1)`` is [x > bound], and 1 where x is NaN.
+    """
+    low, high = zero_unless(a, -_INFINITE, 1.0), zero_unless(_INFINITE, b, 1.0)
+    right_a, right_b = zero_unless(a, 0.0, low), zero_unless(b, 0.0, 1.0)
+    sign_a, sign_b = 2.0 * right_a - 1.0, 2.0 * right_b - 1.0
+    size_a, size_b = zero_unless(low, 0.5, a * sign_a), zero_unless(high, 0.5, b * sign_b)
+    half = 0.5 * (b - a)
+    reach = 0.5 * half * (a + b)  # NaN between infinities
+    wide = zero_unless(half, NARROW, 1.0) + zero_unless(reach, NARROW, 1.0)
+    wide = zero_unless(wide + zero_unless(-reach, NARROW, 1.0), 0.5, 1.0)
+    common = wide * (1.0 - zero_unless(size_a, _FAR, 1.0)) * (1.0 - zero_unless(size_b, _FAR, 1.0))
+    rows[_A, i] = zero_unless(common, 0.5, size_a)
+    rows[_B, i] = zero_unless(common, 0.5, size_b)
+    rows[_WEIGHT_A, i] = low * common
+    rows[_WEIGHT_B, i] = high * common
+    rows[_SIGN_A, i] = sign_a
+    rows[_SIGN_B, i] = sign_b
+    rows[_WHOLE, i] = 1.0 + common * (right_b - right_a - 1.0)
+    return common
 
 
 @inner_kernel
 def place_cell(cells, r, a, b):
     """Put the ends a < b of cell r; return whether it is of the common kind."""
-    floats = cells.floats
-    low, high = a > -math.inf, b < math.inf
-    common = (a == -math.inf or abs(a) < _FAR) and (b == math.inf or abs(b) < _FAR)  # no NaN
-    if low and high and common:
-        common = 0.5 * (b - a) * max(1.0, 0.5 * abs(a + b)) >= NARROW
-    if not common:
-        low, high = False, False
-    floats[_A, r] = abs(a) if low else 0.0
-    floats[_B, r] = abs(b) if high else 0.0
-    floats[_WEIGHT_A, r] = 1.0 if low else 0.0
-    floats[_WEIGHT_B, r] = 1.0 if high else 0.0
-    floats[_SIGN_A, r] = 1.0 if a > 0.0 else -1.0
-    floats[_SIGN_B, r] = 1.0 if b > 0.0 else -1.0
-    whole = (1.0 if not high or b > 0.0 else 0.0) - (1.0 if low and a > 0.0 else 0.0)
-    floats[_WHOLE, r] = whole
-    return common
+    return _place(cells.floats, r, a, b) > 0.5
+
+
+@inner_kernel
+def place_cells(cells, eta, n):
+    """Put n groups of cells, with their thresholds and predictors; return if all are common."""
+    lanes, all_common = cells.lanes, True
+    for i in range(n):
+        common = _place(lanes, i, lanes[LOWER, i] - eta[i], lanes[UPPER, i] - eta[i])
+        lanes[COMMON, i] = common
+        if common != 1.0:
+            all_common = False
+    return all_common
 
 
 @inner_kernel

@@ -64,18 +64,18 @@ class RowStructure(NamedTuple):
 
 
 class RowData(NamedTuple):
-    """Rows in the order of their clusters: first row of each (J + 1), and arrays by row.
+    """Rows in the order of their clusters: first row of each (J + 1), and arrays over rows last.
 
     Attributes
     ----------
     first
         Rows first[j] to first[j + 1] are those of cluster j.
     design, normal, y, offset
-        (1, x), normal outcomes v, responses (NaN where missing), and what is added to eta.
+        (1, x), normal outcomes v, responses (NaN where missing), and what is added to eta, (., N).
     weight, target
-        Working weights w and working responses c.
+        Working weights w and working responses c, (K, N).
     carried
-        Frozen y* of the responses that are carried (kernels.carried).
+        Frozen y* of the responses that are carried (kernels.carried), (M, N).
     known, z, z_offset, z_weight, z_target
         Of clusters, by cluster: (1, w, z) with normal z, responses, what is added to their eta, and
         their working weights and working responses.
@@ -140,9 +140,9 @@ def row_data(packed, structure):
     n_v, n_k, n_c = structure.n_normal, len(structure.items.code), structure.n_carried
     n_d = structure.level.n_design - n_c
     first, start = floats[2 : 3 + n_clusters], 3 + n_clusters
-    design = _matrix(floats, start, n, n_d)
+    design = _matrix(floats, start, n_d, n)
     start += n * n_d
-    normal = _matrix(floats, start, n, n_v)
+    normal = _matrix(floats, start, n_v, n)
     start += n * n_v
     step = n * n_k
     top = start + 4 * step + n * n_c  # a model without clusters has none of what follows
@@ -153,11 +153,11 @@ def row_data(packed, structure):
         first,
         design,
         normal,
-        _matrix(floats, start, n, n_k),
-        _matrix(floats, start + step, n, n_k),
-        _matrix(floats, start + 2 * step, n, n_k),
-        _matrix(floats, start + 3 * step, n, n_k),
-        _matrix(floats, start + 4 * step, n, n_c),
+        _matrix(floats, start, n_k, n),
+        _matrix(floats, start + step, n_k, n),
+        _matrix(floats, start + 2 * step, n_k, n),
+        _matrix(floats, start + 3 * step, n_k, n),
+        _matrix(floats, start + 4 * step, n_c, n),
         _matrix(floats, top, n_j, structure.n_known),
         _matrix(floats, top + known, n_j, n_top),
         _matrix(floats, top + known + of_top, n_j, n_top),

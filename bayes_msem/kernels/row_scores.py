@@ -28,514 +28,174 @@ residuals are correlated, have coordinates of their own (kernels.carried).
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
-
-import numpy as np
-from numba.extending import register_jitable
-
-from bayes_msem.kernels.carried import carry, carry_back, freeze, frozen_back
-from bayes_msem.kernels.compile import inner_kernel, kernel
-from bayes_msem.kernels.level_two import LOG_2PI
-from bayes_msem.kernels.probit_cells import (
-    D_LOWER,
-    D_UPPER,
-    SLOPE,
-    P,
-    evaluate_cells,
-    place_cell,
-    probit_space,
-)
-from bayes_msem.kernels.responses import PROBIT, response
-from bayes_msem.kernels.row_shared import fill, fill_back, shared_space
-from bayes_msem.kernels.row_working import category
-from bayes_msem.kernels.template import effects_of
+from bayes_msem.kernels.compile import inner_part
+from bayes_msem.kernels.lanes import LANES, across, as_lanes, grouped
+from bayes_msem.kernels.row_block import copy_rows, groups, sum_of_products
 from bayes_msem.kernels.triangular import cholesky, cholesky_back_with
-from bayes_msem.kernels.values import cluster_gradient, cluster_values
 
-__all__ = ["add_rows", "scores_of"]
-
-_SMALL = 1e-200  # a product of probabilities below this is turned into its logarithm
-_BLOCK = 64  # rows that are looked at together: each step of the pass is a call
+__all__ = ["density", "scores", "scores_back"]
 
 
-class Block(NamedTuple):
-    """Of up to ``_BLOCK`` rows of a cluster: what leads to their scores, and gradients.
-
-    Attributes
-    ----------
-    mu, deviation
-        mu and r - mu, (rows, d).
-    chol, w, s
-        L (rows, q, q), L^-1 q and the scores (rows, q).
-    base, regressors
-        beta (rows, K) and (1, x, v - b_v).
-    d_s, d_mu, d_base
-        Gradients of s, mu and beta.
-    d_v, d_q, d_chol, scratch
-        Of one row: gradients of L^-1 q, of q and of L, and (q, q) scratch.
-    z, moved, z_slopes
-        Of carried responses: z (rows, M), y* less its frozen value, and derivatives of z.
-    kept_mu, kept_base
-        mu and beta at frozen y*.
-    count, where
-        Number of scores that each response depends on, (K,), and which, (K, q).
-    cells, eta, common
-        Of one probit: its cells, linear predictors, and which cells are of the common kind.
-    """
-
-    mu: Any
-    deviation: Any
-    chol: Any
-    w: Any
-    s: Any
-    base: Any
-    regressors: Any
-    d_s: Any
-    d_mu: Any
-    d_base: Any
-    d_v: Any
-    d_q: Any
-    d_chol: Any
-    scratch: Any
-    z: Any
-    moved: Any
-    z_slopes: Any
-    kept_mu: Any
-    kept_base: Any
-    count: Any
-    where: Any
-    cells: Any
-    eta: Any
-    common: Any
-
-
-@register_jitable
-def _scores_of_items(structure):
-    """Return how many scores each response depends on, and which: loadings of others are zero."""
-    items, n_fixed = structure.items, structure.level.n_design + structure.n_normal
-    n_k, q = len(items.code), structure.level.n - structure.n_normal
-    count, where = np.zeros(n_k, np.int64), np.zeros((n_k, q), np.int64)
-    for k in range(n_k):
-        for f in range(q):
-            for cell in range(len(items.item)):
-                if items.item[cell] == k and items.regressor[cell] == n_fixed + f:
-                    where[k, count[k]] = f
-                    count[k] += 1
-                    break
-    return count, where
-
-
-@register_jitable
-def _block_space(structure):
-    n, n_v, n_k = structure.level.n, structure.n_normal, len(structure.items.code)
-    n_c, (count, where) = structure.n_carried, _scores_of_items(structure)
-    q, n_fixed = n - n_v, structure.level.n_design + n_v
-    return Block(
-        np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n)), np.zeros((_BLOCK, q, q)),
-        np.zeros((_BLOCK, q)), np.zeros((_BLOCK, q)), np.zeros((_BLOCK, n_k)),
-        np.zeros((_BLOCK, n_fixed)), np.zeros((_BLOCK, q)), np.zeros((_BLOCK, n)),
-        np.zeros((_BLOCK, n_k)), np.zeros(q), np.zeros(q), np.zeros((q, q)), np.zeros((q, q)),
-        np.zeros((_BLOCK, n_c)), np.zeros((_BLOCK, n_c)), np.zeros((_BLOCK, n_c, 3)),
-        np.zeros((_BLOCK, n)), np.zeros((_BLOCK, n_k)), count, where, probit_space(_BLOCK),
-        np.zeros(_BLOCK), np.zeros(_BLOCK, np.bool_),
-    )  # fmt: skip
-
-
-@inner_kernel
-def _predictors(first, stop, b, structure, data, shared, block):
-    """Fill mu, deviations of v, regressors and beta of rows ``first`` to ``stop``; y* is frozen."""
-    c, fixed, design, normal, offset = shared.c, shared.fixed, data.design, data.normal, data.offset
-    mu, deviation, regressors, base = block.mu, block.deviation, block.regressors, block.base
-    effect, own, (n_d, n) = structure.effect, structure.items.effect, c.shape
-    n_v, n_fixed, n_x = structure.n_normal, fixed.shape[1], design.shape[1]
-    if structure.n_carried > 0:
-        freeze(first, stop, structure, data, shared, block)
-    for r in range(stop - first):
-        for d in range(n_x):
-            regressors[r, d] = design[first + r, d]
-        for o in range(n):
-            total = 0.0
-            for d in range(n_d):
-                total += c[d, o] * regressors[r, d]
-            mu[r, o] = total
-        for o in range(n_v):
-            level = b[effect[o]] if effect[o] >= 0 else 0.0
-            mu[r, o] += level
-            regressors[r, n_d + o] = normal[first + r, o] - level
-            deviation[r, o] = normal[first + r, o] - mu[r, o]
-    for k in range(fixed.shape[0]):
-        level = b[own[k]] if own[k] >= 0 else 0.0
-        for r in range(stop - first):
-            total = offset[first + r, k] + level
-            for d in range(n_fixed):
-                total += fixed[k, d] * regressors[r, d]
-            base[r, k] = total
-
-
-@inner_kernel
-def _scores(first, stop, t, structure, data, shared, block):
-    """Fill the scores of rows; return whether all P are positive definite."""
-    omega, loading, middle, base = shared.omega, shared.loading, shared.middle, block.base
-    weight, target, mu, deviation = data.weight, data.target, block.mu, block.deviation
-    n_v, q, n_k = structure.n_normal, loading.shape[1], loading.shape[0]
+@inner_part
+def _precisions(n_g, structure, shared, block):
+    """Fill P and q of rows, in the places of L and L^-1 q."""
+    omega, loading, middle, n_v = shared.omega, shared.loading, shared.middle, structure.n_normal
+    mu, deviation, chol, w = (
+        grouped(block.mu),
+        grouped(block.deviation),
+        as_lanes(block.chol),
+        grouped(block.w),
+    )
+    weight, target, base = grouped(block.weight), grouped(block.target), grouped(block.base)
     count, where = block.count, block.where
-    for r in range(stop - first):
-        chol, w, s = block.chol[r], block.w[r], block.s[r]
-        for f in range(q):
+    for f in range(len(w)):
+        for g in range(n_g):
             total = 0.0
-            for g in range(q):
-                total += omega[n_v + f, n_v + g] * mu[r, n_v + g]
-                chol[f, g] = omega[n_v + f, n_v + g]
+            for h in range(len(w)):
+                total += omega[n_v + f, n_v + h] * mu[n_v + h, g]
             for o in range(n_v):
-                total -= omega[n_v + f, o] * deviation[r, o]
-            w[f] = total
-        for k in range(n_k):
-            factor = weight[first + r, k]
-            u = factor * (target[first + r, k] + middle[k] - base[r, k])
-            for i in range(count[k]):  # where is sorted
-                f = where[k, i]
-                w[f] += loading[k, f] * u
-                product = factor * loading[k, f]
-                for j in range(i + 1):
-                    chol[f, where[k, j]] += product * loading[k, where[k, j]]
-        _, positive = cholesky(chol, q)
+                total -= omega[n_v + f, o] * deviation[o, g]
+            w[f, g] = total
+        for h in range(f + 1):
+            for g in range(n_g):
+                chol[g, f, h] = omega[n_v + f, n_v + h]
+    for k in range(len(count)):
+        for i in range(count[k]):  # where is sorted
+            f = where[k, i]
+            for g in range(n_g):
+                u = target[k, g] + middle[k] - base[k, g]
+                w[f, g] += loading[k, f] * weight[k, g] * u
+            for j in range(i + 1):
+                h = where[k, j]
+                product = loading[k, f] * loading[k, h]
+                for g in range(n_g):
+                    chol[g, f, h] += product * weight[k, g]
+
+
+@inner_part
+def scores(first, stop, t, structure, data, shared, block):
+    """Fill the scores of rows; return whether all P are positive definite."""
+    n_g, q, n_v = groups(stop - first), len(block.s), structure.n_normal
+    for k in range(len(block.count)):
+        copy_rows(data.weight[k], first, stop, block.weight[k])
+        copy_rows(data.target[k], first, stop, block.target[k])
+    for f in range(q):
+        for r in range(n_g * LANES):
+            block.s[f, r] = t[first + r, f] if r < stop - first else 0.0
+    _precisions(n_g, structure, shared, block)
+    mu, deviation, real = grouped(block.mu), grouped(block.deviation), grouped(block.real)
+    s, w, all_chol, log_det = (
+        grouped(block.s),
+        grouped(block.w),
+        as_lanes(block.chol),
+        grouped(block.log_det),
+    )
+    for g in range(n_g):
+        chol = all_chol[g]
+        log_det[g], positive = cholesky(chol, q)
         if not positive:
             return False
         for f in range(q):
-            total = w[f]
-            for g in range(f):
-                total -= chol[f, g] * w[g]
-            w[f] = total / chol[f, f]
-            s[f] = w[f] + t[first + r, f]
+            total = w[f, g]
+            for h in range(f):
+                total -= chol[f, h] * w[h, g]
+            w[f, g] = total / chol[f, f]
+            s[f, g] += w[f, g]
         for f in range(q - 1, -1, -1):
-            total = s[f]
-            for g in range(f + 1, q):
-                total -= chol[g, f] * s[g]
-            s[f] = total / chol[f, f]
+            total = s[f, g]
+            for h in range(f + 1, q):
+                total -= chol[h, f] * s[h, g]
+            s[f, g] = total / chol[f, f]
         for f in range(q):
-            deviation[r, n_v + f] = s[f] - mu[r, n_v + f]
+            deviation[n_v + f, g] = real[g] * (s[f, g] - mu[n_v + f, g])
     return True
 
 
-@inner_kernel
-def _probits(first, stop, k, structure, data, shared, block, d):
-    """Log density of one probit of rows; as ``_responses``, many cells at a time."""
-    items, loading, s, cells = structure.items, shared.loading[k], block.s, block.cells
-    threshold, y, base, d_s = shared.threshold, data.y, block.base, block.d_s
-    start, n, value, product = items.first[k], block.count[k], 0.0, 1.0
-    d_loading, found, where = d.loading[k], cells.floats, block.where[k]
-    for r in range(stop - first):
-        cell, eta = y[first + r, k], base[r, k]
-        for i in range(n):
-            eta += loading[where[i]] * s[r, where[i]]
-        block.eta[r] = eta
-        lower, upper = -math.inf, math.inf
-        if not math.isnan(cell):
-            lower, upper = category(k, cell, items, threshold)
-        block.common[r] = place_cell(cells, r, lower - eta, upper - eta)
-    evaluate_cells(cells, stop - first)
-    for r in range(stop - first):
-        cell = y[first + r, k]
-        if math.isnan(cell):
-            block.d_base[r, k] = 0.0
-            continue
-        c = start + int(cell)
-        lower, upper = category(k, cell, items, threshold)
-        if block.common[r]:
-            product *= found[P, r]
-            if product < _SMALL:
-                value += math.log(product)
-                product = 1.0
-            slope, d_lower, d_upper = found[SLOPE, r], found[D_LOWER, r], found[D_UPPER, r]
-        else:
-            logp, slope, d_lower, d_upper, _ = response(
-                PROBIT, cell, block.eta[r], lower, upper, 0.0
-            )
-            value += logp
-        if lower > -math.inf:
-            d.threshold[c - 1] += d_lower
-        if upper < math.inf:
-            d.threshold[c] += d_upper
-        block.d_base[r, k] = slope
-        for i in range(n):
-            d_s[r, where[i]] += slope * loading[where[i]]
-            d_loading[where[i]] += slope * s[r, where[i]]
-    return value + math.log(product)
-
-
-@inner_kernel
-def _responses(first, stop, structure, data, shared, block, d):
-    """Log density of the responses of rows; fill the gradients of s and beta."""
-    items, loading, threshold, y = structure.items, shared.loading, shared.threshold, data.y
-    s, base, d_s, d_base, value = block.s, block.base, block.d_s, block.d_base, 0.0
-    d_loading, d_threshold, n_k, q = d.loading, d.threshold, loading.shape[0], loading.shape[1]
-    count, where = block.count, block.where
-    for r in range(stop - first):
-        for f in range(q):
-            d_s[r, f] = 0.0
-    for k in range(n_k):
-        code, dispersion, scale = items.code[k], shared.dispersion[k], shared.mix[k, k]
-        start, d_dispersion = items.first[k], 0.0
-        if code == PROBIT and scale == 1.0:
-            value += _probits(first, stop, k, structure, data, shared, block, d)
-            continue
-        for r in range(stop - first):
-            d_base[r, k] = 0.0
-            cell = y[first + r, k]
-            if math.isnan(cell):
-                continue
-            eta = base[r, k]
-            for i in range(count[k]):
-                eta += loading[k, where[k, i]] * s[r, where[k, i]]
-            lower, upper = category(k, cell, items, threshold)
-            if scale != 1.0:
-                eta, lower, upper = eta / scale, lower / scale, upper / scale
-            logp, slope, d_lower, d_upper, d_own = response(
-                code, cell, eta, lower, upper, dispersion
-            )
-            value += logp
-            if scale != 1.0:
-                slope, d_lower, d_upper = slope / scale, d_lower / scale, d_upper / scale
-                d.mix[k, k] -= slope * eta
-                if lower > -math.inf:
-                    d.mix[k, k] -= d_lower * lower
-                if upper < math.inf:
-                    d.mix[k, k] -= d_upper * upper
-            if lower > -math.inf:
-                d_threshold[start + int(cell) - 1] += d_lower
-            if upper < math.inf:
-                d_threshold[start + int(cell)] += d_upper
-            d_dispersion += d_own
-            d_base[r, k] = slope
-            for i in range(count[k]):
-                f = where[k, i]
-                d_s[r, f] += slope * loading[k, f]
-                d_loading[k, f] += slope * s[r, f]
-        d.dispersion[k] += d_dispersion
-    return value
-
-
-@inner_kernel
-def _density(first, stop, structure, shared, block, d):
-    """Quadratic forms of r, and log|L|^2; add the gradients, those of the scores to ``d_s``."""
-    omega, deviation, d_mu, d_s, d_omega = (
-        shared.omega,
-        block.deviation,
-        block.d_mu,
-        block.d_s,
-        d.omega,
-    )
-    n_v, n, q, total = structure.n_normal, len(omega), block.s.shape[1], 0.0
-    for r in range(stop - first):
-        for o in range(n):
+@inner_part
+def density(first, stop, structure, shared, block, d):
+    """Quadratic forms of r, and log|P|; add the gradients, those of the scores to ``d_s``."""
+    omega, n_v, n, n_g = shared.omega, structure.n_normal, len(shared.omega), groups(stop - first)
+    deviation, d_mu, d_s = grouped(block.deviation), grouped(block.d_mu), grouped(block.d_s)
+    real, log_det = grouped(block.real), grouped(block.log_det)
+    total = sum_of_products(real, log_det, n_g)
+    for o in range(n):
+        for g in range(n_g):
             pull = 0.0
             for m in range(n):
-                pull += omega[o, m] * deviation[r, m]
-                d_omega[o, m] -= 0.5 * deviation[r, o] * deviation[r, m]
-            total += deviation[r, o] * pull
-            d_mu[r, o] = pull
+                pull += omega[o, m] * deviation[m, g]
+            d_mu[o, g] = pull
             if o >= n_v:
-                d_s[r, o - n_v] -= pull
-        product = 1.0
-        for f in range(q):
-            product *= block.chol[r, f, f]
-        total += 2.0 * math.log(product)
+                d_s[o - n_v, g] -= pull
+        total += sum_of_products(d_mu[o], deviation[o], n_g)
+        for m in range(n):
+            d.omega[o, m] -= 0.5 * sum_of_products(deviation[o], deviation[m], n_g)
     return total
 
 
-@inner_kernel
-def _scores_back(first, stop, structure, data, shared, block, d, d_t):
-    """Pull the gradients of scores and of -log|L| back to all that they follow from."""
-    omega, loading, middle = shared.omega, shared.loading, shared.middle
-    weight, target, base, d_base = data.weight, data.target, block.base, block.d_base
-    d_v, d_q, d_chol, n_v = block.d_v, block.d_q, block.d_chol, structure.n_normal
-    d_omega, d_loading, d_middle, (n_k, q) = d.omega, d.loading, d.middle, loading.shape
-    count, where = block.count, block.where
-    for r in range(stop - first):
-        chol, s, w, d_mu = block.chol[r], block.s[r], block.w[r], block.d_mu[r]
+@inner_part
+def _solved_back(n_g, block):
+    """Pull the gradients of scores and of -log|L| back to L^-1 q, q and P (``d_chol``)."""
+    q, real, s, w = len(block.s), grouped(block.real), grouped(block.s), grouped(block.w)
+    d_s, d_v, d_q = grouped(block.d_s), grouped(block.d_v), grouped(block.d_q)
+    all_chol, all_d, scratch = as_lanes(block.chol), as_lanes(block.d_chol), as_lanes(block.scratch)
+    for g in range(n_g):
+        chol, d_chol = all_chol[g], all_d[g]
         for f in range(q):  # L^-1 d_s
-            total = block.d_s[r, f]
-            for g in range(f):
-                total -= chol[f, g] * d_v[g]
-            d_v[f] = total / chol[f, f]
-            d_t[first + r, f] = d_v[f]
+            total = d_s[f, g]
+            for h in range(f):
+                total -= chol[f, h] * d_v[h, g]
+            d_v[f, g] = total / chol[f, f]
         for f in range(q - 1, -1, -1):  # L^-T d_v
-            total = d_v[f]
-            for g in range(f + 1, q):
-                total -= chol[g, f] * d_q[g]
-            d_q[f] = total / chol[f, f]
+            total = d_v[f, g]
+            for h in range(f + 1, q):
+                total -= chol[h, f] * d_q[h, g]
+            d_q[f, g] = total / chol[f, f]
         for f in range(q):
-            for g in range(q):
-                d_chol[f, g] = -s[f] * d_v[g] - d_q[f] * w[g] if g <= f else 0.0
-            d_chol[f, f] -= 1.0 / chol[f, f]
-        cholesky_back_with(chol, q, d_chol, block.scratch)  # now the gradient of P
-        for f in range(q):
-            for g in range(q):
-                d_omega[n_v + f, n_v + g] += d_chol[f, g] + d_q[f] * block.mu[r, n_v + g]
-                d_mu[n_v + f] += omega[n_v + f, n_v + g] * d_q[g]
-            for o in range(n_v):
-                d_omega[n_v + f, o] -= d_q[f] * block.deviation[r, o]
-                d_mu[o] += omega[n_v + f, o] * d_q[f]
-        for k in range(n_k):
-            factor, d_u = weight[first + r, k], 0.0
-            u = target[first + r, k] + middle[k] - base[r, k]
-            for i in range(count[k]):
-                f = where[k, i]
-                total = d_q[f] * u
-                for j in range(count[k]):
-                    total += 2.0 * d_chol[f, where[k, j]] * loading[k, where[k, j]]
-                d_loading[k, f] += factor * total
-                d_u += factor * loading[k, f] * d_q[f]
-            d_base[r, k] -= d_u
-            d_middle[k] += d_u
+            for h in range(q):
+                d_chol[f, h] = 0.0
+            for h in range(f + 1):
+                d_chol[f, h] = -s[f, g] * d_v[h, g] - d_q[f, g] * w[h, g]
+            d_chol[f, f] -= real[g] / chol[f, f]
+        cholesky_back_with(chol, q, d_chol, scratch)
 
 
-@inner_kernel
-def _means_back(first, stop, structure, data, shared, block, d, d_b):
-    """Pull the gradients of mu and beta back to coefficients and effects."""
-    effect, own, fixed = structure.effect, structure.items.effect, shared.fixed
-    d_c, d_fixed, d_mu, d_base = d.c, d.fixed, block.d_mu, block.d_base
-    (n_d, n), n_v, (n_k, n_fixed) = d_c.shape, structure.n_normal, fixed.shape
-    for r in range(stop - first):
-        for column in range(n_d):
-            value = block.regressors[r, column]
-            for o in range(n):
-                d_c[column, o] += d_mu[r, o] * value
-        for o in range(n_v):
-            if effect[o] >= 0:
-                d_b[effect[o]] += d_mu[r, o]
-    for k in range(n_k):
-        total = 0.0
+@inner_part
+def scores_back(first, stop, structure, shared, block, d, d_t):
+    """Pull the gradients of scores and of -log|L| back to all that they follow from."""
+    n_g, n_v, q = groups(stop - first), structure.n_normal, len(block.s)
+    omega, loading, middle, count = shared.omega, shared.loading, shared.middle, block.count
+    _solved_back(n_g, block)
+    for f in range(q):
         for r in range(stop - first):
-            slope = d_base[r, k]
-            total += slope
-            for column in range(n_fixed):
-                d_fixed[k, column] += slope * block.regressors[r, column]
-        if own[k] >= 0:
-            d_b[own[k]] += total
+            d_t[first + r, f] = block.d_v[f, r]
+    mu, deviation, d_mu = grouped(block.mu), grouped(block.deviation), grouped(block.d_mu)
+    d_q, d_p = grouped(block.d_q), as_lanes(block.d_chol)
+    for f in range(q):
+        for h in range(q):
+            total = 0.0
+            for g in range(n_g):
+                total += d_p[g, f, h] + d_q[f, g] * mu[n_v + h, g]
+            d.omega[n_v + f, n_v + h] += across(total)
         for o in range(n_v):
-            if effect[o] >= 0:
-                d_b[effect[o]] -= total * fixed[k, n_d + o]
-
-
-@kernel
-def add_rows(x, b, t, structure, values, rows, data, result):
-    """Add the terms of the rows of all clusters, and their gradients, to ``result``.
-
-    Parameters
-    ----------
-    x, b, t
-        Sampled parameters and constrained rows, effects (J, n_b), and coordinates of scores and
-        carried responses (N, q + M).
-    structure, values
-        Structure of the model, and its value vector without the entries that are a cluster's own.
-    rows, data
-        Structure of the rows, and the rows.
-    result : RowGradients
-        Added to; the gradient of ``t`` is filled.
-
-    Returns
-    -------
-    bool
-        Whether all covariance matrices are positive definite.
-    """
-    n_theta, own_rows, varying, n = (
-        structure.n_theta,
-        structure.rows,
-        structure.varying,
-        rows.level.n,
-    )
-    n_x, varies, terms, d_b = (
-        n_theta + len(own_rows.effect),
-        len(own_rows.effect) > 0,
-        result.terms,
-        result.b,
-    )
-    x_j, d_x_j, own, d_own = np.zeros(n_x), np.zeros(n_x), values.copy(), np.zeros(len(values))
-    x_j[: len(x)] = x
-    shared, d, block = shared_space(rows), shared_space(rows), _block_space(rows)
-    effects = effects_of(rows.level)
-    sigma, width = np.empty((n, n)), max(rows.level.m, n)
-    d_total, h, log_det, n_since = np.zeros((rows.level.m, n)), np.empty((width, n)), 0.0, 0
-    for j in range(len(terms)):
-        if varies or j == 0:
-            cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
-            log_det, positive = fill(rows, own, effects, sigma, shared)
-            if not positive:
-                return False
-        first, stop = int(data.first[j]), int(data.first[j + 1])
-        terms[j] -= 0.5 * (stop - first) * (log_det + n * LOG_2PI)
-        for start in range(first, stop, _BLOCK):
-            end = min(start + _BLOCK, stop)
-            _predictors(start, end, b[j], rows, data, shared, block)
-            if not _scores(start, end, t, rows, data, shared, block):
-                return False
-            if rows.n_carried > 0:
-                terms[j] += carry(start, end, b[j], t, rows, data, shared, block)
-            terms[j] += _responses(start, end, rows, data, shared, block, d)
-            terms[j] -= 0.5 * _density(start, end, rows, shared, block, d)
-            if rows.n_carried > 0:
-                carry_back(
-                    start, end, b[j], t, rows, data, shared, block, d, d_b[j], result.t
-                )  # fmt: skip
-            _scores_back(start, end, rows, data, shared, block, d, result.t)
-            if rows.n_carried > 0:
-                frozen_back(start, end, rows, shared, block, d)
-            _means_back(start, end, rows, data, shared, block, d, d_b[j])
-        n_since += stop - first
-        if varies or j == len(terms) - 1:
-            fill_back(rows, own, effects, shared, n_since, d, d_total, h, d_own)
-            n_since = 0
-            cluster_gradient(n_theta, own_rows, varying, x_j, d_own, d_x_j, d_b[j])
-    for i in range(len(x)):
-        result.x[i] += d_x_j[i]
-    for i in range(len(values)):
-        result.values[i] += d_own[i]
-    return True
-
-
-@kernel
-def scores_of(x, b, t, structure, values, rows, data):
-    """Return scores (N, q), linear predictors (N, K) and carried y* (N, M) at coordinates t.
-
-    Predictors are without what they share with correlated residuals.
-    """
-    n_theta, own_rows, varying, n = (
-        structure.n_theta,
-        structure.rows,
-        structure.varying,
-        rows.level.n,
-    )
-    x_j, own = np.zeros(n_theta + len(own_rows.effect)), values.copy()
-    x_j[: len(x)] = x
-    shared, block, effects = shared_space(rows), _block_space(rows), effects_of(rows.level)
-    sigma, n_k = np.empty((n, n)), len(rows.items.code)
-    n_c, first_star = rows.n_carried, rows.level.n_design - rows.n_carried
-    q, stars = t.shape[1] - n_c, np.full((len(t), n_c), np.nan)
-    scores, eta = np.full((len(t), q), np.nan), np.full((len(t), n_k), np.nan)
-    for j in range(len(b)):
-        cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
-        _, positive = fill(rows, own, effects, sigma, shared)
-        if not positive:
-            return scores, eta, stars
-        first, stop = int(data.first[j]), int(data.first[j + 1])
-        for start in range(first, stop, _BLOCK):
-            end = min(start + _BLOCK, stop)
-            _predictors(start, end, b[j], rows, data, shared, block)
-            if not _scores(start, end, t, rows, data, shared, block):
-                return scores, eta, stars
-            if n_c > 0:
-                carry(start, end, b[j], t, rows, data, shared, block)
-            for i in range(start, end):
-                scores[i] = block.s[i - start]
-                for k in range(n_k):
-                    eta[i, k] = block.base[i - start, k]
-                    for f in range(q):
-                        eta[i, k] += shared.loading[k, f] * scores[i, f]
-                    for m in range(min(k, n_c)):
-                        eta[i, k] -= shared.mix[k, m] * block.z[i - start, m]
-                for m in range(n_c):
-                    frozen = block.regressors[i - start, first_star + m]
-                    stars[i, m] = frozen + block.moved[i - start, m]
-    return scores, eta, stars
+            d.omega[n_v + f, o] -= sum_of_products(d_q[f], deviation[o], n_g)
+        for o in range(n_v + q):
+            for g in range(n_g):
+                d_mu[o, g] += omega[n_v + f, o] * d_q[f, g]
+    weight, target = grouped(block.weight), grouped(block.target)
+    base, d_base, scratch = grouped(block.base), grouped(block.d_base), grouped(block.eta)
+    for k in range(len(count)):
+        for i in range(count[k]):
+            f = block.where[k, i]
+            for g in range(n_g):
+                scratch[g] = d_q[f, g] * (target[k, g] + middle[k] - base[k, g])
+            for j in range(count[k]):
+                h = block.where[k, j]
+                for g in range(n_g):
+                    scratch[g] += 2.0 * loading[k, h] * d_p[g, f, h]
+            d.loading[k, f] += sum_of_products(weight[k], scratch, n_g)
+            total = 0.0
+            for g in range(n_g):
+                d_u = loading[k, f] * weight[k, g] * d_q[f, g]
+                d_base[k, g] -= d_u
+                total += d_u
+            d.middle[k] += across(total)

@@ -68,7 +68,7 @@ def working_of(eta, values, structure, data):
             middle[k] += threshold[c] / (stop - first)
         dispersion = values[items.dispersion[k]] if items.dispersion[k] >= 0 else 0.0
         for i in range(len(eta)):
-            y = data.y[i, k]
+            y = data.y[k, i]
             if math.isnan(y):
                 continue
             lower, upper = category(k, y, items, threshold)

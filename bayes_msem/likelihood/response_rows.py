@@ -1,4 +1,4 @@
-"""Rows with outcomes that are not normal, packed for kernels.row_scores.
+"""Rows with outcomes that are not normal, packed for kernels.row_pass.
 
 Rows stand in the order of their clusters. Beside each response stand its working weight and working
 response: the normal approximation of its density around a pilot, on which the coordinates of the
@@ -79,7 +79,9 @@ class Responses(ReadOnlyArrays):
         pilot = (self.weight, self.target, self.carried)
         top = (self.known, self.z, self.z_offset, self.z_weight, self.z_target)
         header = [len(self.first) - 1, len(self.y)]
-        floats = [np.array(header), self.first, *(np.ravel(a) for a in (*rows, *pilot, *top))]
+        # kernels take many rows at a time: a column after the other
+        columns = [np.ravel(a.T) for a in (*rows, *pilot)]
+        floats = [np.array(header), self.first, *columns, *(np.ravel(a) for a in top)]
         ints = _pack_template(self.template, self.of_clusters)
         object.__setattr__(self, "part", RowPart(ints, frozen(np.concatenate(floats))))
 

@@ -15,7 +15,8 @@ from bayes_msem.kernels.density import POSTERIOR
 from bayes_msem.kernels.nuts_functions import LOGP_OF, expand
 
 ROOM = "bayes_msem.kernels."
-OTHERS = {"augmented", "responses", "row_layout", "row_scores", "row_shared", "row_working"}
+OTHERS = {"augmented", "responses", "row_block", "row_layout", "row_pass", "row_responses"}
+OTHERS |= {"row_scores", "row_shared", "row_working"}
 
 # Which kernels have machine code, after the import and after a fit.
 FIT = """
