@@ -22,8 +22,10 @@ level down). The term of a row is
 
     log N(r; mu, Omega^-1) + sum_k log p(y_k | eta_k) - log|L| .
 
-A missing response has weight 0 and no density. Responses that others depend on, or whose
-residuals are correlated, have coordinates of their own (kernels.carried).
+A missing response has weight 0 and no density. Where some of v is missing, Omega is the inverse of
+Sigma for the rest of r, with zeros elsewhere: rows go by the pattern of what they miss, and a v
+that responses depend on is never missing. Responses that others depend on, or whose residuals are
+correlated, have coordinates of their own (kernels.carried).
 """
 
 from __future__ import annotations
@@ -47,7 +49,13 @@ from bayes_msem.kernels.probit_cells import (
     probit_space,
 )
 from bayes_msem.kernels.responses import PROBIT, response
-from bayes_msem.kernels.row_shared import fill, fill_back, shared_space
+from bayes_msem.kernels.row_shared import (
+    fill,
+    fill_back,
+    observe,
+    observe_back,
+    shared_space,
+)
 from bayes_msem.kernels.row_working import category
 from bayes_msem.kernels.template import effects_of
 from bayes_msem.kernels.triangular import cholesky, cholesky_back_with
@@ -419,6 +427,15 @@ def _means_back(first, stop, structure, data, shared, block, d, d_b):
                 d_b[effect[o]] -= total * fixed[k, n_d + o]
 
 
+@inner_kernel
+def _end_of_run(start, stop, pattern):
+    """Return the end of the rows from ``start`` on that miss the same, at most a block of them."""
+    end = min(start + _BLOCK, stop)
+    while pattern[end - 1] != pattern[start]:  # sorted within clusters
+        end -= 1
+    return end
+
+
 @kernel
 def add_rows(x, b, t, structure, values, rows, data, result):
     """Add the terms of the rows of all clusters, and their gradients, to ``result``.
@@ -456,18 +473,25 @@ def add_rows(x, b, t, structure, values, rows, data, result):
     x_j[: len(x)] = x
     shared, d, block = shared_space(rows), shared_space(rows), _block_space(rows)
     effects = effects_of(rows.level)
-    sigma, width = np.empty((n, n)), max(rows.level.m, n)
+    sigma, d_sigma, width = np.empty((n, n)), np.zeros((n, n)), max(rows.level.m, n)
     d_total, h, log_det, n_since = np.zeros((rows.level.m, n)), np.empty((width, n)), 0.0, 0
+    pattern, n_seen = -1, 0
     for j in range(len(terms)):
         if varies or j == 0:
             cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
-            log_det, positive = fill(rows, own, effects, sigma, shared)
-            if not positive:
+            pattern = -1
+            if not fill(rows, own, effects, sigma, shared):
                 return False
-        first, stop = int(data.first[j]), int(data.first[j + 1])
-        terms[j] -= 0.5 * (stop - first) * (log_det + n * LOG_2PI)
-        for start in range(first, stop, _BLOCK):
-            end = min(start + _BLOCK, stop)
+        start, stop = int(data.first[j]), int(data.first[j + 1])
+        while start < stop:
+            if int(data.pattern[start]) != pattern:
+                observe_back(shared.omega, n_since, h, d.omega, d_sigma)
+                pattern, n_since = int(data.pattern[start]), 0
+                log_det, n_seen, positive = observe(data.missing[pattern], sigma, h, shared.omega)
+                if not positive:
+                    return False
+            end = _end_of_run(start, stop, data.pattern)
+            terms[j] -= 0.5 * (end - start) * (log_det + n_seen * LOG_2PI)
             _predictors(start, end, b[j], rows, data, shared, block)
             if not _scores(start, end, t, rows, data, shared, block):
                 return False
@@ -483,10 +507,12 @@ def add_rows(x, b, t, structure, values, rows, data, result):
             if rows.n_carried > 0:
                 frozen_back(start, end, rows, shared, block, d)
             _means_back(start, end, rows, data, shared, block, d, d_b[j])
-        n_since += stop - first
+            n_since += end - start
+            start = end
         if varies or j == len(terms) - 1:
-            fill_back(rows, own, effects, shared, n_since, d, d_total, h, d_own)
+            observe_back(shared.omega, n_since, h, d.omega, d_sigma)
             n_since = 0
+            fill_back(rows, own, effects, shared, d_sigma, d, d_total, h, d_own)
             cluster_gradient(n_theta, own_rows, varying, x_j, d_own, d_x_j, d_b[j])
     for i in range(len(x)):
         result.x[i] += d_x_j[i]
@@ -510,18 +536,21 @@ def scores_of(x, b, t, structure, values, rows, data):
     x_j, own = np.zeros(n_theta + len(own_rows.effect)), values.copy()
     x_j[: len(x)] = x
     shared, block, effects = shared_space(rows), _block_space(rows), effects_of(rows.level)
-    sigma, n_k = np.empty((n, n)), len(rows.items.code)
+    sigma, h, n_k = np.empty((n, n)), np.empty((n, n)), len(rows.items.code)
     n_c, first_star = rows.n_carried, rows.level.n_design - rows.n_carried
     q, stars = t.shape[1] - n_c, np.full((len(t), n_c), np.nan)
     scores, eta = np.full((len(t), q), np.nan), np.full((len(t), n_k), np.nan)
     for j in range(len(b)):
         cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
-        _, positive = fill(rows, own, effects, sigma, shared)
-        if not positive:
+        if not fill(rows, own, effects, sigma, shared):
             return scores, eta, stars
-        first, stop = int(data.first[j]), int(data.first[j + 1])
-        for start in range(first, stop, _BLOCK):
-            end = min(start + _BLOCK, stop)
+        start, stop, pattern = int(data.first[j]), int(data.first[j + 1]), -1
+        while start < stop:
+            if int(data.pattern[start]) != pattern:
+                pattern = int(data.pattern[start])
+                if not observe(data.missing[pattern], sigma, h, shared.omega)[2]:
+                    return scores, eta, stars
+            end = _end_of_run(start, stop, data.pattern)
             _predictors(start, end, b[j], rows, data, shared, block)
             if not _scores(start, end, t, rows, data, shared, block):
                 return scores, eta, stars
@@ -538,4 +567,5 @@ def scores_of(x, b, t, structure, values, rows, data):
                 for m in range(n_c):
                     frozen = block.regressors[i - start, first_star + m]
                     stars[i, m] = frozen + block.moved[i - start, m]
+            start = end
     return scores, eta, stars

@@ -12,7 +12,7 @@ from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.statistics import Provider
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row
-from bayes_msem.structure.carried_responses import carried_responses
+from bayes_msem.structure.carried_responses import carried_responses, edge
 from bayes_msem.structure.effects import linear_names
 from bayes_msem.structure.response_template import sampled_scores
 
@@ -192,8 +192,8 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
     Raises
     ------
     NotSupportedError
-        A cluster-level outcome that is not normal, or missing values of a normal outcome beside
-        outcomes that are not.
+        A cluster-level outcome that is not normal, or missing values of a normal outcome that
+        predicts outcomes that are not.
     """
     within = {name for name in table.families if ("within", name) in table.roles}
     for name, family in table.families.items():
@@ -203,11 +203,14 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
                 "to be normal for now. Let it be a predictor, or leave it out of families= (and "
                 "ordered=)"
             )
-    for k, name in enumerate(observed.y_names):
-        missing = int(np.isnan(observed.y[:, k]).sum())
-        if within and name not in within and missing:
+    missing = dict(zip(observed.y_names, np.isnan(observed.y).sum(axis=0), strict=True))
+    for row in table.rows:
+        target, source = edge(row) or ("", "")
+        if target in within and source not in within and missing.get(source):
             raise NotSupportedError(
-                f"{missing} values of the normal outcome '{name}' are missing in a model with "
-                f"outcomes that are not normal ({', '.join(sorted(within))}); this is not there "
-                "yet. missing='listwise' drops these rows"
+                f"'{_row(row)}': {missing[source]} values of the normal outcome '{source}' are "
+                f"missing, and it predicts {target}, which is {table.families[target].text}; their "
+                "integral has no closed form. Let a factor with "
+                f"'{source}' among its indicators take its place, or drop these rows with "
+                "missing='listwise'"
             )
