@@ -193,7 +193,7 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
     ------
     NotSupportedError
         A cluster-level outcome that is not normal, or missing values of a normal outcome that
-        predicts outcomes that are not.
+        predicts outcomes that are not, in rows where these are observed.
     """
     within = {name for name in table.families if ("within", name) in table.roles}
     for name, family in table.families.items():
@@ -203,14 +203,25 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
                 "to be normal for now. Let it be a predictor, or leave it out of families= (and "
                 "ordered=)"
             )
-    missing = dict(zip(observed.y_names, np.isnan(observed.y).sum(axis=0), strict=True))
+    _check_predictors(table, observed, {name: table.families[name] for name in within})
+
+
+def _check_predictors(
+    table: ParameterTable, observed: ObservedData, responses: Mapping[str, Family]
+) -> None:
+    """Check that normal outcomes are observed where a response, or the y* of one, needs them."""
+    carried = carried_responses(table, responses) if responses else ()
+    missing = dict(zip(observed.y_names, np.isnan(observed.y).T, strict=True))
     for row in table.rows:
         target, source = edge(row) or ("", "")
-        if target in within and source not in within and missing.get(source):
+        if target not in responses or source in responses or source not in missing:
+            continue
+        gone = int((missing[source] & ((target in carried) | ~missing[target])).sum())
+        if gone:
             raise NotSupportedError(
-                f"'{_row(row)}': {missing[source]} values of the normal outcome '{source}' are "
-                f"missing, and it predicts {target}, which is {table.families[target].text}; their "
-                "integral has no closed form. Let a factor with "
-                f"'{source}' among its indicators take its place, or drop these rows with "
-                "missing='listwise'"
+                f"'{_row(row)}': {gone} values of '{source}' are missing where they predict "
+                f"{target}, which is {responses[target].text}; normal outcomes can be integrated "
+                "out only where nothing but normal outcomes and factors depends on them. Let a "
+                f"factor with '{source}' among its indicators take its place, or drop these rows "
+                "with missing='listwise'"
             )
