@@ -23,7 +23,7 @@ from bayes_msem.checking.accuracy.log_likelihood import (
 )
 from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, warn_of_high_k
 from bayes_msem.checking.accuracy.refit import exactly_replaced, moment_matched
-from bayes_msem.errors import SpecificationError
+from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.inference.options import check_fit_options
 from bayes_msem.plotting.pareto import pareto_k
@@ -343,13 +343,13 @@ class Accuracy(FitCore):
 
 
 def _check_left_out(blueprint: Blueprint, unit: Unit) -> None:
-    """Refuse refits whose rows would miss normal outcomes beside others (likelihood.plan)."""
+    """Refuse refits whose rows would miss what latent responses need (likelihood.plan)."""
     responses = blueprint.template.responses
-    if unit == "observation" and responses is not None and responses.normal:
-        check_normal_outcomes(
-            blueprint,
-            "refit= leaves out the outcomes of a row, and",
-            "Normal outcomes beside others cannot be missing yet; use unit='cluster'",
+    if unit == "observation" and responses is not None and responses.needed:
+        raise NotSupportedError(
+            f"refit= leaves out the outcomes of a row, and the latent responses of "
+            f"{', '.join(responses.carried)}, which are sampled for every row, depend on "
+            f"{', '.join(responses.needed)}; use unit='cluster'"
         )
 
 

@@ -70,8 +70,12 @@ class RowData(NamedTuple):
     ----------
     first
         Rows first[j] to first[j + 1] are those of cluster j.
+    pattern, missing
+        Which normal outcomes a row misses: its pattern (N,), sorted within clusters, and the
+        outcomes that each pattern misses (patterns, n_v), 0 or 1.
     design, normal, y, offset
-        (1, x), normal outcomes v, responses (NaN where missing), and what is added to eta, (., N).
+        (1, x), normal outcomes v (0 where missing), responses (NaN where missing), and what is
+        added to eta, (., N).
     weight, target
         Working weights w and working responses c, (K, N).
     carried
@@ -82,6 +86,8 @@ class RowData(NamedTuple):
     """
 
     first: Any
+    pattern: Any
+    missing: Any
     design: Any
     normal: Any
     y: Any
@@ -136,10 +142,14 @@ def _matrix(packed, start, rows, columns):
 def row_data(packed, structure):
     """Return the :class:`RowData` that likelihood.response_rows has packed."""
     floats = borrowed(packed)
-    n_clusters, n = int(floats[0]), int(floats[1])
+    n_clusters, n, n_patterns = int(floats[0]), int(floats[1]), int(floats[2])
     n_v, n_k, n_c = structure.n_normal, len(structure.items.code), structure.n_carried
     n_d = structure.level.n_design - n_c
-    first, start = floats[2 : 3 + n_clusters], 3 + n_clusters
+    first, start = floats[3 : 4 + n_clusters], 4 + n_clusters
+    pattern = floats[start : start + n]
+    start += n
+    missing = _matrix(floats, start, n_patterns, n_v)
+    start += n_patterns * n_v
     design = _matrix(floats, start, n_d, n)
     start += n * n_d
     normal = _matrix(floats, start, n_v, n)
@@ -151,6 +161,8 @@ def row_data(packed, structure):
     known, of_top = n_j * structure.n_known, n_j * n_top
     return RowData(
         first,
+        pattern,
+        missing,
         design,
         normal,
         _matrix(floats, start, n_k, n),

@@ -1,4 +1,4 @@
-"""The pass over all rows: cluster after cluster, block after block.
+"""The pass over all rows: cluster after cluster, pattern after pattern, block after block.
 
 For every block: means (kernels.row_block), scores (kernels.row_scores), latent responses that are
 carried (kernels.carried), log densities (kernels.row_responses), and all of it in reverse.
@@ -9,16 +9,31 @@ from __future__ import annotations
 import numpy as np
 
 from bayes_msem.kernels.carried import carry, carry_back, frozen_back
-from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.level_two import LOG_2PI
 from bayes_msem.kernels.row_block import BLOCK, block_space, means_back, predictors
 from bayes_msem.kernels.row_responses import responses
 from bayes_msem.kernels.row_scores import density, scores, scores_back
-from bayes_msem.kernels.row_shared import fill, fill_back, shared_space
+from bayes_msem.kernels.row_shared import (
+    fill,
+    fill_back,
+    observe,
+    observe_back,
+    shared_space,
+)
 from bayes_msem.kernels.template import effects_of
 from bayes_msem.kernels.values import cluster_gradient, cluster_values
 
 __all__ = ["add_rows", "scores_of"]
+
+
+@inner_kernel
+def _end_of_run(start, stop, pattern):
+    """Return the end of the rows from ``start`` on that miss the same, at most a block of them."""
+    end = min(start + BLOCK, stop)
+    while pattern[end - 1] != pattern[start]:  # sorted within clusters
+        end -= 1
+    return end
 
 
 @kernel
@@ -58,18 +73,25 @@ def add_rows(x, b, t, structure, values, rows, data, result):
     x_j[: len(x)] = x
     shared, d, block = shared_space(rows), shared_space(rows), block_space(rows)
     effects = effects_of(rows.level)
-    sigma, width = np.empty((n, n)), max(rows.level.m, n)
+    sigma, d_sigma, width = np.empty((n, n)), np.zeros((n, n)), max(rows.level.m, n)
     d_total, h, log_det, n_since = np.zeros((rows.level.m, n)), np.empty((width, n)), 0.0, 0
+    pattern, n_seen = -1, 0
     for j in range(len(terms)):
         if varies or j == 0:
             cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
-            log_det, positive = fill(rows, own, effects, sigma, shared)
-            if not positive:
+            pattern = -1
+            if not fill(rows, own, effects, sigma, shared):
                 return False
-        first, stop = int(data.first[j]), int(data.first[j + 1])
-        terms[j] -= 0.5 * (stop - first) * (log_det + n * LOG_2PI)
-        for start in range(first, stop, BLOCK):
-            end = min(start + BLOCK, stop)
+        start, stop = int(data.first[j]), int(data.first[j + 1])
+        while start < stop:
+            if int(data.pattern[start]) != pattern:
+                observe_back(shared.omega, n_since, h, d.omega, d_sigma)
+                pattern, n_since = int(data.pattern[start]), 0
+                log_det, n_seen, positive = observe(data.missing[pattern], sigma, h, shared.omega)
+                if not positive:
+                    return False
+            end = _end_of_run(start, stop, data.pattern)
+            terms[j] -= 0.5 * (end - start) * (log_det + n_seen * LOG_2PI)
             predictors(start, end, b[j], rows, data, shared, block)
             if not scores(start, end, t, rows, data, shared, block):
                 return False
@@ -85,10 +107,12 @@ def add_rows(x, b, t, structure, values, rows, data, result):
             if rows.n_carried > 0:
                 frozen_back(start, end, rows, shared, block, d)
             means_back(start, end, rows, shared, block, d, d_b[j])
-        n_since += stop - first
+            n_since += end - start
+            start = end
         if varies or j == len(terms) - 1:
-            fill_back(rows, own, effects, shared, n_since, d, d_total, h, d_own)
+            observe_back(shared.omega, n_since, h, d.omega, d_sigma)
             n_since = 0
+            fill_back(rows, own, effects, shared, d_sigma, d, d_total, h, d_own)
             cluster_gradient(n_theta, own_rows, varying, x_j, d_own, d_x_j, d_b[j])
     for i in range(len(x)):
         result.x[i] += d_x_j[i]
@@ -112,18 +136,21 @@ def scores_of(x, b, t, structure, values, rows, data):
     x_j, own = np.zeros(n_theta + len(own_rows.effect)), values.copy()
     x_j[: len(x)] = x
     shared, block, effects = shared_space(rows), block_space(rows), effects_of(rows.level)
-    sigma, n_k = np.empty((n, n)), len(rows.items.code)
+    sigma, h, n_k = np.empty((n, n)), np.empty((n, n)), len(rows.items.code)
     n_c, first_star = rows.n_carried, rows.level.n_design - rows.n_carried
     q, stars = t.shape[1] - n_c, np.full((len(t), n_c), np.nan)
     found, eta = np.full((len(t), q), np.nan), np.full((len(t), n_k), np.nan)
     for j in range(len(b)):
         cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
-        _, positive = fill(rows, own, effects, sigma, shared)
-        if not positive:
+        if not fill(rows, own, effects, sigma, shared):
             return found, eta, stars
-        first, stop = int(data.first[j]), int(data.first[j + 1])
-        for start in range(first, stop, BLOCK):
-            end = min(start + BLOCK, stop)
+        start, stop, pattern = int(data.first[j]), int(data.first[j + 1]), -1
+        while start < stop:
+            if int(data.pattern[start]) != pattern:
+                pattern = int(data.pattern[start])
+                if not observe(data.missing[pattern], sigma, h, shared.omega)[2]:
+                    return found, eta, stars
+            end = _end_of_run(start, stop, data.pattern)
             predictors(start, end, b[j], rows, data, shared, block)
             if not scores(start, end, t, rows, data, shared, block):
                 return found, eta, stars
@@ -141,4 +168,5 @@ def scores_of(x, b, t, structure, values, rows, data):
                         eta[i, k] -= shared.mix[k, m] * block.z[m, r]
                 for m in range(n_c):
                     stars[i, m] = block.regressors[first_star + m, r] + block.moved[m, r]
+            start = end
     return found, eta, stars

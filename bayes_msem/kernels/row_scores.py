@@ -22,8 +22,10 @@ level down). The term of a row is
 
     log N(r; mu, Omega^-1) + sum_k log p(y_k | eta_k) - log|L| .
 
-A missing response has weight 0 and no density. Responses that others depend on, or whose
-residuals are correlated, have coordinates of their own (kernels.carried).
+A missing response has weight 0 and no density. Where some of v is missing, Omega is the inverse of
+Sigma for the rest of r, with zeros elsewhere: rows go by the pattern of what they miss, and no
+response that is observed or carried depends on a missing v. Responses that others depend on, or
+whose residuals are correlated, have coordinates of their own (kernels.carried).
 """
 
 from __future__ import annotations

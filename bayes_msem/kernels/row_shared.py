@@ -18,7 +18,7 @@ class Shared(NamedTuple):
     Attributes
     ----------
     omega
-        Omega (d, d).
+        Omega (d, d), the inverse of Sigma for what is known of (v, s); zeros for missing v.
     c
         C (D, d), mean coefficients.
     loading, fixed
@@ -70,12 +70,17 @@ def _clear(shared):
 
 @inner_kernel
 def fill(structure, values, effects, sigma, shared):
-    """Fill what the rows of a cluster share; return log|Sigma| and whether it is definite."""
+    """Fill Sigma and what the rows of a cluster share but Omega (``observe``).
+
+    Returns
+    -------
+    bool
+        Whether the correlations of residuals are positive definite.
+    """
     level, items, n_fixed = structure.level, structure.items, shared.fixed.shape[1]
     _clear(shared)
     sigma[:, :] = 0.0
     forward(level, values, effects, sigma, shared.c)
-    log_det, positive = invert(sigma, level.n, shared.omega)
     for cell in range(len(items.item)):
         k, column, value = items.item[cell], items.regressor[cell], values[items.source[cell]]
         if column < n_fixed:
@@ -90,12 +95,66 @@ def fill(structure, values, effects, sigma, shared):
         if items.dispersion[k] >= 0:
             shared.dispersion[k] = values[items.dispersion[k]]
         shared.mix[k, k] = 1.0
+    positive = True
     if len(items.correlation) > 0:
         for cell in range(len(items.correlation)):
             shared.mix[items.one[cell], items.other[cell]] = values[items.correlation[cell]]
-        _, related = cholesky(shared.mix, len(items.code))
-        positive = positive and related
-    return log_det, positive
+        _, positive = cholesky(shared.mix, len(items.code))
+    return positive
+
+
+@inner_kernel
+def observe(missing, sigma, h, omega):
+    """Fill Omega for rows that miss the same normal outcomes.
+
+    A missing outcome is made independent of all else, with variance 1, and its row and column of
+    Omega are zero: whatever stands in its place in the data has no weight. Sigma is kept; h is
+    scratch.
+
+    Returns
+    -------
+    tuple of (float, int, bool)
+        Log|Sigma_oo| and size of the known part, and whether it is positive definite.
+    """
+    n, n_seen = len(omega), len(omega)
+    for i in range(n):
+        for k in range(n):
+            h[i, k] = sigma[i, k]
+    for o in range(len(missing)):
+        if missing[o] > 0.0:
+            n_seen -= 1
+            for k in range(n):
+                h[o, k] = h[k, o] = 0.0
+            h[o, o] = 1.0
+    log_det, positive = invert(h, n, omega)
+    for o in range(len(missing)):
+        if missing[o] > 0.0:
+            omega[o, o] = 0.0
+    return log_det, n_seen, positive
+
+
+@inner_kernel
+def observe_back(omega, n_rows, h, d_omega, d_sigma):
+    """Reverse of ``observe``: add to ``d_sigma``; the gradient ``d_omega`` is cleared.
+
+    That of ``n_rows`` / 2 log|Omega| is added here. Where Omega is zero, so is what is added.
+    """
+    n = len(omega)
+    for i in range(n):
+        for k in range(n):
+            total = 0.0
+            for m in range(n):
+                total += omega[i, m] * 0.5 * (d_omega[m, k] + d_omega[k, m])
+            h[i, k] = total
+    for i in range(n):
+        for k in range(n):
+            total = 0.5 * n_rows * omega[i, k]
+            for m in range(n):
+                total += h[i, m] * omega[m, k]
+            d_sigma[i, k] -= total
+    for i in range(n):
+        for k in range(n):
+            d_omega[i, k] = 0.0
 
 
 @kernel
@@ -109,30 +168,13 @@ def _correlations_back(items, mix, d_mix, d_values):
 
 
 @inner_kernel
-def fill_back(structure, values, effects, shared, n_rows, d, d_t, h, d_values):
-    """Reverse of ``fill``: add to ``d_values``; the gradients ``d`` are cleared.
-
-    Of Omega comes the gradient without that of ``n_rows`` / 2 log|Omega|.
-    """
-    level, items, omega, n_fixed = structure.level, structure.items, shared.omega, d.fixed.shape[1]
-    n = level.n
-    # Sigma = Omega^-1; the scratch h has room for n x n
-    for i in range(n):
-        for k in range(n):
-            total = 0.0
-            for m in range(n):
-                total += omega[i, m] * 0.5 * (d.omega[m, k] + d.omega[k, m])
-            h[i, k] = total
-    for i in range(n):
-        for k in range(n):
-            total = 0.5 * n_rows * omega[i, k]
-            for m in range(n):
-                total += h[i, m] * omega[m, k]
-            d.omega[i, k] = -total
+def fill_back(structure, values, effects, shared, d_sigma, d, d_t, h, d_values):
+    """Reverse of ``fill``: add to ``d_values``; the gradients ``d`` and ``d_sigma`` are cleared."""
+    level, items, n_fixed, n = structure.level, structure.items, d.fixed.shape[1], len(d_sigma)
     for i in range(d_t.shape[0]):
         for k in range(n):
             d_t[i, k] = 0.0
-    backward(level, values, effects, d.omega, d.c, d_t, h, d_values)
+    backward(level, values, effects, d_sigma, d.c, d_t, h, d_values)
     for cell in range(len(items.item)):
         k, column = items.item[cell], items.regressor[cell]
         slope = d.fixed[k, column] if column < n_fixed else d.loading[k, column - n_fixed]
@@ -145,4 +187,5 @@ def fill_back(structure, values, effects, shared, n_rows, d, d_t, h, d_values):
             d_values[items.dispersion[k]] += d.dispersion[k]
     if len(items.correlation) > 0:
         _correlations_back(items, shared.mix, d.mix, d_values)
+    d_sigma[:, :] = 0.0
     _clear(d)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.statistics import Provider
+from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row
 from bayes_msem.structure.carried_responses import carried_responses
 from bayes_msem.structure.cluster_responses import (
@@ -202,27 +204,50 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
     ------
     NotSupportedError
         An outcome of clusters that is not normal and a predictor, or has a covariance; missing
-        values of a normal outcome of rows beside outcomes that are not normal, or of a
-        normal cluster-level variable that predicts one of them.
+        values of a normal outcome that predicts outcomes that are not, in rows or clusters where
+        these are observed.
     """
     clusters = of_clusters(table)
     check_cluster_responses(table, clusters)
-    for k, name in enumerate(observed.y_names):
-        missing = int(np.isnan(observed.y[:, k]).sum())
-        if table.families and name not in table.families and missing:
-            raise NotSupportedError(
-                f"{missing} values of the normal outcome '{name}' are missing in a model with "
-                f"outcomes that are not normal ({', '.join(sorted(table.families))}); this is not "
-                "there yet. missing='listwise' drops these rows"
-            )
+    responses = {name: f for name, f in table.families.items() if name not in clusters}
+    _check_predictors(table, observed, responses)
+    _check_cluster_predictors(table, observed, clusters)
+
+
+def _check_cluster_predictors(
+    table: ParameterTable, observed: ObservedData, responses: Mapping[str, Family]
+) -> None:
+    """Check that normal cluster-level variables are observed where a response needs them."""
+    missing = dict(zip(observed.z_names, np.isnan(observed.z).T, strict=True))
     for row in table.rows:
-        ends = edge(row, "between")
-        if ends is None or ends[0] not in clusters or ends[1] not in observed.normal_z_names:
+        target, source = edge(row, "between") or ("", "")
+        if target not in responses or source not in observed.normal_z_names:
             continue
-        missing = int(np.isnan(observed.z[:, observed.z_names.index(ends[1])]).sum())
-        if missing:
+        gone = int((missing[source] & ~missing[target]).sum())
+        if gone:
             raise NotSupportedError(
-                f"'{ends[1]}' predicts '{ends[0]}', which is {clusters[ends[0]].text}, and "
-                f"{missing} of its values are missing; a predictor of such an outcome has to be "
-                "known. missing='listwise' drops these clusters"
+                f"'{_row(row)}': {gone} values of '{source}' are missing where they predict "
+                f"{target}, which is {responses[target].text}; a predictor of such an outcome has "
+                "to be known. missing='listwise' drops these clusters"
+            )
+
+
+def _check_predictors(
+    table: ParameterTable, observed: ObservedData, responses: Mapping[str, Family]
+) -> None:
+    """Check that normal outcomes are observed where a response, or the y* of one, needs them."""
+    carried = carried_responses(table, responses) if responses else ()
+    missing = dict(zip(observed.y_names, np.isnan(observed.y).T, strict=True))
+    for row in table.rows:
+        target, source = edge(row) or ("", "")
+        if target not in responses or source in responses or source not in missing:
+            continue
+        gone = int((missing[source] & ((target in carried) | ~missing[target])).sum())
+        if gone:
+            raise NotSupportedError(
+                f"'{_row(row)}': {gone} values of '{source}' are missing where they predict "
+                f"{target}, which is {responses[target].text}; normal outcomes can be integrated "
+                "out only where nothing but normal outcomes and factors depends on them. Let a "
+                f"factor with '{source}' among its indicators take its place, or drop these rows "
+                "with missing='listwise'"
             )

@@ -1,6 +1,7 @@
 """Rows with outcomes that are not normal, packed for kernels.row_pass.
 
-Rows stand in the order of their clusters. Beside each response stand its working weight and working
+Rows stand in the order of their clusters, and within clusters in that of their patterns: which
+normal outcomes they miss. Beside each response stand its working weight and working
 response: the normal approximation of its density around a pilot, on which the coordinates of the
 scores are built. Without one (weights of zero) scores are standardised.
 """
@@ -36,11 +37,14 @@ class Responses(ReadOnlyArrays):
     template, of_clusters
         Their template, and that of the clusters' responses, if there are some.
     order
-        Positions of the rows in the data, in the order of their clusters, (N,).
+        Positions of the rows in the data, in the order of their clusters and patterns, (N,).
     first
         Rows first[j] to first[j + 1] are those of cluster j, (J + 1,).
+    pattern, missing
+        Pattern of every row, (N,), and which normal outcomes each pattern misses, (patterns, n_v).
     design, normal, y, offset
-        (1, x), normal outcomes, responses, and what is added to eta, by row in that order.
+        (1, x), normal outcomes (0 where missing), responses, and what is added to eta, by row in
+        that order.
     weight, target
         Working weights and working responses (N, K); zeros without a pilot.
     carried
@@ -59,6 +63,8 @@ class Responses(ReadOnlyArrays):
     of_clusters: ClusterResponses | None
     order: IntArray
     first: IntArray
+    pattern: IntArray
+    missing: NDArray[np.bool_]
     design: FloatArray
     normal: FloatArray
     y: FloatArray
@@ -78,10 +84,11 @@ class Responses(ReadOnlyArrays):
         rows = (self.design, self.normal, self.y, self.offset)
         pilot = (self.weight, self.target, self.carried)
         top = (self.known, self.z, self.z_offset, self.z_weight, self.z_target)
-        header = [len(self.first) - 1, len(self.y)]
+        header = [len(self.first) - 1, len(self.y), len(self.missing)]
         # kernels take many rows at a time: a column after the other
         columns = [np.ravel(a.T) for a in (*rows, *pilot)]
-        floats = [np.array(header), self.first, *columns, *(np.ravel(a) for a in top)]
+        parts = (header, self.first, self.pattern, self.missing, *columns, *top)
+        floats = [np.ravel(np.asarray(part, dtype=np.float64)) for part in parts]
         ints = _pack_template(self.template, self.of_clusters)
         object.__setattr__(self, "part", RowPart(ints, frozen(np.concatenate(floats))))
 
@@ -114,8 +121,11 @@ class Responses(ReadOnlyArrays):
         other = lay_out_rows(self.template, self.of_clusters, observed)
         if len(other.y) != len(self.y) or (other.first != self.first).any():
             return other
+        # the same rows may stand in another order, if they miss other normal outcomes
+        place = np.argsort(self.order)[other.order]
         seen, seen_z = ~np.isnan(other.y), ~np.isnan(other.z)
-        same = other.with_working(self.weight * seen, self.target * seen, self.carried)
+        weight, target = self.weight[place] * seen, self.target[place] * seen
+        same = other.with_working(weight, target, self.carried[place])
         return same.with_cluster_working(self.z_weight * seen_z, self.z_target * seen_z)
 
 
@@ -171,14 +181,15 @@ def lay_out_rows(
     """
     n = observed.n_rows
     cluster = np.zeros(n, np.int64) if observed.cluster is None else observed.cluster
-    order = np.argsort(cluster, kind="stable")
     counts = np.bincount(cluster, minlength=max(observed.n_clusters, 1))
     columns = {name: i for i, name in enumerate(observed.y_names)}
 
     def of(names: tuple[str, ...]) -> FloatArray:
-        return np.ascontiguousarray(observed.y[order][:, [columns[v] for v in names]])
+        return np.ascontiguousarray(observed.y[:, [columns[v] for v in names]])
 
-    y = of(template.names)
+    missing, pattern = np.unique(np.isnan(of(template.normal)), axis=0, return_inverse=True)
+    order = np.lexsort((pattern, cluster))
+    y = of(template.names)[order]
     none = np.zeros(y.shape)
     known, z, z_offset = _of_clusters(of_clusters, observed)
     return Responses(
@@ -186,8 +197,11 @@ def lay_out_rows(
         of_clusters=of_clusters,
         order=order,
         first=np.concatenate([[0], np.cumsum(counts)]),
-        design=np.column_stack([np.ones(n), observed.x[order]]),
-        normal=of(template.normal),
+        pattern=pattern[order],
+        missing=missing,
+        # covariates are missing only where all outcomes are, so that any number does
+        design=np.column_stack([np.ones(n), np.nan_to_num(observed.x[order])]),
+        normal=np.nan_to_num(of(template.normal)[order]),
         y=y,
         # without an exposure there is no count either, so that any number does
         offset=np.nan_to_num(_offsets(observed, template.names)[order]),

@@ -185,6 +185,7 @@ def _repeated(rows: Responses, copies: int) -> Responses:
         z_target=none,
         order=np.tile(rows.order, copies),
         first=np.arange(copies * len(rows.y) + 1),
+        pattern=np.tile(rows.pattern, copies),
         design=tiled(rows.design),
         normal=tiled(rows.normal),
         y=tiled(rows.y),

@@ -1,13 +1,15 @@
-r"""Missing outcomes that are not normal, drawn given the posterior draws of effects and scores.
+r"""Missing outcomes of models with outcomes that are not normal, given effects and scores.
 
-Given a draw of the parameters, effects b_j and sampled scores s_i, the latent responses of a row
-are normal (posterior.sampled_scores):
+Given a draw of the parameters, effects b_j, sampled scores s_i and what is observed of the normal
+outcomes v_i, the latent responses of a row and the rest of v_i are normal
+(posterior.sampled_scores):
 
-    y*_i | s_i, v_i, b_j ~ N(m_i, R) .
+    (y*_i, v_i,mis) | s_i, v_i,obs, b_j ~ N(m_i, R) .
 
-The scores are what y* depends on, so R holds residuals only. A probit is the category in which a
-draw of y* falls, which keeps what residuals have in common. The linear predictor of other families
-is known, m_i itself, and the family draws the outcome given it.
+The scores are what y* depends on, so other responses say no more of v_i than the draws of scores
+do. A probit is the category in which a draw of y* falls, which keeps what residuals have in common.
+Other families draw the outcome given its linear predictor, y* without its residual: m_i itself,
+unless a missing normal outcome is in it.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from bayes_msem.gaussian.normal import roots
 from bayes_msem.posterior.frame_rows import data_rows
 from bayes_msem.posterior.predicted_responses import Response, responses_of
 from bayes_msem.posterior.recover import coordinates_of_effects
-from bayes_msem.posterior.sampled_scores import given_scores, sampled_scores
+from bayes_msem.posterior.sampled_scores import given_scores, normal_outcomes, sampled_scores
 from bayes_msem.posterior.scores import Effects
-from bayes_msem.posterior.within import WithinModel
-from bayes_msem.simulation.drawn_responses import categories_of
+from bayes_msem.posterior.within import WithinModel, same_pattern
+from bayes_msem.simulation.drawn_responses import categories_of, predictor_covariance
 
 __all__ = ["missing_responses"]
 
@@ -40,7 +42,7 @@ def missing_responses(
     Parameters
     ----------
     blueprint
-        A model with outcomes that are not normal; the others have no missing values.
+        A model with outcomes that are not normal.
     posterior
         Its posterior draws, coordinates of effects and scores included.
     chosen
@@ -57,22 +59,32 @@ def missing_responses(
     some = _only(posterior, chosen)
     model, responses = WithinModel(blueprint, some), responses_of(blueprint, some)
     effects, scores = _effects(model, some), sampled_scores(blueprint, some)
-    rows, names = data_rows(blueprint.observed), list(responses)
+    rows = data_rows(blueprint.observed)
     y = np.repeat(rows.y[None], len(chosen), axis=0)
+    known = normal_outcomes(blueprint, rows.y)
+    names = [*responses, *_incomplete(blueprint, known)]
+    columns = [blueprint.template.y_names.index(name) for name in names]
     lacking = np.flatnonzero(np.isnan(rows.y).any(axis=1))
     codes = None if rows.cluster is None else rows.cluster[lacking]
     per_row = len(chosen) * len(model.level.names)
     for _, within, block in model.blocks(effects.of, codes, len(lacking), per_row):
-        at = lacking[block]
-        parts = (rows.y[at], scores[:, at], rows.design[at])
-        mean, rest = given_scores(blueprint, within, names, *parts)
-        columns = [response.position for response in responses.values()]
-        mean += within.shift[:, None, columns]
-        drawn = _drawn(mean, rest, rows.offset[at][:, columns], list(responses.values()), rng)
-        empty = np.isnan(rows.y[at][:, columns])
-        for k, column in enumerate(columns):
-            y[:, at[empty[:, k]], column] = drawn[:, empty[:, k], k]
+        for at in same_pattern(known, lacking[block]):
+            parts = (rows.y[at], scores[:, at], rows.design[at])
+            mean, rest = given_scores(blueprint, within, names, *parts)
+            mean += within.shift[:, None, columns]
+            drawn = _drawn(mean, rest, rows.offset[at][:, columns], list(responses.values()), rng)
+            empty = np.isnan(rows.y[at][:, columns])
+            for k, column in enumerate(columns):
+                y[:, at[empty[:, k]], column] = drawn[:, empty[:, k], k]
     return y
+
+
+def _incomplete(blueprint: Blueprint, known: FloatArray) -> list[str]:
+    """Return the normal outcomes with missing values."""
+    responses = blueprint.template.responses
+    assert responses is not None
+    missing = np.isnan(known).any(axis=0)
+    return [name for name, some in zip(responses.normal, missing, strict=True) if some]
 
 
 def _only(posterior: xr.Dataset, chosen: IntArray) -> xr.Dataset:
@@ -99,20 +111,21 @@ def _drawn(
     responses: list[Response],
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Outcomes (D, n, K) of rows whose y* have these means (D, n, K) and covariances (D, K, K)."""
-    drawn = np.full(mean.shape, np.nan)
+    """Outcomes (D, n, K) of rows: responses, then normal ones.
+
+    Their y*, or they themselves, have these means (D, n, K) and covariances (D, K, K).
+    """
     probits = [k for k, r in enumerate(responses) if r.family.outcome.link == "probit"]
-    noise = rng.standard_normal((*mean.shape[:2], len(probits)))
-    own = rest[:, np.array(probits, dtype=np.int64)[:, None], probits]
-    star = mean[..., probits] + np.einsum("dkl,dnl->dnk", roots(own), noise)
+    others = [k for k in range(len(responses)) if k not in probits]
+    residuals = {k: responses[k].family.residual_variance or 0.0 for k in others}
+    root = roots(predictor_covariance(residuals, rest))
+    drawn: FloatArray = mean + np.einsum("dkl,dnl->dnk", root, rng.standard_normal(mean.shape))
     for k, response in enumerate(responses):
-        cuts, spread = response.thresholds, response.dispersion
+        cuts, spread, at = response.thresholds, response.dispersion, drawn[..., k] + offset[:, k]
         if k in probits:
             assert cuts is not None
-            at = star[..., probits.index(k)]
             found = categories_of(at, cuts)
         else:
-            at = mean[..., k] + offset[:, k]
             found = response.family.outcome.simulate(rng, np.nan_to_num(at), cuts, spread)
         drawn[..., k] = np.where(np.isfinite(at), found, np.nan)
     return drawn

@@ -6,8 +6,9 @@ row given its observed ones: y_mis | y_obs, u_j, theta is normal. That is multip
 the fitted model (Rubin 1987, https://doi.org/10.1002/9780470316696).
 
 Outcomes that are not normal. Effects and the scores that such outcomes depend on are among the
-posterior draws, which know all observed outcomes. Given them missing outcomes do not depend on
-observed ones, so they are drawn from their family (posterior.drawn_missing).
+posterior draws, which know all observed outcomes. Given them such outcomes do not depend on
+observed ones, so they are drawn from their family; missing normal outcomes beside them are normal
+given those scores and the observed normal ones (posterior.drawn_missing).
 """
 
 from __future__ import annotations

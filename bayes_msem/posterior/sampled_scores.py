@@ -1,8 +1,9 @@
 r"""Scores of models with outcomes that are not normal.
 
 The factors that such outcomes depend on are among the draws, as coordinates. Given those and the
-normal outcomes, other factors are normal (posterior.within), and do not depend on the
-outcomes that are not, but for latent responses that are among the draws, too.
+observed normal outcomes, other factors are normal (posterior.within), and do not depend on the
+outcomes that are not, but for latent responses that are among the draws, too. Normal outcomes that
+are missing are normal given the same.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.recover import coordinates_of_effects
 from bayes_msem.posterior.within import WithinDraws
 
-__all__ = ["given_scores", "sampled_scores"]
+__all__ = ["given_scores", "normal_outcomes", "sampled_scores"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -52,6 +53,13 @@ def sampled_scores(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
     return result
 
 
+def normal_outcomes(blueprint: Blueprint, y: FloatArray) -> FloatArray:
+    """Return the normal ones (n, n_v) of outcomes (n, p)."""
+    responses, outcomes = blueprint.template.responses, blueprint.template.within.outcomes
+    assert responses is not None
+    return y[:, [outcomes.index(name) for name in responses.normal]]
+
+
 def given_scores(
     blueprint: Blueprint,
     within: WithinDraws,
@@ -60,7 +68,7 @@ def given_scores(
     scores: FloatArray,
     design: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Mean (S, n, k) and covariance (S, k, k) of factors given normal outcomes and scores.
+    """Mean (S, n, k) and covariance (S, k, k) of variables given normal outcomes and scores.
 
     Parameters
     ----------
@@ -69,19 +77,19 @@ def given_scores(
     within
         Level 1 of the cluster of the rows.
     wanted
-        Names of the factors; scores are known, so that they have no variance.
+        Names of factors and outcomes, of which the part that varies within clusters is meant;
+        scores are known, so that they have no variance.
     y, scores, design
-        Outcomes (n, p), scores and carried latent responses (S, n, q + M), and design (n, D) of the
-        rows.
+        Outcomes (n, p), scores and carried latent responses (S, n, q + M), and design (n, D) of
+        rows that miss the same normal outcomes.
     """
     responses, level = blueprint.template.responses, blueprint.template.within
     assert responses is not None
     normal = [level.outcomes.index(name) for name in responses.normal]
     scored = np.zeros((len(responses.sampled), len(level.names)))
     scored[np.arange(len(scored)), [level.names.index(f) for f in responses.sampled]] = 1.0
-    known = np.concatenate(
-        [np.broadcast_to(y[:, normal], (len(scores), len(y), len(normal))), scores], axis=-1
-    )
+    of_rows = np.broadcast_to(normal_outcomes(blueprint, y), (len(scores), len(y), len(normal)))
+    known = np.concatenate([of_rows, scores], axis=-1)
     shift = np.concatenate(
         [within.shift[:, normal], np.zeros((len(scores), len(responses.sampled)))], axis=-1
     )
@@ -96,4 +104,5 @@ def given_scores(
         at = np.array([level.names.index(f) for f in others])
         mean[..., free], part = observed.given_outcomes(at, known, design)
         covariance[:, np.array(free)[:, None], free] = part
+    mean[:, np.isnan(design).any(axis=1)] = np.nan  # scores of rows that miss a covariate
     return mean, covariance

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.gaussian.normal import roots
 from bayes_msem.posterior.frame_rows import Rows, by_row
-from bayes_msem.posterior.sampled_scores import given_scores, sampled_scores
+from bayes_msem.posterior.sampled_scores import given_scores, normal_outcomes, sampled_scores
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
 from bayes_msem.posterior.tables import EstimateTable
-from bayes_msem.posterior.within import WithinDraws, WithinModel
+from bayes_msem.posterior.within import WithinDraws, WithinModel, same_pattern
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -187,22 +187,12 @@ def _blocks(
         sampled = sampled_scores(blueprint, posterior)
     for _, within, at in model.blocks(effects.of, rows.cluster, len(rows.design), per_row):
         if sampled is not None:
-            parts = (rows.y[at], sampled[:, at], rows.design[at])
-            yield _drawn(at, *given_scores(blueprint, within, names, *parts), rng)
+            for same in same_pattern(normal_outcomes(blueprint, rows.y), at):
+                parts = (rows.y[same], sampled[:, same], rows.design[same])
+                yield _drawn(same, *given_scores(blueprint, within, names, *parts), rng)
             continue
-        for same in _same_pattern(rows.y, at):
+        for same in same_pattern(rows.y, at):
             yield _block(within, wanted, rows, same, rng)
-
-
-def _same_pattern(y: FloatArray, at: IntArray) -> Iterator[IntArray]:
-    """Split rows by which outcomes are missing."""
-    missing = np.isnan(y[at])
-    if not missing.any():
-        yield at
-        return
-    _, pattern = np.unique(missing, axis=0, return_inverse=True)
-    for k in range(int(pattern.max()) + 1):
-        yield at[pattern.ravel() == k]
 
 
 def _block(

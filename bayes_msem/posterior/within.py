@@ -170,6 +170,17 @@ class WithinModel:
             yield code, within, rows
 
 
+def same_pattern(y: FloatArray, at: IntArray) -> Iterator[IntArray]:
+    """Split rows, given by their positions in y (N, p), by which outcomes are missing."""
+    missing = np.isnan(y[at])
+    if not missing.any():
+        yield at
+        return
+    _, pattern = np.unique(missing, axis=0, return_inverse=True)
+    for k in range(int(pattern.max()) + 1):
+        yield at[pattern.ravel() == k]
+
+
 def row_blocks(
     cluster: IntArray | None, n_rows: int, per_row: int
 ) -> Iterator[tuple[int, IntArray]]:

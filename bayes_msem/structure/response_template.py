@@ -69,6 +69,12 @@ class ResponseTemplate(Items):
         pairs = {*self.correlations.row.tolist(), *self.correlations.column.tolist()}
         return tuple(n for k, n in enumerate(self.names) if k < len(self.carried) or k in pairs)
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Normal outcomes that carried responses depend on: no row can do without them."""
+        of_carried = self.cells.column[self.cells.row < len(self.carried)] - len(self.level.design)
+        return tuple(name for k, name in enumerate(self.normal) if k in of_carried)
+
 
 def sampled_scores(table: ParameterTable, responses: Mapping[str, Family]) -> tuple[str, ...]:
     """Within-level factors that responses depend on."""

@@ -6,6 +6,8 @@ and row i with normal outcomes v and scores s,
 
     log p(z, b | theta) + sum_i [ log N((v, s); mu, Sigma) + sum_k log p(y_k | eta_k) ] .
 
+Of v what is observed is in the density; nothing else is known of the rest.
+
 Of cluster-level outcomes z those that are not normal have linear predictors too, of covariates,
 normal z and b; the level-2 factors among their predictors are in b.
 
@@ -53,6 +55,7 @@ class Augmented:
     exposure: Mapping[str, str] = field(default_factory=dict)
     given_z: bool = False  # whether the coordinates of effects condition on z
     carried: tuple[str, ...] = ()  # responses whose y* is sampled
+    holes: tuple[str, ...] = ()  # normal outcomes with missing values
 
     def __str__(self) -> str:
         return self.name
@@ -159,13 +162,42 @@ AUGMENTED = (
         {"zo": "ordinal(probit)", "zb": "binary(probit)"},
         given_z=True,
     ),
+    Augmented(
+        "normal outcomes are missing, one is a predictor, residuals covary",
+        "level: within\nfw =~ y1 + y2 + v + u\nc ~ fw + x + v\nu ~ x\nr ~ u + x\nv ~~ r\n"
+        "level: between\nfb =~ y1 + y2 + v\nfb ~ w\nc ~~ v\nr ~~ v",
+        {"y1": "ordinal(probit)", "y2": "binary(logit)", "c": "poisson"},
+        holes=("u", "r"),
+    ),
+    Augmented(
+        "normal outcomes are missing where a slope and a log SD vary",
+        'level: within\nf =~ v + u + r\nh =~ y1 + y2 + y3\nv ~~ rv("e")*v\nf ~ rv("s")*h + x\n'
+        "level: between\ne + s ~ w\nv ~~ y1\nz ~ r",
+        _items("ordinal(logit)"),
+        holes=("v", "u", "r"),
+    ),
+    Augmented(
+        "normal indicators of what a latent response predicts are missing",
+        "f =~ v + u\nf ~ y1 + x\ny1 ~ x\ny2 ~ f\nr ~ y1\ny1 ~~ y3",
+        _items("ordinal(probit)"),
+        cluster=None,
+        carried=("y1",),
+        holes=("v", "u", "r"),
+    ),
 )
 
 
 def frame_of_responses(
-    seed: int = 1, *, families: Mapping[str, str] | None = None, n_clusters: int = 7
+    seed: int = 1,
+    *,
+    families: Mapping[str, str] | None = None,
+    n_clusters: int = 7,
+    holes: tuple[str, ...] = (),
 ) -> pd.DataFrame:
-    """Rows of clusters of 2 to 6, not sorted; a seventh of the items is missing, and some z."""
+    """Rows of clusters of 2 to 6, not sorted; a seventh of the items is missing, and some z.
+
+    A third of the columns ``holes`` is missing, and of one row all of them, the items and c.
+    """
     rng = np.random.default_rng(seed)
     g = rng.permutation(np.repeat(np.arange(n_clusters), 2 + np.arange(n_clusters) % 5))
     n, families = len(g), families or {}
@@ -183,6 +215,11 @@ def frame_of_responses(
     for name in ("c", "d"):
         frame[name] = rng.poisson(frame["hours"] * np.exp(0.3 * f + level)).astype(float)
     frame.loc[3, "c"] = np.nan
+    frame["r"] = 0.5 * frame["u"] + level + rng.normal(size=n)
+    for name in holes:
+        frame.loc[rng.uniform(size=n) < 1 / 3, name] = np.nan
+    if holes:
+        frame.loc[5, [*_ITEMS, *holes, "c"]] = np.nan
     of_clusters = np.random.default_rng(seed + 100)
     frame["za"] = of_clusters.normal(size=n_clusters)[g]
     frame["area"] = of_clusters.uniform(0.5, 2.0, n_clusters)[g]
@@ -346,7 +383,7 @@ class Joint:
         sampled = dict(zip((*self.scores, *self.case.carried), s, strict=True))
         stars = {k: sampled.pop(k) for k in self.case.carried}
         d = np.array([1.0, *(row[x] for x in x_names), *stars.values()])
-        parts = {v: row[v] - effects.get(v, 0.0) for v in self.normal}
+        parts = {v: row[v] - effects.get(v, 0.0) for v in self.normal if not np.isnan(row[v])}
         known = {**parts, **sampled}
         value = 0.0
         if known:
@@ -502,7 +539,7 @@ def log_volume(likelihood: Likelihood, x: Array, t: Array, t_s: Array) -> float:
 
 @cache
 def built(case: Augmented) -> tuple[bm.Model, pd.DataFrame]:
-    frame = frame_of_responses(families=case.families)
+    frame = frame_of_responses(families=case.families, holes=case.holes)
     model = quiet_model(
         case.text, data=frame, cluster=case.cluster, families=dict(case.families),
         exposure=dict(case.exposure) or None,

@@ -153,6 +153,32 @@ def test_other_data_of_the_same_kind(case: Augmented) -> None:
     np.testing.assert_array_equal(one.target, two.target)
 
 
+def test_rows_that_miss_something_else_keep_their_coordinates() -> None:
+    """They stand in another order then; the density of the coordinates is the oracle's."""
+    case = next(case for case in AUGMENTED if len(case.holes) == 2)
+    this, x, t, _ = point(case, 10)
+    observed, first = this.blueprint.observed, this.blueprint.likelihood.responses
+    y, frame = observed.y.copy(), this.frame.copy()
+    for k, name in enumerate(observed.y_names):
+        if name in case.holes:
+            y[:, k] = np.where(np.isnan(y[:, k]), 0.5, y[:, k])
+            y[::3, k] = np.nan
+            frame[name] = y[:, k]
+    second = this.blueprint.on(replace(observed, y=y))
+    other = second.likelihood.responses
+    assert first is not None
+    assert other is not None
+    assert (first.order != other.order).any()
+    for before, after in ((first.weight, other.weight), (first.target, other.target)):
+        np.testing.assert_array_equal(
+            before[np.argsort(first.order)], after[np.argsort(other.order)]
+        )
+    t_s = np.random.default_rng(10).normal(size=second.likelihood.score_shape)
+    found = second.likelihood.joint_with_scores(x, t, t_s)[0]
+    there = Joint(case, second, frame, this.x)
+    assert found == pytest.approx(there.joint(second.likelihood, t, t_s), rel=1e-11)
+
+
 def test_rows_of_other_clusters_have_standardised_scores() -> None:
     """Coordinates made for other rows would be those of other people."""
     this, _, _, _ = point(AUGMENTED[0], 9)
