@@ -421,7 +421,7 @@ class Likelihood(ReadOnlyArrays):
         """Log density of the responses of every cluster at effects b (J, n_b)."""
         assert self.responses is not None
         if self.responses.of_clusters is None:
-            return ClusterTerms(np.zeros(len(b)), np.zeros_like(b))
+            return ClusterTerms(np.zeros(len(self.responses.first) - 1), np.zeros_like(b))
         program, part = self.program, self.responses.part
         found = augmented.clusters_given(x, _own(b), program.ints, program.floats, part)
         return ClusterTerms(*found)
