@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayes_msem.arguments import checked, choice, integer, number
+from bayes_msem.arguments import checked, choice, integer, number, shown
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.accuracy import criteria
@@ -126,6 +128,7 @@ class Accuracy(FitCore):
         *,
         refit: Literal["exact", "moment_match"] | Callable[[Model], Fit] | None = None,
         threshold: float | None = None,
+        executor: Executor | None = None,
         **options: Any,
     ) -> LooResult:
         """Leave-one-out cross-validation: how well are clusters, or rows, predicted from the rest.
@@ -146,6 +149,10 @@ class Accuracy(FitCore):
         threshold
             Which k are too high for importance sampling; None: ArviZ's ``good_k``, 0.7 or less if
             there are few draws. ``-inf`` refits all units: exact cross-validation.
+        executor
+            Runs the refits side by side: any ``concurrent.futures.Executor``, such as a
+            ``ProcessPoolExecutor``, that of Dask (``client.get_executor()``) or of mpi4py. None: one
+            after the other. The result is the same.
         **options
             Of the refits, passed to :meth:`bayes_msem.Model.fit`; by default as many chains and
             draws as this fit has.
@@ -159,7 +166,8 @@ class Accuracy(FitCore):
         Raises
         ------
         SpecificationError
-            Unknown unit or refit, or options without refits.
+            Unknown unit or refit, options or an executor without refits, or a function for
+            ``refit`` that cannot be sent to other processes.
         NotSupportedError
             Moment matching where effects of clusters are among the draws.
         KeyboardInterrupt
@@ -187,6 +195,7 @@ class Accuracy(FitCore):
         observed = self.model.observed
         unit = check_unit(unit, observed)
         options = _checked_refit(refit, options, threshold)
+        _check_executor(executor, refit)
         if refit is not None:
             _check_left_out(self.model.blueprint, unit)
         log_likelihood = self.log_likelihood(unit)
@@ -199,7 +208,7 @@ class Accuracy(FitCore):
             again = refit if callable(refit) else self._refit(options)
             integral = self._integral_of(unit)
             result = exactly_replaced(
-                self.model, result, log_likelihood, threshold, again, integral
+                self.model, result, log_likelihood, threshold, again, integral, executor
             )
         warn_of_high_k(result)
         return result
@@ -318,7 +327,7 @@ class Accuracy(FitCore):
             "progress": False,
             **options,
         }
-        return lambda model: model.fit(**settings)
+        return partial(_fitted, settings)
 
     def _integral_of(self, unit: Unit) -> ClusterIntegral | None:
         """Return the integral over effects of clusters, with as many nodes as were used before."""
@@ -340,6 +349,23 @@ class Accuracy(FitCore):
         there = group in self.datatree.children
         dataset = self.datatree[group].to_dataset() if there else xr.Dataset()
         self.datatree[group] = xr.DataTree(dataset.assign({str(array.name): array}))
+
+
+def _fitted(settings: dict[str, Any], model: Model) -> Fit:
+    """Fit a model; a function of the module, so that it can be sent to other processes."""
+    return model.fit(**settings)
+
+
+def _check_executor(executor: Any, refit: Any) -> None:
+    if executor is None:
+        return
+    if not callable(getattr(executor, "submit", None)):
+        raise SpecificationError(
+            f"executor={shown(executor)} cannot run anything: it needs to be a "
+            "concurrent.futures.Executor, such as ProcessPoolExecutor(4)"
+        )
+    if refit is None or refit == "moment_match":
+        raise SpecificationError("executor= runs refits, and there are none; add refit='exact'")
 
 
 def _check_left_out(blueprint: Blueprint, unit: Unit) -> None:

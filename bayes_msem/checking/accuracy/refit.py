@@ -20,7 +20,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
+from pickle import PicklingError
 from typing import Any
 
 import arviz_stats as az
@@ -39,7 +42,7 @@ from bayes_msem.checking.accuracy.log_likelihood import (
 )
 from bayes_msem.checking.accuracy.loo import LooResult, replaced
 from bayes_msem.data.subsets import without_cluster, without_outcomes
-from bayes_msem.errors import NotSupportedError
+from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.inference.density import log_posterior, support
 from bayes_msem.inference.interrupt import all_or_nothing
 from bayes_msem.posterior.draws import sampled_parameters
@@ -57,6 +60,7 @@ def exactly_replaced(
     threshold: float | None,
     fit_again: Callable[[Any], Any],
     integral: ClusterIntegral | None,
+    executor: Executor | None = None,
 ) -> LooResult:
     """Replace the terms whose Pareto k is above a threshold by those of exact refits.
 
@@ -70,14 +74,14 @@ def exactly_replaced(
         The log-likelihoods it was computed from.
     threshold
         Which k are too high; None: ArviZ's ``good_k``.
-    fit_again, integral
+    fit_again, integral, executor
         As for :func:`exact_terms`.
     """
     limit = result.elpd_data.good_k if threshold is None else threshold
     bad = np.flatnonzero(~(result.pareto_k.to_numpy() <= limit))
     if not len(bad):
         return result
-    terms = exact_terms(model, result.unit, bad, fit_again, integral)
+    terms = exact_terms(model, result.unit, bad, fit_again, integral, executor)
     return replaced(result, log_likelihood, bad, terms)
 
 
@@ -87,6 +91,7 @@ def exact_terms(
     positions: IntArray,
     fit_again: Callable[[Any], Any],
     integral: ClusterIntegral | None,
+    executor: Executor | None = None,
 ) -> FloatArray:
     """Terms of elpd from fits without one unit at a time.
 
@@ -102,6 +107,8 @@ def exact_terms(
         Fits a model to the other data.
     integral
         Integrates the effects of clusters; None for unit "observation".
+    executor
+        Runs the fits, one task each; None: one after the other, here. Terms are the same.
 
     Returns
     -------
@@ -111,26 +118,54 @@ def exact_terms(
     ------
     KeyboardInterrupt
         A fit was interrupted: fewer draws than asked for would make a term less accurate, unseen.
+    SpecificationError
+        The executor's processes cannot be sent ``fit_again``.
     """
+    places = [int(place) for place in unit_positions(model.observed, unit)[positions]]
+    alone: list[ClusterIntegral | None] = [None] * len(places)
+    if integral is not None:
+        # in the order of the units, whose points are then the same wherever they are used
+        alone = [integral.restricted(place) for place in places]
+        for place, one in zip(places, alone, strict=True):
+            assert one is not None
+            one.rng = np.random.default_rng([int(integral.rng.integers(2**32)), place])
+    task = partial(_term, model, unit, fit_again)
+    if executor is None:
+        return np.array([task(*each) for each in zip(places, alone, strict=True)])
+    futures = [executor.submit(task, *each) for each in zip(places, alone, strict=True)]
+    try:
+        return np.array([future.result() for future in futures])
+    except (PicklingError, AttributeError, TypeError) as error:
+        if "pickle" not in str(error).lower():
+            raise
+        raise SpecificationError(
+            "executor= sends the model, its data and refit= to other processes, and one of these "
+            f"cannot be sent ({error}); let refit be 'exact', or a function of a module"
+        ) from error
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _term(
+    model: Any,
+    unit: Unit,
+    fit_again: Callable[[Any], Any],
+    place: int,
+    integral: ClusterIntegral | None,
+) -> float:
+    """Term of elpd of one unit, from a fit without it."""
     blueprint = model.blueprint
-    places = unit_positions(blueprint.observed, unit)[positions]
-    terms = np.empty(len(places))
-    for i, place in enumerate(places):
-        left = without_cluster if unit == "cluster" else without_outcomes
-        with all_or_nothing():
-            other = fit_again(model.on(left(blueprint.observed, int(place))))
-        if unit == "cluster":
-            assert integral is not None
-            one = integral.restricted(int(place))
-            points = parameter_points(blueprint, other.datatree["posterior"].to_dataset())
-            values = np.array([one(point)[0][0] for point in points])
-        else:
-            clusters = other.cluster_draws if blueprint.observed.two_level else None
-            posterior = other.datatree["posterior"].to_dataset()
-            at = np.array([place])
-            values = row_log_likelihoods(blueprint, posterior, clusters, at)[:, 0]
-        terms[i] = logsumexp(values) - np.log(len(values))
-    return terms
+    left = without_cluster if unit == "cluster" else without_outcomes
+    with all_or_nothing():
+        other = fit_again(model.on(left(blueprint.observed, place)))
+    posterior = other.datatree["posterior"].to_dataset()
+    if integral is not None:
+        values = np.array([integral(x)[0][0] for x in parameter_points(blueprint, posterior)])
+    else:
+        clusters = other.cluster_draws if blueprint.observed.two_level else None
+        values = row_log_likelihoods(blueprint, posterior, clusters, np.array([place]))[:, 0]
+    return float(logsumexp(values) - np.log(len(values)))
 
 
 def moment_matched(
