@@ -151,8 +151,8 @@ class Accuracy(FitCore):
             there are few draws. ``-inf`` refits all units: exact cross-validation.
         executor
             Runs the refits side by side: any ``concurrent.futures.Executor``, such as a
-            ``ProcessPoolExecutor``, that of Dask (``client.get_executor()``) or of mpi4py. None: one
-            after the other. The result is the same.
+            ``ProcessPoolExecutor``, that of Dask (``client.get_executor()``) or of mpi4py. None:
+            one after the other. The result is the same.
         **options
             Of the refits, passed to :meth:`bayes_msem.Model.fit`; by default as many chains and
             draws as this fit has.

@@ -14,7 +14,6 @@ from bayes_msem.checking.accuracy.loo import LooResult
 from tests.checking.laplace import laplace_fit
 from tests.checking.test_loo import SLOPES, slopes_data
 
-
 MANY = 0.3  # of Pareto k: some refits, not all
 
 
