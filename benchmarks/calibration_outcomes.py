@@ -52,6 +52,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import special, stats
 
@@ -450,7 +452,7 @@ def figure(results: pd.DataFrame, path: Path) -> None:
         ranks, p = ranks_by_quantity(results, case), p_values(results, case)
         n = len(next(iter(ranks.values())))
         low, high = limits(n, N_DRAWS, 1 - ALPHA / len(ranks))
-        ax.fill_between(z, low / n - z, high / n - z, color="0.9", linewidth=0, step="mid")
+        ax.fill_between(z, low / n - z, high / n - z, color="0.9", linewidth=0)
         for name, values in ranks.items():
             outside = p[name] < ALPHA / len(p)
             colour = REFERENCE if outside else ESTIMATE
@@ -465,6 +467,12 @@ def figure(results: pd.DataFrame, path: Path) -> None:
         ax.set_xlabel("rank of the truth, as a share", size=8)
     for ax in axes[:, 0]:
         ax.set_ylabel("share of ranks below, minus uniform", size=8)
+    handles = [
+        Line2D([], [], color=ESTIMATE, lw=0.9, label="a quantity with uniform ranks"),
+        Line2D([], [], color=REFERENCE, lw=0.9, label="one without"),
+        Patch(color="0.9", label=f"{1 - ALPHA:.0%} band of all together"),
+    ]
+    fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     fig.savefig(path, dpi=120)
 
 

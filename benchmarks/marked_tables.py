@@ -8,9 +8,12 @@ __all__ = ["markdown", "with_marked"]
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table: first column to the left, others to the right."""
+    """Return a table: first column to the left, others to the right; cells may hold bars."""
     rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+        for row in [head, rule, *rows]
+    )
 
 
 def with_marked(page: str, texts: Mapping[str, str]) -> str:

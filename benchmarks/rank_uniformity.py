@@ -80,7 +80,7 @@ def p_value(ranks: ArrayLike, n_draws: int) -> float:
     counts = counts_below(ranks, n_draws)
     tails = _tails(np.size(ranks), n_draws)
     gamma = tails[np.arange(n_draws), counts].min()
-    return 1.0 - _coverage(tails > gamma * _SAME)
+    return max(0.0, 1.0 - _coverage(tails > gamma * _SAME))
 
 
 def limits(n_ranks: int, n_draws: int, level: float) -> tuple[Counts, Counts]:
