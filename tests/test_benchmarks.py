@@ -20,7 +20,7 @@ import bayes_msem as bm
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SHARED = (
     *("measure", "models", "by_hand", "random_loadings", "planted", "vanishing"),
-    *("marked_tables", "rank_uniformity"),
+    *("marked_tables", "rank_uniformity", "calibration_designs"),
 )
 TINY = {"draws": 20, "tune": 20, "chains": 2}
 TINY_BUDGET = {"draws": 20, "tune": 20, "progress": False}
