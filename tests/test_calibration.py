@@ -107,6 +107,16 @@ def test_other_ranks_fail(shift: float, scale: float) -> None:
     assert p_value(normal_ranks(1, shift, scale), 99) < 0.001
 
 
+@pytest.mark.parametrize(("shift", "scale"), [(0.4, 1.0), (0.0, 0.7), (0.0, 1.5)])
+def test_power(shift: float, scale: float) -> None:
+    """What the page says that the study would find, in one of 20 quantities."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(60):
+        draws, truth = shift + scale * rng.normal(size=(200, 99)), rng.normal(size=(200, 1))
+        found.append(p_value((draws < truth).sum(axis=1), 99) < study.ALPHA / 20)
+    assert np.mean(found) > 0.65  # of .8, less three standard errors
+
+
 # The pieces of the study ---------------------------------------------------------------------
 
 
