@@ -39,6 +39,7 @@ from scipy import stats
 import bayes_msem as bm
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.density import log_posterior, support
+from benchmarks.marked_tables import markdown, with_marked
 
 RESULTS = Path(__file__).with_name("recovery_results.csv")
 PAGE = Path(__file__).parents[1] / "docs" / "recovery.md"
@@ -527,7 +528,7 @@ def case_table(results: pd.DataFrame) -> str:
                 f"{(fits['r_hat'] > R_HAT_LIMIT).sum()} of {len(fits)}",
             ]
         )
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def row_table(results: pd.DataFrame, case: Case) -> str:
@@ -541,7 +542,7 @@ def row_table(results: pd.DataFrame, case: Case) -> str:
         inside = f"{of_row['inside'].sum()} of {len(of_row)}"
         formats = [f"{number:.{2 if i == 1 else 3}f}" for i, number in enumerate(numbers)]
         rows.append([f"`{name}`", f"{truth:.4g}", *formats, inside])
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def outlying_rows(results: pd.DataFrame) -> str:
@@ -583,19 +584,7 @@ def tables(results: pd.DataFrame) -> dict[str, str]:
 
 def with_tables(page: str, results: pd.DataFrame) -> str:
     """Replace the tables of a page, each between ``<!-- begin: name -->`` and ``end``."""
-    for name, table in tables(results).items():
-        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
-        before, _, rest = page.partition(begin)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise ValueError(f"the page has no {begin} ... {end}")
-        page = f"{before}{begin}\n\n{table}\n\n{end}{after}"
-    return page
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+    return with_marked(page, tables(results))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,7 +18,10 @@ import pytest
 import bayes_msem as bm
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-SHARED = ("measure", "models", "by_hand", "random_loadings", "planted", "vanishing")
+SHARED = (
+    *("measure", "models", "by_hand", "random_loadings", "planted", "vanishing"),
+    *("marked_tables", "rank_uniformity", "calibration_designs"),
+)
 TINY = {"draws": 20, "tune": 20, "chains": 2}
 TINY_BUDGET = {"draws": 20, "tune": 20, "progress": False}
 
@@ -224,6 +227,29 @@ def test_outcomes(start: Callable[..., str]) -> None:
     printed = start("bench_outcomes", SEEDS=(1,), N_SETS=1, LARGE=small, BUDGET=TINY_BUDGET)
     assert len(rows(printed)) == 3
     assert " of 1 have R-hat below 1.01" in printed
+
+
+def test_calibration_outcomes(start: Callable[..., str], tmp_path: Path) -> None:
+    """One fit of every case, then nothing but the table: what is there is not fitted again."""
+    page = tmp_path / "page.md"
+    page.write_text("<!-- begin: calibration --><!-- end: calibration -->", encoding="utf-8")
+    tiny: dict[str, Any] = {
+        "RESULTS": tmp_path / "results.csv",
+        "PAGE": page,
+        "FIGURE": tmp_path / "figure.png",
+        "BUDGET": TINY,
+        "THIN": 2,
+        "N_DRAWS": 19,
+    }
+    printed = start("calibration_outcomes", "--data-sets", "1", **tiny)
+    assert printed.count(" CPU s") == 4
+    table = rows(printed)
+    assert [row[1:3] for row in table] == [["1", "20"], ["1", "20"], ["1", "9"], ["1", "6"]]
+    assert rows(page.read_text(encoding="utf-8")) == table
+    assert (tmp_path / "figure.png").is_file()
+    again = start("calibration_outcomes", "--data-sets", "1", **tiny)
+    assert " CPU s" not in again
+    assert rows(again) == table
 
 
 def test_compare_checkouts(start: Callable[..., str]) -> None:
