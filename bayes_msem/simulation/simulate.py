@@ -169,7 +169,7 @@ def draw_rows(
         if design.x_names:
             y += design.x @ fixed[0, 1:]
     if responses is not None:
-        if of_row is not None:
+        if of_row is not None and effects.sampled:
             y += intercept_effects(responses, design.y_names, b)[of_row]
         return draw_responses(blueprint, point, y, design, rng)
     if of_row is None:

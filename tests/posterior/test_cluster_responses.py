@@ -309,3 +309,24 @@ def test_predictors_of_responses_have_to_be_known() -> None:
         warnings.simplefilter("ignore")
         with pytest.raises(bm.NotSupportedError, match=r"'zo ~ za': 1 values of 'za' are missing"):
             bm.Model(TEXT, frame, **OPTIONS)
+
+
+def test_responses_of_clusters_without_any_effect() -> None:
+    """Nothing but covariates differs between clusters: nothing is sampled but parameters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = bm.Model(
+            "level: within\nv ~ x\nlevel: between\nzc ~ w", DATA, cluster="g",
+            families={"zc": "poisson"},
+        )  # fmt: skip
+    assert model.plan.sampled == ()
+    values = {"v ~ 1": 0.1, "v ~ x": 0.3, "v ~~ v": 1.5, "zc ~ 1": 0.7, "zc ~ w": 0.2}
+    seen = BY_CLUSTER["zc"].notna()
+    rate = np.exp(0.7 + 0.2 * BY_CLUSTER["w"][seen])
+    expected = stats.poisson.logpmf(BY_CLUSTER["zc"][seen], rate).sum()
+    expected += stats.norm.logpdf(DATA["v"], 0.1 + 0.3 * DATA["x"], np.sqrt(1.5)).sum()
+    assert model.log_likelihood(values) == pytest.approx(expected, abs=1e-8)
+    frame = model.simulate(values, clusters=2000, sizes=2, random_seed=1)
+    one = frame.drop_duplicates("g")
+    mean = np.exp(0.7 + 0.2 * one["w"]).mean()
+    assert one["zc"].mean() == pytest.approx(mean, rel=0.06)  # standard error .016
