@@ -68,9 +68,11 @@ def refused(model: Any, arguments: dict[str, Any], error: type[Exception]) -> fl
 
 def run_child(checkout: Path) -> dict[str, float]:
     """Run the child in a new process with the package of a checkout."""
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have their bytecode
     finished = subprocess.run(
         [sys.executable, __file__, "--child", str(DRAWS)],
-        env=os.environ | {"PYTHONPATH": str(checkout)},
+        env=environment,
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -89,7 +91,7 @@ def main() -> None:
     print(machine())
     checkouts = {"this": ROOT} if other is None else {"other": other.resolve(), "this": ROOT}
     for checkout in checkouts.values():
-        run_child(checkout)  # fills the caches
+        run_child(checkout)  # fills the caches, those of bytecode too
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
     for _ in range(REPEATS):
         for name, checkout in checkouts.items():
