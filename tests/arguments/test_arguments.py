@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import nutpie
 import pandas as pd
 import pytest
 
@@ -24,6 +25,7 @@ from bayes_msem.errors import (
     SpecificationError,
 )
 from bayes_msem.foreign_words import WORDS
+from bayes_msem.inference import options
 from bayes_msem.inference.mode import Mode
 from bayes_msem.inference.options import check_fit_options, check_sampler_options
 from tests.posterior.made_up import synthetic_fit
@@ -228,6 +230,16 @@ def test_samplers_in_jax_are_refused_before_a_pilot(
 def test_settings_that_samplers_know_pass(untouched: bm.Model, options: dict[str, Any]) -> None:
     with pytest.raises(Reached):
         untouched.fit(**options)
+
+
+def test_named_options_are_those_of_the_installed_nutpie() -> None:
+    """They are written down, so that nobody waits for nutpie's signature."""
+    signature = inspect.signature(nutpie.sample).parameters.values()
+    named = {p.name for p in signature if p.kind is not p.VAR_KEYWORD}
+    own = options._PASSED | options._STARTS | options._KEEPS_FROM_READING
+    assert named - own == set(options._NAMED)
+    assert all(options._nutpie_takes({name: 1.0}) for name in options._NUTPIE)
+    assert options._nutpie_itself() is nutpie._lib
 
 
 def test_settings_of_one_adaptation_choose_it() -> None:
