@@ -165,6 +165,25 @@ def test_compile(
     assert number(imported) > 0
 
 
+def test_start(
+    start: Callable[..., str],
+    load: Callable[[str], ModuleType],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The child runs here, where all is imported."""
+    script = load("bench_start")
+
+    def run_child(checkout: Path) -> dict[str, float]:
+        script.child(20)
+        phases: dict[str, float] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert (checkout / "bayes_msem").is_dir()
+        return phases
+
+    table = rows(start("bench_start", REPEATS=1, run_child=run_child))
+    assert [row[0] for row in table] == ["import", "refusal", "first fit", "second fit"]
+    assert all(number(row[1]) > 0 for row in table[2:])  # a refusal takes next to nothing
+
+
 @pytest.mark.slow
 def test_random_loadings_gradient(start: Callable[..., str]) -> None:
     table = rows(start("bench_random_loadings", "gradient", CALLS=2, BATCHES=2))

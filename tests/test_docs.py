@@ -18,7 +18,7 @@ import pytest
 
 import bayes_msem as bm
 from bayes_msem.errors import ModelSyntaxError, NotSupportedError
-from bayes_msem.inference.sample import Sampler
+from bayes_msem.inference.options import Sampler
 from bayes_msem.spec.expressions import FUNCTIONS
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.prior_families import FAMILIES

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from bayes_msem.data.cluster_means import cluster_means
 from bayes_msem.data.describe import anova_components
@@ -239,7 +239,7 @@ def blended_slopes(observed: ObservedData, table: ParameterTable) -> list[str]:
             continue
         seen = ~np.isnan(column)
         n_clusters = len(np.unique(observed.cluster[seen]))
-        p = stats.f.sf(between / within, n_clusters - 1, int(seen.sum()) - n_clusters)
+        p = special.fdtrc(n_clusters - 1, int(seen.sum()) - n_clusters, between / within)
         icc = sigma / (sigma + within)
         mundlak = any(_is_mean(w, column, observed) for w in observed.w.T)
         if icc >= _ICC and p < _LEVEL and not mundlak:

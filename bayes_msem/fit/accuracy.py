@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
-from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, choice, integer, number, shown
 from bayes_msem.blueprint.blueprint import Blueprint
@@ -28,9 +27,10 @@ from bayes_msem.checking.accuracy.refit import exactly_replaced, moment_matched
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.inference.options import check_fit_options
-from bayes_msem.plotting.pareto import pareto_k
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from bayes_msem.fit import Fit
     from bayes_msem.model import Model
 
@@ -312,6 +312,8 @@ class Accuracy(FitCore):
         >>> fit.plot_pareto_k().axes[0].get_ylabel()
         'Pareto k'
         """
+        from bayes_msem.plotting.pareto import pareto_k
+
         unit = check_unit(unit, self.model.observed)
         self.log_likelihood(unit)
         result = psis_loo(self.datatree, self.model.observed, unit)

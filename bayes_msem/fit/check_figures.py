@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any, Literal
 
 from bayes_msem.arguments import checked, choice, functions, identifiers, names, new_or_older
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
@@ -13,9 +11,9 @@ from bayes_msem.checking.predictive.compared import Part, check_same_data
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.checks import Checks
-from bayes_msem.plotting.ppc import densities
-from bayes_msem.plotting.ppc_clusters import cluster_distances, cluster_replicates
-from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Kind = Literal["density", "statistics", "scatter", "clusters"]
 
@@ -91,6 +89,10 @@ class CheckFigures(Checks):
         >>> [ax.get_title(loc="left") for ax in figure.axes]
         ['mach']
         """
+        from bayes_msem.plotting.ppc import densities
+        from bayes_msem.plotting.ppc_clusters import cluster_distances
+        from bayes_msem.plotting.ppc_statistics import discrepancy_pairs, statistics_panels
+
         options = {"part": part, "outcomes": outcomes, "statistics": statistics, "level": level}
         _check_options(kind, options)
         self._check_is_ours(check)
@@ -162,6 +164,8 @@ class CheckFigures(Checks):
         >>> [ax.get_title(loc="left") for ax in figure.axes]
         ['1224', '1288']
         """
+        from bayes_msem.plotting.ppc_clusters import cluster_replicates
+
         check_normal_outcomes(
             self.model.blueprint,
             "fit.plot_ppc_clusters()",

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from bayes_msem.arguments import checked, identifiers, new_or_older
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.fit.core import FitCore
-from bayes_msem.plotting.categories import share_panels
-from bayes_msem.plotting.clusters import caterpillar
-from bayes_msem.plotting.correlations import heat_map
-from bayes_msem.plotting.regression import cluster_lines, level_slopes
 from bayes_msem.posterior.category_shares import category_shares
 from bayes_msem.posterior.frame_rows import data_rows
 from bayes_msem.posterior.lines import Posterior
 from bayes_msem.posterior.summary import IntervalKind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class ClusterFigures(FitCore):
@@ -72,6 +69,8 @@ class ClusterFigures(FitCore):
         >>> figure.axes[0].get_title(loc="left")
         'slope: random slope (mach ~ cses)'
         """
+        from bayes_msem.plotting.clusters import caterpillar
+
         return caterpillar(
             self.model.table,
             self.cluster_draws,
@@ -125,6 +124,8 @@ class ClusterFigures(FitCore):
         >>> fit.plot_regression("mach", "cses").axes[0].get_title(loc="left")
         'mach ~ cses in 160 clusters'
         """
+        from bayes_msem.plotting.regression import cluster_lines
+
         check_normal_outcomes(
             self.model.blueprint,
             "fit.plot_regression()",
@@ -179,6 +180,8 @@ class ClusterFigures(FitCore):
         >>> len(figure.axes)
         2
         """
+        from bayes_msem.plotting.regression import level_slopes
+
         check_normal_outcomes(
             self.model.blueprint,
             "fit.plot_levels()",
@@ -221,6 +224,8 @@ class ClusterFigures(FitCore):
         >>> fit.plot_effect_correlations().axes[0].get_xlabel()
         'posterior mean and 95% equal-tailed interval (ETI)'
         """
+        from bayes_msem.plotting.correlations import heat_map
+
         return heat_map(self.cluster_draws, ci=ci, ci_kind=ci_kind, figsize=figsize)
 
     @checked(cluster_ids=identifiers)
@@ -268,6 +273,8 @@ class ClusterFigures(FitCore):
         ...     print(error)
         'mach' is no ordered outcome of level within. This model has none
         """
+        from bayes_msem.plotting.categories import share_panels
+
         blueprint = self.model.blueprint
         shares = category_shares(
             blueprint,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from bayes_msem.arguments import checked, choice
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.checking.indices.evaluation import (
@@ -18,10 +16,11 @@ from bayes_msem.checking.indices.evaluation import (
 from bayes_msem.checking.indices.index_table import IndexTable
 from bayes_msem.checking.indices.saturated import Saturated, check_supported, fit_saturated
 from bayes_msem.fit.core import FitCore
-from bayes_msem.plotting.index_histograms import index_histograms
 from bayes_msem.posterior.summary import IntervalKind
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from bayes_msem.fit import Fit
 
 
@@ -145,6 +144,8 @@ class Indices(FitCore):
         >>> len(figure.axes)
         6
         """
+        from bayes_msem.plotting.index_histograms import index_histograms
+
         table = self.indices(
             ci,
             ci_kind=ci_kind,

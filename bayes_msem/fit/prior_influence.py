@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from bayes_msem.arguments import checked, floats, rows
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
@@ -20,8 +19,10 @@ from bayes_msem.checking.priors.prior_sensitivity import (
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.select import RowSelector, select_rows
-from bayes_msem.plotting.sensitivity import power_scaled
 from bayes_msem.posterior.tables import EstimateTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Sensitivity"]
 
@@ -104,6 +105,8 @@ class Sensitivity(FitCore):
         >>> len(figure.axes)
         2
         """
+        from bayes_msem.plotting.sensitivity import power_scaled
+
         check_normal_outcomes(
             self.model.blueprint,
             "fit.plot_prior_sensitivity()",

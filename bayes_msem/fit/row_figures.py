@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from bayes_msem.arguments import checked, rows, values_by_row
 from bayes_msem.fit.core import FitCore
-from bayes_msem.plotting.diagram import Diagram, draw_diagram
-from bayes_msem.plotting.forest import forest
-from bayes_msem.plotting.prior_posterior import prior_posterior
-from bayes_msem.plotting.ranks import rank
 from bayes_msem.plotting.select import RowSelector
-from bayes_msem.plotting.trace import trace
 from bayes_msem.posterior.intervals import means_and_intervals
 from bayes_msem.posterior.summary import IntervalKind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bayes_msem.plotting.diagram import Diagram
 
 
 class RowFigures(FitCore):
@@ -72,6 +70,8 @@ class RowFigures(FitCore):
         ['Regressions', 'Covariances', 'Variances', 'Intercepts']
         >>> figure.savefig("forest.png")
         """
+        from bayes_msem.plotting.forest import forest
+
         return forest(
             self.model.table,
             self.draws,
@@ -115,6 +115,8 @@ class RowFigures(FitCore):
         >>> len(figure.axes)
         2
         """
+        from bayes_msem.plotting.trace import trace
+
         return trace(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
     @checked(rows=rows)
@@ -149,6 +151,8 @@ class RowFigures(FitCore):
         >>> [ax.get_title(loc="left") for ax in figure.axes]
         ['mach ~ sector', 'slope ~ sector']
         """
+        from bayes_msem.plotting.ranks import rank
+
         return rank(self.model.table, self.draws, level=level, rows=rows, figsize=figsize)
 
     @checked(rows=rows)
@@ -185,6 +189,8 @@ class RowFigures(FitCore):
         >>> figure.axes[0].get_title(loc="left")
         'mach ~ sector'
         """
+        from bayes_msem.plotting.prior_posterior import prior_posterior
+
         return prior_posterior(
             self.model.table,
             self.model.blueprint.priors,
@@ -223,6 +229,8 @@ class RowFigures(FitCore):
         >>> "<svg" in fit.diagram(ci=0.9).svg
         True
         """
+        from bayes_msem.plotting.diagram import draw_diagram
+
         if not estimates:
             return self.model.diagram()
         values, limits = means_and_intervals(self.draws, ci, ci_kind)

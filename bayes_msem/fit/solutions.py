@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import xarray as xr
-from matplotlib.figure import Figure
 
 from bayes_msem.arguments import checked, identifier, new_or_older, variable
 from bayes_msem.fit.core import FitCore
-from bayes_msem.plotting.curves import characteristic_curves
 from bayes_msem.posterior.item_curves import item_curves
 from bayes_msem.posterior.solution_tables import Solution, solution_of
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Solutions(FitCore):
@@ -333,6 +334,8 @@ class Solutions(FitCore):
         ...     print(error)
         'mach' is no ordered outcome of level within. This model has none
         """
+        from bayes_msem.plotting.curves import characteristic_curves
+
         chains = self.datatree["posterior"].sizes["chain"]
         curves = item_curves(
             self._solution().levels, outcome, factor, chains=chains, ci=ci, ci_kind=ci_kind

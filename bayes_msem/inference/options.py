@@ -1,7 +1,7 @@
 """Settings of a sampler, checked before anything is compiled.
 
-What a sampler knows is read from the sampler that is installed: nutpie's and PyMC's signatures,
-and nutpie's own settings object, which refuses what it does not know. What the package passes
+What a sampler knows is asked of the sampler that is installed: PyMC's signatures, and nutpie's own
+settings object, which refuses what it does not know. What the package passes
 itself (draws, seeds, starting points, ...) is not up to the user, nor is what would keep the draws
 from coming back as they are read here.
 """
@@ -9,13 +9,14 @@ from coming back as they are read here.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
+from typing import Any, Literal
 
-import nutpie
 import pymc as pm
-from nutpie import _lib
 
 from bayes_msem.arguments import (
     MOST_CHAINS,
@@ -31,11 +32,19 @@ from bayes_msem.arguments import (
     shown,
     text,
 )
-from bayes_msem.errors import ArgumentError, SpecificationError
+from bayes_msem.errors import ArgumentError, NotSupportedError, SpecificationError
 from bayes_msem.foreign_words import unknown_word
-from bayes_msem.inference.sample import Sampler
+from bayes_msem.outcomes.families import Family
 
-__all__ = ["FIT_ARGUMENTS", "check_fit_options", "check_sampler_options"]
+__all__ = [
+    "FIT_ARGUMENTS",
+    "Sampler",
+    "check_fit_options",
+    "check_sampler_can",
+    "check_sampler_options",
+]
+
+Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
 
 _PASSED = {  # to the samplers, by the package
     *("compiled_model", "model", "draws", "tune", "chains", "cores", "seed", "random_seed"),
@@ -47,13 +56,17 @@ _KEEPS_FROM_READING = {
     *("return_raw_trace", "blocking", "return_inferencedata", "discard_tuned_samples"),
     *("var_names", "trace", "step", "idata_kwargs", "nuts_sampler_kwargs"),
 }
+# What nutpie.sample takes by name, besides the above
+_NAMED = (
+    *("adaptation", "store_unconstrained", "zarr_store"),
+    *("progress_callback", "progress_template", "progress_style", "progress_rate"),
+)
 # nutpie's documented settings, to be named in messages; its settings object knows a few more
 _NUTPIE = (
-    *("target_accept", "maxdepth", "mindepth", "adaptation", "max_energy_error", "initial_step"),
+    *("target_accept", "maxdepth", "mindepth", "max_energy_error", "initial_step"),
     *("max_step_size", "store_divergences", "store_gradient", "store_mass_matrix"),
-    *("store_unconstrained", "mass_matrix_eigval_cutoff", "mass_matrix_gamma"),
+    *("mass_matrix_eigval_cutoff", "mass_matrix_gamma"),
 )
-_SAMPLE: dict[str, Callable[..., Any]] = {"nutpie": nutpie.sample, "pymc": pm.sample}
 _DEEPEST = 20  # 2**20 steps for one draw
 
 
@@ -167,6 +180,37 @@ def check_sampler_options(sampler: Sampler, options: Mapping[str, Any]) -> dict[
     return checked
 
 
+def check_sampler_can(sampler: Sampler, families: Mapping[str, Family]) -> None:
+    """Check that a sampler is installed and knows the outcomes.
+
+    Parameters
+    ----------
+    sampler
+        Name of the sampler.
+    families
+        Outcomes that are not normal.
+
+    Raises
+    ------
+    NotSupportedError
+        A sampler that needs JAX, where JAX is not installed or outcomes are not normal.
+    """
+    if sampler not in ("numpyro", "blackjax"):
+        return
+    if families:
+        names = ", ".join(f"{y}: {family.text}" for y, family in families.items())
+        raise NotSupportedError(
+            f"sampler='{sampler}' cannot sample outcomes that are not normal ({names}): "
+            "their density has no form for JAX yet; use sampler='nutpie' or sampler='pymc'"
+        )
+    for module in ("jax", sampler):
+        if find_spec(module) is None:
+            raise NotSupportedError(
+                f"sampler='{sampler}' needs the packages jax and {sampler}, and {module} is not "
+                f"installed; install both (pip install jax {sampler}) or use sampler='nutpie'"
+            )
+
+
 def _unknown(name: str, sampler: str, known: list[str]) -> str:
     if name in _STARTS:
         return (
@@ -183,10 +227,10 @@ def _unknown(name: str, sampler: str, known: list[str]) -> str:
 
 @cache
 def _known(sampler: str) -> frozenset[str]:
-    function = _SAMPLE["nutpie" if sampler == "nutpie" else "pymc"]
-    parameters = inspect.signature(function).parameters.values()
-    names = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
-    names |= set(_NUTPIE) if sampler == "nutpie" else {"target_accept", "nuts"}
+    if sampler == "nutpie":
+        return frozenset({*_NAMED, *_NUTPIE})
+    parameters = inspect.signature(pm.sample).parameters.values()
+    names = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} | {"target_accept", "nuts"}
     return frozenset(names - _PASSED - _STARTS - _KEEPS_FROM_READING)
 
 
@@ -201,7 +245,23 @@ def _steps_of_pymc() -> frozenset[str]:
 
 def _settings(adaptation: str) -> Any:
     kind = {"low_rank": "LowRank", "flow": "Flow"}.get(adaptation, "Diag")
-    return getattr(_lib.PyNutsSettings, kind)(0)
+    return getattr(_nutpie_itself().PyNutsSettings, kind)(0)
+
+
+def _nutpie_itself() -> Any:
+    """Nutpie's compiled part, without the package around it.
+
+    That imports all of ArviZ, a second during which nobody should wait for a misspelt option.
+    """
+    name = "nutpie._lib"
+    if name not in sys.modules:
+        package = find_spec("nutpie")
+        found = package and PathFinder.find_spec(name, package.submodule_search_locations)
+        if not found or not found.loader:
+            raise ImportError(f"{name} is missing; install nutpie anew")
+        module = sys.modules[name] = module_from_spec(found)
+        found.loader.exec_module(module)
+    return sys.modules[name]
 
 
 def _nutpie_takes(option: dict[str, Any]) -> bool:
@@ -222,8 +282,7 @@ def _adaptation_for(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Settings of one kind of adaptation, such as ``mass_matrix_gamma``, choose that kind.
     """
-    named = set(inspect.signature(_SAMPLE["nutpie"]).parameters) - {"kwargs"}
-    settings = {name: value for name, value in options.items() if name not in named}
+    settings = {name: value for name, value in options.items() if name not in _NAMED}
     given = options.get("adaptation")
     problems: dict[str, Exception] = {}
     kinds = (given,) if given else ("diag", "low_rank")

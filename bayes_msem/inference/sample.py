@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import nutpie
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from nutpie.sample import CompiledModel
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
+from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES
 from bayes_msem.inference.curvature import posterior_root
 from bayes_msem.inference.density import prior_scales, support
@@ -25,11 +24,11 @@ from bayes_msem.inference.geometry import coordinates_at, geometry_at
 from bayes_msem.inference.interrupt import interruptible
 from bayes_msem.inference.modes import posterior_modes
 from bayes_msem.inference.nuts_model import nuts_model
+from bayes_msem.inference.options import Sampler
 from bayes_msem.inference.starts import nutpie_seeds, starts_at_modes
 from bayes_msem.kernels.density import Geometry
 
 FloatArray = NDArray[np.float64]
-Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
 
 
 def draw_posterior(
@@ -79,8 +78,6 @@ def draw_posterior(
     ------
     SpecificationError
         Unknown sampler.
-    NotSupportedError
-        A sampler that needs JAX, where JAX is not installed or outcomes are not normal.
 
     Warns
     -----
@@ -95,7 +92,7 @@ def draw_posterior(
             f"{nearest(str(sampler), allowed)}"
         )
     if sampler in ("numpyro", "blackjax"):
-        _prepare_jax(sampler, blueprint)
+        import_module("bayes_msem.likelihood.jax_op")  # teaches JAX the likelihood
     seeds = np.random.SeedSequence(random_seed).generate_state(chains)
 
     def seeds_of_chains() -> Sequence[int]:
@@ -141,24 +138,6 @@ def draw_posterior(
         **options,
     )
     return interruptible(sample, draws=draws, chains=chains)
-
-
-def _prepare_jax(sampler: Sampler, blueprint: Blueprint) -> None:
-    """Teach JAX the likelihood, or say what has to be installed or is not there."""
-    responses = blueprint.likelihood.responses
-    if responses is not None:
-        names = ", ".join(f"{y}: {f.text}" for y, f in responses.template.families.items())
-        raise NotSupportedError(
-            f"sampler='{sampler}' cannot sample outcomes that are not normal ({names}): "
-            "their density has no form for JAX yet; use sampler='nutpie' or sampler='pymc'"
-        )
-    for module in ("jax", sampler):
-        if find_spec(module) is None:
-            raise NotSupportedError(
-                f"sampler='{sampler}' needs the packages jax and {sampler}, and {module} is not "
-                f"installed; install both (pip install jax {sampler}) or use sampler='nutpie'"
-            )
-    import_module("bayes_msem.likelihood.jax_op")
 
 
 def _moved(

@@ -25,9 +25,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, stdtrit
-from scipy.stats import qmc
 
 from bayes_msem.likelihood.likelihood import Likelihood
 from bayes_msem.likelihood.response_rows import Responses
@@ -75,7 +75,7 @@ def t_points(uniform: FloatArray, df: float) -> tuple[FloatArray, FloatArray]:
 
 def sobol_rule(n: int, d: int, seed: int) -> NodeRule:
     """Sobol' points of the t distribution; every seed is a scrambling of its own."""
-    engine = qmc.Sobol(d, rng=np.random.default_rng(seed))
+    engine = scipy.stats.qmc.Sobol(d, rng=np.random.default_rng(seed))
     z, log_density = t_points(engine.random_base2(int(np.log2(n))), _DF)
     return NodeRule(z, -log_density - np.log(n))
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pymc as pm
@@ -34,10 +34,14 @@ from bayes_msem.errors import (
 )
 from bayes_msem.fit import Fit
 from bayes_msem.inference.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
-from bayes_msem.inference.options import FIT_ARGUMENTS, check_sampler_options
+from bayes_msem.inference.options import (
+    FIT_ARGUMENTS,
+    Sampler,
+    check_sampler_can,
+    check_sampler_options,
+)
 from bayes_msem.inference.pilot import Centring, with_pilot
 from bayes_msem.inference.pymc_model import build_pymc_model, has_potentials
-from bayes_msem.inference.sample import Sampler, draw_posterior
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, check_plan, make_plan
@@ -45,7 +49,6 @@ from bayes_msem.model.notes import notes_of, remarks_of, warn_of
 from bayes_msem.model.outcomes import plain_outcomes, read_outcomes
 from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
-from bayes_msem.plotting.diagram import Diagram, draw_diagram
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.found_modes import found_modes, write_modes
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
@@ -60,6 +63,9 @@ from bayes_msem.spec.printing import table_frame, to_syntax
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
+
+if TYPE_CHECKING:
+    from bayes_msem.plotting.diagram import Diagram
 
 
 def _observed(name: str, value: Any) -> ObservedData:
@@ -622,7 +628,11 @@ class Model(PriorChecks, Simulation):
         bayes_msem.errors.SpecificationError: draws must be an integer, such as 1000,...
         """
         options = check_sampler_options(sampler, options)
+        check_sampler_can(sampler, self._table.families)
         self._check_free("nothing to sample")
+        # nutpie comes with all of ArviZ: what is refused need not wait for it
+        from bayes_msem.inference.sample import draw_posterior
+
         seed = seed_of(random_seed)
         tree = draw_posterior(
             self.blueprint,
@@ -680,6 +690,8 @@ class Model(PriorChecks, Simulation):
         >>> "<svg" in model.diagram().svg
         True
         """
+        from bayes_msem.plotting.diagram import draw_diagram
+
         return draw_diagram(self._table)
 
     def __str__(self) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from bayes_msem.arguments import MOST_DRAWS, checked, integer, names
 from bayes_msem.checking.priors.prior_implied import PriorImplied, prior_implied
 from bayes_msem.inference.seeds import seed_of
-from bayes_msem.plotting.prior_predictive import prior_predictive
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from bayes_msem.blueprint.blueprint import Blueprint
 
 __all__ = ["PriorChecks"]
@@ -112,5 +111,7 @@ class PriorChecks:
         >>> figure.axes[0].get_title(loc="left")
         'mach'
         """
+        from bayes_msem.plotting.prior_predictive import prior_predictive
+
         implied = self.prior_implied(draws, random_seed=random_seed)
         return prior_predictive(implied, variables=variables, figsize=figsize)

@@ -10,9 +10,8 @@ number of ranks of one chain in one of k equal bins is binomial(n, 1 / k) if dra
 from __future__ import annotations
 
 import numpy as np
-from arviz_stats.base import array_stats
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 __all__ = [
     "central_range",
@@ -44,6 +43,8 @@ def draws_density(draws: FloatArray) -> tuple[FloatArray, FloatArray]:
     >>> round(float(np.trapezoid(height, grid)), 1)
     1.0
     """
+    from arviz_stats.base import array_stats
+
     grid, height, _ = array_stats.kde(draws)
     return np.asarray(grid, dtype=np.float64), np.asarray(height, dtype=np.float64)
 
@@ -54,6 +55,8 @@ def data_density(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     The bandwidth is Silverman's: smooth also for few values, and ten times as fast as ArviZ's own
     choice. The curve runs to zero beyond the outermost values.
     """
+    from arviz_stats.base import array_stats
+
     beyond = 2.7 * values.shape[-1] ** -0.2  # three bandwidths, in standard deviations
     grid, height, _ = array_stats.kde(
         values,
@@ -85,7 +88,7 @@ def weighted_density(values: FloatArray, weights: FloatArray, grid: FloatArray) 
 
     The bandwidth is that of SciPy's kernel density, which knows the effective number of draws.
     """
-    return np.asarray(stats.gaussian_kde(values, weights=weights)(grid), dtype=np.float64)
+    return np.asarray(scipy.stats.gaussian_kde(values, weights=weights)(grid), dtype=np.float64)
 
 
 def central_range(values: FloatArray, mass: float) -> tuple[float, float]:
@@ -115,7 +118,7 @@ def peak_histogram(values: FloatArray, most: int) -> tuple[FloatArray, FloatArra
 
 def rank_shares(draws: FloatArray) -> FloatArray:
     """Observed over expected numbers of ranks in equal bins, (chain, bin), of (chain, draw)."""
-    ranks = stats.rankdata(draws, method="average").reshape(draws.shape)
+    ranks = scipy.stats.rankdata(draws, method="average").reshape(draws.shape)
     bins = int(min(_RANK_BINS, max(2, draws.shape[1] // 10)))
     position = np.minimum(((ranks - 0.5) / draws.size * bins).astype(np.int64), bins - 1)
     counts = np.stack([np.bincount(p, minlength=bins) for p in position])
@@ -124,5 +127,5 @@ def rank_shares(draws: FloatArray) -> FloatArray:
 
 def rank_band(draws: int, bins: int, mass: float) -> tuple[float, float]:
     """Interval that holds ``mass`` of the heights of one bin if ``draws`` are independent."""
-    low, high = stats.binom.interval(mass, draws, 1 / bins)
+    low, high = scipy.stats.binom.interval(mass, draws, 1 / bins)
     return float(low) * bins / draws, float(high) * bins / draws

@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import xarray as xr
 
 __all__ = ["CHECKSUM", "foreign_files", "is_intact", "netcdf_blocks", "open_tree", "zarr_files"]
@@ -60,6 +59,8 @@ def zarr_files(tree: xr.DataTree) -> dict[str, bytes]:
 def open_tree(path: Path) -> xr.DataTree:
     """Read a tree into memory; raises whatever the readers come across."""
     if not path.is_dir():
+        import h5py
+
         with h5py.File(path):
             pass  # where this fails, h5netcdf would leave a half-made object that complains later
     engine = "zarr" if path.is_dir() else "h5netcdf"

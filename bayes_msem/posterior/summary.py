@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -184,6 +183,8 @@ def interval(values: FloatArray, ci: float, kind: IntervalKind) -> tuple[FloatAr
         tail = (1 - ci) / 2
         lower, upper = np.quantile(values, [tail, 1 - tail], axis=(0, 1))
         return lower, upper
+    import arviz_stats as azs
+
     bounds = azs.hdi(_dataset(values), prob=ci)["value"].to_numpy()
     return bounds[..., 0], bounds[..., 1]
 
@@ -193,6 +194,8 @@ def diagnostics(values: FloatArray) -> FloatArray:
 
     NaN with fewer than four draws per chain, R-hat also of a single chain.
     """
+    import arviz_stats as azs
+
     data = _dataset(values)
     with np.errstate(divide="ignore", invalid="ignore"):  # chains that stand still: R-hat is inf
         parts = [

@@ -34,8 +34,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 __all__ = ["FAMILIES", "Family", "Support"]
 
@@ -209,11 +210,11 @@ def _truncated_quantile(
     u: FloatArray, mu: FloatArray, sigma: FloatArray, lower: FloatArray, upper: FloatArray
 ) -> FloatArray:
     low, high = (lower - mu) / sigma, (upper - mu) / sigma
-    return np.asarray(stats.truncnorm.ppf(u, low, high, mu, sigma), dtype=np.float64)
+    return np.asarray(scipy.stats.truncnorm.ppf(u, low, high, mu, sigma), dtype=np.float64)
 
 
 def _truncated_mean(mu: float, sigma: float, lower: float, upper: float) -> float:
-    return float(stats.truncnorm.mean((lower - mu) / sigma, (upper - mu) / sigma, mu, sigma))
+    return float(scipy.stats.truncnorm.mean((lower - mu) / sigma, (upper - mu) / sigma, mu, sigma))
 
 
 _NORMAL = Family(

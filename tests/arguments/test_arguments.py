@@ -9,14 +9,23 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import nutpie
 import pandas as pd
 import pytest
 
 import bayes_msem as bm
+import bayes_msem.inference.sample
 import bayes_msem.model
 from bayes_msem.arguments import IntervalKind, checked, figure_size, integer, shown
-from bayes_msem.errors import INSIDE, ArgumentError, MsemError, SpecificationError
+from bayes_msem.errors import (
+    INSIDE,
+    ArgumentError,
+    MsemError,
+    NotSupportedError,
+    SpecificationError,
+)
 from bayes_msem.foreign_words import WORDS
+from bayes_msem.inference import options
 from bayes_msem.inference.mode import Mode
 from bayes_msem.inference.options import check_fit_options, check_sampler_options
 from tests.posterior.made_up import synthetic_fit
@@ -55,7 +64,7 @@ def untouched(model: bm.Model, monkeypatch: pytest.MonkeyPatch) -> bm.Model:
     def reached(*args: object, **kwargs: object) -> None:
         raise Reached
 
-    monkeypatch.setattr(bayes_msem.model, "draw_posterior", reached)
+    monkeypatch.setattr(bayes_msem.inference.sample, "draw_posterior", reached)
     monkeypatch.setattr(bayes_msem.model, "build_pymc_model", reached)
     monkeypatch.setattr(bayes_msem.model, "build_blueprint", reached)
     return model.on(model.observed)
@@ -193,6 +202,22 @@ def test_unknown_options_are_refused_before_anything_is_compiled(
     assert time.perf_counter() - start < 0.1
 
 
+@pytest.mark.parametrize("sampler", ["numpyro", "blackjax"])
+def test_samplers_in_jax_are_refused_before_a_pilot(
+    untouched: bm.Model, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, sampler: Any
+) -> None:
+    """Where JAX is not installed, and where outcomes are not normal."""
+    monkeypatch.setattr("bayes_msem.inference.options.find_spec", lambda name: None)
+    with pytest.raises(NotSupportedError, match=f"the packages jax and {sampler}, and jax is not"):
+        untouched.fit(sampler=sampler)
+    coded = frame.assign(y=(frame["y"] > 0) + 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.MsemWarning)
+        binary = bm.Model(TWO_LEVEL, coded, cluster="g", families={"y": "binary(logit)"})
+    with pytest.raises(NotSupportedError, match=f"{sampler}.*y: binary.*nutpie.*pymc"):
+        binary.fit(sampler=sampler)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -205,6 +230,16 @@ def test_unknown_options_are_refused_before_anything_is_compiled(
 def test_settings_that_samplers_know_pass(untouched: bm.Model, options: dict[str, Any]) -> None:
     with pytest.raises(Reached):
         untouched.fit(**options)
+
+
+def test_named_options_are_those_of_the_installed_nutpie() -> None:
+    """They are written down, so that nobody waits for nutpie's signature."""
+    signature = inspect.signature(nutpie.sample).parameters.values()
+    named = {p.name for p in signature if p.kind is not p.VAR_KEYWORD}
+    own = options._PASSED | options._STARTS | options._KEEPS_FROM_READING
+    assert named - own == set(options._NAMED)
+    assert all(options._nutpie_takes({name: 1.0}) for name in options._NUTPIE)
+    assert options._nutpie_itself() is nutpie._lib
 
 
 def test_settings_of_one_adaptation_choose_it() -> None:

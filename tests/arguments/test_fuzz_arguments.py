@@ -17,6 +17,7 @@ import pytest
 
 import bayes_msem as bm
 import bayes_msem.fit.report
+import bayes_msem.inference.sample
 import bayes_msem.model
 from bayes_msem.arguments import shown
 from tests.posterior.made_up import synthetic_fit
@@ -112,7 +113,7 @@ def nothing_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     def reached(*args: object, **kwargs: object) -> None:
         raise Reached
 
-    monkeypatch.setattr(bayes_msem.model, "draw_posterior", reached)
+    monkeypatch.setattr(bayes_msem.inference.sample, "draw_posterior", reached)
     monkeypatch.setattr(bayes_msem.model, "draw_prior_predictive", reached)
     monkeypatch.setattr(bayes_msem.fit.report, "_sections", lambda fit, checks: [])
 

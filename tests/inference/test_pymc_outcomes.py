@@ -11,11 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES
 from bayes_msem.inference.density import log_posterior, starting_point, support
 from bayes_msem.inference.pymc_model import build_pymc_model, has_potentials
-from bayes_msem.inference.sample import _named, draw_posterior
+from bayes_msem.inference.sample import _named
 from tests.likelihood.augmented import AUGMENTED, Augmented, Joint, built, informed_rows
 
 Array = NDArray[np.float64]
@@ -152,15 +151,3 @@ def test_prior_draws_of_scores_have_their_distribution(case: Augmented) -> None:
     s = np.concatenate(standardised)
     assert abs(s.mean()) < 4 / np.sqrt(len(s))
     assert abs(s.var() - 1) < 4 * np.sqrt(2 / len(s))
-
-
-@pytest.mark.parametrize("sampler", ["numpyro", "blackjax"])
-def test_samplers_in_jax_are_refused_by_name(sampler: Any) -> None:
-    def model() -> pm.Model:
-        raise AssertionError("refused before anything is compiled")
-
-    with pytest.raises(NotSupportedError, match=f"{sampler}.*y1: ordinal.*nutpie.*pymc"):
-        draw_posterior(
-            blueprint_of(SINGLE), model, draws=5, tune=5, chains=1, cores=1, random_seed=1,
-            progress=False, sampler=sampler,
-        )  # fmt: skip
