@@ -43,7 +43,7 @@ from bayes_msem.kernels.values import values_with
 
 
 class EffectsRoom(NamedTuple):
-    """Room for the linear effects of a batch: means given (z, b), residuals of those, and a root."""
+    """Room for a batch of linear effects: means given (z, b), residuals of (z, b), and a root."""
 
     mean: Any
     e: Any
@@ -163,7 +163,7 @@ def linear_effects(x, b, ints, floats, statistics, normals):
         fill_empty_lanes(effects, n_clusters)
         known, seen = known_of(units, effects)
         work = work_space(x[s], structure, top.values, data)
-        of_draw = lanes_matrix(len(effects), n_a), lanes_matrix(len(effects), n_a)
+        drawn, spread = lanes_matrix(len(effects), n_a), lanes_matrix(len(effects), n_a)
         positive = True
         for g in range(len(effects)):
             # the same for all batches unless some z are missing (as in by_cluster.add_clusters)
@@ -185,11 +185,11 @@ def linear_effects(x, b, ints, floats, statistics, normals):
             posterior_effects(work.message, work.v)
             semidefinite_root(work.message.covariance, n_uses, room.root)
             _effects_of_batch(
-                structure.uses.effect, work.message, room, normals_l[g], of_draw[0][g], of_draw[1][g]
+                structure.uses.effect, work.message, room, normals_l[g], drawn[g], spread[g]
             )
         if positive:
-            _store_draw(of_draw[0], draws[s])
-            _store_draw(of_draw[1], variances[s])
+            _store_draw(drawn, draws[s])
+            _store_draw(spread, variances[s])
     return draws, np.maximum(variances, 0.0)
 
 

@@ -194,7 +194,8 @@ def one_draw(
 ) -> FloatArray:
     """Draw the level-2 vectors u (J, n_u) at one point, and coordinates t (J, n_b)."""
     ((_, drawn),) = drawn_effects(blueprint, point[None], t[None], rng)
-    return drawn.u[0]
+    u: FloatArray = drawn.u[0]
+    return u
 
 
 def _level_two(

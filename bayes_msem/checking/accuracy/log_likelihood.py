@@ -291,9 +291,7 @@ def _some(rows: Rows, at: IntArray) -> Rows:
     )
 
 
-def _inverse_roots(
-    within: WithinDraws, seen: NDArray[np.bool_]
-) -> tuple[FloatArray, FloatArray]:
+def _inverse_roots(within: WithinDraws, seen: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
     """Inverse Cholesky factors (S, k, k) of Sigma_j of the outcomes seen; constants (S,)."""
     chol = np.linalg.cholesky(within.outcome_covariances()[:, seen][:, :, seen])
     log_det = np.log(np.einsum("skk->sk", chol)).sum(axis=1)
