@@ -14,7 +14,7 @@ from tests.random.models import build, case, sampled_values, unpiloted
 Array = np.ndarray
 
 
-@pytest.mark.parametrize("name", ["slope of a factor", "loadings", "one loading, w and z"])
+@pytest.mark.parametrize("name", ["slope of a factor", "slope predicts z", "one loading, w and z"])
 def test_draws_in_blocks_are_those_of_single_draws(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
 NAME = "chi_square_refit"
 
-_STEPS = 50
+_STEPS, _DESCENT = 50, 1e-4  # at most so many, each with this part of the descent it promises
 _GRADIENT = 1e-4  # in posterior SDs: the mode is then found to 1e-8 in log density
 _TOLERATED = 0.03  # 1e-3 in log density, where the line search gets no further
 
@@ -77,8 +77,8 @@ class Refit:
 def _minimum(objective: Objective, n: int) -> tuple[FloatArray, FloatArray]:
     """Minimise what is about v'v / 2, shifted; return where, and the gradient there.
 
-    BFGS whose first Hessian is the identity, as the coordinates make it: half the gradients of
-    L-BFGS-B, whose first step has length one. That takes over where a step does not descend.
+    BFGS whose first Hessian is the identity, as the coordinates make it. Its steps are halved once
+    if they do not descend; then L-BFGS-B takes over, whose line search knows what to do.
     """
     v, inverse = np.zeros(n), np.eye(n)
     value, gradient = objective(v)
@@ -87,9 +87,12 @@ def _minimum(objective: Objective, n: int) -> tuple[FloatArray, FloatArray]:
             return v, gradient
         step = -(inverse @ gradient)
         found, slope = objective(v + step)
+        if not found < value + _DESCENT * float(step @ gradient):
+            step = step / 2.0
+            found, slope = objective(v + step)
         change = slope - gradient
         curvature = float(step @ change)
-        if not (found < value + 1e-4 * float(step @ gradient) and curvature > 0.0):
+        if not (found < value + _DESCENT * float(step @ gradient) and curvature > 0.0):
             break
         moved = inverse @ change
         inverse += np.outer(step, step) * ((curvature + float(change @ moved)) / curvature**2)
