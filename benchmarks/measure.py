@@ -53,6 +53,11 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
+def peak_mib() -> float:
+    """Return the most memory that this process has used so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 @dataclass
 class Timing:
     """CPU seconds of a ``with cpu_time()`` block, known at its end."""

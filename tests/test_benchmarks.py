@@ -144,6 +144,22 @@ def test_replicate(start: Callable[..., str]) -> None:
     assert re.search(r"fit\.ppc\(\): [\d.]+ with all statistics", printed)
 
 
+def test_after(
+    start: Callable[..., str],
+    load: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The calls are made here, on a fit of 40 draws; two of six, for the others take seconds."""
+    script = load("bench_after")
+    monkeypatch.chdir(tmp_path)
+    calls = {name: script.CALLS[name] for name in ("cluster_effects()", 'loo(unit="observation")')}
+    budget = {"draws": 20, "tune": 20, "chains": 2}
+    table = rows(start("bench_after", BUDGET=budget, CALLS=calls, run_child=script.seconds_of))
+    assert [row[0] for row in table] == [f"fit.{name}" for name in calls]
+    assert all(number(row[1]) > 0 for row in table)
+
+
 def test_compile(
     start: Callable[..., str],
     load: Callable[[str], ModuleType],

@@ -57,11 +57,8 @@ def level_two_moments(
     tuple of arrays
         (n, D_b, n_u) and (n, n_u, n_u), for u = (linear effects, z, sampled effects).
     """
-    moments = [blueprint.likelihood.level_two(point, natural=natural) for point in points]
-    return (
-        np.stack([moment.coefficients for moment in moments]),
-        np.stack([moment.Omega for moment in moments]),
-    )
+    omega, coefficients = blueprint.likelihood.level_two(points, natural=natural)
+    return coefficients, omega
 
 
 def effect_positions(blueprint: Blueprint) -> dict[str, int]:

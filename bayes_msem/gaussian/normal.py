@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["conditional", "draw_given", "fill_missing", "given_known", "roots"]
+__all__ = ["conditional", "draw_given", "fill_missing", "from_noise", "given_known", "roots"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -123,9 +123,33 @@ def draw_given(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Draw deviations (n, m) of elements of normal vectors, given those of others (n, n_given)."""
+    noise = rng.standard_normal((len(known), len(wanted)))
+    return from_noise(covariance, wanted, given, known, noise)
+
+
+def from_noise(
+    covariance: FloatArray,
+    wanted: Positions,
+    given: Positions,
+    known: FloatArray,
+    noise: FloatArray,
+) -> FloatArray:
+    """Deviations (..., n, m) as ``draw_given`` draws them, from standard normal numbers.
+
+    Parameters
+    ----------
+    covariance
+        Of the vectors, (..., k, k).
+    wanted, given
+        Positions of the elements wanted (m) and given.
+    known
+        Deviations of the given elements, (..., n, n_given).
+    noise
+        Standard normal numbers, (..., n, m).
+    """
     slope, rest = conditional(covariance, wanted, given)
-    noise = rng.standard_normal((len(known), len(rest)))
-    result: FloatArray = known @ slope.T + noise @ roots(rest).T
+    result: FloatArray = known @ np.swapaxes(slope, -1, -2)
+    result += noise @ np.swapaxes(roots(rest), -1, -2)
     return result
 
 

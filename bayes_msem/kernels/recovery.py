@@ -5,6 +5,8 @@ The same pass as in kernels.by_cluster, without gradients.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from bayes_msem.kernels.by_cluster import (
@@ -22,7 +24,6 @@ from bayes_msem.kernels.lanes import (
     LANES,
     as_floats,
     fill_empty_lanes,
-    from_lanes,
     in_lanes,
     lanes_matrix,
     lanes_vector,
@@ -39,6 +40,14 @@ from bayes_msem.kernels.level_two import (
 from bayes_msem.kernels.statistics import by_cluster, clusters
 from bayes_msem.kernels.triangular import semidefinite_root
 from bayes_msem.kernels.values import values_with
+
+
+class EffectsRoom(NamedTuple):
+    """Room for a batch of linear effects: means given (z, b), residuals of (z, b), and a root."""
+
+    mean: Any
+    e: Any
+    root: Any
 
 
 @kernel
@@ -61,6 +70,19 @@ def values_at(x, b, ints, floats):
 
 
 @kernel
+def values_of_draws(x, b, ints, floats):
+    """Value vectors of the template (S, n_values) at draws of x and of effects b (S, n_b)."""
+    structure, n_draws = unpack(ints, floats), len(x)
+    first = values_with(x[0], structure, b[0])
+    values = np.empty((n_draws, len(first)))
+    for s in range(n_draws):
+        values_s = values_with(x[s], structure, b[s])
+        for i in range(len(first)):
+            values[s, i] = values_s[i]
+    return values
+
+
+@kernel
 def outcome_moments_at(x, ints, floats):
     """Sigma_w, Sigma_b and C of the outcomes of a model with random intercepts."""
     _, _, _, sigma_w, sigma_b, c = outcome_moments(x, unpack(ints, floats))
@@ -72,6 +94,22 @@ def level_two_moments(x, ints, floats):
     """Omega (n_u, n_u) and the mean coefficients C (Dw, n_u) of level 2."""
     top = level_two(x, unpack(ints, floats))
     return top.omega, top.c
+
+
+@kernel
+def level_two_of_draws(x, ints, floats):
+    """Omega (S, n_u, n_u) and mean coefficients C (S, Dw, n_u) of level 2 at draws of x."""
+    structure, n_draws = unpack(ints, floats), len(x)
+    n_u, n_w = structure.n_a + structure.n_z + structure.n_b, structure.between.n_design
+    omega, c = np.empty((n_draws, n_u, n_u)), np.empty((n_draws, n_w, n_u))
+    for s in range(n_draws):
+        top = level_two(x[s], structure)
+        for i in range(n_u):
+            for k in range(n_u):
+                omega[s, i, k] = top.omega[i, k]
+            for d in range(n_w):
+                c[s, d, i] = top.c[d, i]
+    return omega, c
 
 
 @kernel
@@ -97,54 +135,82 @@ def linear_effects(x, b, ints, floats, statistics, normals):
 
     Parameters
     ----------
-    x : (n_theta,) array
-        Sampled parameters and constrained rows.
-    b : (J, n_b) array
+    x : (S, n_theta) array
+        Draws of the sampled parameters, with constrained rows.
+    b : (S, J, n_b) array
         Sampled effects.
     ints, floats, statistics
         A packed structure (kernels.layout) and statistics by cluster.
-    normals : (J, n_uses) array
+    normals : (S, J, n_uses) array
         Standard normal numbers; zeros give the posterior means.
 
     Returns
     -------
-    tuple of (J, n_a) arrays
-        The draws, and the posterior variances; NaN where a covariance matrix is not positive
-        definite.
+    tuple of (S, J, n_a) arrays
+        The draws, and the posterior variances; NaN in draws in which a covariance matrix is not
+        positive definite.
     """
-    structure, n_clusters = unpack(ints, floats), len(b)
-    uses, n_a = structure.uses, structure.n_a
-    n_c, n_uses = structure.n_z + structure.n_b, len(structure.uses.effect)
-    top, effects, normals_l = level_two(x, structure), in_lanes(b), in_lanes(normals)
-    fill_empty_lanes(effects, n_clusters)
+    structure, (n_draws, n_clusters, n_b) = unpack(ints, floats), b.shape
+    n_a, n_c, n_uses = structure.n_a, structure.n_z + n_b, len(structure.uses.effect)
     data = by_cluster(statistics, structure.within.n, structure.within.n_design)
     units = clusters(statistics, structure.between.n_design, structure.n_z)
-    known, seen = known_of(units, effects)
-    work, given = work_space(x, structure, top.values, data), given_space(1, n_a, n_c)
-    mean, e, root = lanes_vector(n_a), lanes_vector(n_c), lanes_matrix(n_uses, n_uses)
-    draws, variances = lanes_matrix(len(effects), n_a), lanes_matrix(len(effects), n_a)
-    failed = np.full((n_clusters, n_a), np.nan)
-    for g in range(len(effects)):
-        _, positive = whiten(top.omega, n_c, seen[g], given.root[0], given.u[0], given.v[0])
-        if not positive:
-            return failed, failed
-        uses_covariance(uses.effect, given.v[0], work.v)
-        given_means(seen[g], given.root[0], given.u[0], top.c, units.w[g], known[g], e, mean)
-        _, positive = batch_message(g, effects[g], mean, True, structure, data, work)
-        if not positive:
-            return failed, failed
-        _, positive = absorb(work.message, work.v)
-        if not positive:
-            return failed, failed
-        posterior_effects(work.message, work.v)
-        semidefinite_root(work.message.covariance, n_uses, root)
-        for q in range(n_uses):
-            value = mean[uses.effect[q]] + work.message.deviation[q]
-            for s in range(q + 1):
-                value += root[q, s] * normals_l[g, s]
-            draws[g, uses.effect[q]] = value
-            variances[g, uses.effect[q]] = work.message.covariance[q, q]
-    return from_lanes(draws, n_clusters), np.maximum(from_lanes(variances, n_clusters), 0.0)
+    given = given_space(1, n_a, n_c)
+    room = EffectsRoom(lanes_vector(n_a), lanes_vector(n_c), lanes_matrix(n_uses, n_uses))
+    draws = np.full((n_draws, n_clusters, n_a), np.nan)
+    variances = np.full((n_draws, n_clusters, n_a), np.nan)
+    for s in range(n_draws):
+        top, effects, normals_l = level_two(x[s], structure), in_lanes(b[s]), in_lanes(normals[s])
+        fill_empty_lanes(effects, n_clusters)
+        known, seen = known_of(units, effects)
+        work = work_space(x[s], structure, top.values, data)
+        drawn, spread = lanes_matrix(len(effects), n_a), lanes_matrix(len(effects), n_a)
+        positive = True
+        for g in range(len(effects)):
+            # the same for all batches unless some z are missing (as in by_cluster.add_clusters)
+            if units.masked or g == 0:
+                _, positive = whiten(top.omega, n_c, seen[g], given.root[0], given.u[0], given.v[0])
+                if not positive:
+                    break
+                uses_covariance(structure.uses.effect, given.v[0], work.v)
+            given_means(
+                seen[g], given.root[0], given.u[0], top.c, units.w[g], known[g], room.e, room.mean
+            )
+            fresh = len(structure.rows.effect) > 0 or g == 0
+            _, positive = batch_message(g, effects[g], room.mean, fresh, structure, data, work)
+            if not positive:
+                break
+            _, positive = absorb(work.message, work.v)
+            if not positive:
+                break
+            posterior_effects(work.message, work.v)
+            semidefinite_root(work.message.covariance, n_uses, room.root)
+            _effects_of_batch(
+                structure.uses.effect, work.message, room, normals_l[g], drawn[g], spread[g]
+            )
+        if positive:
+            _store_draw(drawn, draws[s])
+            _store_draw(spread, variances[s])
+    return draws, np.maximum(variances, 0.0)
+
+
+@inner_kernel
+def _effects_of_batch(effect, message, room, normals, draws, variances):
+    """Fill draws and posterior variances of the linear effects of a batch."""
+    for q in range(len(effect)):
+        value = room.mean[effect[q]] + message.deviation[q]
+        for s in range(q + 1):
+            value += room.root[q, s] * normals[s]
+        draws[effect[q]] = value
+        variances[effect[q]] = message.covariance[q, q]
+
+
+@inner_kernel
+def _store_draw(lanes, array):
+    """Copy lanes (batches, n) to an array (J, n)."""
+    floats = as_floats(lanes)
+    for j in range(len(array)):
+        for i in range(array.shape[1]):
+            array[j, i] = floats[j // LANES, i, j % LANES]
 
 
 @kernel

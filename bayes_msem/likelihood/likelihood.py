@@ -312,17 +312,30 @@ class Likelihood(ReadOnlyArrays):
         Parameters
         ----------
         x
-            Sampled parameters and constrained rows, (n_theta,).
+            Sampled parameters and constrained rows, (n_theta,), or many draws of them,
+            (S, n_theta): there are S vectors then.
         b
-            Sampled effects of the cluster whose rows of sampled effects are wanted, (n_b,).
+            Sampled effects of the cluster whose rows of sampled effects are wanted, (n_b,) or
+            (S, n_b).
         """
-        b = np.zeros(self.n_sampled) if b is None else b
-        values: FloatArray = recovery.values_at(x, b, self.program.ints, self.program.floats)
+        b = np.zeros((*x.shape[:-1], self.n_sampled)) if b is None else b
+        values: FloatArray
+        if x.ndim == 2:
+            draws, program = (_own(x), _own(b)), self.program
+            values = recovery.values_of_draws(*draws, program.ints, program.floats)
+        else:
+            values = recovery.values_at(x, b, self.program.ints, self.program.floats)
         return values
 
     def level_two(self, x: FloatArray, *, natural: bool = False) -> LevelTwoMoments:
-        """Moments of level 2, at sampled parameters or at table values."""
+        """Moments of level 2, at sampled parameters or at table values.
+
+        Of one draw (n_theta,), or of many (S, n_theta), which then come first.
+        """
         program = self.natural_program if natural else self.program
+        if x.ndim == 2:
+            every = recovery.level_two_of_draws(_own(x), program.ints, program.floats)
+            return LevelTwoMoments(*every)
         return LevelTwoMoments(*recovery.level_two_moments(x, program.ints, program.floats))
 
     def within(self, x: FloatArray, b: FloatArray, *, natural: bool = False) -> WithinMoments:
@@ -504,16 +517,27 @@ class Likelihood(ReadOnlyArrays):
     ) -> tuple[FloatArray, FloatArray]:
         """Draw the linear effects given sampled effects and data (zeros: their means).
 
+        Parameters
+        ----------
+        x, b, normals
+            Parameters (n_theta,), sampled effects (J, n_b) and standard normal numbers (J, uses),
+            or S draws of each, which then come first.
+        statistics
+            By cluster.
+
         Returns
         -------
-        tuple of (J, n_a) arrays
+        tuple of (J, n_a) or (S, J, n_a) arrays
             The draws, and the posterior variances.
         """
+        if x.ndim == 1:
+            draws, variances = self.linear_effects(x[None], b[None], normals[None], statistics)
+            return draws[0], variances[0]
         program = self.program
-        draws: tuple[FloatArray, FloatArray] = recovery.linear_effects(
-            x, b, program.ints, program.floats, statistics, normals
+        drawn: tuple[FloatArray, FloatArray] = recovery.linear_effects(
+            _own(x), _own(b), program.ints, program.floats, statistics, _own(normals)
         )
-        return draws
+        return drawn
 
     def messages(self, x: FloatArray, a: FloatArray, b: FloatArray) -> Messages:
         """Return what the rows say about linear effects around a, given b; with sampled effects."""

@@ -40,8 +40,7 @@ class ClusterOutcomes:
         n_a, n_b = effects.linear.shape[-1], effects.sampled.shape[-1]
         n_u = model.omega.shape[-1]
         self.normal = np.arange(n_a, n_u - n_b)
-        values = model.blueprint.likelihood.values
-        self.values = np.stack([values(point) for point in model.points])
+        self.values = model.blueprint.likelihood.values(model.points)
         self.mean, self.rest = self._normal(np.r_[:n_a, n_u - n_b : n_u])
 
     def _normal(self, given: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:

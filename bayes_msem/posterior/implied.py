@@ -112,6 +112,6 @@ def _within(
 def _between(blueprint: Blueprint, points: FloatArray, present: tuple[str, ...]) -> FloatArray:
     level = blueprint.template.between
     index = [level.names.index(name) for name in present]
-    values = np.stack([blueprint.likelihood.values(point) for point in points])
+    values = blueprint.likelihood.values(points)
     selected: FloatArray = level_matrices(level, values).covariance[:, index][:, :, index]
     return selected

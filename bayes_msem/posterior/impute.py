@@ -106,7 +106,7 @@ def complete_outcomes(
     n_a, first = len(template.effects.linear), template.first_sampled
     y = np.array(observed.y)
     if observed.two_level:
-        u, *_ = one_draw(blueprint, observed.cluster_design, point, t, rng)
+        u = one_draw(blueprint, point, t, rng)
         of_row = observed.cluster
         b = np.ascontiguousarray(u[:, first:])
     else:
@@ -141,6 +141,6 @@ def _complete_z(
     observed = blueprint.observed
     if not np.isnan(observed.z).any():
         return observed.z
-    u, *_ = one_draw(blueprint, observed.cluster_design, point, t, rng)
+    u = one_draw(blueprint, point, t, rng)
     drawn = cluster_outcomes(blueprint, point, u, observed, rng)
     return np.where(np.isnan(observed.z), drawn, observed.z)

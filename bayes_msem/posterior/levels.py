@@ -323,7 +323,7 @@ def _cluster_values(
     points = np.ascontiguousarray(blueprint.extend_sampled(x))
     names, likelihood = blueprint.template.effects.sampled, blueprint.likelihood
     b = np.ascontiguousarray(np.stack([u[v] for v in names], axis=-1))
-    return np.stack([likelihood.values(*pair) for pair in zip(points, b, strict=True)])
+    return likelihood.values(points, b)
 
 
 def _slopes(template: ModelTemplate, u: Mapping[str, FloatArray], n: int) -> FloatArray:

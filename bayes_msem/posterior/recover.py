@@ -11,21 +11,26 @@ Effects are *total* coefficients of a cluster (fixed part plus deviation).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.rows import defined_effects
-from bayes_msem.gaussian.normal import fill_missing
+from bayes_msem.gaussian.normal import from_noise
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.posterior.draws import sampled_parameters
-from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.simulation.factors_and_effects import draw_factors
 from bayes_msem.structure.matrices import level_matrices
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+_MAX_VALUES = 1_000_000  # draws x clusters x variables that are held at a time
 
 
 @one_blas_thread
@@ -56,22 +61,27 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     shape = x.shape[:2]
     points = blueprint.points(x)
     coordinates = coordinates_of_effects(blueprint, posterior, len(points))
-    rng, design = np.random.default_rng(random_seed), blueprint.observed.cluster_design
-    effects, deviations, variances, factors = [], [], [], []
-    for point, t in zip(points, coordinates, strict=True):
-        u, mean, omega, factor = one_draw(blueprint, design, point, t, rng)
-        effects.append(u)
-        deviations.append(u - mean)
-        variances.append(np.diag(omega))
-        factors.append(factor)
+    theta = blueprint.theta(points[:, : blueprint.parameters.n])
     every, factor_names = template.level_two, blueprint.table.variables("between", "between factor")
     keep = [i for i, name in enumerate(every) if name not in template.z_names]
-    stacked, names = np.stack(effects), [every[i] for i in keep]
-    theta = blueprint.theta(points[:, : blueprint.parameters.n])
-    named = {name: stacked[..., i] for i, name in enumerate(every)}
-    values, defined = stacked[..., keep], defined_effects(blueprint, theta[:, None], named)
-    if defined:
-        values = np.concatenate([values, np.stack(list(defined.values()), axis=-1)], axis=-1)
+    names, n_clusters = [every[i] for i in keep], blueprint.observed.n_clusters
+    rng, moments = np.random.default_rng(random_seed), _Spread((n_clusters, len(keep)))
+    values = variances = factors = np.empty(0)
+    defined: dict[str, FloatArray] = {}
+    for first, block in drawn_effects(blueprint, points, coordinates, rng):
+        at = slice(first, first + len(block.u))
+        named = {name: block.u[..., i] for i, name in enumerate(every)}
+        defined = defined_effects(blueprint, theta[at, None], named)
+        if not first:
+            values = np.empty((len(points), n_clusters, len(keep) + len(defined)))
+            variances = np.empty((len(points), len(keep)))
+            factors = np.empty((len(points), n_clusters, len(factor_names)))
+        values[at, :, : len(keep)] = block.u[..., keep]
+        for i, value in enumerate(defined.values(), len(keep)):
+            values[at, :, i] = value
+        variances[at] = np.einsum("skk->sk", block.omega)[:, keep]
+        moments.add((block.u - block.mean)[..., keep])
+        factors[at] = block.factors
     result = xr.Dataset(
         {
             "effects": (
@@ -80,11 +90,11 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
             ),
             "prior_variance": (
                 ("chain", "draw", "integrated_or_sampled"),
-                np.stack(variances)[:, keep].reshape(*shape, len(keep)),
+                variances.reshape(*shape, len(keep)),
             ),
             "deviation_variance": (
                 ("cluster_id", "integrated_or_sampled"),
-                sd_of_draws(np.stack(deviations)[..., keep], 0) ** 2,
+                moments.variance(),
             ),
         },
         coords={
@@ -96,10 +106,9 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
         },
     )
     if factor_names:
-        array = np.stack(factors)
         result["factors"] = (
             ("chain", "draw", "cluster_id", "between_factor"),
-            array.reshape(*shape, *array.shape[1:]),
+            factors.reshape(*shape, *factors.shape[1:]),
         )
         result = result.assign_coords(between_factor=list(factor_names))
     return result
@@ -114,31 +123,152 @@ def coordinates_of_effects(blueprint: Blueprint, posterior: xr.Dataset, n: int) 
     return np.ascontiguousarray(values.to_numpy().reshape(n, *shape))
 
 
-def one_draw(
-    blueprint: Blueprint,
-    design: FloatArray,
-    point: FloatArray,
-    t: FloatArray,
-    rng: np.random.Generator,
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Draw u; return it with its mean (J, n_u), Omega (n_u, n_u) and factors (J, n_factors)."""
-    likelihood = blueprint.likelihood
-    b = likelihood.effects(point, t) if blueprint.n_sampled else t
-    n_uses = len(blueprint.template.effects.use_effect)
-    normals = rng.standard_normal((blueprint.observed.n_clusters, n_uses))
-    a = np.empty((len(b), 0))
-    if blueprint.template.effects.linear:
-        a, _ = likelihood.linear_effects(point, b, normals, blueprint.statistics_by_cluster)
-    u = np.concatenate([a, blueprint.observed.normal_z, b], axis=1)
-    omega, coefficients = likelihood.level_two(point)
-    mean = design @ coefficients
-    fill_missing(u, mean, omega, rng)
-    level, factors = blueprint.template.between, np.empty((len(design), 0))
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnEffects:
+    """Level 2 of all clusters in S draws.
+
+    Attributes
+    ----------
+    u, mean
+        Level-2 vectors u and their means given the covariates, (S, J, n_u).
+    omega
+        Their covariance matrices, (S, n_u, n_u).
+    factors
+        Level-2 factors, (S, J, n_factors).
+    """
+
+    u: FloatArray
+    mean: FloatArray
+    omega: FloatArray
+    factors: FloatArray
+
+
+def drawn_effects(
+    blueprint: Blueprint, points: FloatArray, coordinates: FloatArray, rng: np.random.Generator
+) -> Iterator[tuple[int, DrawnEffects]]:
+    """Draw u and level-2 factors, so many draws at a time that they need little room.
+
+    Parameters
+    ----------
+    blueprint
+        A two-level model.
+    points
+        Draws of its parameters, (S, n_theta).
+    coordinates
+        Coordinates of sampled effects, (S, J, n_b).
+    rng
+        Source of randomness. What it gives to a draw depends neither on how many draws are taken
+        at a time nor on those behind it.
+
+    Yields
+    ------
+    tuple of (int, DrawnEffects)
+        Position of the first draw, and some draws.
+    """
+    observed, template = blueprint.observed, blueprint.template
     names = blueprint.table.variables("between", "between factor")
-    if names:
-        moments = level_matrices(level, likelihood.values(point))
-        factors = draw_factors(level, names, moments, design, u - mean, rng)
-        every = blueprint.template.level_two
-        sampled = [name for name in names if name in every]  # known, but for rounding
-        factors[:, [names.index(v) for v in sampled]] = u[:, [every.index(v) for v in sampled]]
-    return u, mean, omega, factors
+    missing, n_clusters = np.isnan(observed.normal_z), observed.n_clusters
+    n_uses, n_missing = len(template.effects.use_effect), int(missing.sum())
+    per_draw = n_clusters * (4 * len(template.level_two) + n_uses + 2 * len(names) + 1)
+    step = max(1, _MAX_VALUES // per_draw)
+    for first in range(0, len(points), step):
+        at = slice(first, first + step)
+        x, n = points[at], len(points[at])
+        parts = np.cumsum([n_clusters * n_uses, n_missing])
+        noise = rng.standard_normal((n, int(parts[-1]) + n_clusters * len(names)))
+        normals, of_missing, of_factors = np.split(noise, parts, axis=1)
+        u, mean, omega = _level_two(
+            blueprint, x, coordinates[at], normals.reshape(n, n_clusters, n_uses)
+        )
+        _fill_z(u, mean, omega, missing, len(template.effects.linear), of_missing)
+        factors = np.empty((n, n_clusters, 0))
+        if names:
+            factors = _factors(
+                blueprint, names, x, u, mean, of_factors.reshape(n, n_clusters, len(names))
+            )
+        yield first, DrawnEffects(u, mean, omega, factors)
+
+
+def one_draw(
+    blueprint: Blueprint, point: FloatArray, t: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Draw the level-2 vectors u (J, n_u) at one point, and coordinates t (J, n_b)."""
+    ((_, drawn),) = drawn_effects(blueprint, point[None], t[None], rng)
+    u: FloatArray = drawn.u[0]
+    return u
+
+
+def _level_two(
+    blueprint: Blueprint, x: FloatArray, t: FloatArray, normals: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Level-2 vectors u with NaN where z is missing, their means, and Omega."""
+    likelihood, observed = blueprint.likelihood, blueprint.observed
+    b, a = t, np.empty((*t.shape[:2], 0))
+    if blueprint.n_sampled:
+        b = np.stack([likelihood.effects(*pair) for pair in zip(x, t, strict=True)])
+    if blueprint.template.effects.linear:
+        a, _ = likelihood.linear_effects(x, b, normals, blueprint.statistics_by_cluster)
+    z = np.broadcast_to(observed.normal_z, (len(x), *observed.normal_z.shape))
+    omega, coefficients = likelihood.level_two(x)
+    return np.concatenate([a, z, b], axis=2), observed.cluster_design @ coefficients, omega
+
+
+def _fill_z(
+    u: FloatArray,
+    mean: FloatArray,
+    omega: FloatArray,
+    missing: BoolArray,
+    first: int,
+    noise: FloatArray,
+) -> None:
+    """Draw those z that are missing (J, q), from ``first`` on in u, given the rest of u."""
+    every, start = np.zeros(u.shape[1:], dtype=bool), 0
+    every[:, first : first + missing.shape[1]] = missing
+    for pattern in np.unique(every[every.any(axis=1)], axis=0):
+        rows = np.flatnonzero((every == pattern).all(axis=1))
+        gone, seen = np.flatnonzero(pattern), np.flatnonzero(~pattern)
+        stop = start + len(rows) * len(gone)
+        normals = noise[:, start:stop].reshape(len(u), len(rows), len(gone))
+        known = u[:, rows[:, None], seen] - mean[:, rows[:, None], seen]
+        drawn = from_noise(omega, gone, seen, known, normals)
+        u[:, rows[:, None], gone] = mean[:, rows[:, None], gone] + drawn
+        start = stop
+
+
+def _factors(
+    blueprint: Blueprint,
+    names: tuple[str, ...],
+    x: FloatArray,
+    u: FloatArray,
+    mean: FloatArray,
+    noise: FloatArray,
+) -> FloatArray:
+    """Level-2 factors given u, (S, J, n_factors)."""
+    template, design = blueprint.template, blueprint.observed.cluster_design
+    level, every = template.between, template.level_two
+    moments = level_matrices(level, blueprint.likelihood.values(x))
+    factors = draw_factors(level, names, moments, design, u - mean, noise)
+    sampled = [name for name in names if name in every]  # known, but for rounding
+    factors[..., [names.index(v) for v in sampled]] = u[..., [every.index(v) for v in sampled]]
+    return factors
+
+
+class _Spread:
+    """Variance over draws that come in blocks (Chan, Golub & LeVeque 1983)."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.n, self.mean, self.squares = 0, np.zeros(shape), np.zeros(shape)
+
+    def add(self, block: FloatArray) -> None:
+        """Add draws (n, ...)."""
+        n, mean = len(block), block.mean(axis=0)
+        self.squares += ((block - mean) ** 2).sum(axis=0)
+        self.squares += (mean - self.mean) ** 2 * (self.n * n / (self.n + n))
+        self.mean += (mean - self.mean) * (n / (self.n + n))
+        self.n += n
+
+    def variance(self) -> FloatArray:
+        """Return the variance with divisor n - 1: NaN of a single draw, which has none."""
+        if self.n < 2:
+            return np.full_like(self.mean, np.nan)
+        return self.squares / (self.n - 1)

@@ -63,6 +63,11 @@ class WithinDraws:
         )
         return means + self.shift[:, None, :]
 
+    def outcome_coefficients(self) -> FloatArray:
+        """Mean of the outcomes on d, less the shift, (S, p, D)."""
+        result: FloatArray = self.selection @ self.coefficients
+        return result
+
     def outcome_covariances(self) -> FloatArray:
         """Return Sigma_j, (S, p, p)."""
         result: FloatArray = self.selection @ self.covariance @ self.selection.T
@@ -113,9 +118,7 @@ class WithinModel:
         self.effects = blueprint.template.effects
         self.selection = np.zeros((len(self.level.outcomes), len(self.level.names)))
         self.selection[self.level.observed_position, self.level.observed_variable] = 1.0
-        moments = [blueprint.likelihood.level_two(point) for point in self.points]
-        self.omega = np.stack([moment.Omega for moment in moments])
-        self.c_b = np.stack([moment.coefficients for moment in moments])
+        self.omega, self.c_b = blueprint.likelihood.level_two(self.points)
         self.shared = None if self.effects.rows else self._matrices(None)
 
     @property
@@ -144,9 +147,7 @@ class WithinModel:
 
     def _matrices(self, b: FloatArray | None) -> LevelMatrices:
         """Matrices of all draws, with the effects b (S, n_b) of a cluster."""
-        values = self.blueprint.likelihood.values
-        each = [values(x, None if b is None else b[s]) for s, x in enumerate(self.points)]
-        return level_matrices(self.level, np.stack(each))
+        return level_matrices(self.level, self.blueprint.likelihood.values(self.points, b))
 
     def blocks(
         self,

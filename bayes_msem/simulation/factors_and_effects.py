@@ -16,7 +16,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.effect_values import effect_values
 from bayes_msem.blueprint.rows import defined_effects
 from bayes_msem.data.observed_data import ObservedData
-from bayes_msem.gaussian.normal import draw_given
+from bayes_msem.gaussian.normal import draw_given, from_noise
 from bayes_msem.simulation.simulate import Simulated
 from bayes_msem.structure.matrices import LevelMatrices, level_matrices
 from bayes_msem.structure.templates import LevelTemplate
@@ -33,34 +33,34 @@ def draw_factors(
     moments: LevelMatrices,
     design: FloatArray,
     deviations: FloatArray,
-    rng: np.random.Generator,
+    noise: FloatArray,
 ) -> FloatArray:
     """Draw level-2 factors from their normal distribution given u.
 
     Parameters
     ----------
     level, moments
-        Level 2.
+        Level 2; the matrices may be those of many draws, which then come first everywhere.
     factors
         Names of the factors.
     design
         (J, D).
     deviations
-        u - E(u), (J, n_u).
-    rng
-        Source of randomness.
+        u - E(u), (..., J, n_u).
+    noise
+        Standard normal numbers, (..., J, len(factors)).
 
     Returns
     -------
-    (J, len(factors)) array
+    (..., J, len(factors)) array
     """
     wanted = [level.names.index(v) for v in factors]
     if not wanted:
-        return np.empty((len(design), 0))
-    known = deviations[:, level.observed_position]
-    drawn = draw_given(moments.covariance, wanted, level.observed_variable, known, rng)
-    expected: FloatArray = design @ moments.coefficients[wanted].T
-    return expected + drawn
+        return np.empty((*deviations.shape[:-1], 0))
+    known = deviations[..., level.observed_position]
+    drawn = from_noise(moments.covariance, wanted, level.observed_variable, known, noise)
+    drawn += design @ np.swapaxes(moments.coefficients[..., wanted, :], -1, -2)
+    return drawn
 
 
 def given_effects(
@@ -142,7 +142,8 @@ def true_effects(
     columns = {name: value for name, value in every.items() if name not in design.z_names}
     columns |= defined_effects(blueprint, theta, every)
     factors = blueprint.table.variables("between", "between factor")
-    drawn = draw_factors(level, factors, moments, levels, simulated.level_two, rng)
+    noise = rng.standard_normal((len(levels), len(factors)))
+    drawn = draw_factors(level, factors, moments, levels, simulated.level_two, noise)
     columns |= dict(zip(factors, drawn.T, strict=True))
     return pd.DataFrame(columns, index=design.cluster_ids)
 

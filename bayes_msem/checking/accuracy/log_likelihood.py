@@ -35,6 +35,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes, proposal_from
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest
+from bayes_msem.kernels.normal_rows import normal_rows
 from bayes_msem.likelihood.row_integral import RowIntegral, row_integral
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.frame_rows import Rows, data_rows
@@ -232,14 +233,21 @@ def row_log_likelihoods(
         return _integrated_rows(blueprint, posterior, cluster_draws, rows_of_model)[:, at]
     model = WithinModel(blueprint, posterior)
     effects, rows = known_effects(model, cluster_draws), _some(data_rows(blueprint.observed), at)
-    values = np.empty((model.n_draws, len(at)))
+    values = np.empty((len(at), model.n_draws))  # the draws of a row together: LOO reads them so
+    roots: dict[bytes, tuple[FloatArray, FloatArray]] = {}
     per_row = model.n_draws * (len(model.level.names) + rows.y.shape[1])
     for _, within, block in model.blocks(effects.of, rows.cluster, len(at), per_row):
+        if model.shared is None:  # the cluster has a covariance matrix of its own
+            roots.clear()
         patterns, kind = np.unique(~np.isnan(rows.y[block]), axis=0, return_inverse=True)
         for k, seen in enumerate(patterns):
+            if seen.tobytes() not in roots:
+                roots[seen.tobytes()] = _inverse_roots(within, seen)
             same = block[kind.ravel() == k]
-            values[:, same] = _densities(within, seen, rows.y[same], rows.design[same])
-    return values
+            parts = (np.ascontiguousarray(rows.y[same][:, seen]), rows.design[same])
+            means = (within.outcome_coefficients()[:, seen], within.shift[:, seen])
+            values[same] = normal_rows(*means, *roots[seen.tobytes()], *parts)
+    return values.T
 
 
 def _integrated_rows(
@@ -283,18 +291,11 @@ def _some(rows: Rows, at: IntArray) -> Rows:
     )
 
 
-def _densities(
-    within: WithinDraws, seen: NDArray[np.bool_], y: FloatArray, design: FloatArray
-) -> FloatArray:
-    """Log densities (S, n) of the observed outcomes of rows that miss the same."""
-    sigma = within.outcome_covariances()[:, seen][:, :, seen]
-    chol = np.linalg.cholesky(sigma)
-    residual = (y - within.outcome_means(design))[..., seen]
-    scaled = np.linalg.solve(chol, residual.transpose(0, 2, 1))
-    log_det = 2.0 * np.log(np.einsum("skk->sk", chol)).sum(axis=1)
-    constant = seen.sum() * np.log(2.0 * np.pi)
-    result: FloatArray = -0.5 * ((scaled**2).sum(axis=1) + log_det[:, None] + constant)
-    return result
+def _inverse_roots(within: WithinDraws, seen: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """Inverse Cholesky factors (S, k, k) of Sigma_j of the outcomes seen; constants (S,)."""
+    chol = np.linalg.cholesky(within.outcome_covariances()[:, seen][:, :, seen])
+    log_det = np.log(np.einsum("skk->sk", chol)).sum(axis=1)
+    return np.linalg.inv(chol), -0.5 * seen.sum() * np.log(2.0 * np.pi) - log_det
 
 
 def _about(unit: Unit, observed: ObservedData) -> dict[str, str | int | float]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.checking.predictive.complete_data import CompleteModel
 from bayes_msem.checking.predictive.named_statistics import BUILT_IN, Compute, Statistic
 from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.structure import Structure, structure_at
@@ -25,10 +25,12 @@ from bayes_msem.inference.mode import unconstrained_mode
 from bayes_msem.spec.table import RowKey
 
 FloatArray = NDArray[np.float64]
+Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
 NAME = "chi_square_refit"
 
-_GRADIENT = 1e-3  # in posterior SDs: the mode is then found to 1e-6 in log density
+_STEPS, _DESCENT = 50, 1e-4  # at most so many, each with this part of the descent it promises
+_GRADIENT = 1e-4  # in posterior SDs: the mode is then found to 1e-8 in log density
 _TOLERATED = 0.03  # 1e-3 in log density, where the line search gets no further
 
 
@@ -40,62 +42,87 @@ class Refit:
 
     Parameters
     ----------
-    blueprint
-        The model without sampled effects.
-    sample
-        Some complete data on the design.
+    complete
+        The model, without sampled effects, on complete data.
     """
 
-    def __init__(self, blueprint: Blueprint, sample: Sample) -> None:
-        self.blueprint = build_blueprint(blueprint.table, blueprint.priors, sample.data)
-        self.failures = 0
-        self.bounds = support(self.blueprint)
-        self.center, _, self.converged, hessian = unconstrained_mode(self.blueprint, jacobian=True)
+    def __init__(self, complete: CompleteModel) -> None:
+        self.complete, self.failures = complete, 0
+        self.bounds = support(complete.blueprint)
+        found = unconstrained_mode(complete.blueprint, jacobian=True)
+        self.center, _, self.converged, hessian = found
         values, vectors = np.linalg.eigh(-hessian)
         spread = np.maximum(values, 1e-6 * float(values.max()))
         self.root = np.asarray(vectors) / np.sqrt(spread)
-        self._known: list[tuple[Sample, Structure]] = []
 
     def structure(self, sample: Sample, near: Structure) -> Structure:
-        """Matrices at the mode of a sample; the last two are kept."""
-        for known, structure in self._known:
-            if known is sample:
-                return structure
-        blueprint = self.blueprint.on(sample.data)
+        """Matrices at the mode of a sample, which is found once."""
+        return sample.once(self, lambda: self._at_mode(sample, near))
+
+    def _at_mode(self, sample: Sample, near: Structure) -> Structure:
+        blueprint = self.complete.on(sample)
 
         def objective(v: FloatArray) -> tuple[float, FloatArray]:
             value, gradient = log_posterior(blueprint, self.center + self.root @ v, jacobian=True)
             return -value, -(self.root.T @ gradient)
 
-        found = optimize.minimize(
-            objective,
-            np.zeros(len(self.center)),
-            jac=True,
-            method="L-BFGS-B",
-            options={"gtol": _GRADIENT, "ftol": 1e-14},
-        )
-        v, gradient = (np.asarray(a, dtype=np.float64) for a in (found.x, found.jac))
+        v, gradient = _minimum(objective, len(self.center))
         self.failures += not np.abs(gradient).max() < _TOLERATED
         x = self.bounds.to_constrained(self.center + self.root @ v)[0]
-        point = np.ascontiguousarray(self.blueprint.extend_sampled(x))
+        point = np.ascontiguousarray(blueprint.extend_sampled(x))
         nothing: Mapping[RowKey, float] = {}
-        structure = structure_at(self.blueprint, sample.design, point, near.b, nothing)
-        self._known = [*self._known[-1:], (sample, structure)]
-        return structure
+        return structure_at(blueprint, sample.design, point, near.b, nothing)
 
 
-def refit_statistics(refit: Callable[[Sample], Refit]) -> list[Statistic]:
+def _minimum(objective: Objective, n: int) -> tuple[FloatArray, FloatArray]:
+    """Minimise what is about v'v / 2, shifted; return where, and the gradient there.
+
+    BFGS whose first Hessian is the identity, as the coordinates make it. Its steps are halved once
+    if they do not descend; then L-BFGS-B takes over, whose line search knows what to do.
+    """
+    v, inverse = np.zeros(n), np.eye(n)
+    value, gradient = objective(v)
+    for _ in range(_STEPS):
+        if np.abs(gradient).max() < _GRADIENT:
+            return v, gradient
+        step = -(inverse @ gradient)
+        found, slope = objective(v + step)
+        if not found < value + _DESCENT * float(step @ gradient):
+            step = step / 2.0
+            found, slope = objective(v + step)
+        change = slope - gradient
+        curvature = float(step @ change)
+        if not (found < value + _DESCENT * float(step @ gradient) and curvature > 0.0):
+            break
+        moved = inverse @ change
+        inverse += np.outer(step, step) * ((curvature + float(change @ moved)) / curvature**2)
+        cross = np.outer(moved, step) / curvature
+        inverse -= cross + cross.T
+        v, value, gradient = v + step, found, slope
+    last = optimize.minimize(
+        objective,
+        v,
+        jac=True,
+        method="L-BFGS-B",
+        options={"gtol": _GRADIENT, "ftol": 1e-14},
+    )
+    return np.asarray(last.x, dtype=np.float64), np.asarray(last.jac, dtype=np.float64)
+
+
+def refit_statistics(refit: Callable[[], Refit]) -> list[Statistic]:
     """Likelihood-ratio statistics at the mode: both levels, within, between.
 
     Parameters
     ----------
     refit
-        Returns the :class:`Refit` of the check, given some data to build it from.
+        Returns the :class:`Refit` of the check, built when it is asked for first.
     """
 
     def at_mode(plain: Statistic) -> Compute:
         def compute(sample: Sample, near: Structure) -> FloatArray:
-            return plain.compute(sample, refit(sample).structure(sample, near))
+            search = refit()
+            at = search.structure(sample, near)
+            return sample.once((search, plain.level), lambda: plain.compute(sample, at))
 
         return compute
 

@@ -29,6 +29,10 @@ table: parameters have a posterior, and clusters may be few.
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+from functools import wraps
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +42,26 @@ from bayes_msem.checking.predictive.structure import Structure, gather_effects
 FloatArray = NDArray[np.float64]
 
 
+def once[Result](
+    function: Callable[[Sample, Structure], Result],
+) -> Callable[[Sample, Structure], Result]:
+    """Let the structure keep what a function finds in a sample: several statistics start there."""
+
+    @wraps(function)
+    def kept(sample: Sample, structure: Structure) -> Result:
+        found = structure.found.setdefault(function.__name__, [])
+        for known, result in found:
+            if known() is sample:
+                same: Result = result
+                return same
+        result = function(sample, structure)
+        found.append((weakref.ref(sample), result))  # samples keep structures, not the reverse
+        return result
+
+    return kept
+
+
+@once
 def within_moments(sample: Sample, structure: Structure) -> tuple[FloatArray, FloatArray]:
     """M of the level within, before and after regression on the covariates, both (p, p)."""
     design, white = sample.design, structure.whitener
@@ -57,6 +81,7 @@ def chi_square_within(sample: Sample, structure: Structure) -> float:
     return sample.design.df_within * _divergence(before, after)
 
 
+@once
 def within_distances(sample: Sample, structure: Structure) -> FloatArray:
     """Sum of squares of the whitened residuals of every cluster, (J,)."""
     design, c = sample.design, structure.c[:, sample.design.rest]
@@ -70,6 +95,7 @@ def within_distances(sample: Sample, structure: Structure) -> FloatArray:
     return distances
 
 
+@once
 def level_two_residuals(sample: Sample, structure: Structure) -> FloatArray:
     """Return v_j of every complete cluster, (J', n_u)."""
     design, effects = sample.design, sample.design.template.effects
@@ -79,14 +105,14 @@ def level_two_residuals(sample: Sample, structure: Structure) -> FloatArray:
     place = np.searchsorted(design.columns, effects.use_column)
     # g[q] = l_q' Sigma^-1 residual of the column of q
     projected = structure.effect[own] @ structure.precision[own]
-    g = np.einsum("jqp,jqp->jq", np.broadcast_to(projected, (len(used), *projected.shape[1:])),
-                  residual[:, place])  # fmt: skip
+    g = (projected * residual[:, place]).sum(axis=2)
     estimate = np.einsum("jab,jb->ja", structure.error, gather_effects(g, design, 1))
     v = np.column_stack([estimate, sample.z[used], structure.b[used]])
     result: FloatArray = v - structure.mean[used]
     return result
 
 
+@once
 def level_two_scores(sample: Sample, structure: Structure) -> FloatArray:
     """Return v_j whitened: standard normal under the model, (J', n_u)."""
     v = level_two_residuals(sample, structure)

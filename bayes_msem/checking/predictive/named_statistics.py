@@ -62,7 +62,9 @@ def _scalar(function: Callable[[Sample, Structure], float]) -> Compute:
 
 
 def _of_data(function: Callable[[Sample], Any]) -> Compute:
-    return lambda sample, structure: np.atleast_1d(function(sample))
+    return lambda sample, structure: sample.once(
+        function, lambda: np.atleast_1d(np.asarray(function(sample), dtype=np.float64))
+    )
 
 
 def _one(design: Design) -> Sequence[str]:

@@ -32,6 +32,7 @@ from bayes_msem.checking.predictive.category_statistics import (
     check_statistics,
     response_statistics,
 )
+from bayes_msem.checking.predictive.complete_data import CompleteModel
 from bayes_msem.checking.predictive.deviance import deviance_statistic
 from bayes_msem.checking.predictive.named_statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.reduced_data import Sample
@@ -191,10 +192,10 @@ class _Run:
         if self.distances is not None:
             self.distances.add(pair)
 
-    def _refit(self, sample: Sample) -> Refit:
+    def _refit(self, complete: CompleteModel) -> Refit:
         """Return what finds modes; it is built when the first statistic needs it."""
         if self.refit is None:
-            self.refit = Refit(self.replicates.blueprint, sample)
+            self.refit = Refit(complete)
         return self.refit
 
     def _choose(self, pair: Pair) -> None:
@@ -205,9 +206,10 @@ class _Run:
             own = response_statistics(design, tables)
             self.chosen = chosen_statistics(self.asked, own, ())
             return
+        complete = CompleteModel(self.replicates.blueprint, pair.observed)
         extra = [
-            *refit_statistics(self._refit),
-            deviance_statistic(self.replicates.blueprint, pair.observed),
+            *refit_statistics(lambda: self._refit(complete)),
+            deviance_statistic(complete),
         ]
         for statistic in chosen_statistics(self.asked, extra):
             obstacle = statistic.obstacle(pair.observed_structure)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +34,17 @@ class Sample:
     design: Design
     y: FloatArray
     z: FloatArray
+    _found: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once[Result](self, key: Hashable, compute: Callable[[], Result]) -> Result:
+        """Compute what depends on these data alone; the next time it is known.
+
+        The observed data are compared with every replicate, but are always the same.
+        """
+        if key not in self._found:
+            self._found[key] = compute()
+        found: Result = self._found[key]
+        return found
 
     @cached_property
     def data(self) -> ObservedData:
@@ -70,7 +83,8 @@ class Sample:
     @cached_property
     def deviations(self) -> FloatArray:
         """Outcomes without their cluster means, (N, p)."""
-        return self.y - self.cluster_means[self.design.codes]
+        # columns together: what is summed over rows later is then summed along memory
+        return np.asfortranarray(self.y - self.cluster_means[self.design.codes])
 
     @cached_property
     def residuals(self) -> FloatArray:
@@ -78,7 +92,8 @@ class Sample:
         x = self.design.x_swept
         if not x.shape[1]:
             return self.deviations
-        return self.deviations - x @ (self.design.x_inverse @ (x.T @ self.deviations))
+        explained = x @ (self.design.x_inverse @ (x.T @ self.deviations))
+        return np.asfortranarray(self.deviations - explained)
 
     @cached_property
     def between_means(self) -> FloatArray:

@@ -128,7 +128,7 @@ class Replicates:
         data = blueprint.observed
         known = data.z[design.clusters]
         if self.clusters == "same":
-            u, *_ = one_draw(blueprint, data.cluster_design, point, self.coordinates[i], self.rng)
+            u = one_draw(blueprint, point, self.coordinates[i], self.rng)
             y, z = draw_rows(blueprint, point, u[design.clusters], design.observed, self.rng), known
         else:
             drawn = simulate_data(blueprint, point, design.observed, self.rng)
@@ -145,8 +145,7 @@ class Replicates:
             b = likelihood.effects(point, self.coordinates[i])[design.clusters]
         structure = structure_at(blueprint, design, point, b, values)
         if self.clusters == "same":
-            level_two = blueprint.observed.cluster_design
-            u, *_ = one_draw(blueprint, level_two, point, self.coordinates[i], self.rng)
+            u = one_draw(blueprint, point, self.coordinates[i], self.rng)
             y = draw_rows(blueprint, point, u[design.clusters], design.observed, self.rng)
             replicate = Sample(design, y - design.center, observed.z)
             return Pair(observed, structure, replicate, structure)

@@ -8,8 +8,9 @@ Given the level-2 vectors u_j = (a_j, z_j, b_j) ~ N(mu_j, Omega), rows are indep
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,8 @@ class Structure:
         Sampled effects, (J, n_b).
     values
         Value of every row of the parameter table.
+    found
+        What several statistics read of samples at this draw (level_fit.once).
     """
 
     design: Design
@@ -51,6 +54,7 @@ class Structure:
     mean: FloatArray
     b: FloatArray
     values: Mapping[RowKey, float]
+    found: dict[str, list[tuple[Any, Any]]] = field(default_factory=dict)
 
     @cached_property
     def whitener(self) -> FloatArray:
