@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 Provider = Literal["size", "pattern", "cluster", "sampled", "augmented"]
 """What the likelihood is computed from: "sampled" is "cluster" with sampled effects; "augmented"
@@ -115,24 +114,31 @@ def in_batches(values: NDArray[Any]) -> FloatArray:
 def pack_by_pattern(observed: ObservedData) -> FloatArray:
     """Cross products of patterns and pieces, flattened.
 
-    The header: -1 - J, number of patterns, of batches of pieces, and whether y and z have missing
-    values. Then center (p); for patterns as lanes: number of rows, DD, DY, YY pooled over clusters,
-    and which outcomes are observed; for pieces of one pattern as lanes: the pattern of the batch,
-    the clusters (-1: no piece), and (DY, DD), (D x (p + D)); for clusters as lanes: (1, w), z and
-    whether z is observed.
+    The header: -1 - J, number of patterns, of pieces, and whether y and z have missing values. Then
+    center (p); for patterns as lanes: number of rows, DD, DY, YY pooled over clusters, and which
+    outcomes are observed; which outcome is at which place, (G x p), how many are observed, and the
+    first piece of every pattern (G + 1); for pieces: the cluster, and (DY, DD); for clusters as
+    lanes: (1, w), z and whether z is observed. Patterns with more observed outcomes come first, and
+    within a pattern the observed outcomes (see kernels.statistics).
     """
     parts = pieces(observed)
-    n_d = 1 + observed.x.shape[1]
-    pooled = np.zeros((len(parts.seen), *parts.cross.shape[1:]))
-    np.add.at(pooled, parts.pattern, parts.cross)
-    of_batch, place = _pattern_batches(parts)
-    cluster = np.full(len(of_batch) * LANES, -1.0)
-    cluster[place] = parts.cluster
-    data = np.concatenate([parts.cross[:, :n_d, n_d:], parts.cross[:, :n_d, :n_d]], axis=2)
-    spread = np.zeros((len(cluster), *data.shape[1:]))
-    spread[place] = data
+    n_d, p = 1 + observed.x.shape[1], observed.y.shape[1]
+    by_count = np.argsort(-parts.seen.sum(axis=1), kind="stable")
+    seen, new = parts.seen[by_count], np.argsort(by_count)
+    order = np.argsort(new[parts.pattern], kind="stable")
+    pattern, outcome = new[parts.pattern][order], np.argsort(-seen, axis=1, kind="stable")
+    first = np.searchsorted(pattern, np.arange(len(seen) + 1))
+    design = np.broadcast_to(np.arange(n_d), (len(seen), n_d))
+    place = np.hstack([design, n_d + outcome])[pattern]
+    cross = parts.cross[order][np.arange(len(order))[:, None, None], place[:, :, None], place[:, None]]
+    pooled = np.add.reduceat(cross, first[:-1], axis=0) if len(seen) else cross
+    count = seen.sum(axis=1)
+    of_piece = np.zeros((len(order), n_d, -(-(p + n_d) // LANES) * LANES))
+    of_piece[:, :, :p] = cross[:, :n_d, n_d:]
+    behind = count.astype(np.int64)[pattern][:, None, None] + np.arange(n_d)[None, None]
+    np.put_along_axis(of_piece, behind.repeat(n_d, axis=1), cross[:, :n_d, :n_d], axis=2)
     z_missing = np.isnan(observed.normal_z).any()
-    header = [-1 - observed.n_clusters, len(parts.seen), len(of_batch), True, z_missing]
+    header = [-1 - observed.n_clusters, len(seen), len(order), True, z_missing]
     return frozen(
         np.concatenate(
             [
@@ -142,26 +148,16 @@ def pack_by_pattern(observed: ObservedData) -> FloatArray:
                 in_batches(pooled[:, :n_d, :n_d]),
                 in_batches(pooled[:, :n_d, n_d:]),
                 in_batches(pooled[:, n_d:, n_d:]),
-                in_batches(parts.seen),
-                of_batch,
-                cluster,
-                in_batches(spread),
+                in_batches(np.take_along_axis(seen, outcome, axis=1)),
+                outcome.ravel(),
+                count,
+                first,
+                parts.cluster[order],
+                of_piece.ravel(),
                 *level_two_lanes(observed),
             ]
         )
     )
-
-
-def _pattern_batches(parts: Pieces) -> tuple[FloatArray, IntArray]:
-    """Sort pieces into batches of one pattern each: pattern per batch, and place of every piece."""
-    count = np.bincount(parts.pattern, minlength=len(parts.seen))
-    n_batches = -(-count // LANES)
-    first = np.concatenate([[0], np.cumsum(n_batches)])
-    order = np.argsort(parts.pattern, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
-    of_batch = np.repeat(np.arange(len(count)), n_batches).astype(np.float64)
-    return of_batch, first[parts.pattern] * LANES + rank
 
 
 def pack_by_size(observed: ObservedData) -> FloatArray:
