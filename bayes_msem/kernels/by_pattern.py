@@ -17,10 +17,15 @@ per pattern and pooled over clusters, with the posterior mean e_j = delta_j + m_
 of the effects,
 
     U_g[q] = sum_j e_jq (DY_jg, DD_jg)[col_q] ,   Q_g[q, s] = sum_j (e_jq e_js + P_jqs) DD_jg[q, s]
-    ES_g   = S_g - sum_q (l_q T_q' + T_q l_q') + sum_qs Q_g[q, s] l_q l_s' ,  T_q = U_g[q] (I, -C0)'
+    T_q    = U_g[q] (I, -C0)' ,   X_q = T_q - 1/2 Q_g[q, q] l_q - sum_s<q Q_g[q, s] l_s
+    ES_g   = S_g - sum_q (l_q X_q' + X_q l_q')
     d/dSigma = sum_g -1/2 n_g W_g + 1/2 W_g ES_g W_g
     d/dC0    = sum_g W_g (R_g - sum_q l_q U_g[q, d]')
     d/dl_q   = sum_g W_g (T_q - sum_s Q_g[q, s] l_s)        (C0 held fixed)
+
+Of a pattern only the observed outcomes take part. They stand at the first places, and patterns with
+as many of them side by side in lanes, so that products of matrices of a pattern with half of the
+outcomes cost an eighth. Pieces are summed in kernels.pieces.
 
 A reference mean keeps the terms small: nothing large cancels, whatever the means of the data.
 Single-level models are the case without clusters.
@@ -31,6 +36,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from bayes_msem.kernels.by_cluster import absorb_back, known_of, use_vectors, uses_covariance
 from bayes_msem.kernels.compile import inner_kernel, inner_part, kernel, part_kernel
 from bayes_msem.kernels.integrate import (
@@ -46,9 +52,9 @@ from bayes_msem.kernels.integrate import (
 from bayes_msem.kernels.lanes import (
     LANES,
     across,
+    aligned_zeros,
     as_floats,
     as_lanes,
-    from_lanes,
     in_lanes,
     lanes_matrix,
     lanes_stack,
@@ -271,17 +277,26 @@ def _reference_means(effect, units, c, reference):
 def _pieces(structure, data, units, reference, top, c0, uses, work, space, effects, d):
     """Go from patterns to clusters: fill e and e e' + P of all clusters (``effects``)."""
     n_uses, n_lower, n_clusters = len(uses.column), effects[1].shape[1], units.n
-    h, g = np.zeros((n_clusters, n_lower)), np.zeros((n_clusters, uses.effect.shape[2]))
-    w = as_floats(space.w)
-    for k in range(len(data.count)):
-        b, lane = k // LANES, k % LANES
-        pieces_forward(k, lane, data, space.outcome, w[b], c0, uses, work, h, g)
-    h_l, g_l = in_lanes(h), in_lanes(g)
+    # the last row is that of empty pieces
+    h, g = (
+        aligned_zeros(n_clusters + 1, n_lower),
+        aligned_zeros(n_clusters + 1, uses.effect.shape[2]),
+    )
+    pieces_forward(data, space.outcome, as_floats(space.w), c0, uses, work, h, g)
+    h_l, g_l = in_lanes(h[:n_clusters]), in_lanes(g[:n_clusters])
     e, spread = lanes_matrix(len(h_l), n_uses), lanes_matrix(len(h_l), n_lower)
     value = _absorb_clusters(structure, units, reference, top, (h_l, g_l), e, spread, d)
-    effects[0][:, :] = from_lanes(e, n_clusters)
-    effects[1][:, :] = from_lanes(spread, n_clusters)
+    _copy_from_lanes(e, effects[0], n_clusters)
+    _copy_from_lanes(spread, effects[1], n_clusters)
     return value
+
+
+@inner_kernel
+def _copy_from_lanes(lanes, array, n):
+    floats = as_floats(lanes)
+    for j in range(n):
+        for i in range(array.shape[1]):
+            array[j, i] = floats[j // LANES, i, j % LANES]
 
 
 @kernel
@@ -319,7 +334,7 @@ def value_and_gradient(x, ints, floats, statistics):
     if not _patterns_forward(data, sigma, space):
         return -np.inf, d.x
     work, value = pattern_work(by_column, p, n_d), 0.0
-    effects = np.zeros((units.n, n_uses)), np.zeros((units.n, triangle(n_uses)))
+    effects = np.zeros((units.n + 1, n_uses)), aligned_zeros(units.n + 1, triangle(n_uses))
     if units.n > 0:
         value = _pieces(
             structure, data, units, reference, top, c0, by_column, work, space, effects, d

@@ -18,6 +18,9 @@ from bayes_msem.kernels.lanes import LANES, as_lanes
 # whether y and z have missing values) and by pattern (-1 - J, patterns, pieces, ...).
 HEADER = 5
 
+AT_ONCE = 4
+"""Number of pieces of a pattern that are summed together (kernels.pieces)."""
+
 
 class ByCluster(NamedTuple):
     """Cross products of clusters, as lanes.
@@ -65,7 +68,8 @@ class ByPattern(NamedTuple):
     first
         First piece of every pattern, (G + 1,) floats.
     cluster
-        Cluster of every piece, floats.
+        Cluster of every piece, floats. Pieces of a pattern are filled up to a multiple of
+        ``AT_ONCE`` with empty ones, of a cluster behind the last.
     of_piece
         (DY, DD) of every piece: of every column of the design one row that holds as many outcomes
         as the pattern has, the columns of the design, and zeros up to a multiple of LANES; floats.
@@ -177,17 +181,20 @@ def by_pattern(statistics, p, n_d):
     statistics = borrowed(statistics)
     n_patterns, n_pieces, width = int(statistics[1]), int(statistics[2]), filled_up(p + n_d)
     n = batches_of(n_patterns)
-    center, start = statistics[HEADER : HEADER + p], HEADER + p
+    center, start = statistics[HEADER : HEADER + p], filled_up(HEADER + p)
     size, start = _vectors(statistics, start, n, 1)
     dd, start = _batches(statistics, start, n, n_d, n_d)
     dy, start = _batches(statistics, start, n, n_d, p)
     yy, start = _batches(statistics, start, n, p, p)
     seen, start = _vectors(statistics, start, n, p)
+    of_piece, start = (
+        stacked(statistics, start, (n_pieces, n_d, width)),
+        start + n_pieces * n_d * width,
+    )
     outcome, start = stacked(statistics, start, (n_patterns, p)), start + n_patterns * p
     count, start = statistics[start : start + n_patterns], start + n_patterns
     first, start = statistics[start : start + n_patterns + 1], start + n_patterns + 1
-    cluster, start = statistics[start : start + n_pieces], start + n_pieces
-    of_piece = stacked(statistics, start, (n_pieces, n_d, width))
+    cluster = statistics[start : start + n_pieces]
     return ByPattern(center, size, dd, dy, yy, seen, outcome, count, first, cluster, of_piece)
 
 

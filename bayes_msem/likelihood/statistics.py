@@ -25,6 +25,7 @@ from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.pieces import Pieces, pieces
 from bayes_msem.data.readonly import frozen
 from bayes_msem.kernels.lanes import LANES
+from bayes_msem.kernels.statistics import AT_ONCE
 
 __all__ = [
     "PACKERS",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 Provider = Literal["size", "pattern", "cluster", "sampled", "augmented"]
 """What the likelihood is computed from: "sampled" is "cluster" with sampled effects; "augmented"
@@ -116,48 +118,64 @@ def pack_by_pattern(observed: ObservedData) -> FloatArray:
 
     The header: -1 - J, number of patterns, of pieces, and whether y and z have missing values. Then
     center (p); for patterns as lanes: number of rows, DD, DY, YY pooled over clusters, and which
-    outcomes are observed; which outcome is at which place, (G x p), how many are observed, and the
-    first piece of every pattern (G + 1); for pieces: the cluster, and (DY, DD); for clusters as
-    lanes: (1, w), z and whether z is observed. Patterns with more observed outcomes come first, and
-    within a pattern the observed outcomes (see kernels.statistics).
+    outcomes are observed; for pieces: (DY, DD), as kernels.statistics.ByPattern describes it; which
+    outcome is at which place, (G x p), how many are observed, and the first piece of every pattern
+    (G + 1); the clusters of pieces; for clusters as lanes: (1, w), z and whether z is observed.
+    Lanes and pieces begin at multiples of LANES numbers.
     """
-    parts = pieces(observed)
-    n_d, p = 1 + observed.x.shape[1], observed.y.shape[1]
-    by_count = np.argsort(-parts.seen.sum(axis=1), kind="stable")
-    seen, new = parts.seen[by_count], np.argsort(by_count)
-    order = np.argsort(new[parts.pattern], kind="stable")
-    pattern, outcome = new[parts.pattern][order], np.argsort(-seen, axis=1, kind="stable")
-    first = np.searchsorted(pattern, np.arange(len(seen) + 1))
-    design = np.broadcast_to(np.arange(n_d), (len(seen), n_d))
-    place = np.hstack([design, n_d + outcome])[pattern]
-    cross = parts.cross[order][np.arange(len(order))[:, None, None], place[:, :, None], place[:, None]]
-    pooled = np.add.reduceat(cross, first[:-1], axis=0) if len(seen) else cross
-    count = seen.sum(axis=1)
-    of_piece = np.zeros((len(order), n_d, -(-(p + n_d) // LANES) * LANES))
-    of_piece[:, :, :p] = cross[:, :n_d, n_d:]
-    behind = count.astype(np.int64)[pattern][:, None, None] + np.arange(n_d)[None, None]
-    np.put_along_axis(of_piece, behind.repeat(n_d, axis=1), cross[:, :n_d, :n_d], axis=2)
+    parts, n_d, p = pieces(observed), 1 + observed.x.shape[1], observed.y.shape[1]
+    order = np.argsort(-parts.seen.sum(axis=1), kind="stable")  # most observed outcomes first
+    seen, new = parts.seen[order], np.argsort(order)[parts.pattern]
+    outcome, count = np.argsort(-seen, axis=1, kind="stable"), seen.sum(axis=1)
+    place = np.hstack([np.broadcast_to(np.arange(n_d), (len(seen), n_d)), n_d + outcome])[new]
+    cross = parts.cross[np.arange(len(new))[:, None, None], place[:, :, None], place[:, None]]
+    pooled = np.zeros((len(seen), *cross.shape[1:]))
+    np.add.at(pooled, new, cross)
+    position, first = _filled_up(new, len(seen))
+    cluster = np.full(first[-1], float(observed.n_clusters))
+    cluster[position] = parts.cluster
+    of_piece = np.zeros((first[-1], n_d, -(-(p + n_d) // LANES) * LANES))
+    of_piece[position, :, :p] = cross[:, :n_d, n_d:]
+    for d in range(n_d):  # behind the observed outcomes
+        of_piece[position, :, count[new].astype(np.int64) + d] = cross[:, :n_d, d]
     z_missing = np.isnan(observed.normal_z).any()
-    header = [-1 - observed.n_clusters, len(seen), len(order), True, z_missing]
-    return frozen(
-        np.concatenate(
-            [
-                np.array(header, dtype=np.float64),
-                parts.center,
-                in_batches(pooled[:, 0, 0]),
-                in_batches(pooled[:, :n_d, :n_d]),
-                in_batches(pooled[:, :n_d, n_d:]),
-                in_batches(pooled[:, n_d:, n_d:]),
-                in_batches(np.take_along_axis(seen, outcome, axis=1)),
-                outcome.ravel(),
-                count,
-                first,
-                parts.cluster[order],
-                of_piece.ravel(),
-                *level_two_lanes(observed),
-            ]
-        )
+    header = [-1 - observed.n_clusters, len(seen), len(cluster), True, z_missing]
+    return _aligned(
+        [
+            _whole_lanes([np.array(header, dtype=np.float64), parts.center]),
+            in_batches(pooled[:, 0, 0]),
+            in_batches(pooled[:, :n_d, :n_d]),
+            in_batches(pooled[:, :n_d, n_d:]),
+            in_batches(pooled[:, n_d:, n_d:]),
+            in_batches(np.take_along_axis(seen, outcome, axis=1)),
+            of_piece.ravel(),
+            _whole_lanes([outcome.ravel(), count, first, cluster]),
+            *level_two_lanes(observed),
+        ]
     )
+
+
+def _filled_up(pattern: IntArray, n_patterns: int) -> tuple[IntArray, IntArray]:
+    """Sort pieces by pattern, each filled up to a multiple of AT_ONCE: places, and first ones."""
+    count = np.bincount(pattern, minlength=n_patterns)
+    first = np.concatenate([[0], np.cumsum(-(-count // AT_ONCE) * AT_ONCE)])
+    order, position = np.argsort(pattern, kind="stable"), np.empty_like(pattern)
+    position[order] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+    return first[pattern] + position, first
+
+
+def _whole_lanes(parts: list[NDArray[Any]]) -> FloatArray:
+    """Join vectors, with zeros up to a multiple of LANES numbers."""
+    joined = np.concatenate(parts).astype(np.float64)
+    return np.concatenate([joined, np.zeros(-len(joined) % LANES)])
+
+
+def _aligned(parts: list[FloatArray]) -> FloatArray:
+    """Join vectors in memory that begins where a cache line does, which makes lanes fast."""
+    n = sum(map(len, parts))
+    room = np.empty(n + LANES)
+    start = -(room.ctypes.data // room.itemsize) % LANES
+    return frozen(np.concatenate(parts, out=room[start : start + n]))
 
 
 def pack_by_size(observed: ObservedData) -> FloatArray:
