@@ -122,9 +122,11 @@ def test_gradient(start: Callable[..., str]) -> None:
 
 
 def test_missing(start: Callable[..., str]) -> None:
-    printed = start("bench_missing", REPEATS=1, BATCHES=1)
+    few = {"LARGE_ROWS": 600, "LARGE_CLUSTERS": 30, "LARGE_REPEATS": 1}
+    printed = start("bench_missing", REPEATS=1, BATCHES=1, **few)
     assert "2,500 rows in 200 clusters" in printed
     assert re.search(r"random intercepts: complete [\d.]+ / [\d.]+ us, 15% missing", printed)
+    assert re.search(r"600 rows in 30 clusters, .* 30% missing .*: [\d.]+ / [\d.]+ ms", printed)
     assert re.search(r"random slope: .*row by row [\d.]+ us", printed)
 
 

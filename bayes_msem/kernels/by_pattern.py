@@ -17,10 +17,15 @@ per pattern and pooled over clusters, with the posterior mean e_j = delta_j + m_
 of the effects,
 
     U_g[q] = sum_j e_jq (DY_jg, DD_jg)[col_q] ,   Q_g[q, s] = sum_j (e_jq e_js + P_jqs) DD_jg[q, s]
-    ES_g   = S_g - sum_q (l_q T_q' + T_q l_q') + sum_qs Q_g[q, s] l_q l_s' ,  T_q = U_g[q] (I, -C0)'
+    T_q    = U_g[q] (I, -C0)' ,   X_q = T_q - 1/2 Q_g[q, q] l_q - sum_s<q Q_g[q, s] l_s
+    ES_g   = S_g - sum_q (l_q X_q' + X_q l_q')
     d/dSigma = sum_g -1/2 n_g W_g + 1/2 W_g ES_g W_g
     d/dC0    = sum_g W_g (R_g - sum_q l_q U_g[q, d]')
     d/dl_q   = sum_g W_g (T_q - sum_s Q_g[q, s] l_s)        (C0 held fixed)
+
+Of a pattern only the observed outcomes take part. They stand at the first places, and patterns with
+as many of them side by side in lanes, so that products of matrices of a pattern with half of the
+outcomes cost an eighth. Pieces are summed in kernels.pieces.
 
 A reference mean keeps the terms small: nothing large cancels, whatever the means of the data.
 Single-level models are the case without clusters.
@@ -31,10 +36,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
 
 from bayes_msem.kernels.by_cluster import absorb_back, known_of, use_vectors, uses_covariance
-from bayes_msem.kernels.compile import inner_kernel, kernel
+from bayes_msem.kernels.compile import inner_kernel, inner_part, kernel, part_kernel
 from bayes_msem.kernels.integrate import (
     absorb,
     covariance_gradient,
@@ -46,8 +50,11 @@ from bayes_msem.kernels.integrate import (
     symmetrise,
 )
 from bayes_msem.kernels.lanes import (
+    LANES,
     across,
-    from_lanes,
+    aligned_zeros,
+    as_floats,
+    as_lanes,
     in_lanes,
     lanes_matrix,
     lanes_stack,
@@ -68,138 +75,126 @@ from bayes_msem.kernels.level_two import (
     whiten,
     whiten_back,
 )
-from bayes_msem.kernels.pieces import lower, pieces_backward, pieces_forward, triangle
+from bayes_msem.kernels.pieces import (
+    lower,
+    pattern_work,
+    pieces_backward,
+    pieces_forward,
+    triangle,
+    uses_by_column,
+)
 from bayes_msem.kernels.statistics import by_pattern, clusters
 from bayes_msem.kernels.template import backward, effects_of, forward
 from bayes_msem.kernels.triangular import invert
 
 
 class Patterns(NamedTuple):
-    """What the reverse needs of all patterns: W, R, S, M and the projections l_q' W (I, -C0)."""
+    """Integers of the patterns, W and n (p log 2 pi + log|Sigma_oo|), and room for one batch.
 
+    ``outcome`` (G x p) is data.outcome as integers, zeros in lanes without a pattern; ``count`` is
+    the number of observed outcomes of the first pattern of a batch, which has most.
+    """
+
+    outcome: Any
+    count: Any
     w: Any
+    constant: Any
+    masked: Any
+    c0: Any
     r: Any
     s: Any
-    m: Any
-    projection: Any
+    product: Any
+    d_sigma: Any
+    d_c: Any
 
 
-@register_jitable
-def _patterns_space(n, p, n_d, n_uses):
+@part_kernel
+def _patterns_space(data, p, n_d):
+    n, n_patterns = len(data.size), len(data.count)
+    outcome, count = np.zeros((n * LANES, p), np.int64), np.zeros(n, np.int64)
+    for g in range(n_patterns):
+        for i in range(p):
+            outcome[g, i] = int(data.outcome[g, i])
+    for b in range(n):
+        count[b] = int(data.count[b * LANES])
+    square, rows = lanes_stack(4, p, p), lanes_stack(3, p, n_d)
+    w = as_lanes(np.empty((n, p, p, LANES)))
     return Patterns(
-        lanes_stack(n, p, p),
-        lanes_stack(n, p, n_d),
-        lanes_stack(n, p, p),
-        lanes_matrix(n, triangle(n_uses)),
-        lanes_stack(n, n_uses, p + n_d),
-    )
+        outcome, count, w, lanes_vector(n), square[0], rows[0], rows[1], square[1], square[2],
+        square[3], rows[2],
+    )  # fmt: skip
 
 
-@register_jitable
-def _in_all_lanes(matrix):
-    """Copy floats to lanes: the kernels of clusters see one kind of number."""
-    lanes = lanes_matrix(matrix.shape[0], matrix.shape[1])
-    for i in range(matrix.shape[0]):
-        for k in range(matrix.shape[1]):
-            lanes[i, k] = matrix[i, k]
-    return lanes
-
-
-@kernel
-def _patterns_forward(data, sigma, c0, effect, space):
-    """Fill what is known of all patterns.
-
-    Returns
-    -------
-    tuple of (float, bool)
-        The patterns' part of the log-likelihood, and whether Sigma is positive definite.
-    """
-    (n_uses, p), n_d = effect.shape, c0.shape[1]
-    masked, wl, twice = lanes_matrix(p, p), lanes_matrix(n_uses, p), 0.0
-    sigma_l, c0_l = _in_all_lanes(sigma), _in_all_lanes(c0)
-    for g in range(len(data.size)):
-        w, s, projection = space.w[g], space.s[g], space.projection[g]
-        count = keep_seen(sigma_l, data.seen[g], masked)
-        log_det, positive = invert(masked, p, w)
+@inner_part
+def _patterns_forward(data, sigma, space):
+    """Fill W and what needs the log determinants; return whether Sigma is positive definite."""
+    outcome, seen, masked = space.outcome, data.seen, space.masked
+    block = as_floats(masked)
+    for b in range(len(space.count)):
+        n, w = space.count[b], space.w[b]
+        for lane in range(LANES):
+            places = outcome[b * LANES + lane]
+            for i in range(n):
+                for k in range(i + 1):
+                    block[i, k, lane] = sigma[places[i], places[k]]
+        count = keep_seen(masked, seen[b][:n], masked)
+        log_det, positive = invert(masked, n, w)
         if not positive:
-            return -np.inf, False
-        drop_unseen(data.seen[g], w)
-        residuals(p, data.dd[g], data.dy[g], data.yy[g], c0_l, space.r[g], s)
-        trace = 0.0
-        for i in range(p):
-            for k in range(p):
-                trace += w[i, k] * s[i, k]
-        twice -= trace + data.size[g, 0] * (count * LOG_2PI + log_det)
-        for q in range(n_uses):
-            wl[q, :] = 0.0
-            for k in range(p):
-                if effect[q, k] != 0.0:
-                    for i in range(p):
-                        wl[q, i] += w[i, k] * effect[q, k]
-            for i in range(p):
-                projection[q, i] = wl[q, i]
-            for d in range(n_d):
-                total = 0.0
-                for i in range(p):
-                    total -= wl[q, i] * c0[i, d]
-                projection[q, p + d] = total
-            for u in range(q + 1):
-                total = 0.0
-                for i in range(p):
-                    if effect[u, i] != 0.0:
-                        total += wl[q, i] * effect[u, i]
-                space.m[g, lower(q, u)] = total
-    return 0.5 * across(twice), True
+            return False
+        drop_unseen(seen[b][:n], w)
+        space.constant[b] = data.size[b, 0] * (count * LOG_2PI + log_det)
+    return True
 
 
-@kernel
-def _patterns_backward(data, c0, effect, space, u_matrix, q_matrix, gradients):
-    """Fill the gradients with respect to Sigma, C0 and the l_q."""
+@inner_part
+def _patterns_backward(data, c0, uses, work, effects, space, gradients):
+    """Fill the gradients with respect to Sigma, C0 and the l_q; return the patterns' part."""
     d_sigma, d_c0, d_effect = gradients
-    (n_uses, p), n_d = effect.shape, c0.shape[1]
-    t_matrix, product = lanes_matrix(n_uses, p), lanes_matrix(p, p)
-    d_sigma_l, d_c_l = lanes_matrix(p, p), lanes_matrix(p, n_d)
-    d_effect_l, inner = lanes_matrix(n_uses, p), lanes_vector(p)
-    for g in range(len(data.size)):
-        w, r, s = space.w[g], space.r[g], space.s[g]
-        for q in range(n_uses):
-            for i in range(p):
-                total = u_matrix[g, q, i]
+    w_all, outcome, c0_l, r, s, product, d_sigma_l, d_c_l = (
+        space.w, space.outcome, space.c0, space.r, space.s, space.product, space.d_sigma, space.d_c,
+    )  # fmt: skip
+    n_d, twice, n_uses = c0.shape[1], 0.0, len(uses.column)
+    c0_f, r_f, s_f = as_floats(c0_l), as_floats(r), as_floats(s)
+    d_sigma_f, d_c_f, w_f = as_floats(d_sigma_l), as_floats(d_c_l), as_floats(w_all)
+    size, dd, dy, yy, constant = data.size, data.dd, data.dy, data.yy, space.constant
+    for b in range(len(space.count)):
+        n, w = space.count[b], w_all[b]
+        for lane in range(LANES):
+            for i in range(n):
                 for d in range(n_d):
-                    total -= c0[i, d] * u_matrix[g, q, p + d]
-                t_matrix[q, i] = total
-        for q in range(n_uses):
-            for i in range(p):
-                inner[i] = t_matrix[q, i]
-            for u in range(n_uses):
-                for i in range(p):
-                    if effect[u, i] != 0.0:
-                        inner[i] -= q_matrix[g, lower(q, u)] * effect[u, i]
-            for i in range(p):
-                total = 0.0
-                for k in range(p):
-                    total += w[i, k] * inner[k]
-                d_effect_l[q, i] += total
-            # ES: S - l (T - Q l)' - T l', the first bracket being ``inner``
-            for i in range(p):
-                if effect[q, i] != 0.0:
-                    for k in range(p):
-                        s[i, k] -= effect[q, i] * inner[k]
-                        s[k, i] -= effect[q, i] * t_matrix[q, k]
-                    for d in range(n_d):
-                        r[i, d] -= effect[q, i] * u_matrix[g, q, p + d]
-        for i in range(p):
+                    c0_f[i, d, lane] = c0[outcome[b * LANES + lane, i], d]
+        residuals(n, dd[b], dy[b], yy[b], c0_l, r, s)
+        for i in range(n):
+            twice -= w[i, i] * s[i, i]
+            for k in range(i):
+                twice -= 2.0 * w[i, k] * s[i, k]
+        twice -= constant[b]
+        if n_uses > 0:
+            for lane in range(LANES):
+                k = b * LANES + lane
+                if k < len(data.count):
+                    pieces_backward(
+                        k, lane, data, outcome, w_f[b], c0, uses, work, effects, r_f, s_f, d_effect
+                    )
+        for i in range(n):
+            for k in range(i + 1):
+                s[k, i] = s[i, k]
+                d_sigma_l[i, k] = 0.0
             for d in range(n_d):
-                total = 0.0
-                for k in range(p):
+                total = 0.0 * size[b, 0]
+                for k in range(n):
                     total += w[i, k] * r[k, d]
-                d_c_l[i, d] += total
-        size = data.size[g, 0]
-        covariance_gradient(p, size, w, s, 1.0 + 0.0 * size, product, d_sigma_l)
-    symmetrise(d_sigma_l)
-    add_across(d_sigma_l, d_sigma)
-    add_across(d_c_l, d_c0)
-    add_across(d_effect_l, d_effect)
+                d_c_l[i, d] = total
+        covariance_gradient(n, size[b, 0], w, s, 1.0 + 0.0 * size[b, 0], product, d_sigma_l)
+        for lane in range(LANES):
+            places = outcome[b * LANES + lane]
+            for i in range(n):
+                for k in range(i + 1):
+                    d_sigma[places[i], places[k]] += d_sigma_f[i, k, lane]
+                for d in range(n_d):
+                    d_c0[places[i], d] += d_c_f[i, d, lane]
+    symmetrise(d_sigma)
+    return 0.5 * across(twice)
 
 
 @kernel
@@ -279,31 +274,29 @@ def _reference_means(effect, units, c, reference):
 
 
 @kernel
-def _flat(lanes, n):
-    """Copy lanes (batches, rows, columns) into an array (n, rows * columns)."""
-    batches, rows, columns = lanes.shape
-    return from_lanes(lanes.reshape((batches, rows * columns)), n)
-
-
-@kernel
-def _pieces(structure, data, units, reference, top, space, sums, d):
-    """Go from patterns to clusters and back: fill U and Q of the patterns (``sums``)."""
-    u_matrix, q_matrix = sums
-    column, n_clusters = structure.uses.column, units.n
-    n_uses, n_lower = len(column), q_matrix.shape[1]
-    h, g = np.zeros((n_clusters, n_lower)), np.zeros((n_clusters, n_uses))
-    projection = _flat(space.projection, data.n_patterns)
-    shape = (data.n_patterns, n_uses, projection.shape[1] // max(n_uses, 1))
-    pieces_forward(
-        column, data, from_lanes(space.m, data.n_patterns), projection.reshape(shape), h, g
+def _pieces(structure, data, units, reference, top, c0, uses, work, space, effects, d):
+    """Go from patterns to clusters: fill e and e e' + P of all clusters (``effects``)."""
+    n_uses, n_lower, n_clusters = len(uses.column), effects[1].shape[1], units.n
+    # the last row is that of empty pieces
+    h, g = (
+        aligned_zeros(n_clusters + 1, n_lower),
+        aligned_zeros(n_clusters + 1, uses.effect.shape[2]),
     )
-    h_l, g_l = in_lanes(h), in_lanes(g)
+    pieces_forward(data, space.outcome, as_floats(space.w), c0, uses, work, h, g)
+    h_l, g_l = in_lanes(h[:n_clusters]), in_lanes(g[:n_clusters])
     e, spread = lanes_matrix(len(h_l), n_uses), lanes_matrix(len(h_l), n_lower)
     value = _absorb_clusters(structure, units, reference, top, (h_l, g_l), e, spread, d)
-    if value > -np.inf:
-        e_j, spread_j = from_lanes(e, n_clusters), from_lanes(spread, n_clusters)
-        pieces_backward(column, data, e_j, spread_j, u_matrix, q_matrix)
+    _copy_from_lanes(e, effects[0], n_clusters)
+    _copy_from_lanes(spread, effects[1], n_clusters)
     return value
+
+
+@inner_kernel
+def _copy_from_lanes(lanes, array, n):
+    floats = as_floats(lanes)
+    for j in range(n):
+        for i in range(array.shape[1]):
+            array[j, i] = floats[j // LANES, i, j % LANES]
 
 
 @kernel
@@ -337,21 +330,21 @@ def value_and_gradient(x, ints, floats, statistics):
         c0[i, 0] -= data.center[i]
         for q in range(n_uses):
             c0[i, uses.column[q]] += reference[q] * effect[q, i]
-    space = _patterns_space(len(data.size), p, n_d, n_uses)
-    value, positive = _patterns_forward(data, sigma, c0, effect, space)
-    if not positive:
+    space, by_column = _patterns_space(data, p, n_d), uses_by_column(uses, effect)
+    if not _patterns_forward(data, sigma, space):
         return -np.inf, d.x
-    u_matrix = np.zeros((data.n_patterns, n_uses * (p + n_d)))
-    q_matrix = np.zeros((data.n_patterns, triangle(n_uses)))
+    work, value = pattern_work(by_column, p, n_d), 0.0
+    effects = np.zeros((units.n + 1, n_uses)), aligned_zeros(units.n + 1, triangle(n_uses))
     if units.n > 0:
-        value += _pieces(structure, data, units, reference, top, space, (u_matrix, q_matrix), d)
+        value = _pieces(
+            structure, data, units, reference, top, c0, by_column, work, space, effects, d
+        )
         if not value > -np.inf:
             return -np.inf, d.x
     d_c0, d_effect = np.zeros((p, n_d)), np.zeros((n_uses, p))
     d_sigma, d_t, h = np.zeros((p, p)), np.zeros((level.m, p)), np.empty((level.m, p))
-    u_l = in_lanes(u_matrix).reshape((len(data.size), n_uses, p + n_d))
     gradients = (d_sigma, d_c0, d_effect)
-    _patterns_backward(data, c0, effect, space, u_l, in_lanes(q_matrix), gradients)
+    value += _patterns_backward(data, c0, by_column, work, effects, space, gradients)
     for q in range(n_uses):
         if uses.variable[q] >= 0:
             for i in range(p):

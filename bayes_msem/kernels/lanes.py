@@ -38,6 +38,7 @@ from bayes_msem.kernels.compile import kernel
 __all__ = [
     "LANES",
     "across",
+    "aligned_zeros",
     "as_floats",
     "as_lanes",
     "fill_empty_lanes",
@@ -50,6 +51,7 @@ __all__ = [
     "lanes_vector",
     "nearest_whole",
     "power_of_two",
+    "put_lanes",
     "room",
     "zero_unless",
 ]
@@ -182,6 +184,20 @@ def grouped(typingctx, array):
     return _reinterpreted(array, _LANES, array.ndim, 8 * LANES, lower_shape)
 
 
+@intrinsic
+def put_lanes(typingctx, floats, place, value):
+    """Write one number per lane into a vector of floats, from ``place`` on."""
+
+    def codegen(context, builder, sig, args):
+        target = make_array(floats)(context, builder, args[0])
+        where = builder.gep(target.data, [args[1]])
+        pointer = context.get_data_type(_LANES).as_pointer()
+        builder.store(args[2], builder.bitcast(where, pointer), align=8)
+        return context.get_dummy_value()
+
+    return types.void(floats, types.intp, _LANES), codegen
+
+
 def room(array, rows, columns):
     """Return an uninitialised matrix of the kind of number that ``array`` holds."""
     raise NotImplementedError("for use in kernels")
@@ -241,6 +257,18 @@ def lanes_matrix(rows, columns):
 def lanes_stack(n, rows, columns):
     """Return n matrices of zeros."""
     return as_lanes(np.zeros((n, rows, columns, LANES)))
+
+
+@register_jitable
+def aligned_zeros(rows, columns):
+    """Return zeros, floats, of which a multiple of LANES starts where a cache line does.
+
+    For large arrays seen as :func:`grouped`: elsewhere, every second access meets two lines.
+    """
+    n = rows * columns
+    floats = np.zeros(n + LANES)
+    start = -(floats.ctypes.data // floats.itemsize) % LANES
+    return floats[start : start + n].reshape((rows, columns))
 
 
 @register_jitable

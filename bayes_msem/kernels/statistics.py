@@ -15,8 +15,11 @@ from bayes_msem.kernels.compile import borrowed, kernel, part_kernel, stacked
 from bayes_msem.kernels.lanes import LANES, as_lanes
 
 # Header of the layouts by cluster (numbers of clusters, of batches of pieces and of pieces, and
-# whether y and z have missing values) and by pattern (-1 - J, patterns, batches of pieces, ...).
+# whether y and z have missing values) and by pattern (-1 - J, patterns, pieces, ...).
 HEADER = 5
+
+AT_ONCE = 4
+"""Number of pieces of a pattern that are summed together (kernels.pieces)."""
 
 
 class ByCluster(NamedTuple):
@@ -47,32 +50,40 @@ class ByCluster(NamedTuple):
 
 
 class ByPattern(NamedTuple):
-    """Cross products of response patterns and of their pieces, as lanes.
+    """Cross products of response patterns, as lanes, and of their pieces.
+
+    Patterns with more observed outcomes come first, and of every pattern the observed outcomes:
+    outcomes are read by their *place* in the pattern.
 
     Attributes
     ----------
-    n_patterns
-        Number of patterns.
     center
         What was subtracted from y, (p,) floats.
     size, dd, dy, yy, seen
-        As by cluster, of patterns.
-    pattern
-        Pattern of every batch of pieces, (batches,) floats.
+        As by cluster, of patterns, outcomes by place.
+    outcome
+        Which outcome is at which place, (G, p) floats.
+    count
+        Number of observed outcomes, (G,) floats.
+    first
+        First piece of every pattern, (G + 1,) floats.
     cluster
-        Cluster of every piece, -1 where there is none, (batches, LANES) floats.
+        Cluster of every piece, floats. Pieces of a pattern are filled up to a multiple of
+        ``AT_ONCE`` with empty ones, of a cluster behind the last.
     of_piece
-        (DY, DD) of every piece, (D x (p + D)).
+        (DY, DD) of every piece: of every column of the design one row that holds as many outcomes
+        as the pattern has, the columns of the design, and zeros up to a multiple of LANES; floats.
     """
 
-    n_patterns: Any
     center: Any
     size: Any
     dd: Any
     dy: Any
     yy: Any
     seen: Any
-    pattern: Any
+    outcome: Any
+    count: Any
+    first: Any
     cluster: Any
     of_piece: Any
 
@@ -136,6 +147,12 @@ def batches_of(n):
     return (n + LANES - 1) // LANES
 
 
+@register_jitable
+def filled_up(n):
+    """Return n, filled up to a multiple of LANES."""
+    return (n + LANES - 1) // LANES * LANES
+
+
 @kernel
 def clusters_in(statistics):
     """Return the number of clusters in packed statistics by cluster or by pattern."""
@@ -162,19 +179,23 @@ def by_cluster(statistics, p, n_d):
 def by_pattern(statistics, p, n_d):
     """Return the part of level 1 of statistics by pattern."""
     statistics = borrowed(statistics)
-    n_patterns, n_pieces = int(statistics[1]), int(statistics[2])  # batches of pieces
+    n_patterns, n_pieces, width = int(statistics[1]), int(statistics[2]), filled_up(p + n_d)
     n = batches_of(n_patterns)
-    center, start = statistics[HEADER : HEADER + p], HEADER + p
+    center, start = statistics[HEADER : HEADER + p], filled_up(HEADER + p)
     size, start = _vectors(statistics, start, n, 1)
     dd, start = _batches(statistics, start, n, n_d, n_d)
     dy, start = _batches(statistics, start, n, n_d, p)
     yy, start = _batches(statistics, start, n, p, p)
     seen, start = _vectors(statistics, start, n, p)
-    pattern, start = statistics[start : start + n_pieces], start + n_pieces
-    stop = start + n_pieces * LANES
-    cluster = stacked(statistics, start, (n_pieces, LANES))
-    of_piece, _ = _batches(statistics, stop, n_pieces, n_d, p + n_d)
-    return ByPattern(n_patterns, center, size, dd, dy, yy, seen, pattern, cluster, of_piece)
+    of_piece, start = (
+        stacked(statistics, start, (n_pieces, n_d, width)),
+        start + n_pieces * n_d * width,
+    )
+    outcome, start = stacked(statistics, start, (n_patterns, p)), start + n_patterns * p
+    count, start = statistics[start : start + n_patterns], start + n_patterns
+    first, start = statistics[start : start + n_patterns + 1], start + n_patterns + 1
+    cluster = statistics[start : start + n_pieces]
+    return ByPattern(center, size, dd, dy, yy, seen, outcome, count, first, cluster, of_piece)
 
 
 @part_kernel

@@ -25,6 +25,7 @@ from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.pieces import Pieces, pieces
 from bayes_msem.data.readonly import frozen
 from bayes_msem.kernels.lanes import LANES
+from bayes_msem.kernels.statistics import AT_ONCE
 
 __all__ = [
     "PACKERS",
@@ -115,53 +116,66 @@ def in_batches(values: NDArray[Any]) -> FloatArray:
 def pack_by_pattern(observed: ObservedData) -> FloatArray:
     """Cross products of patterns and pieces, flattened.
 
-    The header: -1 - J, number of patterns, of batches of pieces, and whether y and z have missing
-    values. Then center (p); for patterns as lanes: number of rows, DD, DY, YY pooled over clusters,
-    and which outcomes are observed; for pieces of one pattern as lanes: the pattern of the batch,
-    the clusters (-1: no piece), and (DY, DD), (D x (p + D)); for clusters as lanes: (1, w), z and
-    whether z is observed.
+    The header: -1 - J, number of patterns, of pieces, and whether y and z have missing values. Then
+    center (p); for patterns as lanes: number of rows, DD, DY, YY pooled over clusters, and which
+    outcomes are observed; for pieces: (DY, DD), as kernels.statistics.ByPattern describes it; which
+    outcome is at which place, (G x p), how many are observed, and the first piece of every pattern
+    (G + 1); the clusters of pieces; for clusters as lanes: (1, w), z and whether z is observed.
+    Lanes and pieces begin at multiples of LANES numbers.
     """
-    parts = pieces(observed)
-    n_d = 1 + observed.x.shape[1]
-    pooled = np.zeros((len(parts.seen), *parts.cross.shape[1:]))
-    np.add.at(pooled, parts.pattern, parts.cross)
-    of_batch, place = _pattern_batches(parts)
-    cluster = np.full(len(of_batch) * LANES, -1.0)
-    cluster[place] = parts.cluster
-    data = np.concatenate([parts.cross[:, :n_d, n_d:], parts.cross[:, :n_d, :n_d]], axis=2)
-    spread = np.zeros((len(cluster), *data.shape[1:]))
-    spread[place] = data
+    parts, n_d, p = pieces(observed), 1 + observed.x.shape[1], observed.y.shape[1]
+    order = np.argsort(-parts.seen.sum(axis=1), kind="stable")  # most observed outcomes first
+    seen, new = parts.seen[order], np.argsort(order)[parts.pattern]
+    outcome, count = np.argsort(-seen, axis=1, kind="stable"), seen.sum(axis=1)
+    place = np.hstack([np.broadcast_to(np.arange(n_d), (len(seen), n_d)), n_d + outcome])[new]
+    cross = parts.cross[np.arange(len(new))[:, None, None], place[:, :, None], place[:, None]]
+    pooled = np.zeros((len(seen), *cross.shape[1:]))
+    np.add.at(pooled, new, cross)
+    position, first = _filled_up(new, len(seen))
+    cluster = np.full(first[-1], float(observed.n_clusters))
+    cluster[position] = parts.cluster
+    of_piece = np.zeros((first[-1], n_d, -(-(p + n_d) // LANES) * LANES))
+    of_piece[position, :, :p] = cross[:, :n_d, n_d:]
+    for d in range(n_d):  # behind the observed outcomes
+        of_piece[position, :, count[new].astype(np.int64) + d] = cross[:, :n_d, d]
     z_missing = np.isnan(observed.normal_z).any()
-    header = [-1 - observed.n_clusters, len(parts.seen), len(of_batch), True, z_missing]
-    return frozen(
-        np.concatenate(
-            [
-                np.array(header, dtype=np.float64),
-                parts.center,
-                in_batches(pooled[:, 0, 0]),
-                in_batches(pooled[:, :n_d, :n_d]),
-                in_batches(pooled[:, :n_d, n_d:]),
-                in_batches(pooled[:, n_d:, n_d:]),
-                in_batches(parts.seen),
-                of_batch,
-                cluster,
-                in_batches(spread),
-                *level_two_lanes(observed),
-            ]
-        )
+    header = [-1 - observed.n_clusters, len(seen), len(cluster), True, z_missing]
+    return _aligned(
+        [
+            _whole_lanes([np.array(header, dtype=np.float64), parts.center]),
+            in_batches(pooled[:, 0, 0]),
+            in_batches(pooled[:, :n_d, :n_d]),
+            in_batches(pooled[:, :n_d, n_d:]),
+            in_batches(pooled[:, n_d:, n_d:]),
+            in_batches(np.take_along_axis(seen, outcome, axis=1)),
+            of_piece.ravel(),
+            _whole_lanes([outcome.ravel(), count, first, cluster]),
+            *level_two_lanes(observed),
+        ]
     )
 
 
-def _pattern_batches(parts: Pieces) -> tuple[FloatArray, IntArray]:
-    """Sort pieces into batches of one pattern each: pattern per batch, and place of every piece."""
-    count = np.bincount(parts.pattern, minlength=len(parts.seen))
-    n_batches = -(-count // LANES)
-    first = np.concatenate([[0], np.cumsum(n_batches)])
-    order = np.argsort(parts.pattern, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
-    of_batch = np.repeat(np.arange(len(count)), n_batches).astype(np.float64)
-    return of_batch, first[parts.pattern] * LANES + rank
+def _filled_up(pattern: IntArray, n_patterns: int) -> tuple[IntArray, IntArray]:
+    """Sort pieces by pattern, each filled up to a multiple of AT_ONCE: places, and first ones."""
+    count = np.bincount(pattern, minlength=n_patterns)
+    first = np.concatenate([[0], np.cumsum(-(-count // AT_ONCE) * AT_ONCE)])
+    order, position = np.argsort(pattern, kind="stable"), np.empty_like(pattern)
+    position[order] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+    return first[pattern] + position, first
+
+
+def _whole_lanes(parts: list[NDArray[Any]]) -> FloatArray:
+    """Join vectors, with zeros up to a multiple of LANES numbers."""
+    joined = np.concatenate(parts).astype(np.float64)
+    return np.concatenate([joined, np.zeros(-len(joined) % LANES)])
+
+
+def _aligned(parts: list[FloatArray]) -> FloatArray:
+    """Join vectors in memory that begins where a cache line does, which makes lanes fast."""
+    n = sum(map(len, parts))
+    room = np.empty(n + LANES)
+    start = -(room.ctypes.data // room.itemsize) % LANES
+    return frozen(np.concatenate(parts, out=room[start : start + n]))
 
 
 def pack_by_size(observed: ObservedData) -> FloatArray:

@@ -182,8 +182,30 @@ def test_listwise_is_the_likelihood_of_complete_rows() -> None:
 
 def test_by_cluster_and_by_pattern_are_one_number() -> None:
     """The two kernels for incomplete data on the same model, to rounding."""
-    case = LINEAR_CASES[5]
-    model = build(case, holes(seed=8))
+    check_one_number(build(LINEAR_CASES[5], holes(seed=8)))
+
+
+def test_more_outcomes_than_lanes() -> None:
+    """Ten outcomes, with intercepts and two slopes of a factor: uses fill more than one vector."""
+    rng, names = np.random.default_rng(9), [f"y{i}" for i in range(1, 11)]
+    group, (x1, x2) = np.repeat(np.arange(11), 13), rng.normal(size=(2, 143))
+    y = rng.normal(size=(143, 1)) + rng.normal(size=(143, 10)) + rng.normal(size=(11, 10))[group]
+    y[rng.uniform(size=y.shape) < 0.3] = np.nan
+    frame = pd.DataFrame(y, columns=names).assign(group=group, x1=x1, x2=x2)
+    factor = " + ".join(names)
+    text = f"""
+    level: within
+        fw =~ {factor}
+        fw ~ rv("s1")*x1 + rv("s2")*x2
+    level: between
+        fb =~ {factor}
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.MsemWarning)
+        check_one_number(bm.Model(text, data=frame, cluster="group"))
+
+
+def check_one_number(model: bm.Model) -> None:
     blueprint = build_blueprint(model.table, model._priors, model._observed)
     likelihood = blueprint.likelihood
     t = no_coordinates(blueprint)
@@ -194,6 +216,7 @@ def test_by_cluster_and_by_pattern_are_one_number() -> None:
     other, d_other, _ = value_and_gradient(
         x, t, np.ones((len(t), 1)), program.ints, program.floats, statistics
     )
+    assert np.isfinite(value)
     assert other == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(d_other, d_x, rtol=1e-9, atol=1e-9)
 
