@@ -49,10 +49,12 @@ def main() -> None:
         fit = wide_model(FACTORS, INDICATORS[0]).fit(
             draws=DRAWS, tune=DRAWS, chains=4, random_seed=1, progress=False
         )
-        r_hat = float(fit.summary()["r_hat"].max())
+        table = fit.summary()
+    r_hat, ess = float(table["r_hat"].max()), float(table["ess_bulk"].min())
     print(
         f"4 x ({DRAWS} + {DRAWS}) draws of the first: {timing.seconds:.1f} CPU s from model to "
-        f"summary, R-hat at most {r_hat:.4f}; targets {TARGETS['fit']:.0f}, {TARGETS['R-hat']}"
+        f"summary, R-hat at most {r_hat:.4f}, bulk ESS at least {ess:.0f}; "
+        f"targets {TARGETS['fit']:.0f}, {TARGETS['R-hat']}"
     )
 
 
