@@ -82,6 +82,39 @@ def simulated_frame(sizes: np.ndarray, seed: int = 1) -> pd.DataFrame:
     return pd.DataFrame(values, columns=names).assign(cluster=cluster)
 
 
+def wide_model(factors: int, indicators: int, seed: int = 1) -> bm.Model:
+    """Build a factor model of many indicators in 100 clusters of 22 sizes, 3,000 rows.
+
+    Parameters
+    ----------
+    factors
+        Number of factors at each level.
+    indicators
+        Number of indicators of each.
+    seed
+        Seed of the simulation.
+    """
+    rng, p = np.random.default_rng(seed), factors * indicators
+    less = np.resize(np.arange(1, 12), 50)
+    cluster = np.repeat(np.arange(100), np.concatenate([30 - less, 30 + less]))
+    loadings = np.kron(np.eye(factors), rng.uniform(0.6, 1.0, indicators))
+
+    def scores(n: int, correlation: float) -> np.ndarray:
+        matrix = np.full((factors, factors), correlation) + (1 - correlation) * np.eye(factors)
+        return rng.normal(size=(n, factors)) @ np.linalg.cholesky(matrix).T
+
+    y = scores(len(cluster), 0.3) @ loadings + 0.7 * rng.normal(size=(len(cluster), p))
+    y += (0.6 * scores(100, 0.4) @ loadings + 0.25 * rng.normal(size=(100, p)))[cluster]
+    names = [f"y{i + 1}" for i in range(p)]
+    own = [" + ".join(names[i : i + indicators]) for i in range(0, p, indicators)]
+    within, between = (
+        "\n".join(f"{level}{f + 1} =~ {text}" for f, text in enumerate(own))
+        for level in ("fw", "fb")
+    )
+    text = f"level: within\n{within}\nlevel: between\n{between}"
+    return quiet_model(text, pd.DataFrame(y, columns=names).assign(cluster=cluster), "cluster")
+
+
 class _Captured(Exception):
     """Carries what ``Model.fit`` was about to sample."""
 

@@ -121,6 +121,15 @@ def test_gradient(start: Callable[..., str]) -> None:
     assert all(number(cell) > 0 for row in table for cell in row[5:])
 
 
+def test_wide(start: Callable[..., str]) -> None:
+    options = {"FACTORS": 1, "INDICATORS": (4, 5), "CALLS": 2, "BATCHES": 2, "DRAWS": 20}
+    printed = start("bench_wide", **options)
+    table = rows(printed)
+    assert [row[:2] for row in table] == [["4 indicators", "20"], ["5 indicators", "25"]]
+    assert all(number(cell) > 0 for row in table for cell in row[2:])
+    assert re.search(r"4 x \(20 \+ 20\) draws of the first: [\d.]+ CPU s", printed)
+
+
 def test_missing(start: Callable[..., str]) -> None:
     few = {"LARGE_ROWS": 600, "LARGE_CLUSTERS": 30, "LARGE_REPEATS": 1}
     printed = start("bench_missing", REPEATS=1, BATCHES=1, **few)

@@ -10,18 +10,20 @@ and W = S_g^-1,
 
 The pooled within-cluster group (between_g = 0) concerns the first p outcomes only. Two-level data
 need one group per distinct cluster size, so the cost does not depend on the number of rows and
-hardly on the number of clusters.
+hardly on the number of clusters. Where sizes or outcomes are many (likelihood.statistics decides),
+the sum over groups is that of kernels.by_vector.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from bayes_msem.kernels.by_vector import vectors_value
 from bayes_msem.kernels.compile import inner_kernel, kernel, part_kernel
 from bayes_msem.kernels.integrate import covariance_gradient, residuals
 from bayes_msem.kernels.layout import unpack
 from bayes_msem.kernels.level_two import LOG_2PI, level_two, level_two_back
-from bayes_msem.kernels.statistics import by_size
+from bayes_msem.kernels.statistics import by_size, has_vectors, sizes_center
 from bayes_msem.kernels.template import backward, effects_of, forward
 from bayes_msem.kernels.triangular import invert
 
@@ -145,20 +147,24 @@ def value_and_gradient(x, ints, floats, statistics):
     structure, d_x = unpack(ints, floats), np.zeros(len(x))
     top, effects, place, sigma_w, sigma_b, c = outcome_moments(x, structure)
     n, n_design = c.shape
-    data = by_size(statistics, n, n_design)
+    p, (constant, center) = structure.within.n, sizes_center(statistics, n, n_design)
     # the data are centred: shift the intercepts accordingly
     for o in range(n):
-        shift = -data.center[o]
+        shift = -center[o]
         for d in range(1, n_design):
-            shift += c[o, d] * data.center[n + d]
+            shift += c[o, d] * center[n + d]
         c[o, 0] += shift
     room, of_c = np.zeros((7, n, n)), np.zeros((2, n, n_design))
     d_c, gradients = of_c[0], (room[0], room[1], of_c[0])
-    value = _groups(structure.within.n, data, sigma_w, sigma_b, c, gradients, room[2:], of_c[1])
+    if has_vectors(statistics):
+        value = vectors_value(p, statistics, sigma_w, sigma_b, c, gradients)
+    else:
+        data = by_size(statistics, n, n_design)
+        value = _groups(p, data, sigma_w, sigma_b, c, gradients, room[2:], of_c[1])
     if value == -np.inf:
         return value, d_x
     for o in range(n):
         for d in range(1, n_design):
-            d_c[o, d] += d_c[o, 0] * data.center[n + d]
+            d_c[o, d] += d_c[o, 0] * center[n + d]
     _outcome_moments_back(x, structure, top, effects, place, gradients, d_x)
-    return value + data.constant, d_x
+    return value + constant, d_x

@@ -1,8 +1,9 @@
 """Views of the packed statistics: what the kernels know of the data.
 
-likelihood.statistics packs them, in three layouts, one for each provider of the likelihood. All
-begin with a header whose first entry says which: the number of clusters J (by cluster), -1 - J (by
-pattern) or the number of groups (by size). The two layouts that know clusters end with level 2.
+likelihood.statistics packs them, in one layout for each provider of the likelihood, and two by
+size. All begin with a header whose first entry says which: the number of clusters J (by cluster),
+-1 - J (by pattern), the number of groups (by size), or minus that of vectors (by size, if sizes or
+outcomes are many). The two layouts that know clusters end with level 2.
 """
 
 from __future__ import annotations
@@ -93,24 +94,40 @@ class BySize(NamedTuple):
 
     Attributes
     ----------
-    constant
-        What the log-likelihood has besides the sum over groups.
-    center
-        What was subtracted from (y, z, 1, x, w).
     weight, between, within
         Counts, and multipliers of Sigma_b and Sigma_w.
     dd, dy, yy
         Sums of products of the design (D) and the outcomes (P) of every group.
     """
 
-    constant: Any
-    center: Any
     weight: Any
     between: Any
     within: Any
     dd: Any
     dy: Any
     yy: Any
+
+
+class ByVector(NamedTuple):
+    """Vectors with the cross products of groups of equal covariance matrix, as lanes.
+
+    Attributes
+    ----------
+    weight, between_of, within_of
+        Of batches of groups: counts, and multipliers of Sigma_b (0 or 1) and Sigma_w.
+    between, within
+        These multipliers of batches of vectors.
+    d, y
+        Design (D, batches) and outcomes (P, batches) of the vectors.
+    """
+
+    weight: Any
+    between_of: Any
+    within_of: Any
+    between: Any
+    within: Any
+    d: Any
+    y: Any
 
 
 class Clusters(NamedTuple):
@@ -198,27 +215,45 @@ def by_pattern(statistics, p, n_d):
     return ByPattern(center, size, dd, dy, yy, seen, outcome, count, first, cluster, of_piece)
 
 
+@kernel
+def has_vectors(statistics):
+    """Return whether statistics by size are vectors (``by_vector``), not cross products."""
+    return statistics[0] < 0.0
+
+
+@part_kernel
+def sizes_center(statistics, n, n_d):
+    """Return the constant and the centers (n + n_d) of statistics by size, of both kinds."""
+    return statistics[1], borrowed(statistics)[2 : 2 + n + n_d]
+
+
 @part_kernel
 def by_size(statistics, n, n_d):
     """Return statistics by size, of n outcomes and n_d columns of the design."""
     statistics = borrowed(statistics)
-    g, start = int(statistics[0]), 2
-    center, start = statistics[start : start + n + n_d], start + n + n_d
+    g, start = int(statistics[0]), 2 + n + n_d
     weight, start = statistics[start : start + g], start + g
     between, start = statistics[start : start + g], start + g
     within, start = statistics[start : start + g], start + g
     dd, start = stacked(statistics, start, (g, n_d, n_d)), start + g * n_d * n_d
     dy, start = stacked(statistics, start, (g, n_d, n)), start + g * n_d * n
     yy = stacked(statistics, start, (g, n, n))
-    return BySize(
-        statistics[1],
-        center,
-        weight,
-        between,
-        within,
-        dd,
-        dy,
-        yy,
+    return BySize(weight, between, within, dd, dy, yy)
+
+
+@part_kernel
+def by_vector(statistics, n, n_d):
+    """Return vectors with the cross products of ``by_size``."""
+    statistics = borrowed(statistics)
+    n_vectors, start = batches_of(-int(statistics[0])), 2 + n + n_d
+    n_groups, start = batches_of(int(statistics[start])), start + 1
+    groups, start = _batches(statistics, start, 1, 3, n_groups)
+    factors, start = _batches(statistics, start, 1, 2, n_vectors)
+    d, start = _batches(statistics, start, 1, n_d, n_vectors)
+    y, _ = _batches(statistics, start, 1, n, n_vectors)
+    of_groups, of_vectors = groups[0], factors[0]
+    return ByVector(
+        of_groups[0], of_groups[1], of_groups[2], of_vectors[0], of_vectors[1], d[0], y[0]
     )
 
 

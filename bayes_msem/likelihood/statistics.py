@@ -9,7 +9,8 @@ By cluster
 By pattern
     For incomplete data when all clusters share their within-level matrices (kernels.by_pattern).
 By size
-    For complete data with random intercepts only (data.moments).
+    For complete data with random intercepts only (data.moments): cross products of groups, or
+    vectors that have these cross products, if sizes or outcomes are many (kernels.by_vector).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msem.data.moments import moments
+from bayes_msem.data.moments import Moments, moments
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.pieces import Pieces, pieces
 from bayes_msem.data.readonly import frozen
@@ -38,6 +39,8 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+_WIDE = 20  # distinct cluster sizes times outcomes from which on vectors cost less
 
 Provider = Literal["size", "pattern", "cluster", "sampled", "augmented"]
 """What the likelihood is computed from: "sampled" is "cluster" with sampled effects; "augmented"
@@ -179,14 +182,17 @@ def _aligned(parts: list[FloatArray]) -> FloatArray:
 
 
 def pack_by_size(observed: ObservedData) -> FloatArray:
-    """Cross products of groups of clusters of equal size, flattened.
+    """Cross products of groups of clusters of equal size, or vectors that have them, flattened.
 
-    The number of groups, the constant, center (P + D), weight, between and within (G each), and the
-    cross products of the design and the outcomes, DD, DY and YY (G of each).
+    Of cross products: the number of groups, the constant, center (P + D), weight, between and
+    within (G each), and the cross products of the design and the outcomes, DD, DY and YY (G of
+    each).
     """
     parts = moments(observed)
     n = parts.p + parts.q
     cross = parts.cross
+    if np.count_nonzero(parts.between) * n >= _WIDE:
+        return _pack_vectors(parts)
     return frozen(
         np.concatenate(
             [
@@ -201,6 +207,53 @@ def pack_by_size(observed: ObservedData) -> FloatArray:
             ]
         ).astype(np.float64)
     )
+
+
+def _pack_vectors(parts: Moments) -> FloatArray:
+    """Vectors whose cross products are those of the groups, flattened.
+
+    Minus the number of vectors, the constant, center (P + D), the number of groups; weight, between
+    and within of the groups, and between, within, d (D) and (y, z) (P) of the vectors, all in
+    lanes. Lanes without a vector have the covariance matrix Sigma_w, and zeros otherwise.
+    """
+    n, idle = parts.p + parts.q, np.array([0.0, 1.0])
+    vectors = [_with_product(*pair) for pair in zip(parts.cross, parts.weight, strict=True)]
+    group = np.repeat(np.arange(len(vectors)), [len(v) for v in vectors])
+    data, factors = np.concatenate(vectors), np.column_stack([parts.between, parts.within])
+    return frozen(
+        np.concatenate(
+            [
+                [-len(data), parts.constant],
+                parts.center,
+                [len(factors)],
+                _columns(np.column_stack([parts.weight, factors]), np.append(0.0, idle)),
+                _columns(factors[group], idle),
+                _columns(data[:, n:]),
+                _columns(data[:, :n]),
+            ]
+        ).astype(np.float64)
+    )
+
+
+def _columns(values: FloatArray, idle: FloatArray | float = 0.0) -> FloatArray:
+    """Flatten (n, k) in the order (k, batches, LANES), with ``idle`` (k,) behind the last."""
+    padded = np.empty((-(-len(values) // LANES) * LANES, values.shape[1]))
+    padded[:] = idle
+    padded[: len(values)] = values
+    return padded.T.ravel()
+
+
+def _with_product(cross: FloatArray, rank: float) -> FloatArray:
+    """Return vectors A, as few as have A'A = cross (n, n), which has at most this rank."""
+    scale = np.sqrt(np.diag(cross))
+    varies = scale > 0
+    scale = scale[varies]
+    values, directions = np.linalg.eigh(cross[np.ix_(varies, varies)] / np.outer(scale, scale))
+    largest = slice(max(0, len(scale) - int(rank)), None)
+    lengths = np.sqrt(np.maximum(values[largest], 0.0))
+    vectors = np.zeros((len(lengths), len(cross)))
+    vectors[:, varies] = lengths[:, None] * directions[:, largest].T * scale
+    return vectors
 
 
 def pack_level_two(observed: ObservedData) -> FloatArray:
