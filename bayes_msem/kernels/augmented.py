@@ -25,14 +25,12 @@ from bayes_msem.kernels.cluster_terms import (
     add_clusters_say_back,
     working_of_clusters,
 )
-from bayes_msem.kernels.compile import kernel, view_kernel
-from bayes_msem.kernels.coordinates import Approximation
+from bayes_msem.kernels.compile import kernel
 from bayes_msem.kernels.lanes import (
     fill_empty_lanes,
     from_lanes,
     in_lanes,
     lanes_matrix,
-    lanes_stack,
 )
 from bayes_msem.kernels.layout import unpack
 from bayes_msem.kernels.level_two import LOG_2PI, gradients_of, level_two, level_two_back
@@ -48,23 +46,18 @@ class RowPart(NamedTuple):
     floats: Any
 
 
-@view_kernel
-def _with_clusters(near, n_clusters, items, values, data, shift):
-    """Return the approximation with what the clusters' responses say added to it."""
+@kernel
+def _add_clusters(near, n_clusters, items, values, data, shift):
+    """Add what the clusters' responses say to the approximation."""
     n, n_b = near.eta2.shape
-    info, eta2 = lanes_stack(n, n_b, n_b), lanes_matrix(n, n_b)
     more_info, more_eta2 = np.zeros((n_clusters, n_b * n_b)), np.zeros((n_clusters, n_b))
     add_clusters_say(values, items, data, shift, more_info, more_eta2)
     more_info_l, more_eta2_l = in_lanes(more_info), in_lanes(more_eta2)
     for g in range(n):
         for i in range(n_b):
-            eta2[g, i] = near.eta2[g, i] + more_eta2_l[g, i]
+            near.eta2[g, i] += more_eta2_l[g, i]
             for m in range(n_b):
-                info[g, i, m] = near.info[g, i, m] + more_info_l[g, i * n_b + m]
-    return Approximation(
-        near.n_a, near.n_z, near.masked, near.a, near.gamma, info, near.eta1, eta2,
-        near.z, near.seen, near.shift,
-    )  # fmt: skip
+                near.info[g, i, m] += more_info_l[g, i * n_b + m]
 
 
 @kernel
@@ -107,7 +100,8 @@ def joint_value_and_gradient(x, t, t_s, ints, floats, statistics, packed, rows):
     add_shifts(outline, top.values, near.shift)
     shift, n_wanted = np.zeros(n_b), n if len(outline.top.code) > 0 else 0
     add_shifts(outline, top.values, shift)
-    near = _with_clusters(near, n_clusters, outline.top, top.values, data, shift)
+    if n_wanted > 0:
+        _add_clusters(near, n_clusters, outline.top, top.values, data, shift)
     if not prior_forward(top, t_l, w, near, given, space):
         return -np.inf, d.x, np.zeros_like(t), d_t_s, terms
     fill_empty_lanes(space.b, n_clusters)

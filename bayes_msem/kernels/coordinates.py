@@ -111,9 +111,9 @@ def approximation_of(structure, n_clusters, packed):
     n, n_b, start = batches_of(n_clusters), structure.n_b, 0 + HEADER
     a, start = _batches(packed, start, n, n_a, n_a)
     gamma, start = _batches(packed, start, n, n_a, n_b)
-    info, start = _batches(packed, start, n, n_b, n_b)
+    info_packed, start = _batches(packed, start, n, n_b, n_b)
     eta1, start = _vectors(packed, start, n, n_a)
-    eta2, start = _vectors(packed, start, n, n_b)
+    eta2_packed, start = _vectors(packed, start, n, n_b)
     z_packed, start = _vectors(packed, start, n, n_z)
     seen_packed, _ = _vectors(packed, start, n, n_z)
     # copies, so that kernels see the kind of array that they see elsewhere
@@ -122,6 +122,12 @@ def approximation_of(structure, n_clusters, packed):
         for i in range(n_z):
             z[g, i] = z_packed[g, i]
             seen[g, i] = seen_packed[g, i]
+    info, eta2 = lanes_stack(n, n_b, n_b), lanes_matrix(n, n_b)  # kernels.augmented adds to these
+    for g in range(n):
+        for i in range(n_b):
+            eta2[g, i] = eta2_packed[g, i]
+            for m in range(n_b):
+                info[g, i, m] = info_packed[g, i, m]
     shift = lanes_vector(n_b)
     return Approximation(n_a, n_z, packed[2] > 0.0, a, gamma, info, eta1, eta2, z, seen, shift)
 

@@ -90,9 +90,11 @@ def _minimum(objective: Objective, n: int) -> tuple[FloatArray, FloatArray]:
         if not found < value + _DESCENT * float(step @ gradient):
             step = step / 2.0
             found, slope = objective(v + step)
+        if not found < value + _DESCENT * float(step @ gradient):
+            break  # also where there is no density, and no gradient either
         change = slope - gradient
         curvature = float(step @ change)
-        if not (found < value + _DESCENT * float(step @ gradient) and curvature > 0.0):
+        if not curvature > 0.0:
             break
         moved = inverse @ change
         inverse += np.outer(step, step) * ((curvature + float(change @ moved)) / curvature**2)
