@@ -246,7 +246,9 @@ def row_log_likelihoods(
             same = block[kind.ravel() == k]
             parts = (np.ascontiguousarray(rows.y[same][:, seen]), rows.design[same])
             means = (within.outcome_coefficients()[:, seen], within.shift[:, seen])
-            values[same] = normal_rows(*means, *roots[seen.tobytes()], *parts)
+            arguments = (*means, *roots[seen.tobytes()], *parts)
+            # writable, as kernels are compiled for
+            values[same] = normal_rows(*(np.require(a, requirements="CW") for a in arguments))
     return values.T
 
 

@@ -64,6 +64,8 @@ class Refit:
 
         def objective(v: FloatArray) -> tuple[float, FloatArray]:
             value, gradient = log_posterior(blueprint, self.center + self.root @ v, jacobian=True)
+            if not (np.isfinite(value) and np.isfinite(gradient).all()):  # far from any data
+                return np.inf, np.zeros_like(v)
             return -value, -(self.root.T @ gradient)
 
         v, gradient = _minimum(objective, len(self.center))
