@@ -248,7 +248,7 @@ def row_log_likelihoods(
             means = (within.outcome_coefficients()[:, seen], within.shift[:, seen])
             arguments = (*means, *roots[seen.tobytes()], *parts)
             # writable, as kernels are compiled for
-            values[same] = normal_rows(*(np.require(a, requirements="CW") for a in arguments))
+            values[same] = normal_rows(*(np.require(a, None, ("C", "W")) for a in arguments))
     return values.T
 
 

@@ -84,6 +84,8 @@ def _minimum(objective: Objective, n: int) -> tuple[FloatArray, FloatArray]:
     """
     v, inverse = np.zeros(n), np.eye(n)
     value, gradient = objective(v)
+    if not np.isfinite(value):
+        return v, np.full(n, np.inf)  # counted as a failure: nothing leads away from here
     for _ in range(_STEPS):
         if np.abs(gradient).max() < _GRADIENT:
             return v, gradient
