@@ -15,8 +15,8 @@ from bayes_msem.spec.table import ParameterTable, Row
 from bayes_msem.structure.carried_responses import carried_responses
 from bayes_msem.structure.cluster_responses import (
     check_cluster_responses,
+    families_by_level,
     feeding_factors,
-    of_clusters,
 )
 from bayes_msem.structure.effects import linear_names
 from bayes_msem.structure.items import edge
@@ -137,8 +137,7 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
 
 
 def _augmented(table: ParameterTable) -> Plan:
-    clusters = of_clusters(table)
-    responses = {y: f for y, f in table.families.items() if y not in clusters}
+    responses, clusters = families_by_level(table)
     scores, carried = sampled_scores(table, responses), carried_responses(table, responses)
     feeding = feeding_factors(table, clusters)
     intercepts = table.variables("within", "split") if table.two_level else ()
@@ -207,9 +206,8 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
         values of a normal outcome that predicts outcomes that are not, in rows or clusters where
         these are observed.
     """
-    clusters = of_clusters(table)
+    responses, clusters = families_by_level(table)
     check_cluster_responses(table, clusters)
-    responses = {name: f for name, f in table.families.items() if name not in clusters}
     _check_predictors(table, observed, responses)
     _check_cluster_predictors(table, observed, clusters)
 

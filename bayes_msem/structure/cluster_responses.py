@@ -29,8 +29,8 @@ __all__ = [
     "ClusterResponses",
     "build_cluster_responses",
     "check_cluster_responses",
+    "families_by_level",
     "feeding_factors",
-    "of_clusters",
 ]
 
 
@@ -55,9 +55,10 @@ class ClusterResponses(Items):
         return result
 
 
-def of_clusters(table: ParameterTable) -> dict[str, Family]:
-    """Families of the cluster-level outcomes that are not normal."""
-    return {n: f for n, f in table.families.items() if ("within", n) not in table.roles}
+def families_by_level(table: ParameterTable) -> tuple[dict[str, Family], dict[str, Family]]:
+    """Families of the outcomes of rows, and of those of clusters, that are not normal."""
+    rows = {n: f for n, f in table.families.items() if ("within", n) in table.roles}
+    return rows, {n: f for n, f in table.families.items() if n not in rows}
 
 
 def feeding_factors(table: ParameterTable, families: Mapping[str, Family]) -> tuple[str, ...]:

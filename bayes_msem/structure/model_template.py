@@ -16,6 +16,7 @@ from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.cluster_responses import (
     ClusterResponses,
     build_cluster_responses,
+    families_by_level,
     feeding_factors,
 )
 from bayes_msem.structure.effects import Effects, find_effects
@@ -131,8 +132,7 @@ def build_template(
     -------
     ModelTemplate
     """
-    own = {name: f for name, f in table.families.items() if name in y_names}
-    of_clusters = {name: f for name, f in table.families.items() if name in z_names}
+    own, of_clusters = families_by_level(table)
     normal_z = tuple(z for z in z_names if z not in of_clusters)
     effects = find_effects(
         table,
