@@ -12,6 +12,7 @@ from bayes_msem.fit.checks import Checks
 from bayes_msem.fit.cluster_effects import Clusters
 from bayes_msem.fit.cluster_figures import ClusterFigures
 from bayes_msem.fit.estimates import Estimates
+from bayes_msem.fit.hypothesis import HypothesisTests
 from bayes_msem.fit.imputation import Imputation
 from bayes_msem.fit.indices import Indices
 from bayes_msem.fit.prediction import Prediction
@@ -28,6 +29,7 @@ class Fit(
     Report,
     Estimates,
     Solutions,
+    HypothesisTests,
     Clusters,
     Prediction,
     Imputation,
