@@ -32,9 +32,10 @@ KIND_TITLES: dict[Kind, str] = {
     "threshold": "Thresholds",
     "defined": "Defined parameters",
 }
+_TITLES = {str(kind): title for kind, title in KIND_TITLES.items()} | {"r2": "R-squared"}
 _KEY = ["level", "lhs", "op", "rhs"]
 _LEFT = ("label", "note", "prior", "random")  # text columns; all others are aligned as numbers
-_DROPPABLE = ("prior",)  # left out of the text display where it would not fit
+_DROPPABLE = ("prior", "ess_tail", "ess_bulk")  # in this order, where the text would not fit
 _DECIMALS = {"ess_bulk": 0, "ess_tail": 0, "r_hat": 3}
 _LEAST_DECIMALS, _MOST_DECIMALS = 3, 8
 
@@ -145,11 +146,11 @@ def _sections(frame: pd.DataFrame) -> list[Section]:
     used = [c for c in plain.columns if c not in _KEY and not _is_empty(plain[c])]
     sections: list[Section] = []
     for level in levels:
-        for kind, title in KIND_TITLES.items():
-            chosen = [i for i, r in enumerate(rows) if r.level == level and r.kind == kind]
+        for kind, title in _TITLES.items():
+            chosen = [i for i, r in enumerate(rows) if r.level == level and _kind(r) == kind]
             if chosen:
                 body = _formatted(plain.iloc[chosen][used])
-                body.insert(0, "", [formula(rows[i]) for i in chosen], allow_duplicates=True)
+                body.insert(0, "", [_name(rows[i]) for i in chosen], allow_duplicates=True)
                 sections.append((level, title, body))
     return sections
 
@@ -166,6 +167,14 @@ def _rows(plain: pd.DataFrame) -> list[Row]:
         odd = op == "~~" and lhs == rhs and prior != "" and not prior.endswith("[sd]")
         found.append(Row(level, lhs, op, rhs, is_dispersion=odd))
     return found
+
+
+def _kind(row: Row) -> str:
+    return "r2" if row.op == "r2" else row.kind
+
+
+def _name(row: Row) -> str:
+    return row.lhs if row.op == "r2" else formula(row)
 
 
 def _without_empty_note(frame: pd.DataFrame) -> pd.DataFrame:
