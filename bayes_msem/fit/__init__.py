@@ -17,6 +17,7 @@ from bayes_msem.fit.imputation import Imputation
 from bayes_msem.fit.indices import Indices
 from bayes_msem.fit.prediction import Prediction
 from bayes_msem.fit.prior_influence import Sensitivity
+from bayes_msem.fit.publishing import Publishing
 from bayes_msem.fit.report import Report
 from bayes_msem.fit.row_figures import RowFigures
 from bayes_msem.fit.saving import Files
@@ -26,6 +27,7 @@ __all__ = ["Fit"]
 
 
 class Fit(
+    Publishing,
     Report,
     Estimates,
     Solutions,
