@@ -6,11 +6,11 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 
 import pandas as pd
 import xarray as xr
 
+from bayes_msem.markup import block, bullets_of, grid, text_paragraph
 from bayes_msem.posterior.tables import EstimateTable, terminal_width
 
 __all__ = ["ESTIMATE", "HypothesisResult"]
@@ -57,11 +57,13 @@ class HypothesisResult:
 
     def _repr_html_(self) -> str:
         """Notebook display."""
-        parts = "".join(p.to_html(border=0, index=False) for p in self._parts())
-        items = "".join(f"<li>{escape(line)}</li>" for line in self._remarks())
-        notes = f"<ul style='font-size:90%'>{items}</ul>" if items else ""
-        caption = f"<p style='font-size:90%'>{escape(self.table.caption)}</p>"
-        return f"<div>{caption}{parts}{notes}</div>"
+        left = 2 if len(self.table) > 1 else 1
+        parts = [
+            grid(list(part.columns), part.itertuples(index=False, name=None), left=left)
+            for part in self._parts()
+        ]
+        caption = text_paragraph(self.table.caption, small=True)
+        return block(caption, "<br>".join(parts), bullets_of(self._remarks()))
 
     def _parts(self) -> list[pd.DataFrame]:
         """Estimates and evidence as text, without what is empty."""

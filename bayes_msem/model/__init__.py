@@ -24,7 +24,7 @@ from bayes_msem.data.missing_report import MissingReport, missing_report
 from bayes_msem.data.observe import Missing, observe
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.scales import scales
-from bayes_msem.display import describe_model
+from bayes_msem.display import describe_model, model_html
 from bayes_msem.errors import (
     INSIDE,
     ConvergenceWarning,
@@ -696,7 +696,14 @@ class Model(PriorChecks, Simulation):
 
     def __str__(self) -> str:
         """Return roles, parameter table with priors, plan, and a summary of the data."""
-        return describe_model(
+        return describe_model(*self._described())
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        return model_html(*self._described())
+
+    def _described(self) -> tuple[Any, ...]:
+        return (
             self._table,
             self.parameter_table,
             self._observed,

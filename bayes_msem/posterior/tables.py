@@ -37,6 +37,7 @@ _KEY = ["level", "lhs", "op", "rhs"]
 _LEFT = ("label", "note", "prior", "random")  # text columns; all others are aligned as numbers
 _DROPPABLE = ("prior", "ess_tail", "ess_bulk")  # in this order, where the text would not fit
 _DECIMALS = {"ess_bulk": 0, "ess_tail": 0, "r_hat": 3}
+_PADDED = "padding:0.1em 0.6em;white-space:nowrap"
 _LEAST_DECIMALS, _MOST_DECIMALS = 3, 8
 
 Section = tuple[str, str, pd.DataFrame]  # level, title, rows with all values as text
@@ -95,7 +96,7 @@ class EstimateTable(pd.DataFrame):
         """Notebook display: caption above, one block of rows per level and kind."""
         caption = f"<p style='font-size:90%'>{escape(self.caption)}</p>" if self.caption else ""
         if _has_sections(self):
-            return f"<div>{caption}{_html(_sections(self))}</div>"
+            return f"<div style='overflow-x:auto'>{caption}{_html(_sections(self))}</div>"
         options: dict[str, Any] = {"index": _has_names(self.index)}
         if len(self) > (pd.get_option("display.max_rows") or math.inf):
             options |= {"max_rows": 20, "show_dimensions": True}
@@ -273,7 +274,7 @@ def _html(sections: Sequence[Section]) -> str:
 
     def cells(tag: str, values: Sequence[Any], style: str = "") -> str:
         parts = [
-            f"<{tag} style='text-align:{side};padding:0.1em 0.6em;{style}'>{escape(str(v))}</{tag}>"
+            f"<{tag} style='text-align:{side};{_PADDED};{style}'>{escape(str(v))}</{tag}>"
             for v, side in zip(values, sides, strict=True)
         ]
         return f"<tr style='background:none'>{''.join(parts)}</tr>"

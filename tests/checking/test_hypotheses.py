@@ -303,7 +303,7 @@ def test_display(fit: bm.Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(map(len, text.splitlines())) <= 100
     assert "in_rope: share of the posterior between -0.1 and 0.1" in " ".join(text.split())
     assert f"{result.table['probability'].iloc[0]:.3f}" in text
-    assert "<td>a&lt;b</td>" in html
+    assert ">a&lt;b</td>" in html
     assert "l2 &gt; l3" in html
     assert "<b>" not in html
 
