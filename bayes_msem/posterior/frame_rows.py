@@ -76,9 +76,10 @@ def _offset(exposure: FloatArray | None, shape: tuple[int, ...]) -> FloatArray:
 
 
 def by_row(rows: Rows, what: str, names: Sequence[str], **values: FloatArray) -> pd.DataFrame:
-    """Stack values (N, k) of k variables: columns ``what``, cluster, one per value, and obs_id.
+    """Stack values (N, k) of k variables: columns ``what``, cluster, and one per value.
 
-    The index has the labels of the rows; ``obs_id`` numbers them, as in :func:`row_coordinates`.
+    The index has the labels of the rows. Where they repeat, a column ``obs_id`` numbers the rows, as
+    in :func:`row_coordinates`.
     """
     clusters = None if rows.cluster is None else rows.cluster_ids.take(rows.cluster)
     parts = []
@@ -86,7 +87,8 @@ def by_row(rows: Rows, what: str, names: Sequence[str], **values: FloatArray) ->
         columns: dict[str, Any] = {what: np.full(len(rows.design), name, dtype=object)}
         columns |= {} if clusters is None else {"cluster": clusters.array}
         columns |= {key: value[:, i] for key, value in values.items()}
-        columns["obs_id"] = np.arange(len(rows.design))
+        if not rows.row_index.is_unique:
+            columns["obs_id"] = np.arange(len(rows.design))
         parts.append(pd.DataFrame(columns, index=rows.row_index))
     return pd.concat(parts)
 

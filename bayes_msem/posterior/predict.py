@@ -103,8 +103,8 @@ def prediction_table(
     Returns
     -------
     EstimateTable
-        Columns outcome, cluster (two-level models), mean, sd, lower, upper and obs_id; index:
-        labels of the rows.
+        Columns outcome, cluster (two-level models), mean, sd, lower and upper, where labels repeat
+        also obs_id; index: labels of the rows.
     """
     labels = predicted(blueprint, request.kind)
     shape = (len(rows.design), len(labels))

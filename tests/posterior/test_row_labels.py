@@ -71,7 +71,8 @@ def test_labels_are_coordinates_and_the_index(name: str) -> None:
             np.testing.assert_array_equal(values.to_numpy(), wanted)
         table = getattr(fit, method)()
         for part in (table[table[what] == v] for v in table[what].unique()):
-            assert part["obs_id"].tolist() == list(range(N))
+            assert ("obs_id" in part) == (not labels.is_unique)
+            assert labels.is_unique or part["obs_id"].tolist() == list(range(N))
             assert part.index.equals(labels)
             assert part.index.names == labels.names
         mean = draws.mean(("chain", "draw")).transpose(what, "obs_id").to_numpy().ravel()
@@ -145,4 +146,4 @@ def test_single_level_models_have_labels() -> None:
     data = frame([f"r{i}" for i in range(N)])
     fit = synthetic_fit(bm.Model("f =~ y1 + y2 + y3", data=data), draws=3)
     assert fit.scores(return_draws=True)["row"].to_numpy()[3] == "r3"
-    assert fit.scores().columns.tolist() == ["factor", "mean", "sd", "lower", "upper", "obs_id"]
+    assert fit.scores().columns.tolist() == ["factor", "mean", "sd", "lower", "upper"]
