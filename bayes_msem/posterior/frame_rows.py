@@ -78,8 +78,8 @@ def _offset(exposure: FloatArray | None, shape: tuple[int, ...]) -> FloatArray:
 def by_row(rows: Rows, what: str, names: Sequence[str], **values: FloatArray) -> pd.DataFrame:
     """Stack values (N, k) of k variables: columns ``what``, cluster, and one per value.
 
-    The index has the labels of the rows. Where they repeat, a column ``obs_id`` numbers the rows, as
-    in :func:`row_coordinates`.
+    The index has the labels of the rows. Where they repeat, a column ``obs_id`` numbers the rows,
+    as in :func:`row_coordinates`.
     """
     clusters = None if rows.cluster is None else rows.cluster_ids.take(rows.cluster)
     parts = []

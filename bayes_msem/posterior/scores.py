@@ -100,7 +100,8 @@ def within_scores(
     -------
     EstimateTable
         Columns factor, cluster (two-level models), mean, sd, lower and upper, where labels repeat
-        also obs_id; index: labels of the rows. ``attrs["reliability"]``: factor -> reliability of its scores.
+        also obs_id; index: labels of the rows. ``attrs["reliability"]``: factor -> reliability of
+        its scores.
     """
     names = blueprint.table.variables("within", "within factor")
     shape = (len(rows.design), len(names))
