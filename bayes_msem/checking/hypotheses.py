@@ -37,7 +37,7 @@ from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, estimate_
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.expressions import Binary, Expression, evaluate, names
 from bayes_msem.spec.hypothesis_text import Comparison, Hypothesis
-from bayes_msem.spec.row_names import find_row
+from bayes_msem.spec.row_names import ByRow, find_row
 from bayes_msem.spec.table import Row, RowKey
 
 __all__ = ["evaluate_hypotheses", "read_rows"]
@@ -121,7 +121,12 @@ def evaluate_hypotheses(
     for hypothesis in hypotheses.values():
         _check_equalities(hypothesis)
     rng = np.random.default_rng(random_seed)
-    prior, trouble = _prior_values(blueprint, hypotheses, rng)
+    prior, trouble = None, ""
+    if any(c.sign != "=" for h in hypotheses.values() for c in h.comparisons):
+        try:
+            prior = _prior_values(blueprint, rng)
+        except NotSupportedError as error:
+            trouble = f"Without prior probabilities: {error}."
     lines: list[_Line] = []
     kept: dict[str, xr.DataArray] = {}
     defaults: list[str] = []
@@ -141,6 +146,7 @@ def evaluate_hypotheses(
                     rows[name],
                     draws,
                     rng,
+                    prior_draws=lambda: prior or _prior_values(blueprint, rng),
                     text=comparison.text,
                     random_definitions=tuple(cluster_definitions(blueprint)),
                 )
@@ -199,18 +205,11 @@ def _check_equalities(hypothesis: Hypothesis) -> None:
         )
 
 
-def _prior_values(
-    blueprint: Blueprint, hypotheses: Mapping[str, Hypothesis], rng: np.random.Generator
-) -> tuple[Mapping[RowKey, FloatArray] | None, str]:
-    """Draws from the prior by row, or None with the reason; not drawn for equalities alone."""
-    if all(c.sign == "=" for h in hypotheses.values() for c in h.comparisons):
-        return None, ""
+def _prior_values(blueprint: Blueprint, rng: np.random.Generator) -> ByRow[FloatArray]:
+    """Draws from the prior by row, (n,)."""
     n = _PRIOR_DRAWS_OF_MEANS if cluster_definitions(blueprint) else _PRIOR_DRAWS
-    try:
-        x = draw_prior(blueprint, n, rng)
-    except NotSupportedError as error:
-        return None, f"Without prior probabilities: {error}."
-    return row_values(blueprint, blueprint.theta(x), x), ""
+    x = draw_prior(blueprint, n, rng)
+    return row_values(blueprint, blueprint.theta(x), x)
 
 
 def _side(

@@ -16,7 +16,9 @@ the other parameters have the same priors given d = 0 (Wagenmakers, Lodewyckx, K
 
 The prior density is exact for a single parameter and for normal priors; otherwise it is the mean of
 f_k((-c_0 - sum_(i != k) c_i t_i) / c_k) / |c_k| over prior draws of all parameters but the widest,
-k: a mean of exact densities, with an error far below that of the posterior.
+k: a mean of exact densities, with an error far below that of the posterior. A correlation in a
+block of variables some of which do not covary has no such form; there it is a kernel density of
+draws from the prior.
 
 The posterior density is a kernel density of the draws (ArviZ's), with the Monte Carlo error
 
@@ -37,7 +39,7 @@ https://doi.org/10.1016/j.cogpsych.2009.12.001
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,6 +119,7 @@ def density_ratio(
     draws: Mapping[RowKey, FloatArray],
     rng: np.random.Generator,
     *,
+    prior_draws: Callable[[], Mapping[RowKey, FloatArray]],
     text: str,
     random_definitions: Sequence[str] = (),
 ) -> DensityRatio:
@@ -134,6 +137,8 @@ def density_ratio(
         Row key -> draws (chain, draw).
     rng
         Source of the prior draws.
+    prior_draws
+        Returns draws from the prior by row; called only where there is no closed form.
     text
         The equality, for messages.
     random_definitions
@@ -151,28 +156,22 @@ def density_ratio(
     if _is_correlation(constant, chosen, priors):
         row = next(iter(chosen.values()))
         prior = marginal_prior(table, row, priors[row.free])
-        if prior is None:
-            raise NotSupportedError(
-                f"the correlation behind '{formula(row)}' belongs to a block with fixed "
-                "covariances, where its prior alone has no density in closed form; give rope="
-            )
-        terms = [_Term(row, 1.0, prior)]
         values = on_prior_scale(row, priors[row.free], draws)
-        slopes = {next(iter(slopes)): 1.0}
+        used: tuple[Row, ...] = (row,)
+        if prior is None:
+            sample = on_prior_scale(row, priors[row.free], prior_draws())
+            density, _ = _kernel_density(sample)
+            how = f"a kernel density of {sample.size:,} prior draws"
+        else:
+            density, how = _prior_density(0.0, [_Term(row, 1.0, prior)], rng)
     else:
         terms = [_term(table, row, slopes[name], priors) for name, row in chosen.items()]
         values = constant + np.sum([slopes[n] * draws[r.key] for n, r in chosen.items()], axis=0)
-    prior_density, how = _prior_density(constant, terms, rng)
+        density, how = _prior_density(constant, terms, rng)
+        used = tuple(chosen.values())
     posterior, error, is_bound = _density_at_zero(values)
-    return DensityRatio(
-        posterior / prior_density,
-        error,
-        is_bound,
-        prior_density,
-        posterior,
-        how,
-        tuple(term.row for term in terms),
-    )
+    ratio = posterior / density
+    return DensityRatio(ratio, error, is_bound, density, posterior, how, used)
 
 
 # From a hypothesis to a sum of parameters --------------------------------------------------------
@@ -308,9 +307,13 @@ def _density_at_zero(values: FloatArray) -> tuple[float, float, bool]:
         kth = [min(math.ceil(k * flat.size / ess), len(towards)) - 1 for k in _FIRST]
         bounds = special.gammaincinv(_FIRST, 0.95) / ess / towards[kth]
         return float(bounds.min()), math.nan, True
+    density, bandwidth = _kernel_density(flat)
+    return density, math.sqrt(_KERNEL / (density * bandwidth * ess)), False
+
+
+def _kernel_density(sample: FloatArray) -> tuple[float, float]:
+    """Density at 0, and the bandwidth."""
     from arviz_stats.base import array_stats
 
-    grid, height, bandwidth = array_stats.kde(flat)
-    density = float(np.interp(0.0, grid, height))
-    error = math.sqrt(_KERNEL / (density * float(bandwidth) * ess))
-    return density, error, False
+    grid, height, bandwidth = array_stats.kde(sample)
+    return float(np.interp(0.0, grid, height)), float(bandwidth)

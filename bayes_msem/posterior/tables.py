@@ -35,7 +35,8 @@ KIND_TITLES: dict[Kind, str] = {
 _TITLES = {str(kind): title for kind, title in KIND_TITLES.items()} | {"r2": "R-squared"}
 _KEY = ["level", "lhs", "op", "rhs"]
 _LEFT = ("label", "note", "prior", "random")  # text columns; all others are aligned as numbers
-_DROPPABLE = ("prior", "ess_tail", "ess_bulk")  # in this order, where the text would not fit
+_DROPPABLE = ("prior",)  # left out of the text display where it would not fit
+_DROPPABLE_NEXT = ("ess_tail", "ess_bulk")  # too, beside standardised values
 _DECIMALS = {"ess_bulk": 0, "ess_tail": 0, "r_hat": 3}
 _PADDED = "padding:0.1em 0.6em;white-space:nowrap"
 _LEAST_DECIMALS, _MOST_DECIMALS = 3, 8
@@ -237,7 +238,8 @@ def _widths(sections: Sequence[Section]) -> dict[Hashable, int]:
 def _fitting(sections: list[Section], width: int) -> tuple[list[Section], list[str]]:
     """Leave out columns that can be missed until the rest fits; return their names as well."""
     hidden: list[str] = []
-    for name in _DROPPABLE:
+    names = _DROPPABLE + (_DROPPABLE_NEXT if "std_all" in sections[0][2] else ())
+    for name in names:
         widths = _widths(sections)
         if name in widths and sum(widths.values()) + 2 * (len(widths) - 1) > width:
             hidden.append(name)

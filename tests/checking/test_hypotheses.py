@@ -13,6 +13,7 @@ from scipy import stats
 
 import bayes_msem as bm
 from bayes_msem.checking.hypothesis_result import HypothesisResult
+from bayes_msem.checking.priors.prior_draws import draw_prior
 from bayes_msem.checking.savage_dickey import _density_at_zero
 from tests.posterior.made_up import posterior_of, random_posterior, synthetic_fit
 
@@ -198,6 +199,29 @@ def test_a_covariance_is_compared_as_a_correlation(fit: bm.Fit) -> None:
     result = fit.hypothesis("within: y1 ~~ y2 = 0")
     prior = stats.beta(2, 3).pdf(0.5) / 2  # of the correlation, at 0
     assert f"({prior:.3g}, from" in result.notes[-1]
+
+
+def test_a_correlation_without_a_closed_form() -> None:
+    """Of an incomplete block: against the density of many prior draws near 0, by counting."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    spec = "a ~~ b; b ~~ c; a ~~ 0*c"
+    priors = {"a ~~ b": "lkj(1)", "b ~~ c": "lkj(1)"}
+    fit = synthetic_fit(bm.Model(spec, data=frame, priors=priors), draws=300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.SpecificationWarning)
+        result = fit.hypothesis("a ~~ b = 0")
+    assert "a kernel density of 20,000 prior draws" in result.notes[-1]
+    x = draw_prior(fit.model.blueprint, 200_000, rng)
+    theta = fit.model.blueprint.theta(x)
+    value = {k: fit.model.blueprint.row_value(("within", *k), theta) for k in PAIRS}
+    r = value["a", "~~", "b"] / np.sqrt(value["a", "~~", "a"] * value["b", "~~", "b"])
+    counted = (np.abs(r) < 0.05).mean() / 0.1
+    stated = float(re.search(r"that of the prior \(([\d.]+),", result.notes[-1])[1])
+    assert stated == pytest.approx(counted, rel=0.06)
+
+
+PAIRS = [("a", "~~", "b"), ("a", "~~", "a"), ("b", "~~", "b")]
 
 
 def test_posterior_density_at_a_point() -> None:
