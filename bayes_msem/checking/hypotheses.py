@@ -31,6 +31,7 @@ from bayes_msem.checking.hypothesis_result import ESTIMATE, HypothesisResult
 from bayes_msem.checking.priors.prior_draws import draw_prior
 from bayes_msem.checking.savage_dickey import DensityRatio, density_ratio
 from bayes_msem.errors import NotSupportedError, SpecificationError
+from bayes_msem.posterior.convergence import Grade
 from bayes_msem.posterior.enough import check_enough
 from bayes_msem.posterior.names import row_name
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, estimate_columns
@@ -45,6 +46,11 @@ __all__ = ["evaluate_hypotheses", "read_rows"]
 FloatArray = NDArray[np.float64]
 
 _PRIOR_DRAWS, _PRIOR_DRAWS_OF_MEANS = 20_000, 2_000  # fewer where means take a quadrature each
+_OF_CHAINS: dict[Grade, str] = {
+    "fine": "",
+    "sample longer": "Sample longer before you report these numbers: see fit.convergence.",
+    "do not use": "Do not use these numbers: the chains have problems, see fit.convergence.",
+}
 _LARGE_ERROR = 0.2
 
 
@@ -83,6 +89,7 @@ def evaluate_hypotheses(
     ci_kind: IntervalKind,
     random_seed: int,
     default_priors: Sequence[int] = (),
+    grade: Grade = "fine",
 ) -> tuple[HypothesisResult, tuple[str, ...]]:
     """Weigh hypotheses against the posterior and the prior.
 
@@ -102,6 +109,8 @@ def evaluate_hypotheses(
         Of the prior draws.
     default_priors
         Numbers of free parameters whose prior is the default.
+    grade
+        That of the convergence of the chains.
 
     Returns
     -------
@@ -170,7 +179,7 @@ def evaluate_hypotheses(
     frame = pd.DataFrame([_record(line, rope, ci, ci_kind) for line in lines])
     table = EstimateTable(frame)
     table.attrs.update(caption=_caption(lines, ci, ci_kind, rope), ci=ci, ci_kind=ci_kind)
-    notes = [trouble] if trouble else []
+    notes = [text for text in (_OF_CHAINS[grade], trouble) if text]
     n_prior = next((len(b) for line in lines for b in line.prior if b is not None), 0)
     if n_prior:
         notes.append(

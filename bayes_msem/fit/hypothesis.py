@@ -132,6 +132,7 @@ class HypothesisTests(FitCore):
             ci_kind=ci_kind,
             random_seed=seed,
             default_priors=self._default_priors(),
+            grade=self.convergence.grade,
         )
         if defaults:
             warnings.warn(

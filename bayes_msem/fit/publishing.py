@@ -11,7 +11,7 @@ from bayes_msem.arguments import checked, choice, integer, rows
 from bayes_msem.fit.estimates import Estimates
 from bayes_msem.plotting.select import RowSelector, select_rows
 from bayes_msem.plotting.table_documents import docx_bytes, require, to_docx, to_great_table
-from bayes_msem.plotting.table_formats import to_html, to_latex, to_markdown
+from bayes_msem.plotting.table_formats import html_page, to_html, to_latex, to_markdown
 from bayes_msem.posterior.published import Estimate, published_table
 from bayes_msem.posterior.summary import IntervalKind
 
@@ -90,7 +90,8 @@ class Publishing(Estimates):
         Returns
         -------
         str, docx.document.Document or great_tables.GT
-            The table. Notebooks show the texts in Markdown and HTML as tables.
+            The table. Notebooks show the texts in Markdown and HTML as tables. In files, HTML is a
+            whole page.
 
         Raises
         ------
@@ -161,5 +162,7 @@ def _format(asked: str | None, target: Any) -> str:
 def _bytes(chosen: str, made: Any) -> bytes:
     if chosen == "docx":
         return docx_bytes(made)
-    text = made.as_raw_html() if chosen == "great_tables" else made
-    return str(text).encode(errors="xmlcharrefreplace")
+    text = made.as_raw_html() if chosen == "great_tables" else str(made)
+    if chosen in ("html", "great_tables"):
+        text = html_page(text)
+    return text.encode(errors="xmlcharrefreplace")

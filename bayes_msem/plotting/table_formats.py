@@ -12,7 +12,7 @@ from html import escape
 
 from bayes_msem.posterior.published import MARK, PublishedTable
 
-__all__ = ["HtmlText", "MarkdownText", "to_html", "to_latex", "to_markdown"]
+__all__ = ["HtmlText", "MarkdownText", "html_page", "to_html", "to_latex", "to_markdown"]
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -178,6 +178,15 @@ def to_html(table: PublishedTable) -> HtmlText:
         "</table>",
     ]
     return HtmlText("\n".join(parts) + "\n")
+
+
+def html_page(body: str) -> str:
+    """Page that browsers open by itself, whatever encoding they would guess."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="color-scheme" content="light dark">\n<title>Table</title>\n</head>\n<body>\n'
+        f"{body}</body>\n</html>\n"
+    )
 
 
 _HEADINGS = ("font-weight:bold", "font-style:italic;font-weight:normal")

@@ -252,9 +252,15 @@ def test_a_bound_is_called_one(fit: bm.Fit) -> None:
 def test_notes_name_the_priors_behind(fit: bm.Fit) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (note,) = fit.hypothesis("bw = 0").notes
+        note = fit.hypothesis("bw = 0").notes[-1]
     assert "within: f ~ x: normal(0.1, 1.5)" in note
     assert "the wider they are" in note
+
+
+def test_chains_with_problems_are_named(fit: bm.Fit) -> None:
+    bad = synthetic_fit(fit.model, draws=4)
+    assert bad.convergence.grade != "fine"
+    assert "see fit.convergence" in bad.hypothesis("bw > 0").notes[0]
 
 
 def test_default_priors_are_warned_of(fit: bm.Fit) -> None:

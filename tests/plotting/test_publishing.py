@@ -314,6 +314,10 @@ def test_the_suffix_decides(fit: bm.Fit, tmp_path: Path, suffix: str) -> None:
         read = docx.Document(str(path))
         assert read.paragraphs[0].text == "Posterior estimates"
         assert read.tables[0].rows[-1].cells[1].text == made.tables[0].rows[-1].cells[1].text
+    elif suffix == "html":
+        page = path.read_text(encoding="utf-8")
+        assert made in page
+        assert '<meta charset="utf-8">' in page
     else:
         assert path.read_text(encoding="utf-8") == made
     with pytest.raises(bm.FileError, match="overwrite=True"):

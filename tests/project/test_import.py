@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# Figures, files, and nutpie, which comes with all of ArviZ: two CPU seconds together.
+# Figures, files, tables, and nutpie, which comes with all of ArviZ: two CPU seconds together.
 LATER = {"arviz", "arviz_plots", "graphviz", "h5py", "jax", "matplotlib", "nutpie", "zarr"}
+LATER |= {"docx", "great_tables"}
 
 SCRIPT = """
 import sys
