@@ -17,7 +17,7 @@ If all draws agree there is none: with n effective draws the probability is then
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,60 +136,35 @@ def evaluate_hypotheses(
             prior = _prior_values(blueprint, rng)
         except NotSupportedError as error:
             trouble = f"Without prior probabilities: {error}."
-    lines: list[_Line] = []
-    kept: dict[str, xr.DataArray] = {}
-    defaults: list[str] = []
-    for name, hypothesis in hypotheses.items():
-        each, ratio = [], None
-        for i, comparison in enumerate(hypothesis.comparisons):
-            own = name if len(hypothesis.comparisons) == 1 else f"{name}.{i + 1}"
-            values = _difference(comparison, rows[name], draws, comparison.text)
-            kept[own] = xr.DataArray(values, dims=("chain", "draw"), name=comparison.text)
-            before = _difference_of_prior(comparison, rows[name], prior)
-            each.append(_Line(own, comparison.text, (comparison,), (values,), (before,)))
-            if comparison.sign == "=":
-                ratio = density_ratio(
-                    blueprint.table,
-                    blueprint.priors,
-                    Binary("-", comparison.left, comparison.right),
-                    rows[name],
-                    draws,
-                    rng,
-                    prior_draws=lambda: prior or _prior_values(blueprint, rng),
-                    text=comparison.text,
-                    random_definitions=tuple(cluster_definitions(blueprint)),
-                )
-                each[-1] = _Line(own, comparison.text, (comparison,), (values,), (None,), ratio)
-                defaults += [
-                    f"{row_name(row, two_level=blueprint.table.two_level)} ({row.prior})"
-                    for row in ratio.rows
-                    if row.free in default_priors
-                ]
-        if len(each) > 1:
-            lines.append(
-                _Line(
-                    name,
-                    hypothesis.text,
-                    hypothesis.comparisons,
-                    tuple(line.values[0] for line in each),
-                    tuple(line.prior[0] for line in each),
-                )
-            )
-        lines += each
-    frame = pd.DataFrame([_record(line, rope, ci, ci_kind) for line in lines])
-    table = EstimateTable(frame)
+
+    def weigh(comparison: Comparison, rows: Mapping[str, Row]) -> DensityRatio:
+        return density_ratio(
+            blueprint.table,
+            blueprint.priors,
+            Binary("-", comparison.left, comparison.right),
+            rows,
+            draws,
+            rng,
+            prior_draws=lambda: prior or _prior_values(blueprint, rng),
+            text=comparison.text,
+            random_definitions=tuple(cluster_definitions(blueprint)),
+        )
+
+    lines = [
+        line
+        for name, hypothesis in hypotheses.items()
+        for line in _lines_of(name, hypothesis, rows[name], draws, prior, weigh)
+    ]
+    table = EstimateTable([_record(line, rope, ci, ci_kind) for line in lines])
     table.attrs.update(caption=_caption(lines, ci, ci_kind, rope), ci=ci, ci_kind=ci_kind)
     notes = [text for text in (_OF_CHAINS[grade], trouble) if text]
-    n_prior = next((len(b) for line in lines for b in line.prior if b is not None), 0)
-    if n_prior:
-        notes.append(
-            f"prior_probability is from {n_prior:,} draws from the prior; bayes_factor is "
-            "evidence_ratio over the prior odds."
-        )
-    for line in lines:
-        if line.ratio is not None:
-            notes.append(_evidence_in_words(line, line.ratio, blueprint))
-    return HypothesisResult(table, tuple(notes), kept), tuple(dict.fromkeys(defaults))
+    kept = {
+        line.name: xr.DataArray(line.values[0], dims=("chain", "draw"), name=line.text)
+        for line in lines
+        if len(line.values) == 1
+    }
+    result = HypothesisResult(table, (*notes, *_notes(lines, blueprint)), kept)
+    return result, _defaults_under(lines, blueprint, default_priors)
 
 
 # One line of the table ---------------------------------------------------------------------------
@@ -203,6 +178,32 @@ class _Line:
     values: tuple[FloatArray, ...]  # left - right, (chain, draw)
     prior: tuple[FloatArray | None, ...]  # the same of prior draws, (n,)
     ratio: DensityRatio | None = None
+
+
+def _lines_of(
+    name: str,
+    hypothesis: Hypothesis,
+    rows: Mapping[str, Row],
+    draws: Mapping[RowKey, FloatArray],
+    prior: Mapping[RowKey, FloatArray] | None,
+    weigh: Callable[[Comparison, Mapping[str, Row]], DensityRatio],
+) -> list[_Line]:
+    """One line per comparison; before those of several, one of all together."""
+    each = []
+    for i, comparison in enumerate(hypothesis.comparisons):
+        own = name if len(hypothesis.comparisons) == 1 else f"{name}.{i + 1}"
+        values = _difference(comparison, rows, draws, comparison.text)
+        before, ratio = None, None
+        if comparison.sign == "=":
+            ratio = weigh(comparison, rows)
+        else:
+            before = _difference_of_prior(comparison, rows, prior)
+        each.append(_Line(own, comparison.text, (comparison,), (values,), (before,), ratio))
+    if len(each) == 1:
+        return each
+    values_of, prior_of = (line.values[0] for line in each), (line.prior[0] for line in each)
+    whole = (hypothesis.comparisons, tuple(values_of), tuple(prior_of))
+    return [_Line(name, hypothesis.text, *whole), *each]
 
 
 def _check_equalities(hypothesis: Hypothesis) -> None:
@@ -352,6 +353,30 @@ def _caption(
             "probability / (1 - probability)."
         )
     return f"{text} bayes_factor: in favour of the hypothesis, against its opposite."
+
+
+def _notes(lines: Sequence[_Line], blueprint: Blueprint) -> list[str]:
+    n = next((len(b) for line in lines for b in line.prior if b is not None), 0)
+    notes = [
+        f"prior_probability is from {n:,} draws from the prior; bayes_factor is evidence_ratio "
+        "over the prior odds."
+    ]
+    ratios = [(line, line.ratio) for line in lines if line.ratio is not None]
+    return notes[: bool(n)] + [_evidence_in_words(*pair, blueprint) for pair in ratios]
+
+
+def _defaults_under(
+    lines: Sequence[_Line], blueprint: Blueprint, default_priors: Sequence[int]
+) -> tuple[str, ...]:
+    """Rows under equalities whose priors are defaults, with them."""
+    used = [row for line in lines if line.ratio is not None for row in line.ratio.rows]
+    two_level = blueprint.table.two_level
+    found = (
+        f"{row_name(row, two_level=two_level)} ({row.prior})"
+        for row in used
+        if row.free in default_priors
+    )
+    return tuple(dict.fromkeys(found))
 
 
 def _evidence_in_words(line: _Line, ratio: DensityRatio, blueprint: Blueprint) -> str:
