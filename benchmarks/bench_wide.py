@@ -14,7 +14,6 @@ from models import wide_model
 
 from bayes_msem.inference.density import starting_point
 from bayes_msem.inference.modes import posterior_modes
-from bayes_msem.kernels.providers import DATA
 
 TARGETS = {"fit": 120.0, "R-hat": 1.01, "gradient": 4000.0}
 FACTORS, INDICATORS = 5, (6, 12)
@@ -25,7 +24,8 @@ DRAWS = 1000
 def measure_model(indicators: int) -> list[str]:
     """Measure one model; return a row of the table."""
     model = wide_model(FACTORS, indicators)
-    call = kernel_calls(DATA["size"], model, starting_point(model.blueprint))
+    kernel = model.blueprint.likelihood.kernel[0]
+    call = kernel_calls(kernel, model, starting_point(model.blueprint))
     lowest, median = microseconds(call, calls=CALLS, batches=BATCHES)
     with cpu_time() as search:
         posterior_modes(model.blueprint)
