@@ -10,8 +10,8 @@ and W = S_g^-1,
 
 The pooled within-cluster group (between_g = 0) concerns the first p outcomes only. Two-level data
 need one group per distinct cluster size, so the cost does not depend on the number of rows and
-hardly on the number of clusters. Where sizes or outcomes are many, kernels.by_vector takes less time
-(likelihood.statistics decides).
+hardly on the number of clusters. Where sizes or outcomes are many, kernels.by_vector takes less
+time (likelihood.statistics decides).
 """
 
 from __future__ import annotations

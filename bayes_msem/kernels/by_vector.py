@@ -232,8 +232,8 @@ def _room(p, n, data):
 def _vectors(p, statistics, sigma_w, sigma_b, c, gradients):
     """Sum over vectors and sizes; add to the gradients with respect to Sigma_w, Sigma_b and C.
 
-    Those of covariance matrices are lower triangles. Returns the log-likelihood without its constant; minus infinity where some covariance matrix is
-    not positive definite.
+    Those of covariance matrices are lower triangles. Returns the log-likelihood without its
+    constant; minus infinity where some covariance matrix is not positive definite.
     """
     (d_sigma_w, d_sigma_b, d_c), (n, n_design) = gradients, c.shape
     data = by_vector(statistics, n, n_design)

@@ -240,7 +240,7 @@ def plain_posterior(address, v, jacobian, priors, geometry, likelihood, gradient
 
 @kernel
 def effects_posterior(address, v, jacobian, priors, geometry, likelihood, gradient):
-    """Log posterior of parameters and coordinates of sampled effects, of which there may be none."""
+    """Log posterior of parameters and coordinates of sampled effects, if there are any."""
     point, n_clusters = _point(v, priors, geometry), clusters_in(likelihood.statistics)
     n = len(priors.family)
     t = v[n:].reshape((n_clusters, (len(v) - n) // n_clusters))

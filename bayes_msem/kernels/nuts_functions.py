@@ -2,8 +2,8 @@
 
 Compiled once for all models and cached on disk; what belongs to a model is found behind ``user``: a
 table of int64 with a row per array (address and up to three sizes), behind a row with their
-number. The arrays are those of PriorArrays, Geometry and Packed, and the last one has the address of
-the likelihood (kernels.by_address).
+number. The arrays are those of PriorArrays, Geometry and Packed, and the last one has the address
+of the likelihood (kernels.by_address).
 """
 
 from __future__ import annotations

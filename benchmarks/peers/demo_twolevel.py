@@ -58,7 +58,7 @@ NAMES = [
 
 
 def frame() -> pd.DataFrame:
-    """Data of the reference model: 2,500 rows, 200 clusters of four sizes."""
+    """Read the data of the reference model: 2,500 rows, 200 clusters of four sizes."""
     return pd.read_csv(TESTS / "demo-twolevel" / "data.csv.gz")
 
 
@@ -131,7 +131,7 @@ def check(model: Any) -> float:
 
 
 def decorrelated(data: dict[str, Any], draws: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The same data with the metric of these draws."""
+    """Return the same data with the metric of these draws."""
     theta = [np.log(draws[n]).ravel() if "sd_" in n else draws[n].ravel() for n in NAMES]
     root = np.linalg.cholesky(np.cov(theta))
     return data | {"location": np.mean(theta, axis=1).tolist(), "scale_root": root.tolist()}
