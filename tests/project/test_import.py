@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# Figures, files, and nutpie, which comes with all of ArviZ: two CPU seconds together.
-LATER = {"arviz", "arviz_plots", "graphviz", "h5py", "jax", "matplotlib", "nutpie", "zarr"}
+# Figures, files, distributions, and nutpie, which comes with all of ArviZ.
+LATER = {
+    *("arviz", "arviz_plots", "arviz_stats", "graphviz", "h5py", "jax", "matplotlib", "nutpie"),
+    *("scipy.stats", "xarray_einstats", "zarr"),
+}
 
 SCRIPT = """
 import sys
