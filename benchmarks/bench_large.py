@@ -8,10 +8,12 @@ before.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 
 import numpy as np
 import pandas as pd
-from measure import cpu_time, machine, peak_mib, print_table
+from measure import cpu_time, machine, peak_mib, print_table, result
 from models import quiet_model
 
 CLUSTERS, SMALLEST, LARGEST, INDICATORS = 10_000, 50, 150, 6
@@ -55,6 +57,8 @@ def phases(data: pd.DataFrame, draws: int) -> list[list[str]]:
     assert len(effects) >= data["cluster"].nunique()
     rows.append(["cluster_effects()", f"{recovering.seconds:.1f}", f"{peak_mib():.0f}"])
     total = sum(t.seconds for t in (building, sampling, summing, recovering))
+    result("a million rows: model to cluster effects", total, "CPU s", SECONDS)
+    result("the same, peak memory", peak_mib() / 1024, "GiB", MIB / 1024)
     rows.append([f"all (R-hat {summary['r_hat'].max():.4f})", f"{total:.1f}", f"{peak_mib():.0f}"])
     return rows
 
@@ -66,7 +70,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     options = parser.parse_args()
     print(machine())
-    phases(frame(30, seed=2), 50)
+    with contextlib.redirect_stdout(io.StringIO()):
+        phases(frame(30, seed=2), 50)
     data = frame(options.clusters)
     print(f"{len(data):,} rows; {peak_mib():.0f} MiB before the model")
     print_table(["phase", "CPU s", "peak MiB so far"], phases(data, options.draws))
