@@ -147,8 +147,9 @@ def recover_in_parts(
     xarray.Dataset
         What it returns, of some clusters, in their order: the same numbers but for rounding.
     """
-    assert not blueprint.n_sampled, "coordinates of sampled effects belong to all clusters"
     observed = blueprint.observed
+    assert not blueprint.n_sampled, "coordinates of sampled effects belong to all clusters"
+    assert observed.cluster is not None
     rng = np.random.default_rng(random_seed)
     streams = _streams(rng, observed.n_clusters)
     for start, stream in zip(range(0, observed.n_clusters, _CLUSTERS), streams, strict=True):
