@@ -108,7 +108,7 @@ def add_defaults(rows: Rows, settings: Settings, findings: Findings, more: str) 
     parsed = parse(text)
     for level in ("within", "between") if settings.two_level else ("within",):
         extra = tuple(random_names(parsed)) if level == "between" else ()
-        use = level_use(parsed.formulas, level, extra=extra)  # type: ignore[arg-type]
+        use = level_use(parsed.formulas, level, extra=extra)
         written = []
         for row in table.rows:
             if row.level == level and row.origin == "default" and row.kind == "covariance":
@@ -172,7 +172,8 @@ def _probit_residuals(
     ordered = {
         name
         for name, found in table.families.items()
-        if found.has_thresholds and level == ("within" if ("within", name) in table.roles else level)
+        if found.has_thresholds
+        and level == ("within" if ("within", name) in table.roles else level)
     }
     written = []
     for one, other in combinations(_finals(use), 2):

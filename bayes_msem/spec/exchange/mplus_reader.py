@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bayes_msem.errors import nearest
@@ -19,6 +19,8 @@ from bayes_msem.spec.exchange.mplus_rows import Cell, Rows, add_relation
 from bayes_msem.spec.exchange.mplus_sections import Command, Findings, Section, sections, span_at
 from bayes_msem.spec.exchange.mplus_settings import DELTA, Settings, read_settings
 from bayes_msem.spec.exchange.mplus_statements import read_statement
+from bayes_msem.spec.exchange.mplus_units import unit_of
+from bayes_msem.spec.expressions import names
 from bayes_msem.spec.syntax import Culprit
 
 __all__ = ["MplusRead", "read_mplus"]
@@ -92,6 +94,9 @@ def read_mplus(text: str) -> MplusRead:
         raise Culprit("There is no MODEL.", place, "Write a section MODEL:.").located(text)
     for section in own:
         _model(section, rows, settings, findings)
+    for cell in rows:
+        with findings.collecting():
+            _check_cell(cell, settings)
     for section in (s for s in found if s.name == "MODEL CONSTRAINT"):
         new = read_constraints(section, settings.names, findings)
         equations.definitions |= new.definitions
@@ -99,6 +104,7 @@ def read_mplus(text: str) -> MplusRead:
     for section in (s for s in found if s.name == "MODEL PRIORS"):
         apply_priors(section, settings.names, rows, findings)
     findings.check()
+    _change_units(rows, equations, findings)
     more = "\n".join(equations.lines)
     add_defaults(rows, settings, findings, more)
     written = "\n".join(filter(None, [rows.text(), more]))
@@ -107,7 +113,6 @@ def read_mplus(text: str) -> MplusRead:
     if settings.categorical and not settings.by_likelihood and not settings.parameterisation:
         if settings.estimator != "BAYES":
             findings.notes.append(DELTA)
-    _note_variances(rows, equations, findings)
     title = next((" ".join(s.text.split()) for s in found if s.name == "TITLE"), "")
     return MplusRead(
         text=written,
@@ -163,16 +168,10 @@ def _model(section: Section, rows: Rows, settings: Settings, findings: Findings)
                     "With TYPE = TWOLEVEL every statement belongs to a level.",
                 )
             relation = read_statement(command, findings.text, settings.names)
-            before = dict(rows.cells)
             add_relation(relation, level, rows, settings.names)
-            for key, cell in rows.cells.items():
-                if before.get(key) is not cell:
-                    _check_cell(cell, settings)
 
 
-def _level(
-    heading: re.Match[str], command: Command, settings: Settings, findings: Findings
-) -> str:
+def _level(heading: re.Match[str], command: Command, settings: Settings, findings: Findings) -> str:
     word = heading[1].strip().upper()
     start = command.start + heading.start(1) - 1
     place = span_at(findings.text, start, command.start + heading.end())
@@ -197,7 +196,7 @@ def _check_cell(cell: Cell, settings: Settings) -> None:
     for name in cell.variables:
         if name not in known:
             raise Culprit(
-                f"'{name}' is neither in NAMES nor defined by BY or '|' above"
+                f"'{name}' is neither in NAMES nor defined by BY or '|'"
                 f"{nearest(name, known) or '.'}",
                 cell.place,
                 "Variables of DEFINE are columns of the data frame here: add them to NAMES.",
@@ -248,21 +247,38 @@ def _note_unused(rows: Rows, settings: Settings, findings: Findings) -> None:
         findings.notes.append(f"No part of MODEL, and left out: {', '.join(unused)}.")
 
 
-def _note_variances(rows: Rows, equations: Equations, findings: Findings) -> None:
-    """Say that random variances are logarithms of standard deviations here."""
+def _change_units(rows: Rows, equations: Equations, findings: Findings) -> None:
+    """Turn values of random log variances into those of log standard deviations."""
     logs = {c.random for c in rows if c.random and c.op == "~~"}
     if not logs:
         return
     findings.notes.append(
         f"{', '.join(sorted(logs))}: the logarithm of a standard deviation here, of a variance in "
-        "Mplus, which is twice as much; what predicts it has half the coefficient."
+        "Mplus, which is twice as much. Values in the input were converted."
     )
+    expressions = [e for pair in equations.constraints for e in pair]
+    expressions += equations.definitions.values()
+    used = {name for expression in expressions for name in names(expression)}
     for cell in rows:
-        touched = logs & {cell.lhs, cell.rhs}
-        if touched and not cell.random and (cell.fixed or cell.start is not None or cell.label):
-            line = f"Line {cell.place.line}: " if cell.place else ""
+        unit = unit_of(cell.lhs, cell.op, cell.rhs, logs)
+        if unit == 1:
+            continue
+        rows.cells[cell.key] = replace(
+            cell,
+            fixed=None if cell.fixed is None else cell.fixed / unit,
+            start=None if cell.start is None else cell.start / unit,
+            prior="",
+        )
+        line = f"Line {cell.place.line}: " if cell.place else ""
+        others = [c for c in rows if c.label == cell.label and c.key != cell.key]
+        units = {unit_of(c.lhs, c.op, c.rhs, logs) for c in others}
+        if cell.label and (cell.label in used or units - {unit}):
             findings.losses.append(
-                f"{line}'{cell.lhs} {cell.op} {cell.rhs}' is in units of the logarithm of a "
-                "variance in Mplus and of a standard deviation here: its value or label has "
-                "another meaning."
+                f"{line}'{cell.label}' is in units of the logarithm of a variance in Mplus and of "
+                "a standard deviation here, so that what it is equal to has another meaning."
+            )
+        if cell.prior:
+            findings.losses.append(
+                f"{line}the prior of '{cell.label}' is in units of the logarithm of a variance; "
+                "the default prior stands."
             )

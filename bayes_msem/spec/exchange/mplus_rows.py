@@ -217,9 +217,7 @@ def _cells(
 
 
 def _cell(level: str, lhs: str, op: str, rhs: str, element: Element) -> Cell:
-    return Cell(
-        level, lhs, op, rhs, fixed=element.fixed, start=element.start, place=element.place
-    )
+    return Cell(level, lhs, op, rhs, fixed=element.fixed, start=element.start, place=element.place)
 
 
 def _varying(

@@ -49,7 +49,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section: its name, where its heading stands, and its commands."""
+    """A section: its name, where its heading stands, its commands, and its text."""
 
     name: str
     start: int
@@ -148,7 +148,7 @@ def sections(findings: Findings) -> list[Section]:
     found = []
     for (name, start, body), end in zip(headings, ends, strict=True):
         commands = () if name == "TITLE" else tuple(_commands(plain, body, end, findings))
-        found.append(Section(name, start, text[start:body].strip(), commands, text[body:end]))
+        found.append(Section(name, start, text[start:body].strip(), commands, plain[body:end]))
     return found
 
 

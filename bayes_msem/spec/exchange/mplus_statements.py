@@ -120,7 +120,7 @@ _SIGNS = {
 
 def _tree(command: Command, text: str) -> Tree[Token]:
     try:
-        return cast("Tree[Token]", _lark().parse(command.text))
+        return _lark().parse(command.text)
     except UnexpectedToken as error:
         token = error.token
         if token.type == "$END":
@@ -130,7 +130,7 @@ def _tree(command: Command, text: str) -> Tree[Token]:
         start = command.start + cast("int", token.start_pos)
         raise _unexpected(str(token), start, command, text) from None
     except UnexpectedCharacters as error:
-        start = command.start + error.pos_in_stream
+        start = command.start + (error.pos_in_stream or 0)
         raise _unexpected(text[start], start, command, text) from None
 
 
@@ -255,7 +255,7 @@ class _Reader:
         else:
             names = [self.names.spelt(names[0])]
         begin = self.start(tree)
-        place = span_at(self.text, begin, self.offset + cast("int", tree.meta.end_pos))
+        place = span_at(self.text, begin, self.offset + tree.meta.end_pos)
         return [Element(name, fixed, start, free, place) for name in names]
 
     @staticmethod
@@ -263,10 +263,10 @@ class _Reader:
         return float("".join(str(token) for token in tree.children))
 
     def start(self, tree: Tree[Token]) -> int:
-        return self.offset + cast("int", tree.meta.start_pos)
+        return self.offset + tree.meta.start_pos
 
     def culprit(self, tree: Tree[Token], problem: str, fix: str) -> Culprit:
-        end = self.offset + cast("int", tree.meta.end_pos)
+        end = self.offset + tree.meta.end_pos
         return Culprit(problem, span_at(self.text, self.start(tree), end), fix)
 
 
