@@ -162,7 +162,7 @@ def from_mplus(source: str | PathLike[str]) -> MplusInput:
 
 
 def _text_of(source: str | PathLike[str]) -> str:
-    if isinstance(source, str) and ("\n" in source or ";" in source):
+    if isinstance(source, str) and ("\n" in source or ";" in source or not source.strip()):
         return source
     path = disk.as_path(source)
     try:

@@ -72,7 +72,8 @@ def to_lavaan(
         lines.append("# Not in lavaan, and so not in this text:")
         for text in left_out:
             lines += comment("#", text, "  ")
-    return "\n".join([*lines, *_body(part, two_level=table.two_level)])
+    variables = {name for _, name in table.roles}
+    return "\n".join([*lines, *_body(part, variables, two_level=table.two_level)])
 
 
 def _call(table: ParameterTable, cluster: str, missing: str) -> str:
@@ -106,21 +107,21 @@ def _prior(key: RowKey, prior: str) -> str:
     return f"prior of {row_text(row)}: {prior} (blavaan has priors)"
 
 
-def _body(part: Counterpart, *, two_level: bool) -> Iterator[str]:
+def _body(part: Counterpart, variables: set[str], *, two_level: bool) -> Iterator[str]:
     computed = {c.label for c in part.constraints}
     for level, rows in groupby(part.rows, key=lambda r: r.level):
         if two_level:
             yield f"level: {level}"
         indent = "    " if two_level else ""
         for (lhs, op), members in groupby(rows, key=lambda r: (r.lhs, r.op)):
-            terms = (term for row in members for term in _terms(row, computed))
+            terms = (term for row in members for term in _terms(row, computed, variables))
             yield f"{indent}{lhs} {op} {' + '.join(terms)}"
     yield from (f"{c.label} == {c.expression}" for c in part.constraints)
     yield from (f"{one} == {other}" for one, other in equal_labels(part.rows))
     yield from (f"{d.name} := {d.expression}" for d in part.definitions)
 
 
-def _terms(row: Row, computed: set[str]) -> list[str]:
+def _terms(row: Row, computed: set[str], variables: set[str]) -> list[str]:
     """Return a row as one term for each of its modifiers."""
     if row.random:
         return [f'rv("{row.random}")*{row.rhs}']
@@ -130,7 +131,7 @@ def _terms(row: Row, computed: set[str]) -> list[str]:
     elif row.kind in ("loading", "variance") or (row.kind == "intercept" and row.label):
         modifiers.append("NA")
     if row.label:
-        modifiers.append(row.label)
+        modifiers.append(f'label("{row.label}")' if row.label in variables else row.label)
     if row.free and not math.isnan(row.value):
         modifiers.append(f"start({number(row.value)})")
     return [f"{modifier}*{row.rhs}" for modifier in modifiers] or [row.rhs]

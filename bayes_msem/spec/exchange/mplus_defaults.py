@@ -81,7 +81,9 @@ def read_table(text: str, rows: Rows, settings: Settings) -> ParameterTable:
             categories=highest,
         )
     except MsemError as error:
-        shown = "\n".join(f"{i:4}  {line}" for i, line in enumerate(text.split("\n"), start=1))
+        shown = "\n".join(
+            f"{i:4}  {line}" for i, line in enumerate(text.strip().split("\n"), start=1)
+        )
         raise SpecificationError(
             f"this Mplus input can be read, but not its model: {error}\nIts text here:\n{shown}"
         ) from None
@@ -103,7 +105,7 @@ def add_defaults(rows: Rows, settings: Settings, findings: Findings, more: str) 
         _other_levels(rows, settings, findings)
     if settings.by_likelihood and settings.two_level:
         _no_residuals(rows, settings, findings)
-    text = f"{rows.text()}\n{more}"
+    text = f"{rows.text(settings.names.columns)}\n{more}"
     table = read_table(text, rows, settings)
     parsed = parse(text)
     for level in ("within", "between") if settings.two_level else ("within",):

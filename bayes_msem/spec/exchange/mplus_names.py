@@ -78,7 +78,7 @@ class Names:
         for order in (self.used, self.columns, self.latent):
             found = _slice(first, last, order)
             if found is not None:
-                return found
+                return found or None  # the last one stands before the first
         counted = numbered(first, last)
         if counted is None:
             return _thresholds(first, last, self.used or self.columns)
@@ -95,7 +95,7 @@ def _slice(first: str, last: str, order: Sequence[str]) -> list[str] | None:
     if first.lower() not in low or last.lower() not in low:
         return None
     begin, end = low.index(first.lower()), low.index(last.lower())
-    return list(order[begin : end + 1]) if begin <= end else None
+    return list(order[begin : end + 1])
 
 
 def _thresholds(first: str, last: str, order: Sequence[str]) -> list[str] | None:

@@ -94,9 +94,14 @@ def read_mplus(text: str) -> MplusRead:
         raise Culprit("There is no MODEL.", place, "Write a section MODEL:.").located(text)
     for section in own:
         _model(section, rows, settings, findings)
-    for cell in rows:
-        with findings.collecting():
-            _check_cell(cell, settings)
+    if settings.names.columns:
+        for cell in rows:
+            with findings.collecting():
+                _check_cell(cell, settings)
+    elif not findings.culprits:
+        place = span_at(text, own[0].start, own[0].start + len(own[0].heading))
+        fix = "Write VARIABLE: NAMES = ...; above MODEL."
+        findings.culprits.append(Culprit("The names of the columns are missing.", place, fix))
     for section in (s for s in found if s.name == "MODEL CONSTRAINT"):
         new = read_constraints(section, settings.names, findings)
         equations.definitions |= new.definitions
@@ -107,7 +112,7 @@ def read_mplus(text: str) -> MplusRead:
     _change_units(rows, equations, findings)
     more = "\n".join(equations.lines)
     add_defaults(rows, settings, findings, more)
-    written = "\n".join(filter(None, [rows.text(), more]))
+    written = "\n".join(filter(None, [rows.text(settings.names.columns), more]))
     read_table(written, rows, settings)
     _note_unused(rows, settings, findings)
     if settings.categorical and not settings.by_likelihood and not settings.parameterisation:

@@ -6,7 +6,7 @@ mention says, and its label.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -50,9 +50,11 @@ class Cell:
         plain = self.rhs == "1" or self.op == "|"
         return (self.lhs,) if plain or self.lhs == self.rhs else (self.lhs, self.rhs)
 
-    @property
-    def term(self) -> str:
-        """The right-hand side with its modifiers."""
+    def term(self, variables: Collection[str] = ()) -> str:
+        """Return the right-hand side with its modifiers.
+
+        A label that is the name of a variable stands in ``label()``, so that it is not mistaken.
+        """
         if self.random:
             return f'rv("{self.random}")*{self.rhs}'
         parts = []
@@ -61,7 +63,7 @@ class Cell:
         elif self.freed:
             parts.append("NA")
         if self.label:
-            parts.append(self.label)
+            parts.append(f'label("{self.label}")' if self.label in variables else self.label)
         if self.fixed is None and self.start is not None:
             parts.append(f"start({number(self.start)})")
         if self.prior:
@@ -102,8 +104,15 @@ class Rows:
         self.cells[cell.key] = replace(cell, implied=True)
         return True
 
-    def text(self) -> str:
-        """Model text of all rows, without definitions and constraints."""
+    def text(self, variables: Collection[str] = ()) -> str:
+        """Return the model text of all rows, without definitions and constraints.
+
+        Parameters
+        ----------
+        variables
+            Columns of the data, which labels may be mistaken for.
+        """
+        names = {*variables, *(name for cell in self for name in cell.variables)}
         lines = []
         for level in ("within", "between"):
             mine = [cell for cell in self if cell.level == level]
@@ -111,7 +120,9 @@ class Rows:
                 lines.append(f"level: {level}")
             indent = "    " if self.two_level else ""
             for (lhs, op), members in groupby(mine, key=lambda c: (c.lhs, c.op)):
-                lines.append(f"{indent}{lhs} {op} {' + '.join(cell.term for cell in members)}")
+                lines.append(
+                    f"{indent}{lhs} {op} {' + '.join(cell.term(names) for cell in members)}"
+                )
         return "\n".join(lines)
 
 

@@ -148,7 +148,7 @@ def _unexpected(found: str, start: int, command: Command, text: str) -> Culprit:
     before = text[command.start : start]
     is_word = re.fullmatch(r"(BY|ON|WITH|PON|PWITH)", found, re.IGNORECASE)
     if is_word and re.search(r"\b(BY|ON|WITH|PON|PWITH)\b", before, re.IGNORECASE):
-        fix = "One of the two statements before it has no ';'."
+        fix = "A ';' is missing before the statement that it belongs to."
         return Culprit(f"A second '{found}' in one statement.", place, fix)
     if found == "[":
         return Culprit("'[' begins a new statement.", place, "A ';' is missing before it.")

@@ -15,6 +15,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import combinations, groupby
 
 from bayes_msem.spec.exchange.counterparts import (
@@ -27,7 +28,7 @@ from bayes_msem.spec.exchange.counterparts import (
 )
 from bayes_msem.spec.exchange.mplus_short_names import short_names
 from bayes_msem.spec.exchange.mplus_units import unit_of
-from bayes_msem.spec.expressions import Expression, names, number
+from bayes_msem.spec.expressions import Expression, names
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.printing import to_syntax
 from bayes_msem.spec.prior_text import Prior, parse_prior
@@ -153,7 +154,8 @@ class _Writer:
     def comments(self) -> Iterator[str]:
         renamed = [f"{n} = {s}" for n, s in (self.names | self.labels).items() if n != s]
         if renamed:
-            yield from comment("!", f"Shorter names: {', '.join(renamed)}.")
+            yield "! Shorter names:"
+            yield from (f"!   {pair}" for pair in renamed)
         if self.logs:
             yield from comment(
                 "!",
@@ -275,7 +277,7 @@ class _Writer:
         """Return ``@1``, ``*0.5``, ``*`` or nothing."""
         computed = row.label in {c.label for c in self.part.constraints}
         known = not math.isnan(row.value) and not computed
-        written = str(number(row.value * self.unit(row))) if known else ""
+        written = _plain(row.value * self.unit(row)) if known else ""
         if row.free == 0 and not computed:
             return f"@{written}"
         if written:
@@ -347,6 +349,12 @@ class _Writer:
             break_long_words=False,
             break_on_hyphens=False,
         )
+
+
+def _plain(value: float) -> str:
+    """Write a number with all its digits and without an exponent."""
+    text = format(Decimal(repr(value)), "f")
+    return text.removesuffix(".0")
 
 
 def _statement(row: Row) -> tuple[str, str, str]:
