@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 
 from bayes_msem.errors import nearest
 from bayes_msem.spec.exchange.mplus_names import Names, numbered
+from bayes_msem.spec.exchange.mplus_refusals import (
+    ANALYSIS_OPTIONS,
+    PREPARE,
+    REFUSED_TYPES,
+    REFUSED_VARIABLE,
+)
 from bayes_msem.spec.exchange.mplus_sections import Command, Findings, Section, span_at
 from bayes_msem.spec.syntax import Culprit
 
@@ -20,44 +26,11 @@ _VARIABLE = (
     *("NAMES", "USEVARIABLES", "CLUSTER", "WITHIN", "BETWEEN", "MISSING", "CATEGORICAL", "COUNT"),
     *("IDVARIABLE", "AUXILIARY"),
 )
-_NO_WEIGHTS = "There are no sampling weights yet."
-_PREPARE = "Prepare the data frame before it goes to the model."
-_NO_CLASSES = "Mixtures (latent classes) are not there yet."
-_REFUSED_VARIABLE = {
-    **dict.fromkeys(("WEIGHT", "BWEIGHT", "B2WEIGHT", "FREQWEIGHT", "WTSCALE"), _NO_WEIGHTS),
-    **dict.fromkeys(("STRATIFICATION", "REPWEIGHTS"), _NO_WEIGHTS),
-    "USEOBSERVATIONS": f"{_PREPARE} Keep the rows with data = data[condition].",
-    "SUBPOPULATION": f"{_PREPARE} Keep the rows with data = data[condition].",
-    "NOMINAL": "Nominal outcomes are not there yet; a pair of categories may be binary.",
-    "CENSORED": "Censored outcomes are not there yet.",
-    "GROUPING": "There is no analysis of several groups yet.",
-    "CLASSES": _NO_CLASSES,
-    "KNOWNCLASS": _NO_CLASSES,
-    "TRAINING": _NO_CLASSES,
-    "TSCORES": "Write the measured time as a predictor with a random slope, rows in long form.",
-    "LAGGED": "Models for time series are not there yet.",
-    "TINTERVAL": "Models for time series are not there yet.",
-    "SURVIVAL": "Survival times are not there yet.",
-    "DSURVIVAL": "Survival times are not there yet.",
-    "CONSTRAINT": "Constraints are written in labels of parameters, not in columns of the data.",
-    "CENTERING": f"{_PREPARE} data['x'] -= data['x'].mean() centres at the grand mean; a predictor "
-    "on neither list is centred at the latent cluster mean.",
-    "PATTERN": "Every row may miss other values; patterns need not be declared.",
-}
 DELTA = (
     "Residual variances of latent responses are fixed at 1 here (theta), not their total variances "
     "(delta): loadings and thresholds are on another scale, of the same model."
 )
 _TYPES = {"GENERAL", "TWOLEVEL", "RANDOM", "MEANSTRUCTURE", "MISSING", "H1"}
-_REFUSED_TYPES = {
-    "COMPLEX": "It corrects standard errors. A two-level model says how clusters differ.",
-    "MIXTURE": _NO_CLASSES,
-    "THREELEVEL": "There are two levels here; a third is not there yet.",
-    "CROSSCLASSIFIED": "Crossed clusters are not there yet.",
-    "EFA": "Rotated factors are not there yet.",
-    "BASIC": "bm.describe(data, cluster) describes data.",
-    "LOGISTIC": "Write a MODEL with CATEGORICAL outcomes.",
-}
 _LIKELIHOOD = {"ML", "MLR", "MLF"}
 _LEAST_SQUARES = {"WLS", "WLSM", "WLSMV", "ULS", "ULSMV"}
 
@@ -204,7 +177,7 @@ def _data(key: str, value: str, command: Command, settings: Settings, findings: 
             command,
             findings.text,
             f"DATA: {key} is not supported.",
-            _PREPARE,
+            PREPARE,
             supported=False,
         )
 
@@ -212,12 +185,12 @@ def _data(key: str, value: str, command: Command, settings: Settings, findings: 
 def _variable(
     key: str, value: str, command: Command, settings: Settings, findings: Findings
 ) -> None:
-    key = _full(key, (*_VARIABLE, *_REFUSED_VARIABLE))
+    key = _full(key, (*_VARIABLE, *REFUSED_VARIABLE))
     names = settings.names
     at = f"Line {findings.line(command.start)}"
-    if key in _REFUSED_VARIABLE:
+    if key in REFUSED_VARIABLE:
         problem = f"VARIABLE: {key} is not supported."
-        fix = _REFUSED_VARIABLE[key]
+        fix = REFUSED_VARIABLE[key]
         raise _at(command, findings.text, problem, fix, supported=False)
     if key == "NAMES":
         for name in _listed(value, command, findings, settings, new=True):
@@ -371,19 +344,10 @@ def _counts(
                 yield name, _COUNTS[word]
 
 
-_ANALYSIS = (
-    *("TYPE", "ESTIMATOR", "MODEL", "LINK", "PARAMETERIZATION", "ALGORITHM", "INTEGRATION"),
-    *("PROCESSORS", "CHAINS", "BITERATIONS", "FBITERATIONS", "BSEED", "THIN", "POINT", "STARTS"),
-    *("ITERATIONS", "CONVERGENCE", "BCONVERGENCE", "MITERATIONS", "H1ITERATIONS", "PRIOR"),
-    *("INFORMATION", "BOOTSTRAP", "COVERAGE", "MEDIATOR", "ADAPTIVE", "CHOLESKY", "SDITERATIONS"),
-    *("STITERATIONS", "STSEED", "MCSEED", "LOGCRITERION", "MCONVERGENCE", "STVALUES", "VARIANCE"),
-)
-
-
 def _analysis(
     key: str, value: str, command: Command, settings: Settings, findings: Findings
 ) -> None:
-    key, words = _full(key, _ANALYSIS), value.upper().split()
+    key, words = _full(key, ANALYSIS_OPTIONS), value.upper().split()
     at = f"Line {findings.line(command.start)}"
     if key == "TYPE":
         _type(words, command, settings, findings)
@@ -409,24 +373,24 @@ def _analysis(
         elif words != ["THETA"]:
             problem = f"ANALYSIS: PARAMETERIZATION = {value} is not supported."
             raise _at(command, findings.text, problem, "Use THETA.", supported=False)
-    elif key in _ANALYSIS:
+    elif key in ANALYSIS_OPTIONS:
         findings.notes.append(
             f"{at}: {key} is about estimation; model.fit() has draws, tune and chains."
         )
     else:
-        problem = f"ANALYSIS: {key} is unknown{nearest(key, _ANALYSIS) or '.'}"
+        problem = f"ANALYSIS: {key} is unknown{nearest(key, ANALYSIS_OPTIONS) or '.'}"
         raise _at(command, findings.text, problem, "It is not read; take it out.", supported=False)
 
 
 def _type(words: list[str], command: Command, settings: Settings, findings: Findings) -> None:
     for word in words:
-        known = _full(word, (*sorted(_TYPES), *_REFUSED_TYPES))
-        if known in _REFUSED_TYPES or known not in _TYPES:
+        known = _full(word, (*sorted(_TYPES), *REFUSED_TYPES))
+        if known in REFUSED_TYPES or known not in _TYPES:
             raise _at(
                 command,
                 findings.text,
                 f"ANALYSIS: TYPE = {word} is not supported.",
-                _REFUSED_TYPES.get(known, "Use GENERAL, TWOLEVEL or TWOLEVEL RANDOM."),
+                REFUSED_TYPES.get(known, "Use GENERAL, TWOLEVEL or TWOLEVEL RANDOM."),
                 supported=False,
             )
         settings.two_level = settings.two_level or known == "TWOLEVEL"

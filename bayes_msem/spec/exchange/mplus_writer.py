@@ -178,14 +178,14 @@ class _Writer:
             yield from comment(
                 "!", "Priors that are not written are Mplus's own, not those of bayes_msem."
             )
-
-    def data(self) -> Iterator[str]:
         columns = ", ".join(f'"{name}"' for name in self.observed)
         yield from comment(
             "!",
             f'data[[{columns}]].to_csv("data.dat", sep=" ", header=False, index=False, na_rep=".") '
             "writes the file; identifiers must be numbers.",
         )
+
+    def data(self) -> Iterator[str]:
         yield "DATA:     FILE = data.dat;"
         if self.missing == "listwise":
             yield "          LISTWISE = ON;"
