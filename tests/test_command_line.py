@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 import subprocess
 import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 
 import bayes_msem as bm
-from bayes_msem.command_line import main
+from bayes_msem.command_line import _parser, main
 from tests.posterior.made_up import synthetic_fit
 from tests.spec.mplus_models import PAIRS, frame
+from tools.pages import DOCS
 
 TEXT = "level: within\n    y ~ b*x\nlevel: between\n    y ~ w\n"
 
@@ -182,7 +185,19 @@ def test_the_console_script_is_the_command() -> None:
     assert getattr(import_module(module), function) is main
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".dat", ".dta", ".feather", ".parquet"])
+def test_the_page_lists_all_options() -> None:
+    page = (DOCS / "exchange.md").read_text(encoding="utf-8").split("## Without Python")[1]
+    (commands,) = (a for a in _parser()._actions if isinstance(a.choices, dict))
+    known = {
+        option
+        for command in cast("dict[str, argparse.ArgumentParser]", commands.choices).values()
+        for action in command._actions
+        for option in action.option_strings
+    }
+    assert set(re.findall(r"--[a-z-]+", page)) == known - {"-h", "--help", "--variables"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".dat", ".txt", ".dta", ".feather", ".parquet"])
 def test_formats_of_data(suffix: str, folder: Path, data: pd.DataFrame) -> None:
     from bayes_msem.data.table_files import read_table_file
 
@@ -194,6 +209,8 @@ def test_formats_of_data(suffix: str, folder: Path, data: pd.DataFrame) -> None:
             data.to_csv(path, index=False, sep="\t")
         case ".dat":
             data.to_csv(path, index=False, sep=" ")
+        case ".txt":
+            data.to_csv(path, index=False)
         case ".dta":
             data.to_stata(path, write_index=False)
         case ".feather":

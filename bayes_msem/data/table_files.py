@@ -24,7 +24,7 @@ def read_table_file(path: Any, *, names: Sequence[str] = ()) -> pd.DataFrame:
     ----------
     path
         The suffix decides: ``.csv`` (commas or semicolons), ``.tsv`` (tabs), ``.dat`` and ``.txt``
-        (blanks), ``.dta`` (Stata), ``.feather``, ``.arrow``, ``.parquet``. ``.`` and ``*`` are
+        (blanks or commas), ``.dta`` (Stata), ``.feather``, ``.arrow``, ``.parquet``. ``.`` and ``*`` are
         missing values in text that has no header.
     names
         Columns of a file that has no header: one whose first line holds numbers only.
@@ -61,6 +61,8 @@ def _text(place: Path, suffix: str, names: Sequence[str]) -> pd.DataFrame:
     with place.open(encoding="utf-8-sig") as file:
         first = file.readline()
     separator = {".tsv": "\t", ".csv": ";" if first.count(";") > first.count(",") else ","}
+    if suffix not in separator and "," in first:
+        separator[suffix] = ","
     blanks = suffix not in separator
     sep = r"\s+" if blanks else separator[suffix]
     words = first.split() if blanks else first.strip().split(sep)

@@ -106,6 +106,23 @@ def test_notes() -> None:
     )
 
 
+def test_random_slopes_of_split_predictors_are_noted() -> None:
+    model = "MODEL: %WITHIN%\n s | y1 ON y2;\n%BETWEEN%\n y1 y2;"
+    assert "'y2' has a random slope and is on neither list" in notes_of(TWO + model)
+    bayes = TWO.replace("RANDOM;", "RANDOM; ESTIMATOR = BAYES;")
+    assert "random slope" not in notes_of(bayes + model)
+
+
+def test_counts_have_the_family_in_parentheses_after_them() -> None:
+    head = SINGLE.replace(";", "; COUNT = u1 u2 (nb) u3;")
+    read = read_mplus(f"{head}MODEL: u1-u3 ON x;")
+    assert read.arguments["families"] == {
+        "u1": "poisson",
+        "u2": "negbinomial",
+        "u3": "poisson",
+    }
+
+
 # Defaults of Mplus --------------------------------------------------------------------------------
 
 
@@ -264,6 +281,7 @@ UNSUPPORTED = {
     "MODEL:\n {u1@1};": (2, "Scale factors", "theta"),
     "MODEL:\n y1#1 ON x;": (2, "Classes and inflation", ""),
     "MODEL:\n %OVERALL%\n y1 ON x;": (2, "'%OVERALL%' is not supported", "classes"),
+    "VARIABLE: CATEGORICAL = u1-u3;\nMODEL:\n i s | u1@0 u2@1 u3@2;": (3, "A growth model", "BY"),
     "MODEL CONSTRAINT:\n a > 0;": (2, "Inequalities are not supported", "support"),
     "MODEL CONSTRAINT:\n NEW(q);": (2, "NEW(q) gets no value of its own", "labels"),
     "MODEL CONSTRAINT:\n DO(1,2) a# = b#;": (2, "is not supported in MODEL CONSTRAINT", "out"),
@@ -320,7 +338,7 @@ TWO_LEVEL_MISTAKES = {
     "%WITHIN%\n y1 ON x;\n%BETWEEN%\n y1 ON x;": "'x' is on the list WITHIN",
     "%WITHIN%\n y1; [y1];\n%BETWEEN%\n y1;": "Means and thresholds of 'y1' stand in %BETWEEN%",
     "%WITHIN%\n y1 ON x;\n%BETWEEN%\n s | y1 ON w;": "Only coefficients of %WITHIN% vary",
-    "%WITHIN%\n s | y1 ON x y2;\n%BETWEEN%\n y1;": "1 names stand left of '|' for 2",
+    "%WITHIN%\n s | y1 ON x y2;\n%BETWEEN%\n y1;": "1 name left of '|' for 2 coefficients",
     "%WITHIN%\n s | y1 ON x (a);\n%BETWEEN%\n y1;": "A coefficient that varies has no value",
 }
 

@@ -105,6 +105,7 @@ def add_defaults(rows: Rows, settings: Settings, findings: Findings, more: str) 
         _other_levels(rows, settings, findings)
     if settings.by_likelihood and settings.two_level:
         _no_residuals(rows, settings, findings)
+        _hybrid_slopes(rows, settings, findings)
     text = f"{rows.text(settings.names.columns)}\n{more}"
     table = read_table(text, rows, settings)
     parsed = parse(text)
@@ -145,6 +146,18 @@ def _other_levels(rows: Rows, settings: Settings, findings: Findings) -> None:
                 f"'{name}' is on neither list, so its predictor within clusters is its deviation "
                 f"from the latent cluster mean; if it is meant as it stands, write WITHIN = {name};"
             )
+
+
+def _hybrid_slopes(rows: Rows, settings: Settings, findings: Findings) -> None:
+    """Note predictors with random slopes that Mplus does not centre when it maximises."""
+    split = {*settings.names.columns} - {*settings.within, *settings.between}
+    names = {c.rhs for c in rows if c.random and c.op == "~" and c.rhs in split}
+    for name in sorted(names):
+        findings.notes.append(
+            f"'{name}' has a random slope and is on neither list: here, as with ESTIMATOR = BAYES, "
+            "the slope is that of its deviation from the latent cluster mean; with maximum "
+            f"likelihood Mplus takes the values as they stand (here: WITHIN = {name};)."
+        )
 
 
 def _no_residuals(rows: Rows, settings: Settings, findings: Findings) -> None:

@@ -18,7 +18,7 @@ from bayes_msem.spec.exchange.mplus_defaults import (
 from bayes_msem.spec.exchange.mplus_rows import Cell, Rows, add_relation
 from bayes_msem.spec.exchange.mplus_sections import Command, Findings, Section, sections, span_at
 from bayes_msem.spec.exchange.mplus_settings import DELTA, Settings, read_settings
-from bayes_msem.spec.exchange.mplus_statements import read_statement
+from bayes_msem.spec.exchange.mplus_statements import Relation, read_statement
 from bayes_msem.spec.exchange.mplus_units import unit_of
 from bayes_msem.spec.expressions import names
 from bayes_msem.spec.syntax import Culprit
@@ -173,7 +173,22 @@ def _model(section: Section, rows: Rows, settings: Settings, findings: Findings)
                     "With TYPE = TWOLEVEL every statement belongs to a level.",
                 )
             relation = read_statement(command, findings.text, settings.names)
+            _check_growth(relation, settings)
             add_relation(relation, level, rows, settings.names)
+
+
+def _check_growth(relation: Relation, settings: Settings) -> None:
+    """Refuse growth of ordered outcomes, whose thresholds Mplus makes equal over time."""
+    if relation.random and not relation.operator:
+        for element in relation.right:
+            if element.name in settings.categorical and (element.free or element.fixed is not None):
+                raise Culprit(
+                    f"A growth model of the ordered outcome '{element.name}' is not read.",
+                    element.place,
+                    "Write it with BY, labels that make the thresholds of all times equal, and "
+                    "[s]: the mean of the first factor is 0.",
+                    supported=False,
+                )
 
 
 def _level(heading: re.Match[str], command: Command, settings: Settings, findings: Findings) -> str:

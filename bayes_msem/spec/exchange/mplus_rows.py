@@ -15,6 +15,7 @@ from bayes_msem.spec.exchange.mplus_statements import Element, Relation
 from bayes_msem.spec.expressions import number
 from bayes_msem.spec.statements import Span
 from bayes_msem.spec.syntax import Culprit
+from bayes_msem.wording import plural
 
 __all__ = ["Cell", "Rows", "add_relation"]
 
@@ -243,7 +244,8 @@ def _varying(
         )
     if len(cells) != len(relation.random):
         raise Culprit(
-            f"{len(relation.random)} names stand left of '|' for {len(cells)} coefficients.",
+            f"{plural(len(relation.random), 'name')} left of '|' for "
+            f"{plural(len(cells), 'coefficient')}.",
             relation.place,
             "Give every coefficient a name: s1-s4 | f BY y1-y4;",
         )

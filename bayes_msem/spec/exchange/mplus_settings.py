@@ -338,10 +338,13 @@ def _counts(
                 "truncated ones are not there yet.",
                 supported=False,
             )
-        if piece[1].strip():
-            # the word in parentheses belongs to all names since the one before
-            for name in _listed(piece[1], command, findings, settings):
-                yield name, _COUNTS[word]
+        if not piece[1].strip():
+            continue
+        *before, last = _NAME_OR_LIST.findall(piece[1]) or [piece[1]]
+        for text, family in ((" ".join(before), "poisson"), (last, _COUNTS[word])):
+            # the word in parentheses belongs to the name or list before it
+            for name in _listed(text, command, findings, settings) if text else ():
+                yield name, family
 
 
 def _analysis(
