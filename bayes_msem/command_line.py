@@ -23,6 +23,7 @@ from bayes_msem.importing import from_mplus
 from bayes_msem.inference.options import Sampler
 from bayes_msem.model import Model
 from bayes_msem.posterior.draw_tables import SUFFIXES, check_format
+from bayes_msem.spec.defaults import RandomCovariances
 from bayes_msem.spec.expected import table_without_data
 from bayes_msem.spec.printing import table_frame
 
@@ -110,6 +111,8 @@ def _add_model(parser: argparse.ArgumentParser, *, data_needed: bool) -> None:
     add("--prior", metavar=("ROW", "PRIOR"), help="such as: --prior 'y ~ x' 'normal(0, 1)'", **pair)  # type: ignore[arg-type]
     add("--std-lv", action="store_true", help="fix factor variances, not first loadings")
     add("--missing", choices=("fiml", "listwise"), help="what to do about missing values")
+    choices = get_args(RandomCovariances)
+    add("--random-covariances", choices=choices, help="which covariances of effects are free")
     add("--random", nargs="+", metavar="KIND", help="kinds of coefficients that vary, or all")
 
 
@@ -218,6 +221,7 @@ def _model(given: argparse.Namespace) -> Model:
         "priors": dict(given.prior or ()) or None,
         "missing": given.missing,
         "random": given.random[0] if given.random and len(given.random) == 1 else given.random,
+        "random_covariances": given.random_covariances,
         "std_lv": given.std_lv or None,
         "ordered": None if given.ordered is None else given.ordered or True,
     }

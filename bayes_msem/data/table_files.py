@@ -24,8 +24,8 @@ def read_table_file(path: Any, *, names: Sequence[str] = ()) -> pd.DataFrame:
     ----------
     path
         The suffix decides: ``.csv`` (commas or semicolons), ``.tsv`` (tabs), ``.dat`` and ``.txt``
-        (blanks or commas), ``.dta`` (Stata), ``.feather``, ``.arrow``, ``.parquet``. ``.`` and ``*`` are
-        missing values in text that has no header.
+        (blanks or commas), ``.dta`` (Stata), ``.feather``, ``.arrow``, ``.parquet``. ``.``
+        and ``*`` are missing values in text that has no header.
     names
         Columns of a file that has no header: one whose first line holds numbers only.
 
