@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 
 import bayes_msem as bm
+from bayes_msem.spec.exchange.mplus_defaults import read_table
 from bayes_msem.spec.exchange.mplus_reader import MplusRead, read_mplus
+from bayes_msem.spec.exchange.mplus_rows import Cell, Rows
+from bayes_msem.spec.exchange.mplus_sections import Findings, sections
+from bayes_msem.spec.exchange.mplus_settings import read_settings
+from bayes_msem.spec.parser import parse
+from bayes_msem.spec.table import ParameterTable
 from tests.spec.mplus_models import PAIRS, frame
 
 SINGLE = "VARIABLE: NAMES = y1-y8 x w u1-u3;\n"
@@ -45,6 +51,7 @@ WRITTEN = {
     "one label, first fixed": ("f BY y1-y3 (a);", "f =~ 1*y1 + a*y2 + a*y3"),
     "two labels in a line": ("y1 ON x (a) w (b);", "y1 ~ a*x + b*w"),
     "labels of several outcomes": ("y1 y2 ON x w (b1-b4);", "y1 ~ b1*x + b2*w\ny2 ~ b3*x + b4*w"),
+    "numbers in a list": ("y1-y2 (1-2);", "y1 ~~ eq1*y1\ny2 ~~ eq2*y2"),
     "number as label": ("y1-y2 (1);", "y1 ~~ eq1*y1\ny2 ~~ eq1*y2"),
     "label like a column": ("y1 ON x (w);", 'y1 ~ label("w")*x'),
     "means": ("[y1@0 y2] (m); y1 y2;", "y1 ~ 0*1\ny2 ~ m*1"),
@@ -85,6 +92,20 @@ def test_sections_may_be_shortened_and_titles_hold_anything() -> None:
     assert read.title == "a model: of data; x note: here"
     assert (read.file, read.columns) == ("a.dat", ("y", "x"))
     assert read.missing_codes == {"y": (9.0, 99.0), "x": (-1.0,)}
+
+
+def table_of_input(text: str) -> ParameterTable:
+    """Table of an input without data; as many categories as its thresholds say."""
+    findings = Findings(text)
+    settings = read_settings(sections(findings), findings)
+    read = read_mplus(text)
+    rows = Rows(settings.two_level)
+    for formula in parse(read.text).formulas:
+        op, rhs = formula.op, formula.term.name
+        rows.add(
+            Cell(formula.level, formula.lhs, op, rhs, random=formula.term.modifiers.random or "")
+        )
+    return read_table(read.text, rows, settings)
 
 
 def notes_of(text: str) -> str:
@@ -146,11 +167,53 @@ def test_random_effects_covary_with_nothing_by_themselves() -> None:
     )
     table = rows(read, data)
     between = table[(table["level"] == "between") & (table["op"] == "~~")]
-    covariances = between[between["lhs"] != between["rhs"]]
-    assert [set(pair) for pair in covariances[["lhs", "rhs"]].to_numpy()] == [
-        {"s", "t"},
-        {"y1", "y2"},  # final outcomes
-    ]
+    covariances = between[(between["lhs"] != between["rhs"]) & (between["free"] > 0)]
+    assert [set(pair) for pair in covariances[["lhs", "rhs"]].to_numpy()] == [{"s", "t"}]
+    assert "y1 ~~ 0*y2" in read.text
+
+
+# Models of the forms of examples in the user's guide of Mplus, with the numbers of free parameters
+# that Mplus 8 and 8.2 report for these.
+COUNTED = {
+    "3.11": (15, "VARIABLE: NAMES = y1-y3 x1-x3;\nMODEL: y1 y2 ON x1-x3; y3 ON y1 y2 x2;"),
+    "3.12": (
+        15,
+        "VARIABLE: NAMES = u1-u3 x1-x3; CATEGORICAL = u1-u3;\nMODEL: u1 u2 ON x1-x3;\n"
+        "u3 ON u1 u2 x2; [u1$2 u3$3];",
+    ),
+    "5.8": (
+        25,
+        "VARIABLE: NAMES = y1-y6 x1-x3;\nMODEL: f1 BY y1-y3; f2 BY y4-y6; f1 f2 ON x1-x3;",
+    ),
+    "5.11": (
+        40,
+        "VARIABLE: NAMES = y1-y12;\nMODEL: f1 BY y1-y3; f2 BY y4-y6; f3 BY y7-y9;\n"
+        "f4 BY y10-y12; f4 ON f3; f3 ON f1 f2;",
+    ),
+    "6.10": (
+        17,
+        "VARIABLE: NAMES = y1-y4 x1-x2 a1-a4;\nMODEL: i s | y1@0 y2@1 y3@2 y4@3;\n"
+        "i s ON x1 x2; y1-y4 PON a1-a4;",
+    ),
+    "9.6": (
+        19,
+        "VARIABLE: NAMES = y1-y4 x1-x2 w g; WITHIN = x1 x2; BETWEEN = w; CLUSTER = g;\n"
+        "ANALYSIS: TYPE = TWOLEVEL;\nMODEL: %WITHIN%\n fw BY y1-y4; fw ON x1 x2;\n"
+        "%BETWEEN%\n fb BY y1-y4; y1-y4@0; fb ON w;",
+    ),
+    "9.12": (
+        13,
+        "VARIABLE: NAMES = y1-y4 x w g; WITHIN = x; BETWEEN = w; CLUSTER = g;\n"
+        "ANALYSIS: TYPE = TWOLEVEL;\nMODEL: %WITHIN%\n iw sw | y1@0 y2@1 y3@2 y4@3;\n"
+        "y1-y4 (1); iw sw ON x;\n%BETWEEN%\n ib sb | y1@0 y2@1 y3@2 y4@3; y1-y4@0; ib sb ON w;",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_free_parameters_are_as_many_as_mplus_counts(name: str) -> None:
+    count, text = COUNTED[name]
+    assert max(row.free for row in table_of_input(text).rows) == count
 
 
 def test_factors_and_modelled_predictors_are_uncorrelated() -> None:
@@ -278,6 +341,7 @@ UNSUPPORTED = {
     "ANALYSIS: TYPE = MIXTURE;": (1, "TYPE = MIXTURE is not supported", "Mixtures"),
     "MODEL:\n f BY y1-y3;\n h | f XWITH f;": (3, "XWITH is not supported", "Products"),
     "MODEL:\n y1 ON y2&1;": (2, "Lagged variables", "series"),
+    "MODEL:\n f1-f2 BY y1-y8 (*1);": (2, "Exploratory factors", "Rotated"),
     "MODEL:\n {u1@1};": (2, "Scale factors", "theta"),
     "MODEL:\n y1#1 ON x;": (2, "Classes and inflation", ""),
     "MODEL:\n %OVERALL%\n y1 ON x;": (2, "'%OVERALL%' is not supported", "classes"),

@@ -5,7 +5,8 @@ final outcomes, intercepts. What differs is written into the text:
 
 1. *Levels.* A variable on neither of the lists WITHIN and BETWEEN has a part at both levels,
    although only one level mentions it.
-2. *Random effects* covary with nothing unless WITH says so: ``random_covariances="none"``.
+2. *Random effects* covary with nothing unless WITH says so (``random_covariances="none"``), and
+   where some coefficient varies, residuals of outcomes between clusters do not covary either.
 3. *Factors and modelled predictors* are uncorrelated.
 4. *Final outcomes that are ordered* have residual covariances, as normal ones do, where the link is
    a probit (WLSMV, Bayes).
@@ -117,7 +118,9 @@ def add_defaults(rows: Rows, settings: Settings, findings: Findings, more: str) 
             if row.level == level and row.origin == "default" and row.kind == "covariance":
                 apart = (row.lhs in use.factors) != (row.rhs in use.factors)
                 exogenous = use.is_exogenous(row.lhs) and use.is_exogenous(row.rhs)
-                if settings.no_covariances or (apart and exogenous):
+                finals = row.lhs in use.outcomes and row.rhs in use.outcomes
+                varying = level == "between" and has_random(rows)
+                if settings.no_covariances or (apart and exogenous) or (finals and varying):
                     rows.imply(Cell(level, row.lhs, "~~", row.rhs, fixed=0.0))
                     written.append(f"{row.lhs} ~~ 0*{row.rhs}")
         if written:

@@ -228,6 +228,8 @@ def _levels(key: str, value: str, command: Command, settings: Settings, findings
             "There are two levels here; more are not there yet.",
             supported=False,
         )
+    if key != "CLUSTER" and not value:
+        return  # WITHIN = ;
     listed = _listed(value, command, findings, settings)
     if key == "CLUSTER" and len(listed) > 1:
         raise _at(

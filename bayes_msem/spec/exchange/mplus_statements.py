@@ -146,6 +146,9 @@ def _unexpected(found: str, start: int, command: Command, text: str) -> Culprit:
         problem, fix = _SIGNS[found]
         return Culprit(problem, place, fix, supported=False)
     before = text[command.start : start]
+    if found == "*" and before.rstrip().endswith("("):
+        fix = "Rotated factors are not there yet."
+        return Culprit("Exploratory factors, (*1), are not supported.", place, fix, supported=False)
     is_word = re.fullmatch(r"(BY|ON|WITH|PON|PWITH)", found, re.IGNORECASE)
     if is_word and re.search(r"\b(BY|ON|WITH|PON|PWITH)\b", before, re.IGNORECASE):
         fix = "A ';' is missing before the statement that it belongs to."
