@@ -235,6 +235,17 @@ def test_the_input_says_what_lists_and_estimators_are(data: pd.DataFrame) -> Non
     assert 'ordered = c("u1", "u2", "u3", "u4")' in lavaan.replace("\n#   ", " ")
 
 
+def test_constraints_have_an_estimator_that_knows_them(data: pd.DataFrame) -> None:
+    constrained = bm.Model("y1 ~ a*x; y2 ~ b*x; b == 2*a", data).to_mplus()
+    assert "ESTIMATOR = MLR;" in constrained
+    assert "b = 2*a;" in constrained
+    free = bm.Model("y1 ~ a*x; y2 ~ b*x; d := 2*a", data).to_mplus()
+    assert "ESTIMATOR = BAYES;" in free
+    varying = bm.Model(RICH, data, cluster="school").to_mplus()
+    assert "ESTIMATOR = BAYES;" in varying
+    assert "Mplus may refuse the" in varying
+
+
 def test_listwise(data: pd.DataFrame) -> None:
     model = bm.Model("y ~ x", data, missing="listwise")
     assert 'missing = "ml"' not in model.to_lavaan()

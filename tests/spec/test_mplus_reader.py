@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import bayes_msem as bm
 from bayes_msem.spec.exchange.mplus_defaults import read_table
@@ -230,6 +233,13 @@ def test_ordered_final_outcomes_covary_with_a_probit_only() -> None:
     assert "~~" not in text_of("u1 u2 ON x; u1 WITH u2@0;", head)
 
 
+def test_no_covariances_with_maximum_likelihood_and_a_probit() -> None:
+    head = SINGLE.replace(";", "; CATEGORICAL = u1-u3;")
+    read = read_mplus(f"{head}ANALYSIS: ESTIMATOR = ML; LINK = PROBIT;\nMODEL: u1 u2 ON x;")
+    assert read.arguments == {"ordered": ["u1", "u2"]}
+    assert "~~" not in read.text
+
+
 def test_residuals_between_of_ordered_indicators() -> None:
     head = (
         "VARIABLE: NAMES = g u1-u3; CATEGORICAL = u1-u3; CLUSTER = g;\n"
@@ -441,3 +451,42 @@ def test_a_model_that_makes_no_sense_shows_its_text() -> None:
     with pytest.raises(bm.SpecificationError, match="regressed on itself") as caught:
         text_of("y1 ON y1;")
     assert "   1  y1 ~ y1" in str(caught.value)
+
+
+PIECES = [
+    "(",
+    ")",
+    ";",
+    "|",
+    "@",
+    "*",
+    "-",
+    "%",
+    "[",
+    "=",
+    "!",
+    ":",
+    "\n",
+    " BY ",
+    "(1-2)",
+    "é",
+    "\0",
+]
+
+
+@given(
+    name=st.sampled_from(sorted(PAIRS)),
+    cuts=st.lists(
+        st.tuples(st.integers(0, 600), st.integers(0, 8), st.sampled_from(PIECES)),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_mangled_inputs_raise_errors_of_the_package(
+    name: str, cuts: list[tuple[int, int, str]]
+) -> None:
+    text = PAIRS[name].mplus
+    for start, length, piece in cuts:
+        text = text[:start] + piece + text[start + length :]
+    with contextlib.suppress(bm.MsemError):
+        read_mplus(text)

@@ -88,6 +88,14 @@ def texts() -> dict[str, tuple[str, dict[str, Any]]]:
         "u1 ~ x1\nu2 ~ x1\nu1 | -1*t1 + start(0.4)*t2",
         {"ordered": ["u1", "u2"]},
     )
+    found["ordered outcomes beside counts"] = (
+        "u1 ~ x1\nu2 ~ x1\nc ~ x1",
+        {"ordered": ["u1", "u2"], "families": {"c": "poisson"}},
+    )
+    found["ordered outcomes with a constraint"] = (
+        "u1 ~ a*x1\nu2 ~ b*x1\nb == 2*a",
+        {"ordered": ["u1", "u2"]},
+    )
     found["modelled predictor beside a factor"] = ("f =~ y1 + y2 + y3\ny4 ~ f + x1\nx1 ~~ x1", {})
     return found
 

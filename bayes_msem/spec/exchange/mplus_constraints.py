@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from bayes_msem.errors import ModelSyntaxError, nearest
 from bayes_msem.spec.exchange.mplus_names import Names, numbered
+from bayes_msem.spec.exchange.mplus_prior_text import from_mplus_prior
 from bayes_msem.spec.exchange.mplus_rows import Cell, Rows
 from bayes_msem.spec.exchange.mplus_sections import Command, Findings, Section, span_at
 from bayes_msem.spec.expressions import (
@@ -239,8 +240,6 @@ def _scaled(terms: list[tuple[int, Expression]], factor: float) -> Expression:
 
 _PRIOR = re.compile(r"(.*?)~\s*([A-Za-z]+)\s*\(([^()]*)\)\s*", re.DOTALL)
 _LABEL_LIST = re.compile(r"([^\W\d]\w*)(?:\s*-\s*([^\W\d]\w*))?")
-_FLAT = 1e9  # a variance of this size says nothing
-_COEFFICIENTS = ("loading", "regression", "intercept")
 _ON_SD = (
     "Priors of variances are on the standard deviation here: priors={'LABEL': 'halfnormal(1)'}."
 )
@@ -311,7 +310,7 @@ def _apply(
 ) -> None:
     mine = [cell for cell in rows if cell.label == label and cell.fixed is None]
     kinds = {_kind(cell) for cell in mine}
-    written = _translated(family, numbers, kinds.pop()) if len(kinds) == 1 else None
+    written = from_mplus_prior(family, numbers, kinds.pop()) if len(kinds) == 1 else None
     if written is None:
         fix = _ON_SD.replace("LABEL", label) if mine and _kind(mine[0]) == "variance" else ""
         findings.losses.append(
@@ -331,24 +330,3 @@ def _kind(cell: Cell) -> str:
     if cell.op == "~":
         return "intercept" if cell.rhs == "1" else "regression"
     return "variance" if cell.lhs == cell.rhs else "covariance"
-
-
-def _translated(family: str, numbers: Sequence[float], kind: str) -> str | None:
-    """Write a prior of Mplus, whose normal has a variance, in our words."""
-    if len(numbers) != 2 or not all(math.isfinite(n) for n in numbers):
-        return None
-    first, second = numbers
-    spread = math.sqrt(second) if 0 < second < _FLAT else None
-    coefficient = kind in _COEFFICIENTS
-    if family == "N" and spread and (coefficient or kind == "threshold"):
-        return f"normal({first:.12g}, {spread:.12g})"
-    if family == "LN" and spread and coefficient:
-        return f"lognormal({first:.12g}, {spread:.12g})"
-    if family == "LN" and spread and kind == "variance":
-        # the logarithm of a standard deviation is half that of the variance
-        return f"lognormal({first / 2:.12g}, {spread / 2:.12g})"
-    if family == "U" and coefficient and first < second and second - first < _FLAT:
-        return f"uniform({first:.12g}, {second:.12g})"
-    if family == "G" and coefficient and first > 0 < second:
-        return f"gamma({first:.12g}, {second:.12g})"
-    return None

@@ -8,8 +8,8 @@ final outcomes, intercepts. What differs is written into the text:
 2. *Random effects* covary with nothing unless WITH says so (``random_covariances="none"``), and
    where some coefficient varies, residuals of outcomes between clusters do not covary either.
 3. *Factors and modelled predictors* are uncorrelated.
-4. *Final outcomes that are ordered* have residual covariances, as normal ones do, where the link is
-   a probit (WLSMV, Bayes).
+4. *Final outcomes that are ordered* have residual covariances, as normal ones do, where the
+   estimator is WLSMV, Bayes or the like; with maximum likelihood they have none.
 5. *Indicators that are not normal* have no residual variance between clusters where the estimator
    integrates numerically (ML, MLR).
 6. ``MODEL = NOCOVARIANCES`` adds no covariance at all.
@@ -125,7 +125,7 @@ def add_defaults(rows: Rows, settings: Settings, findings: Findings, more: str) 
                     written.append(f"{row.lhs} ~~ 0*{row.rhs}")
         if written:
             findings.notes.append(f"Zero unless WITH says otherwise: {', '.join(written)}.")
-        if settings.uses_probit and not settings.no_covariances:
+        if not settings.by_likelihood and not settings.no_covariances:
             _probit_residuals(level, use, table, rows, findings)
 
 
@@ -205,5 +205,6 @@ def _probit_residuals(
             written.append(f"{one} ~~ {other}")
     if written:
         findings.notes.append(
-            f"Residuals of final outcomes covary where the link is a probit: {', '.join(written)}."
+            "Residuals of ordered final outcomes covary unless the estimator is ML or MLR: "
+            f"{', '.join(written)}."
         )

@@ -15,9 +15,10 @@ from bayes_msem.spec.exchange.mplus_defaults import (
     has_random,
     read_table,
 )
+from bayes_msem.spec.exchange.mplus_refusals import DELTA
 from bayes_msem.spec.exchange.mplus_rows import Cell, Rows, add_relation
 from bayes_msem.spec.exchange.mplus_sections import Command, Findings, Section, sections, span_at
-from bayes_msem.spec.exchange.mplus_settings import DELTA, Settings, read_settings
+from bayes_msem.spec.exchange.mplus_settings import Settings, read_settings
 from bayes_msem.spec.exchange.mplus_statements import Relation, read_statement
 from bayes_msem.spec.exchange.mplus_units import unit_of
 from bayes_msem.spec.expressions import names

@@ -6,7 +6,7 @@ about estimation.
 
 from __future__ import annotations
 
-__all__ = ["ANALYSIS_OPTIONS", "PREPARE", "REFUSED_TYPES", "REFUSED_VARIABLE"]
+__all__ = ["ANALYSIS_OPTIONS", "DELTA", "PREPARE", "REFUSED_TYPES", "REFUSED_VARIABLE"]
 
 _NO_WEIGHTS = "There are no sampling weights yet."
 PREPARE = "Prepare the data frame before it goes to the model."
@@ -32,6 +32,10 @@ REFUSED_VARIABLE = {
     "on neither list is centred at the latent cluster mean.",
     "PATTERN": "Every row may miss other values; patterns need not be declared.",
 }
+DELTA = (
+    "Residual variances of latent responses are fixed at 1 here (theta), not their total variances "
+    "(delta): loadings and thresholds are on another scale, of the same model."
+)
 REFUSED_TYPES = {
     "COMPLEX": "It corrects standard errors. A two-level model says how clusters differ.",
     "MIXTURE": _NO_CLASSES,

@@ -10,6 +10,7 @@ from bayes_msem.errors import nearest
 from bayes_msem.spec.exchange.mplus_names import Names, numbered
 from bayes_msem.spec.exchange.mplus_refusals import (
     ANALYSIS_OPTIONS,
+    DELTA,
     PREPARE,
     REFUSED_TYPES,
     REFUSED_VARIABLE,
@@ -17,7 +18,7 @@ from bayes_msem.spec.exchange.mplus_refusals import (
 from bayes_msem.spec.exchange.mplus_sections import Command, Findings, Section, span_at
 from bayes_msem.spec.syntax import Culprit
 
-__all__ = ["DELTA", "Settings", "option", "read_settings"]
+__all__ = ["Settings", "option", "read_settings"]
 
 _OPTION = re.compile(r"\s*([A-Za-z]\w*)\s*(?:=|\b(?:IS|ARE)\b)\s*(.*)", re.IGNORECASE | re.DOTALL)
 _NAME_OR_LIST = re.compile(r"[^\W\d][\w.]*(?:\s*-\s*[^\W\d][\w.]*)?")
@@ -25,10 +26,6 @@ _CODE = re.compile(r"-?(?:\d+\.?\d*|\.\d+)")
 _VARIABLE = (
     *("NAMES", "USEVARIABLES", "CLUSTER", "WITHIN", "BETWEEN", "MISSING", "CATEGORICAL", "COUNT"),
     *("IDVARIABLE", "AUXILIARY"),
-)
-DELTA = (
-    "Residual variances of latent responses are fixed at 1 here (theta), not their total variances "
-    "(delta): loadings and thresholds are on another scale, of the same model."
 )
 _TYPES = {"GENERAL", "TWOLEVEL", "RANDOM", "MEANSTRUCTURE", "MISSING", "H1"}
 _LIKELIHOOD = {"ML", "MLR", "MLF"}

@@ -26,12 +26,13 @@ from bayes_msem.spec.exchange.counterparts import (
     functions_of,
     row_text,
 )
+from bayes_msem.spec.exchange.mplus_prior_text import to_mplus_prior
 from bayes_msem.spec.exchange.mplus_short_names import short_names
 from bayes_msem.spec.exchange.mplus_units import unit_of
 from bayes_msem.spec.expressions import Expression, names
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.printing import to_syntax
-from bayes_msem.spec.prior_text import Prior, parse_prior
+from bayes_msem.spec.prior_text import parse_prior
 from bayes_msem.spec.roles import level_use
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
@@ -105,16 +106,24 @@ class _Writer:
 
     @property
     def bayesian(self) -> bool:
-        """Whether Mplus has a Bayesian estimator for all outcomes."""
+        """Whether the estimator is Bayesian: where it has all outcomes, and no constraints."""
         families = self.table.families.values()
-        return not any(f.is_count or f.link == "logit" for f in families)
+        if any(f.is_count or f.link == "logit" for f in families):
+            return False
+        varies = any(r.random and r.kind in ("loading", "variance") for r in self.part.rows)
+        return varies or not self.constrained
+
+    @property
+    def constrained(self) -> bool:
+        """Whether parameters are constrained: the Bayesian estimator has new parameters only."""
+        return bool(self.part.constraints) or any(equal_labels(self.part.rows))
 
     def with_priors(self) -> None:
         """Find the priors that Mplus has, by label, and name the others."""
         free = {row.free: row for row in self.part.rows if row.free > 0 and row.key in self.priors}
         for row in free.values():
             text = self.priors[row.key]
-            written = _prior(parse_prior(text, row.kind), row)
+            written = to_mplus_prior(parse_prior(text, row.kind), row.kind)
             if written is None or not self.bayesian or self.unit(row) != 1:
                 self.left_out.append(f"prior of {row_text(row)}: {text}")
                 continue
@@ -174,6 +183,12 @@ class _Writer:
             yield "! Not in Mplus, and so not in this input:"
             for text in left_out:
                 yield from comment("!", text, "  ")
+        if self.bayesian and self.constrained:
+            yield from comment(
+                "!",
+                "Something varies that needs ESTIMATOR = BAYES, for which Mplus may refuse the "
+                "equations of MODEL CONSTRAINT.",
+            )
         if self.bayesian:
             yield from comment(
                 "!", "Priors that are not written are Mplus's own, not those of bayes_msem."
@@ -371,20 +386,3 @@ def _listed(head: str, words: list[str]) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _prior(prior: Prior, row: Row) -> str | None:
-    """Write a prior for Mplus, whose normal has a variance."""
-    if row.kind not in ("loading", "regression", "intercept"):
-        return None
-    first, *rest = (f"{a:.12g}" for a in prior.arguments)
-    match prior.family:
-        case "normal":
-            return f"N({first}, {prior.arguments[1] ** 2:.12g})"
-        case "lognormal":
-            return f"LN({first}, {prior.arguments[1] ** 2:.12g})"
-        case "uniform":
-            return f"U({first}, {rest[0]})"
-        case "gamma":
-            return f"G({first}, {rest[0]})"
-    return None
