@@ -9,16 +9,39 @@ from os import PathLike
 from typing import Any
 
 from bayes_msem import disk
-from bayes_msem.arguments import anything, checked
+from bayes_msem.arguments import (
+    anything,
+    checked,
+    checked_class,
+    floats,
+    mapping,
+    names,
+    shown,
+)
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.recoding import with_missing
-from bayes_msem.errors import INSIDE, FileError, SpecificationWarning
+from bayes_msem.errors import INSIDE, FileError, SpecificationError, SpecificationWarning
 from bayes_msem.model import Model
 from bayes_msem.spec.exchange.mplus_reader import read_mplus
 
 __all__ = ["MplusInput", "from_mplus"]
 
 
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    listed = names(name, value)
+    return (listed,) if isinstance(listed, str) else tuple(listed)
+
+
+def _codes(name: str, value: Any) -> Mapping[str, tuple[float, ...]]:
+    found = {}
+    for column, codes in mapping(name, value).items():
+        if not isinstance(column, str):
+            raise SpecificationError(f"{name} must map names to numbers, got {shown(column)}")
+        found[column] = floats(f"{name}[{column!r}]", codes)
+    return found
+
+
+@checked_class(arguments=mapping, columns=_texts, missing_codes=_codes, notes=_texts)
 @dataclass(frozen=True)
 class MplusInput:
     """An Mplus input as a model text with the arguments of :class:`bayes_msem.Model`.
