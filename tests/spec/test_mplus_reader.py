@@ -178,7 +178,7 @@ def test_random_effects_covary_with_nothing_by_themselves() -> None:
 # Models of the forms of examples in the user's guide of Mplus, with the numbers of free parameters
 # that Mplus 8 and 8.2 report for these.
 COUNTED = {
-    "3.11": (15, "VARIABLE: NAMES = y1-y3 x1-x3;\nMODEL: y1 y2 ON x1-x3; y3 ON y1 y2 x2;"),
+    "3.16": (15, "VARIABLE: NAMES = y1-y3 x1-x3;\nMODEL: y1 y2 ON x1-x3; y3 ON y1 y2 x2;"),
     "3.12": (
         15,
         "VARIABLE: NAMES = u1-u3 x1-x3; CATEGORICAL = u1-u3;\nMODEL: u1 u2 ON x1-x3;\n"
