@@ -29,6 +29,7 @@ RESULTS = (
     *(Convergence, Diagram, Dic, EstimateTable, IndexTable, LooResult, PredictiveCheck),
     *(PriorImplied, PriorSensitivity, Verdict, Waic, Description, MissingReport, Mode, Plan),
     bm.Prior,
+    bm.MplusInput,
 )
 PROPERTIES = (property, cached_property)
 
