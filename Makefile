@@ -34,8 +34,8 @@ format: $(VENV)/.installed-lint ## rewrite the sources in the house format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: $(VENV)/.installed-run ## run the benchmarks (benchmarks/bench_*.py)
-	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script"; done
+bench: $(VENV)/.installed-run ## run the benchmarks, print one table of figures and targets
+	$(PY) benchmarks/suite.py $(ARGS)
 
 docs-output: $(VENV)/.installed-test ## put fresh output into the pages that show output of fits
 	$(PY) -m tools.refresh_docs $(ARGS)

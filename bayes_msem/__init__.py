@@ -35,6 +35,7 @@ from bayes_msem.errors import (
     SpecificationWarning,
 )
 from bayes_msem.fit import Fit
+from bayes_msem.importing import MplusInput, from_mplus
 from bayes_msem.loading import load
 from bayes_msem.model import Model
 from bayes_msem.posterior.pooling import pool
@@ -57,6 +58,7 @@ __all__ = [
     "MissingDataWarning",
     "Model",
     "ModelSyntaxError",
+    "MplusInput",
     "MsemError",
     "MsemWarning",
     "NotSupportedError",
@@ -67,6 +69,7 @@ __all__ = [
     "compare",
     "describe",
     "describe_dataset",
+    "from_mplus",
     "list_datasets",
     "load",
     "load_dataset",

@@ -17,6 +17,9 @@ import numpy as np
 import nutpie
 import xarray as xr
 
+RESULT = "-> "
+"""Begins a line that :func:`result` has printed."""
+
 PACKAGES = ("bayes_msem", "pymc", "pytensor", "nutpie", "numba", "numpy")
 
 
@@ -45,6 +48,34 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def result(
+    name: str, value: float, unit: str, target: float, *, at_least: bool = False, digits: int = 1
+) -> None:
+    """Print a figure that has a target, as ``suite.py`` reads it.
+
+    Parameters
+    ----------
+    name, unit
+        What was measured, and in what.
+    value, target
+        The figure, and its limit.
+    at_least
+        The target is a lower limit; else an upper one.
+    digits
+        Decimals of the figure.
+    """
+    limit = "at least" if at_least else "at most"
+    print(f"{RESULT}{name} | {value:.{digits}f} | {unit} | {limit} {target:g}", flush=True)
+
+
+def calibration() -> float:
+    """CPU seconds of ten million additions in a Python loop: how fast this machine is just now."""
+    start, total = time.process_time(), 0
+    for i in range(10_000_000):
+        total += i * i
+    return time.process_time() - start
 
 
 def cpu_seconds() -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import json
 import re
 import sys
@@ -13,14 +15,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import bayes_msem as bm
+from bayes_msem.inference.density import joint_log_likelihood, log_prior
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SHARED = (
     *("measure", "models", "by_hand", "random_loadings", "planted", "vanishing"),
-    *("marked_tables", "rank_uniformity", "calibration_designs"),
+    *("marked_tables", "rank_uniformity", "calibration_designs", "suite"),
 )
 TINY = {"draws": 20, "tune": 20, "chains": 2}
 TINY_BUDGET = {"draws": 20, "tune": 20, "progress": False}
@@ -186,10 +190,10 @@ def test_compile(
         assert folder.is_dir()
         return phases
 
-    table = rows(start("bench_compile", TARGETS={"warm": 15.0}, run_child=run_child))
-    ((label, imported, *_),) = table
+    table = rows(start("bench_compile", TARGETS={"warm": 8.0}, DRAWS=20, run_child=run_child))
+    ((label, _, fitted, *_),) = table
     assert label == "warm"
-    assert number(imported) > 0
+    assert number(fitted) > 0
 
 
 def test_start(
@@ -211,10 +215,18 @@ def test_start(
     assert all(number(row[1]) > 0 for row in table[2:])  # a refusal takes next to nothing
 
 
+def test_large(start: Callable[..., str]) -> None:
+    table = rows(start("bench_large", "--clusters", "40", "--draws", "20"))
+    assert [row[0] for row in table[:4]] == [
+        *("Model(...)", "fit", "summary()", "cluster_effects()"),
+    ]
+    assert all(number(row[2]) > 0 for row in table)
+
+
 @pytest.mark.slow
 def test_random_loadings_gradient(start: Callable[..., str]) -> None:
     table = rows(start("bench_random_loadings", "gradient", CALLS=2, BATCHES=2))
-    assert [row[1] for row in table] == ["60", "60"]
+    assert [row[1] for row in table] == ["60", "60", "200"]
     assert all(number(cell) > 0 for row in table for cell in row[3:])
 
 
@@ -314,3 +326,84 @@ def test_every_benchmark_is_started() -> None:
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - set(SHARED) - {"recovery"}
     started = set(re.findall(r'start\(\s*"(\w+)"', text))
     assert started == scripts
+
+
+def test_suite(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What scripts print arrives in the table, the file, the page and the figure."""
+    suite, measure = load("suite"), load("measure")
+    page, figure, results = tmp_path / "page.md", tmp_path / "figure.png", tmp_path / "results.csv"
+    marks = [f"<!-- begin: {name} -->\n<!-- end: {name} -->" for name in ("machine", "results")]
+    page.write_text("\n\n".join(marks), encoding="utf-8")
+    constants = {"PAGE": page, "FIGURE": figure, "RESULTS": results}
+    for name, value in constants.items():
+        monkeypatch.setattr(suite, name, value)
+
+    def run(script: str) -> str:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            print("| a table | of its own |")
+            if script == "start":
+                measure.result("import", 2.0, "CPU s", 2.5)
+            else:
+                measure.result("rate", 50.0, "", 100.0, at_least=True)
+        return out.getvalue()
+
+    monkeypatch.setattr(suite, "run", run)
+    for script in ("start", "wide"):
+        monkeypatch.setattr(sys, "argv", ["suite", script, "--write"])
+        suite.main()
+    lines = rows(page.read_text(encoding="utf-8"))
+    assert [line[:4] for line in lines] == [
+        ["import", "2 CPU s", "at most 2.5", "0.80"],
+        ["rate", "50", "at least 100", "2.00"],
+    ]
+    assert [r.ratio for r in suite.earlier(results)] == [0.8, 2.0]
+    assert figure.stat().st_size > 1000
+    assert set(suite.ARGUMENTS) <= set(suite.scripts())
+
+
+def test_stan_program_has_the_priors_and_the_density_of_the_model() -> None:
+    """Priors as the model prints them; SciPy's density, cluster by cluster, and the package's."""
+    sys.path.insert(0, str(BENCHMARKS / "peers"))
+    try:
+        peer = importlib.import_module("demo_twolevel")
+    finally:
+        sys.path.remove(str(BENCHMARKS / "peers"))
+    text = (peer.TESTS / "demo-twolevel" / "model.txt").read_text(encoding="utf-8")
+    model = bm.Model(text, peer.frame(), cluster="cluster")
+    table = model.parameter_table
+    free = table[table["free"] > 0]
+    names = [
+        f"{lhs}{op}{rhs}" for lhs, op, rhs in free[["lhs", "op", "rhs"]].itertuples(index=False)
+    ]
+    assert len(names) == len(peer.NAMES)
+    order = [  # of the program's parameters, in the rows of the table
+        *("fw=~y2", "fw=~y3", "fw~x1", "fw~x2", "fw~x3", "y1~~y1", "y2~~y2", "y3~~y3", "fw~~fw"),
+        *("fb=~y2", "fb=~y3", "fb~w1", "fb~w2", "y1~~y1", "y2~~y2", "y3~~y3", "fb~~fb"),
+        *("y1~1", "y2~1", "y3~1"),
+    ]
+    assert names == order
+    numbers = [
+        [float(n) for n in re.findall(r"-?[\d.]+(?=[,)])", prior)] for prior in free["prior"]
+    ]
+    scales = [last for *_, last in numbers]
+    by_name = dict(zip(peer.NAMES, scales, strict=True))
+    for family in peer.PARAMETERS:
+        given = np.atleast_1d(peer.PRIORS[f"{family}_scale"])
+        found = [value for name, value in by_name.items() if name.split("[")[0] == family]
+        np.testing.assert_array_equal(found, given)
+    np.testing.assert_array_equal([n[0] for n in numbers[-3:]], peer.PRIORS["intercept_mean"])
+    rng, values = np.random.default_rng(1), []
+    for _ in range(3):
+        theta = rng.normal(0.2, 0.4, len(names))
+        sds = np.array(["sd_" in name for name in peer.NAMES])
+        constrained = np.where(sds, np.exp(theta), theta)
+        groups = model.blueprint.parameters.groups
+        x = np.concatenate([constrained[np.asarray(group.free) - 1] for group in groups])
+        ours = joint_log_likelihood(model.blueprint, x)[0] + log_prior(model.blueprint, x)[0]
+        values.append((peer.log_density(peer.unpacked(theta)), ours))
+    (first, *rest) = values
+    for other in rest:  # constants of half distributions are left out of neither
+        assert other[0] - first[0] == pytest.approx(other[1] - first[1], abs=1e-7)

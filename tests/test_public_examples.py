@@ -40,6 +40,7 @@ RESULTS = (
         Plan,
     ),
     bm.Prior,
+    bm.MplusInput,
 )
 PROPERTIES = (property, cached_property)
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import xarray as xr
+
 from bayes_msem.arguments import checked
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.effects_table import effects_table
+from bayes_msem.posterior.recover import recover_in_parts
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
+
+_HELD = 30_000_000  # draws x clusters x effects that are kept for later calls
 
 
 class Clusters(FitCore):
@@ -47,5 +54,16 @@ class Clusters(FitCore):
         """
         observed = self.model.blueprint.observed
         return effects_table(
-            self.cluster_draws, observed.cluster_ids, observed.sizes, ci=ci, ci_kind=ci_kind
+            self._cluster_parts(), observed.cluster_ids, observed.sizes, ci=ci, ci_kind=ci_kind
         )
+
+    def _cluster_parts(self) -> Iterable[xr.Dataset]:
+        """Draws of all clusters, or of some at a time where all would need much memory."""
+        blueprint, posterior = self.model.blueprint, self.datatree["posterior"].to_dataset()
+        n_effects = len(blueprint.template.level_two)
+        n_values = posterior.sizes["chain"] * posterior.sizes["draw"] * n_effects
+        few = n_values * blueprint.observed.n_clusters <= _HELD
+        if few or blueprint.n_sampled or "cluster_draws" in self.__dict__:
+            return [self.cluster_draws]
+        seed = int(self.datatree.attrs["random_seed"])
+        return recover_in_parts(blueprint, posterior, random_seed=seed)

@@ -1,13 +1,16 @@
-"""Files: a fit that outlives its session."""
+"""Files: a fit that outlives its session, and draws for other programs."""
 
 from __future__ import annotations
 
 from os import PathLike
 
+import pandas as pd
 import xarray as xr
 
-from bayes_msem.arguments import checked
+from bayes_msem import disk
+from bayes_msem.arguments import anything, checked
 from bayes_msem.fit.core import FitCore
+from bayes_msem.posterior.draw_tables import SUFFIXES, check_format, draw_frame, encoded
 from bayes_msem.posterior.files import DATA, EFFECTS, check_destination, write_tree
 from bayes_msem.posterior.record import data_record, effects_record
 
@@ -53,3 +56,52 @@ class Files(FitCore):
         groups[f"/{DATA}"] = data_record(blueprint.observed)
         groups[f"/{EFFECTS}"] = effects_record(blueprint)
         write_tree(xr.DataTree.from_dict(groups), self.model.options, place, overwrite)
+
+    @checked(path=anything)
+    def to_draws(
+        self, path: str | PathLike[str] | None = None, *, overwrite: bool = False
+    ) -> pd.DataFrame:
+        """Draws as one table, in the layout of R's package posterior, and as a file.
+
+        Columns ``.chain``, ``.iteration`` (within the chain) and ``.draw`` count from 1. The others
+        are variables: rows of the parameter table as ``regression[within,y~x]`` (kind, level, row),
+        defined parameters by their name. Constants are left out; ``variance[...]`` are variances.
+
+        Parameters
+        ----------
+        path
+            Where to write the table, too. The suffix decides: ``.csv``, ``.arrow`` or ``.feather``
+            (Arrow's file format), ``.parquet``. All but CSV need the package pyarrow.
+        overwrite
+            Replace the file at ``path``. Until the new one is complete, the old one stays.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per draw, chains below each other.
+
+        Raises
+        ------
+        FileError
+            ``path`` exists and ``overwrite`` is False, has another suffix, or cannot be written.
+        NotSupportedError
+            The format needs pyarrow, which is not installed.
+
+        Examples
+        --------
+        >>> frame = fit.to_draws("draws.csv")
+        >>> frame.columns[:4].tolist()
+        ['.chain', '.iteration', '.draw', 'variance[within,mach~~mach]']
+        >>> len(frame)
+        200
+        """
+        target, suffix = None, ".csv"
+        if path is not None:  # before the work, not after it
+            target = disk.as_path(path)
+            suffix = disk.check_suffix(target, SUFFIXES, "Fit.save() writes whole fits.")
+            disk.check_free(target, overwrite)
+            check_format(suffix)
+        frame = draw_frame(self.model.table, self.draws)
+        if target is not None:
+            disk.write(target, [encoded(frame, suffix)], overwrite=overwrite)
+        return frame

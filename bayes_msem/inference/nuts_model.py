@@ -90,7 +90,7 @@ class NutsModel(CompiledModel):  # type: ignore[misc]
     @property
     def functions(self) -> tuple[Any, Any]:
         """The C functions of this kind of model: density and expansion."""
-        return _compiled(LOGP_OF[self.blueprint.likelihood.provider]), _compiled(expand)
+        return _compiled(LOGP_OF[self.blueprint.likelihood.kernel[1]]), _compiled(expand)
 
     def _make_model(self, init_mean: Any) -> Any:
         shapes, coords = self.shapes, self.coords
@@ -139,6 +139,9 @@ def nuts_model(
     start
         From a seed to a starting point in the coordinates of the geometry.
     """
-    everything = (*blueprint.prior_arrays, *geometry, *blueprint.likelihood.everything)
+    likelihood = blueprint.likelihood
+    everything = (
+        *blueprint.prior_arrays, *geometry, *likelihood.everything, np.array([likelihood.address]),
+    )  # fmt: skip
     arrays = tuple(np.ascontiguousarray(array) for array in everything)
     return NutsModel(dimensions(blueprint), blueprint, arrays, start)

@@ -22,7 +22,14 @@ import numpy as np
 
 from bayes_msem.kernels.compile import inner_kernel, kernel, part_kernel, stacked
 from bayes_msem.kernels.lanes import LANES, across, as_lanes, grouped
+from bayes_msem.kernels.layout import unpack
 from bayes_msem.kernels.level_two import LOG_2PI
+from bayes_msem.kernels.outcome_moments import (
+    centred,
+    centred_back,
+    outcome_moments,
+    outcome_moments_back,
+)
 from bayes_msem.kernels.statistics import by_vector
 from bayes_msem.kernels.two_matrices import (
     SIDE,
@@ -221,12 +228,12 @@ def _room(p, n, data):
     )
 
 
-@kernel
-def vectors_value(p, statistics, sigma_w, sigma_b, c, gradients):
-    """Add to the gradients with respect to Sigma_w, Sigma_b (lower triangles) and C.
+@part_kernel
+def _vectors(p, statistics, sigma_w, sigma_b, c, gradients):
+    """Sum over vectors and sizes; add to the gradients with respect to Sigma_w, Sigma_b and C.
 
-    Returns the log-likelihood without its constant; minus infinity where some covariance matrix is
-    not positive definite.
+    Those of covariance matrices are lower triangles. Returns the log-likelihood without its
+    constant; minus infinity where some covariance matrix is not positive definite.
     """
     (d_sigma_w, d_sigma_b, d_c), (n, n_design) = gradients, c.shape
     data = by_vector(statistics, n, n_design)
@@ -269,3 +276,34 @@ def vectors_value(p, statistics, sigma_w, sigma_b, c, gradients):
     product(p, p, back, between, w.lanes)
     _add_half(p, w.floats, d_sigma_w)
     return -0.5 * (total + squares)
+
+
+@kernel
+def value_and_gradient(x, ints, floats, statistics):
+    """Log p(y, z | theta) and its gradient.
+
+    Parameters
+    ----------
+    x : (n_theta,) array
+        Sampled parameters (see structure.parameters) and constrained rows.
+    ints, floats
+        A packed structure (kernels.layout).
+    statistics
+        Packed statistics by size, as vectors.
+
+    Returns
+    -------
+    tuple of (float, (n_theta,) array)
+    """
+    structure, d_x = unpack(ints, floats), np.zeros(len(x))
+    top, effects, place, sigma_w, sigma_b, c = outcome_moments(x, structure)
+    n = len(c)
+    constant, center = centred(statistics, c)
+    of_sigma, d_c = np.zeros((2, n, n)), np.zeros(c.shape)
+    gradients = (of_sigma[0], of_sigma[1], d_c)
+    value = _vectors(structure.within.n, statistics, sigma_w, sigma_b, c, gradients)
+    if value == -np.inf:
+        return value, d_x
+    centred_back(center, d_c)
+    outcome_moments_back(x, structure, top, effects, place, gradients, d_x)
+    return value + constant, d_x

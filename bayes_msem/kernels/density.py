@@ -11,8 +11,9 @@ coordinates of sampled effects (kernels.centring),
 
 The structure, the data, the priors and the constraints arrive as arrays (blueprint.prior_arrays),
 so a second model, other priors or other data need no compilation. NUTS moves in v, which
-:class:`Geometry` describes. One function for each provider of the likelihood; all are built from
-the same two halves, :func:`_point` and :func:`_posterior`.
+:class:`Geometry` describes. One function for each signature of likelihoods, which are called at
+their address (kernels.by_address); all are built from the same two halves, :func:`_point` and
+:func:`_posterior`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayes_msem.kernels.augmented import RowPart
-from bayes_msem.kernels.augmented import joint_value_and_gradient as joint_with_scores
-from bayes_msem.kernels.by_cluster import value_and_gradient as _by_cluster
-from bayes_msem.kernels.by_pattern import value_and_gradient as _by_pattern
-from bayes_msem.kernels.by_size import value_and_gradient as _by_size
-from bayes_msem.kernels.centring import joint_value_and_gradient
+from bayes_msem.kernels.by_address import OF_EFFECTS, OF_PARAMETERS, OF_SCORES, at_address
 from bayes_msem.kernels.compile import kernel, part_kernel
 from bayes_msem.kernels.priors import (
     FloatArray,
@@ -39,6 +36,9 @@ from bayes_msem.kernels.row_layout import scores_in
 from bayes_msem.kernels.statistics import clusters_in
 
 __all__ = ["NO_ROWS", "PLAIN", "POSTERIOR", "Geometry", "Packed", "constrained"]
+
+_likelihood = at_address(OF_PARAMETERS)
+_likelihood_with_effects, _likelihood_with_scores = at_address(OF_EFFECTS), at_address(OF_SCORES)
 
 
 class Geometry(NamedTuple):
@@ -211,11 +211,13 @@ def _posterior(v, jacobian, priors, geometry, point, likelihood, gradient):
 
 
 @kernel
-def size_posterior(v, jacobian, priors, geometry, likelihood, gradient):
-    """Log posterior with the likelihood by cluster size.
+def plain_posterior(address, v, jacobian, priors, geometry, likelihood, gradient):
+    """Log posterior without coordinates of effects.
 
     Parameters
     ----------
+    address
+        Of the likelihood (kernels.by_address.OF_PARAMETERS).
     v
         Coordinates, (n,); with sampled effects J n_b more.
     jacobian
@@ -230,45 +232,31 @@ def size_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     float
     """
     point = _point(v, priors, geometry)
-    value, d_x = _by_size(point.x, likelihood.ints, likelihood.floats, likelihood.statistics)
-    return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
-
-
-@kernel
-def pattern_posterior(v, jacobian, priors, geometry, likelihood, gradient):
-    """Log posterior with the likelihood by response pattern."""
-    point = _point(v, priors, geometry)
-    value, d_x = _by_pattern(point.x, likelihood.ints, likelihood.floats, likelihood.statistics)
-    return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
-
-
-@kernel
-def cluster_posterior(v, jacobian, priors, geometry, likelihood, gradient):
-    """Log posterior with the likelihood by cluster, all effects integrated out."""
-    point, n_clusters = _point(v, priors, geometry), clusters_in(likelihood.statistics)
-    none, ones = np.empty((n_clusters, 0)), np.ones((n_clusters, 1))
-    value, d_x, _ = _by_cluster(
-        point.x, none, ones, likelihood.ints, likelihood.floats, likelihood.statistics
+    value_and_gradient = _likelihood(
+        address, (point.x, likelihood.ints, likelihood.floats, likelihood.statistics)
     )
-    return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
+    return _posterior(v, jacobian, priors, geometry, point, value_and_gradient, gradient)
 
 
 @kernel
-def sampled_posterior(v, jacobian, priors, geometry, likelihood, gradient):
-    """Log posterior of parameters and coordinates of sampled effects."""
+def effects_posterior(address, v, jacobian, priors, geometry, likelihood, gradient):
+    """Log posterior of parameters and coordinates of sampled effects, if there are any."""
     point, n_clusters = _point(v, priors, geometry), clusters_in(likelihood.statistics)
     n = len(priors.family)
     t = v[n:].reshape((n_clusters, (len(v) - n) // n_clusters))
-    value, d_x, d_t = joint_value_and_gradient(
-        point.x, t, likelihood.ints, likelihood.floats, likelihood.statistics,
-        likelihood.approximation,
+    value, d_x, d_t = _likelihood_with_effects(
+        address,
+        (
+            point.x, t, likelihood.ints, likelihood.floats, likelihood.statistics,
+            likelihood.approximation,
+        ),
     )  # fmt: skip
     gradient[n:] = d_t.ravel()
     return _posterior(v, jacobian, priors, geometry, point, (value, d_x), gradient)
 
 
 @kernel
-def augmented_posterior(v, jacobian, priors, geometry, likelihood, gradient):
+def scores_posterior(address, v, jacobian, priors, geometry, likelihood, gradient):
     """Log posterior of parameters, coordinates of effects, and coordinates of scores."""
     rows, n = RowPart(likelihood.row_ints, likelihood.row_floats), len(priors.family)
     u, n_clusters = _rotated(v, n, geometry), clusters_in(likelihood.statistics)
@@ -277,9 +265,12 @@ def augmented_posterior(v, jacobian, priors, geometry, likelihood, gradient):
     stop = len(v) - n_rows * n_scores
     n_b = (stop - n) // n_clusters if n_clusters > 0 else 0
     t, t_s = v[n:stop].reshape((n_clusters, n_b)), v[stop:].reshape((n_rows, n_scores))
-    value, d_x, d_t, d_t_s, _ = joint_with_scores(
-        point.x, t, t_s, likelihood.ints, likelihood.floats, likelihood.statistics,
-        likelihood.approximation, rows,
+    value, d_x, d_t, d_t_s, _ = _likelihood_with_scores(
+        address,
+        (
+            point.x, t, t_s, likelihood.ints, likelihood.floats, likelihood.statistics,
+            likelihood.approximation, rows,
+        ),
     )  # fmt: skip
     gradient[n:stop] = d_t.ravel()
     gradient[stop:] = d_t_s.ravel()
@@ -294,10 +285,8 @@ def augmented_posterior(v, jacobian, priors, geometry, likelihood, gradient):
 
 
 POSTERIOR = {
-    "size": size_posterior,
-    "pattern": pattern_posterior,
-    "cluster": cluster_posterior,
-    "sampled": sampled_posterior,
-    "augmented": augmented_posterior,
+    OF_PARAMETERS: plain_posterior,
+    OF_EFFECTS: effects_posterior,
+    OF_SCORES: scores_posterior,
 }
-"""The log posterior density of every provider of the likelihood."""
+"""The log posterior density for every signature of the likelihood."""

@@ -2,7 +2,8 @@
 
 Compiled once for all models and cached on disk; what belongs to a model is found behind ``user``: a
 table of int64 with a row per array (address and up to three sizes), behind a row with their
-number. The arrays are those of PriorArrays, Geometry and Packed.
+number. The arrays are those of PriorArrays, Geometry and Packed, and the last one has the address
+of the likelihood (kernels.by_address).
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from bayes_msem.kernels.by_address import OF_EFFECTS, OF_PARAMETERS, OF_SCORES
 from bayes_msem.kernels.compile import part_kernel, read_only
 from bayes_msem.kernels.density import (
     Geometry,
     Packed,
-    augmented_posterior,
-    cluster_posterior,
     constrained,
-    pattern_posterior,
-    sampled_posterior,
-    size_posterior,
+    effects_posterior,
+    plain_posterior,
+    scores_posterior,
 )
 from bayes_msem.kernels.priors import PriorArrays
 
@@ -144,54 +144,37 @@ def _model(table):
     return _priors(table), _geometry(table), likelihood
 
 
-def size_logp(n, x, gradient, logp, user):
-    """Density of a model whose likelihood goes by cluster size."""
-    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
-    priors, geometry, likelihood = _model(_table(user))
-    value = size_posterior(v, 1.0, priors, geometry, likelihood, out)
+@part_kernel
+def _address(table):
+    return _ints(table, _LIKELIHOOD + 6)[0]
+
+
+def plain_logp(n, x, gradient, logp, user):
+    """Density of a model without coordinates of effects."""
+    v, out, table = numba.carray(x, (n,)), numba.carray(gradient, (n,)), _table(user)
+    priors, geometry, likelihood = _model(table)
+    value = plain_posterior(_address(table), v, 1.0, priors, geometry, likelihood, out)
     return _told(value, numba.carray(logp, (1,)), out)
 
 
-def pattern_logp(n, x, gradient, logp, user):
-    """Density of a model whose likelihood goes by response pattern."""
-    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
-    priors, geometry, likelihood = _model(_table(user))
-    value = pattern_posterior(v, 1.0, priors, geometry, likelihood, out)
+def effects_logp(n, x, gradient, logp, user):
+    """Density of a model whose likelihood goes by cluster, with the sampled effects if any."""
+    v, out, table = numba.carray(x, (n,)), numba.carray(gradient, (n,)), _table(user)
+    priors, geometry, likelihood = _model(table)
+    value = effects_posterior(_address(table), v, 1.0, priors, geometry, likelihood, out)
     return _told(value, numba.carray(logp, (1,)), out)
 
 
-def cluster_logp(n, x, gradient, logp, user):
-    """Density of a model whose likelihood goes by cluster."""
-    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
-    priors, geometry, likelihood = _model(_table(user))
-    value = cluster_posterior(v, 1.0, priors, geometry, likelihood, out)
-    return _told(value, numba.carray(logp, (1,)), out)
-
-
-def sampled_logp(n, x, gradient, logp, user):
-    """Density of a model with sampled effects."""
-    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
-    priors, geometry, likelihood = _model(_table(user))
-    value = sampled_posterior(v, 1.0, priors, geometry, likelihood, out)
-    return _told(value, numba.carray(logp, (1,)), out)
-
-
-def augmented_logp(n, x, gradient, logp, user):
+def scores_logp(n, x, gradient, logp, user):
     """Density of a model with sampled effects and scores."""
-    v, out = numba.carray(x, (n,)), numba.carray(gradient, (n,))
-    priors, geometry, likelihood = _model(_table(user))
-    value = augmented_posterior(v, 1.0, priors, geometry, likelihood, out)
+    v, out, table = numba.carray(x, (n,)), numba.carray(gradient, (n,)), _table(user)
+    priors, geometry, likelihood = _model(table)
+    value = scores_posterior(_address(table), v, 1.0, priors, geometry, likelihood, out)
     return _told(value, numba.carray(logp, (1,)), out)
 
 
-LOGP_OF = {
-    "size": size_logp,
-    "pattern": pattern_logp,
-    "cluster": cluster_logp,
-    "sampled": sampled_logp,
-    "augmented": augmented_logp,
-}
-"""The density of every provider of the likelihood."""
+LOGP_OF = {OF_PARAMETERS: plain_logp, OF_EFFECTS: effects_logp, OF_SCORES: scores_logp}
+"""The density for every signature of the likelihood."""
 
 
 def expand(n, n_out, x, out, user):

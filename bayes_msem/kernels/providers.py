@@ -10,18 +10,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayes_msem.kernels import by_cluster, by_pattern, by_size, centring
+from bayes_msem.kernels import augmented, by_cluster, by_pattern, by_size, by_vector, centring
+from bayes_msem.kernels.by_address import OF_EFFECTS, OF_PARAMETERS, OF_SCORES
 from bayes_msem.kernels.compile import kernel
+from bayes_msem.kernels.statistics import has_vectors
+
+__all__ = ["DATA", "JOINT"]
 
 _by_size = by_size.value_and_gradient
+_by_vector = by_vector.value_and_gradient
 _by_pattern = by_pattern.value_and_gradient
 _by_cluster = by_cluster.value_and_gradient
 
 
 @kernel
 def size_density(x, t, ints, floats, statistics, approximation):
-    """Log p(y, z | theta) from statistics by size."""
-    value, d_x = _by_size(x, ints, floats, statistics)
+    """Log p(y, z | theta) from statistics by size, of both kinds."""
+    if has_vectors(statistics):
+        value, d_x = _by_vector(x, ints, floats, statistics)
+    else:
+        value, d_x = _by_size(x, ints, floats, statistics)
     return value, d_x, np.zeros_like(t)
 
 
@@ -44,7 +52,14 @@ DATA = {
     "cluster": cluster_density,
     "sampled": centring.sampled_value_and_gradient,
 }
-"""Log p(y, z | b(t, theta), theta)."""
+"""Log p(y, z | b(t, theta), theta), behind one signature: for graphs of PyTensor."""
 
-JOINT = DATA | {"sampled": centring.joint_value_and_gradient}
-"""Log p(y, z, t | theta)."""
+JOINT = {
+    "size": (by_size.value_and_gradient, OF_PARAMETERS),
+    "vector": (by_vector.value_and_gradient, OF_PARAMETERS),
+    "pattern": (by_pattern.value_and_gradient, OF_PARAMETERS),
+    "cluster": (cluster_density, OF_EFFECTS),
+    "sampled": (centring.joint_value_and_gradient, OF_EFFECTS),
+    "augmented": (augmented.joint_value_and_gradient, OF_SCORES),
+}
+"""Log p(y, z, t | theta), and its signature; "vector" are statistics by size as vectors."""

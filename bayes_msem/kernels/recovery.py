@@ -17,7 +17,6 @@ from bayes_msem.kernels.by_cluster import (
     within_space,
     work_space,
 )
-from bayes_msem.kernels.by_size import outcome_moments
 from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.integrate import absorb, posterior_effects
 from bayes_msem.kernels.lanes import (
@@ -37,6 +36,7 @@ from bayes_msem.kernels.level_two import (
     level_two,
     whiten,
 )
+from bayes_msem.kernels.outcome_moments import outcome_moments
 from bayes_msem.kernels.statistics import by_cluster, clusters
 from bayes_msem.kernels.triangular import semidefinite_root
 from bayes_msem.kernels.values import values_with

@@ -7,7 +7,7 @@ of the kernels goes through here; packed arrays do not leave this room.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import ReadOnlyArrays
 from bayes_msem.kernels import augmented, recovery
+from bayes_msem.kernels.by_address import OF_PARAMETERS, address_of
 from bayes_msem.kernels.by_cluster import value_and_gradient
 from bayes_msem.kernels.centring import (
     coordinate_density,
@@ -214,6 +215,17 @@ class Likelihood(ReadOnlyArrays):
         return self.shape[0] * self.shape[1] + self.score_shape[0] * self.score_shape[1]
 
     @property
+    def kernel(self) -> tuple[Any, Any]:
+        """The compiled joint density of data and coordinates, and its signature."""
+        by_vector = self.provider == "size" and self.statistics[0] < 0.0
+        return JOINT["vector" if by_vector else self.provider]
+
+    @property
+    def address(self) -> int:
+        """Where that density is in the memory of this process."""
+        return address_of(*self.kernel)
+
+    @property
     def everything(self) -> Packed:
         """What the compiled density reads besides parameters and coordinates."""
         rows = NO_ROWS if self.responses is None else self.responses.part
@@ -257,13 +269,15 @@ class Likelihood(ReadOnlyArrays):
         """Log-likelihood and gradient at table values (n_theta,); only without sampled effects."""
         program, packed = self.natural_program, self.approximation.packed
         arguments = program.ints, program.floats, self.statistics, packed
-        value, gradient, _ = DATA[self.provider](theta, self.no_coordinates(), *arguments)
+        value, gradient, _ = self._evaluated(theta, self.no_coordinates(), *arguments)
         return float(value), gradient
 
     def sampled(self, x: FloatArray, t: FloatArray) -> Evaluated:
         """Log-likelihood given the effects at (x, t), and its gradients."""
-        value, d_x, d_t = DATA[self.provider](x, t, *self.arguments)
-        return float(value), d_x, d_t
+        if self.n_sampled:
+            value, d_x, d_t = DATA[self.provider](x, t, *self.arguments)
+            return float(value), d_x, d_t
+        return self._evaluated(x, t, *self.arguments)
 
     def joint(self, x: FloatArray, t: FloatArray) -> Evaluated:
         """Log-likelihood plus log density of the coordinates, and gradients, in one pass.
@@ -272,7 +286,15 @@ class Likelihood(ReadOnlyArrays):
         """
         if self.responses is not None:
             return self.joint_with_scores(x, t, np.zeros(self.score_shape))[:3]
-        value, d_x, d_t = JOINT[self.provider](x, t, *self.arguments)
+        return self._evaluated(x, t, *self.arguments)
+
+    def _evaluated(self, x: FloatArray, t: FloatArray, *arguments: Any) -> Evaluated:
+        """Call the joint density of data and effects with these packed arrays."""
+        function, signature = self.kernel
+        if signature == OF_PARAMETERS:
+            value, d_x = function(x, *arguments[:3])
+            return float(value), d_x, np.zeros_like(t)
+        value, d_x, d_t = function(x, t, *arguments)
         return float(value), d_x, d_t
 
     def coordinate_density(self, x: FloatArray, t: FloatArray) -> Evaluated:
@@ -294,8 +316,8 @@ class Likelihood(ReadOnlyArrays):
         ``jacobian``: the density of v, not that of the parameters. See kernels.density.
         """
         gradient, packed = np.empty(len(v)), self.everything
-        value = POSTERIOR[self.provider](
-            v, 1.0 if jacobian else 0.0, priors, geometry, packed, gradient
+        value = POSTERIOR[self.kernel[1]](
+            self.address, v, 1.0 if jacobian else 0.0, priors, geometry, packed, gradient
         )
         return float(value), gradient
 

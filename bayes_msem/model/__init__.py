@@ -49,6 +49,7 @@ from bayes_msem.model.notes import notes_of, remarks_of, warn_of
 from bayes_msem.model.outcomes import plain_outcomes, read_outcomes
 from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
+from bayes_msem.model.writing import Writing
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.found_modes import found_modes, write_modes
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
@@ -74,7 +75,7 @@ def _observed(name: str, value: Any) -> ObservedData:
     return value
 
 
-class Model(PriorChecks, Simulation):
+class Model(PriorChecks, Simulation, Writing):
     """A Bayesian (multilevel) structural equation model.
 
     Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -15,7 +17,7 @@ FloatArray = NDArray[np.float64]
 
 
 def effects_table(
-    draws: xr.Dataset,
+    parts: Iterable[xr.Dataset],
     cluster_ids: pd.Index,
     sizes: NDArray[np.int64],
     *,
@@ -26,10 +28,11 @@ def effects_table(
 
     Parameters
     ----------
-    draws
-        From :func:`bayes_msem.posterior.recover.recover_effects`.
+    parts
+        Draws of all clusters, or of some clusters at a time
+        (:mod:`bayes_msem.posterior.recover`).
     cluster_ids, sizes
-        Identifiers and sizes of the clusters, in the order of the draws.
+        Identifiers and sizes of the clusters, in the order of the parts.
     ci, ci_kind
         Mass and kind of the interval.
 
@@ -42,6 +45,33 @@ def effects_table(
         completely; NaN for definitions.
     """
     check_interval(ci, ci_kind)
+    tables: dict[str, list[pd.DataFrame]] = {}
+    start = 0
+    for draws in parts:
+        stop = start + draws.sizes["cluster_id"]
+        of_part = cluster_ids[start:stop], sizes[start:stop]
+        for table in _tables(draws, *of_part, ci, ci_kind):
+            tables.setdefault(table["effect"].iloc[0], []).append(table)
+        start = stop
+    assert start == len(sizes), "the parts have all clusters"
+    every = [table for of_effect in tables.values() for table in of_effect]
+    result = EstimateTable(pd.concat(every, ignore_index=True))
+    result.attrs["caption"] = (
+        f"Cluster effects (total coefficients): posterior mean, SD and {100 * ci:g}% "
+        f"{INTERVAL_NAMES[ci_kind]}. Shrinkage: 1 = own data only, 0 = pooled completely."
+    )
+    result.attrs.update(ci=ci, ci_kind=ci_kind)
+    return result
+
+
+def _tables(
+    draws: xr.Dataset,
+    cluster_ids: pd.Index,
+    sizes: NDArray[np.int64],
+    ci: float,
+    ci_kind: IntervalKind,
+) -> list[pd.DataFrame]:
+    """One table per effect of these clusters."""
     prior = draws["prior_variance"].mean(("chain", "draw"))
     tables = []
     factors = draws["between_factor"].to_numpy() if "factors" in draws else ()
@@ -52,18 +82,11 @@ def effects_table(
             spread = float(prior.sel(integrated_or_sampled=name))
             variance = draws["deviation_variance"].sel(integrated_or_sampled=name)
             tables[-1]["shrinkage"] = _shrinkage(variance.to_numpy(), spread)
-    if "factors" in draws:
-        for name in factors:
-            values = draws["factors"].sel(between_factor=name)
-            array = values.transpose("chain", "draw", "cluster_id").to_numpy()
-            tables.append(_summary(str(name), array, cluster_ids, sizes, ci, ci_kind))
-    result = EstimateTable(pd.concat(tables, ignore_index=True))
-    result.attrs["caption"] = (
-        f"Cluster effects (total coefficients): posterior mean, SD and {100 * ci:g}% "
-        f"{INTERVAL_NAMES[ci_kind]}. Shrinkage: 1 = own data only, 0 = pooled completely."
-    )
-    result.attrs.update(ci=ci, ci_kind=ci_kind)
-    return result
+    for name in factors:
+        values = draws["factors"].sel(between_factor=name)
+        array = values.transpose("chain", "draw", "cluster_id").to_numpy()
+        tables.append(_summary(str(name), array, cluster_ids, sizes, ci, ci_kind))
+    return tables
 
 
 def _summary(

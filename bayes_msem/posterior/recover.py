@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.rows import defined_effects
+from bayes_msem.data.subsets import take_rows
 from bayes_msem.gaussian.normal import from_noise
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.inference.threads import one_blas_thread
@@ -31,9 +32,9 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 _MAX_VALUES = 1_000_000  # draws x clusters x variables that are held at a time
+_CLUSTERS = 512  # that share a stream of random numbers, and are recovered together
 
 
-@one_blas_thread
 def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed: int) -> xr.Dataset:
     """Draw all cluster-level quantities.
 
@@ -56,6 +57,12 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
         the mean that the predictors give; ``factors`` (chain, draw, cluster_id, between_factor)
         if there are level-2 factors.
     """
+    return _recovered(blueprint, posterior, np.random.default_rng(random_seed))
+
+
+@one_blas_thread
+def _recovered(blueprint: Blueprint, posterior: xr.Dataset, rng: np.random.Generator) -> xr.Dataset:
+    """Draw all cluster-level quantities from this source of randomness."""
     template = blueprint.template
     x = sampled_parameters(blueprint, posterior)
     shape = x.shape[:2]
@@ -65,7 +72,7 @@ def recover_effects(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed:
     every, factor_names = template.level_two, blueprint.table.variables("between", "between factor")
     keep = [i for i, name in enumerate(every) if name not in template.z_names]
     names, n_clusters = [every[i] for i in keep], blueprint.observed.n_clusters
-    rng, moments = np.random.default_rng(random_seed), _Spread((n_clusters, len(keep)))
+    moments = _Spread((n_clusters, len(keep)))
     values = variances = factors = np.empty(0)
     defined: dict[str, FloatArray] = {}
     for first, block in drawn_effects(blueprint, points, coordinates, rng):
@@ -123,6 +130,39 @@ def coordinates_of_effects(blueprint: Blueprint, posterior: xr.Dataset, n: int) 
     return np.ascontiguousarray(values.to_numpy().reshape(n, *shape))
 
 
+def recover_in_parts(
+    blueprint: Blueprint, posterior: xr.Dataset, *, random_seed: int
+) -> Iterator[xr.Dataset]:
+    """Draw what :func:`recover_effects` draws, some clusters at a time.
+
+    Parameters
+    ----------
+    blueprint
+        A two-level model without sampled effects.
+    posterior, random_seed
+        As in :func:`recover_effects`.
+
+    Yields
+    ------
+    xarray.Dataset
+        What it returns, of some clusters, in their order: the same numbers but for rounding.
+    """
+    observed = blueprint.observed
+    assert not blueprint.n_sampled, "coordinates of sampled effects belong to all clusters"
+    assert observed.cluster is not None
+    rng = np.random.default_rng(random_seed)
+    streams = _streams(rng, observed.n_clusters)
+    for start, stream in zip(range(0, observed.n_clusters, _CLUSTERS), streams, strict=True):
+        stop = start + _CLUSTERS
+        rows = np.flatnonzero((observed.cluster >= start) & (observed.cluster < stop))
+        yield _recovered(blueprint.on(take_rows(observed, rows)), posterior, stream)
+
+
+def _streams(rng: np.random.Generator, n_clusters: int) -> list[np.random.Generator]:
+    """Return sources of randomness, one for so many clusters at a time."""
+    return [rng, *rng.spawn((n_clusters - 1) // _CLUSTERS)]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnEffects:
     """Level 2 of all clusters in S draws.
@@ -168,25 +208,41 @@ def drawn_effects(
     observed, template = blueprint.observed, blueprint.template
     names = blueprint.table.variables("between", "between factor")
     missing, n_clusters = np.isnan(observed.normal_z), observed.n_clusters
-    n_uses, n_missing = len(template.effects.use_effect), int(missing.sum())
-    per_draw = n_clusters * (4 * len(template.level_two) + n_uses + 2 * len(names) + 1)
-    step = max(1, _MAX_VALUES // per_draw)
+    lengths = (len(template.effects.use_effect), missing.shape[1], len(names))
+    per_draw = n_clusters * (4 * len(template.level_two) + lengths[0] + 2 * len(names) + 1)
+    step, streams = max(1, _MAX_VALUES // per_draw), _streams(rng, n_clusters)
     for first in range(0, len(points), step):
         at = slice(first, first + step)
-        x, n = points[at], len(points[at])
-        parts = np.cumsum([n_clusters * n_uses, n_missing])
-        noise = rng.standard_normal((n, int(parts[-1]) + n_clusters * len(names)))
-        normals, of_missing, of_factors = np.split(noise, parts, axis=1)
-        u, mean, omega = _level_two(
-            blueprint, x, coordinates[at], normals.reshape(n, n_clusters, n_uses)
-        )
+        x = points[at]
+        normals, of_missing, of_factors = _noise(streams, len(x), missing, lengths)
+        u, mean, omega = _level_two(blueprint, x, coordinates[at], normals)
         _fill_z(u, mean, omega, missing, len(template.effects.linear), of_missing)
-        factors = np.empty((n, n_clusters, 0))
+        factors = np.empty((len(x), n_clusters, 0))
         if names:
-            factors = _factors(
-                blueprint, names, x, u, mean, of_factors.reshape(n, n_clusters, len(names))
-            )
+            factors = _factors(blueprint, names, x, u, mean, of_factors)
         yield first, DrawnEffects(u, mean, omega, factors)
+
+
+def _noise(
+    streams: list[np.random.Generator], n: int, missing: BoolArray, lengths: tuple[int, int, int]
+) -> tuple[FloatArray, ...]:
+    """Draw standard normal numbers (n, J, length) of n draws: of uses, z and factors.
+
+    Those of z are zeros in clusters whose stream has no missing z.
+    """
+    found: list[tuple[FloatArray, ...]] = []
+    for k, stream in enumerate(streams):
+        gone = missing[k * _CLUSTERS : (k + 1) * _CLUSTERS]
+        every = (lengths[0], lengths[1] * int(gone.any()), lengths[2])
+        ends = len(gone) * np.cumsum(every)
+        parts = np.split(stream.standard_normal((n, int(ends[-1]))), ends[:-1], axis=1)
+        uses, z, factors = (
+            part.reshape(n, len(gone), length) for part, length in zip(parts, every, strict=True)
+        )
+        found.append((uses, z if every[1] else np.zeros((n, *gone.shape)), factors))
+    if len(found) == 1:
+        return found[0]
+    return tuple(np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
 
 
 def one_draw(
@@ -221,18 +277,19 @@ def _fill_z(
     first: int,
     noise: FloatArray,
 ) -> None:
-    """Draw those z that are missing (J, q), from ``first`` on in u, given the rest of u."""
-    every, start = np.zeros(u.shape[1:], dtype=bool), 0
+    """Draw those z that are missing (J, q), from ``first`` on in u, given the rest of u.
+
+    ``noise`` are standard normal numbers, (S, J, q).
+    """
+    every = np.zeros(u.shape[1:], dtype=bool)
     every[:, first : first + missing.shape[1]] = missing
     for pattern in np.unique(every[every.any(axis=1)], axis=0):
         rows = np.flatnonzero((every == pattern).all(axis=1))
         gone, seen = np.flatnonzero(pattern), np.flatnonzero(~pattern)
-        stop = start + len(rows) * len(gone)
-        normals = noise[:, start:stop].reshape(len(u), len(rows), len(gone))
+        normals = noise[:, rows[:, None], gone - first]
         known = u[:, rows[:, None], seen] - mean[:, rows[:, None], seen]
         drawn = from_noise(omega, gone, seen, known, normals)
         u[:, rows[:, None], gone] = mean[:, rows[:, None], gone] + drawn
-        start = stop
 
 
 def _factors(

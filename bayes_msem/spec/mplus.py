@@ -37,7 +37,7 @@ _GROWTH = re.compile(r"\s*+(?P<word>\w++(?:\s++\w++)++\s*+\|)[^~=]*@")
 _SECTION: Remark = (
     "This heads a section of an Mplus input.",
     f"Only the statements of the model belong here. {_DICTIONARY} Data, clusters and options are "
-    "arguments of Model().",
+    "arguments of Model(). bm.from_mplus(text) reads whole inputs.",
     True,
 )
 _GROWTH_FACTORS: Remark = (

@@ -13,6 +13,7 @@ from numba.core.dispatcher import Dispatcher
 
 from bayes_msem.kernels.density import POSTERIOR
 from bayes_msem.kernels.nuts_functions import LOGP_OF, expand
+from bayes_msem.kernels.providers import JOINT
 
 ROOM = "bayes_msem.kernels."
 OTHERS = {"augmented", "responses", "row_block", "row_layout", "row_pass", "row_responses"}
@@ -70,16 +71,30 @@ def modules(kernels: set[str]) -> set[str]:
     return {kernel.split(".")[0] for kernel in kernels}
 
 
-@pytest.mark.parametrize("provider", [name for name in LOGP_OF if name != "augmented"])
+def every(provider: str) -> set[str]:
+    """What stands between nutpie and a likelihood, and that likelihood."""
+    likelihood, signature = JOINT[provider]
+    return called(LOGP_OF[signature]) | called(POSTERIOR[signature]) | called(likelihood)
+
+
+@pytest.mark.parametrize("provider", [name for name in JOINT if name != "augmented"])
 def test_densities_of_normal_outcomes_call_no_kernel_of_others(provider: str) -> None:
     """What numba compiles is what is reached: nothing of rows with other outcomes."""
-    reached = called(LOGP_OF[provider]) | called(POSTERIOR[provider]) | called(expand)
+    reached = every(provider) | called(expand)
     assert {"density", "template", "level_two"} <= modules(reached)
     assert modules(reached) & OTHERS == set()
 
 
 def test_that_of_other_outcomes_does() -> None:
-    assert modules(called(LOGP_OF["augmented"])) >= OTHERS
+    assert modules(every("augmented")) >= OTHERS
+
+
+@pytest.mark.parametrize("signature", LOGP_OF)
+def test_what_stands_between_contains_no_likelihood(signature: Any) -> None:
+    """Likelihoods are called at their address, not compiled once more into their callers."""
+    reached = modules(called(LOGP_OF[signature]) | called(POSTERIOR[signature]))
+    assert "priors" in reached
+    assert reached.isdisjoint({"template", "level_two", "integrate", "by_size", "by_cluster"})
 
 
 def test_a_fit_of_normal_outcomes_compiles_no_kernel_of_others() -> None:
@@ -90,5 +105,5 @@ def test_a_fit_of_normal_outcomes_compiles_no_kernel_of_others() -> None:
     assert finished.returncode == 0, finished.stderr
     imported, fitted = json.loads(finished.stdout.splitlines()[-1])
     assert imported == []
-    assert "density.size_posterior" in fitted
+    assert "density.plain_posterior" in fitted
     assert modules(set(fitted)) & OTHERS == set()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from bayes_msem.gaussian.normal import draw_given, fill_missing
+from bayes_msem.checking.accuracy.refit import _as_posterior
+from bayes_msem.gaussian.normal import draw_given, roots
 from bayes_msem.posterior import recover
+from bayes_msem.posterior.effects_table import effects_table
 from bayes_msem.structure.matrices import level_matrices
 from tests.missing.frames import holes
-from tests.random.models import build, case, sampled_values, unpiloted
+from tests.random.models import build, case, make_data, sampled_values, unpiloted
 
 Array = np.ndarray
 
@@ -36,7 +39,9 @@ def test_draws_in_blocks_are_those_of_single_draws(
         u = np.concatenate([a, observed.normal_z, b], axis=1)
         omega, coefficients = likelihood.level_two(point)
         mean = observed.cluster_design @ coefficients
-        fill_missing(u, mean, omega, rng)
+        if np.isnan(u).any():
+            noise = rng.standard_normal(observed.normal_z.shape)
+            fill_by_cluster(u, mean, omega, noise, len(template.effects.linear))
         expected.append((u, mean, omega, np.empty((len(u), 0))))
         if factors:
             level = template.between
@@ -55,6 +60,44 @@ def test_draws_in_blocks_are_those_of_single_draws(
             every = np.concatenate([getattr(block, field) for _, block in found])
             assert np.isfinite(every).all()
             np.testing.assert_allclose(every, [draw[i] for draw in expected], rtol=1e-9, atol=1e-9)
+
+
+def fill_by_cluster(u: Array, mean: Array, omega: Array, noise: Array, first: int) -> None:
+    """Draw what is missing in u, cluster by cluster: conditional normal distributions."""
+    for j in np.flatnonzero(np.isnan(u).any(axis=1)):
+        gone = np.flatnonzero(np.isnan(u[j]))
+        seen = np.flatnonzero(~np.isnan(u[j]))
+        weights = np.linalg.solve(omega[np.ix_(seen, seen)], omega[np.ix_(seen, gone)]).T
+        spread = omega[np.ix_(gone, gone)] - weights @ omega[np.ix_(seen, gone)]
+        drawn = roots(spread) @ noise[j, gone - first]
+        u[j, gone] = mean[j, gone] + weights @ (u[j] - mean[j])[seen] + drawn
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("name", ["slope of a factor", "slope alone varies"])
+def test_parts_are_those_of_all_clusters(
+    name: str, missing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some clusters at a time: the same draws, and so the same table."""
+    monkeypatch.setattr(recover, "_CLUSTERS", 4)
+    frame = holes(seed=7) if missing else make_data()
+    blueprint = unpiloted(build(case(name), frame))
+    draws = np.stack([sampled_values(blueprint, s) for s in range(6)])
+    assert blueprint.observed.n_clusters % 4, "the last part is smaller"
+    posterior = _as_posterior(blueprint, draws)
+    whole = recover.recover_effects(blueprint, posterior, random_seed=3)
+    parts = list(recover.recover_in_parts(blueprint, posterior, random_seed=3))
+    assert [part.sizes["cluster_id"] for part in parts[:2]] == [4, 4]
+    for variable in ("effects", "factors", "deviation_variance"):
+        if variable not in whole:
+            continue
+        found = np.concatenate([p[variable].transpose("cluster_id", ...).values for p in parts])
+        expected = whole[variable].transpose("cluster_id", ...).values
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    at = (blueprint.observed.cluster_ids, blueprint.observed.sizes)
+    tables = [effects_table(each, *at, ci=0.9, ci_kind="hdi") for each in ([whole], parts)]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-9, atol=1e-9)
+    assert tables[0]["shrinkage"].notna().any()
 
 
 def test_spread_of_blocks_is_that_of_all_draws() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# Figures, files, tables, and nutpie, which comes with all of ArviZ: two CPU seconds together.
-LATER = {"arviz", "arviz_plots", "graphviz", "h5py", "jax", "matplotlib", "nutpie", "zarr"}
-LATER |= {"docx", "great_tables"}
+# Figures, files, tables, distributions, and nutpie, which comes with all of ArviZ.
+LATER = {
+    *("arviz", "arviz_plots", "arviz_stats", "graphviz", "h5py", "jax", "matplotlib", "nutpie"),
+    *("docx", "great_tables", "scipy.stats", "xarray_einstats", "zarr"),
+}
 
 SCRIPT = """
 import sys

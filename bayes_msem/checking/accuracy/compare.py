@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-import arviz_stats as az
 import numpy as np
 import pandas as pd
 
@@ -131,6 +130,8 @@ def _compared(results: Mapping[str, LooResult], weights: Weights) -> pd.DataFram
                 f"{_UNITS[result.unit]} ({', '.join(map(str, bad[:_MOST]))}), so it cannot be "
                 "compared; look at loo().pointwise, and at whether its chains have converged"
             )
+    import arviz_stats as az  # with scipy.stats, which takes a while
+
     with warnings.catch_warnings():
         # the table has a column for high k
         warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")

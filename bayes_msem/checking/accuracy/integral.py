@@ -32,7 +32,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
-from scipy.stats import qmc
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.subsets import only_cluster
@@ -125,6 +124,8 @@ class ClusterIntegral:
         self.nodes = 2 ** max(3, int(np.ceil(np.log2(nodes)))) if self.n_sampled else 1
         if self.n_sampled:
             assert proposal is not None
+            from scipy.stats import qmc  # with scipy.stats, which takes a while
+
             engine = qmc.Sobol(self.n_sampled, scramble=False, bits=_BITS)
             points = engine.random_base2(int(np.log2(self.nodes // _SHIFTS)))
             self.base = np.round(points * 2.0**_BITS).astype(np.int64)

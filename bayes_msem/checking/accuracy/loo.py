@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import arviz_stats as az
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.utils import ELPDDataLOO
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
@@ -31,6 +29,9 @@ from bayes_msem.errors import INSIDE, AccuracyWarning
 from bayes_msem.markup import block, grid, text_paragraph
 from bayes_msem.posterior.chain_checks import LEAST_DRAWS as DRAWS_OF_A_CHAIN
 from bayes_msem.posterior.enough import check_enough
+
+if TYPE_CHECKING:
+    from arviz_stats.utils import ELPDDataLOO
 
 __all__ = ["LEAST_DRAWS", "LooResult", "lppd", "psis_loo", "replaced", "warn_of_high_k"]
 
@@ -219,6 +220,8 @@ def psis_loo(tree: xr.DataTree, observed: ObservedData, unit: Unit) -> LooResult
     SpecificationError
         Fewer than 25 draws: the tail that is smoothed is a fifth of them, and needs five.
     """
+    import arviz_stats as az  # with scipy.stats, which takes a while
+
     sizes = tree["posterior"].sizes
     check_enough(sizes["chain"] * sizes["draw"], LEAST_DRAWS, "leave-one-out cross-validation")
     # ArviZ takes the efficiency of the draws from effective sizes, which need some per chain

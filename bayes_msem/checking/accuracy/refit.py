@@ -26,7 +26,6 @@ from functools import partial
 from pickle import PicklingError
 from typing import Any
 
-import arviz_stats as az
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -224,6 +223,8 @@ def moment_matched(
     def unit_density(u: xr.DataArray, i: int) -> xr.DataArray:
         rows = u.to_numpy().reshape(-1, u.sizes["parameter"])
         return _like_draws(u, log_likelihood(int(i), bounds.to_constrained(rows)[0]))
+
+    import arviz_stats as az  # with scipy.stats, which takes a while
 
     with warnings.catch_warnings():
         # what could not be mended is told by the record

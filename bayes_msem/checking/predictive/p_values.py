@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import arviz_stats as azs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +58,8 @@ def _mcse(larger: NDArray[np.bool_]) -> float:
     Half a success is added to both outcomes (as the Jeffreys prior does), since a proportion of 0
     among n draws is known no better than to about 1 / n.
     """
+    import arviz_stats as azs  # with scipy.stats, which takes a while
+
     n, effective = larger.size, float(larger.size)
     if larger.shape[1] >= 4 and 0 < larger.sum() < n:
         effective = min(effective, float(azs.ess(larger.astype(float), method="mean")))

@@ -44,8 +44,6 @@ from html import escape
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats import psense
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
@@ -313,6 +311,8 @@ def _sources(blueprint: Blueprint, tree: xr.DataTree, diagnoses: Sequence[str]) 
 
 
 def _sense(tree: xr.DataTree, group: str, names: list[str] | None = None) -> FloatArray:
+    from arviz_stats import psense  # with scipy.stats, which takes a while
+
     result = psense(tree, group=group, alphas=_ALPHAS, group_var_names=names)
     values: FloatArray = np.asarray(result["value"], dtype=np.float64)
     return values
@@ -326,6 +326,8 @@ def _diagnose(prior: float, likelihood: float) -> str:
 
 def _pareto_k(component: xr.Dataset) -> float:
     """Largest Pareto k of the weights at both powers."""
+    from arviz_stats.base import array_stats  # with scipy.stats, which takes a while
+
     total = sum(component[name].to_numpy() for name in component.data_vars)
     values = np.asarray(total, dtype=np.float64).reshape(-1)
     if not np.ptp(values) > 0:

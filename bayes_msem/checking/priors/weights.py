@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 __all__ = ["power_weights"]
@@ -18,6 +17,8 @@ FloatArray = NDArray[np.float64]
 
 def power_weights(component: xr.Dataset, alphas: tuple[float, float]) -> tuple[FloatArray, float]:
     """Weights of the draws at the lower power, 1 and the upper one (3, n), and the worst k."""
+    from arviz_stats.base import array_stats  # with scipy.stats, which takes a while
+
     names = list(component.data_vars)
     total = np.sum([component[name].to_numpy() for name in names], axis=0).ravel()
     weights, worst = [], 0.0

@@ -26,6 +26,13 @@ def cpu_seconds() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def build(program: Path, data: dict[str, Any], seed: int) -> Any:
+    """Compile a program for these data."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        # the compiler leaves its objects in the working directory
+        return stan.build(program.read_text(encoding="utf-8"), data=data, random_seed=seed)
+
+
 def sample(
     program: Path, data: dict[str, Any], names: list[str], seed: int, **options: Any
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -34,12 +41,10 @@ def sample(
     Leapfrog steps are those after warmup; CPU seconds include warmup, not compilation.
     Vectors get names such as `tau[2,1]`, counted from 1 as in Stan.
     """
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        # the compiler leaves its objects in the working directory
-        model = stan.build(program.read_text(encoding="utf-8"), data=data, random_seed=seed)
+    model = build(program, data, seed)
     before = cpu_seconds()
     fit = model.sample(**options)
-    cost = {"cpu_seconds": round(cpu_seconds() - before, 1)}
+    cost = {"cpu_seconds": round(cpu_seconds() - before, 2)}
     chains = options["num_chains"]
     draws: dict[str, np.ndarray] = {}
     for name in names:

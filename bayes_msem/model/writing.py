@@ -1,0 +1,80 @@
+"""A model as text for other programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayes_msem.arguments import checked
+from bayes_msem.spec.exchange.chosen_priors import chosen_priors
+from bayes_msem.spec.exchange.lavaan_writer import to_lavaan
+from bayes_msem.spec.exchange.mplus_writer import to_mplus
+from bayes_msem.spec.table import ParameterTable
+from bayes_msem.spec.variable_scales import Scales
+
+__all__ = ["Writing"]
+
+
+class Writing:
+    """The part of :class:`bayes_msem.Model` that writes texts for other programs."""
+
+    _table: ParameterTable
+    _scales: Scales
+    _options: dict[str, Any]
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "cluster": str(self._options["cluster"] or ""),
+            "missing": self._options["missing"],
+            "exposure": self._options["exposure"],
+            "priors": chosen_priors(self._table, self._scales),
+        }
+
+    @checked()
+    def to_lavaan(self) -> str:
+        """Write the model as text for lavaan's ``lavaan()``, with every row spelt out.
+
+        Returns
+        -------
+        str
+            Model text, which this package reads as well. The comments above it hold the call in R,
+            and name what lavaan does not have: loadings, variances and covariances that vary over
+            clusters (written as equal in all), logits and counts, ordered outcomes with two
+            levels, priors.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ b*ses", data=bm.load_dataset("hsb"))
+        >>> print(model.to_lavaan())
+        # fit <- lavaan(model, data = data, missing = "ml")
+        mach ~ b*ses
+        mach ~~ NA*mach
+        mach ~ 1
+        """
+        return to_lavaan(self._table, **self._about())
+
+    @checked()
+    def to_mplus(self) -> str:
+        """Write the model as an Mplus input.
+
+        Returns
+        -------
+        str
+            The input. :func:`bayes_msem.from_mplus` reads it as the same parameter table, unless
+            something is missing in Mplus (correlations that vary over clusters, definitions with
+            random coefficients, most priors, exposures), or names had to be shortened to eight
+            characters: comments name all of it.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ b*ses", data=bm.load_dataset("hsb"))
+        >>> print(model.to_mplus())  # doctest: +ELLIPSIS
+        ! Priors that are not written are Mplus's own, not those of bayes_msem.
+        ...
+        MODEL:
+            mach ON ses (b);
+            mach;
+            [mach];
+        """
+        return to_mplus(self._table, **self._about())
