@@ -71,7 +71,17 @@ from bayes_msem.spec.variable_scales import Scales
 
 Array = NDArray[np.float64]
 
-__all__ = ["TODAY", "Candidate", "Setting", "candidates_of", "draws_under", "log_ratios", "log_weights", "prior_draws", "weighted_quantiles"]
+__all__ = [
+    "TODAY",
+    "Candidate",
+    "Setting",
+    "candidates_of",
+    "draws_under",
+    "log_ratios",
+    "log_weights",
+    "prior_draws",
+    "weighted_quantiles",
+]
 
 NODES = 128  # points at which R2 and its split are integrated
 

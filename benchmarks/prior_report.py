@@ -1,0 +1,276 @@
+"""Measures, tables and the figure of the study of default priors, from the sums over data sets.
+
+All are per cell first (:func:`measures`). A table that speaks of several cells gives the geometric
+mean of ratios to today's priors, and the mean of coverages, over cells and quantities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from marked_tables import markdown, with_marked
+from models import quiet_model
+from numpy.typing import NDArray
+from prior_candidates import Candidate, Setting, candidates_of, prior_draws
+from prior_designs import DESIGNS, Cell
+
+Array = NDArray[np.float64]
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "prior_study.md"
+FIGURE = ROOT / "docs" / "images" / "prior_study.png"
+CELL = ["design", "clusters", "size", "icc"]
+TODAYS = "2.5 | half-normal"
+
+# Headings of tables: designs and quantities
+SLOPES = ("slope y~x", "slope m~x", "slope m~w", "slope y~m", "slope y~w")
+GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "slope": (("contextual", "mediation"), SLOPES),
+    "strong slope": (("strong",), ("slope y~x",)),
+    "indirect": (("mediation",), ("indirect x>m>y",)),
+    "ICC x": (("contextual", "strong", "mediation"), ("ICC x",)),
+    "ICC y": (("contextual", "strong", "mediation"), ("ICC y",)),
+    "variances": (
+        ("contextual", "strong", "mediation"),
+        ("variance x", "variance m", "variance y"),
+    ),
+    "R2": (("contextual", "strong", "mediation"), ("R2 y", "R2 m")),
+}
+FACTOR = {
+    "loadings": (("factor",), ("loading y2", "loading y3", "loading y4")),
+    "factor variance": (("factor",), ("variance fb",)),
+    "residual variance": (("factor",), ("variance y2",)),
+    "ICC": (("factor",), ("ICC y1",)),
+}
+EFFECTS = {
+    "slope on s": (("slopes",), ("slope s~w",)),
+    "slope on y": (("slopes",), ("slope y~w",)),
+    "variance of s": (("slopes",), ("variance s",)),
+    "variance of y": (("slopes",), ("variance y",)),
+    "R2 of s": (("slopes",), ("R2 s",)),
+}
+MSALT = {
+    "ICC gse": (("msalt",), ("ICC gse",)),
+    "talent ~ gse": (("msalt",), ("slope talent~gse",)),
+    "indirect": (("msalt",), ("indirect gse>talent>performance",)),
+}
+
+
+def measures(results: pd.DataFrame) -> pd.DataFrame:
+    """Bias, RMSE, coverage and width by cell, candidate and quantity, with Monte Carlo errors.
+
+    Columns: bias, rmse, coverage, coverage_error, width (geometric mean), ratio (of RMSE to that of
+    today's priors in the same data sets) and ratio_error (of its logarithm), width_ratio, loss
+    (today's coverage less this one's) and loss_error, within_2.
+    """
+    d = results[results["sets"] > 1].copy()
+    n = d["sets"]
+    d["bias"], d["rmse"] = d["e"] / n, np.sqrt(d["e2"] / n)
+    d["coverage"] = d["c"] / n
+    d["coverage_error"] = np.sqrt(d["coverage"] * (1 - d["coverage"]) / n)
+    d["width"] = np.exp(d["log_width"] / n)
+    u, v = d["e2"] / n, d["t2"] / n
+    variance = (d["e4"] / n) / u**2 + (d["t4"] / n) / v**2 - 2 * (d["e2_t2"] / n) / (u * v)
+    d["ratio"], d["ratio_error"] = np.sqrt(u / v), np.sqrt(np.maximum(variance, 0) / n) / 2
+    d["loss"] = (d["tc"] - d["c"]) / n
+    spread = (d["c"] + d["tc"] - 2 * d["c_tc"]) / n - d["loss"] ** 2
+    d["loss_error"] = np.sqrt(np.maximum(spread, 0) / n)
+    d["within_2"] = d["within_2"] / n
+    today = d[d["candidate"] == TODAYS].set_index([*CELL, "estimand"])["width"].rename("today")
+    d = d.join(today, on=[*CELL, "estimand"])
+    d["width_ratio"] = d["width"] / d["today"]
+    d["median_ratio"] = d["bias"] / d["truth"] + 1
+    return d
+
+
+def chosen(d: pd.DataFrame, group: tuple[Sequence[str], Sequence[str]]) -> pd.DataFrame:
+    """Rows of some designs and quantities."""
+    return d[d["design"].isin(group[0]) & d["estimand"].isin(group[1])]
+
+
+def summary(d: pd.DataFrame) -> pd.DataFrame:
+    """Averages over cells by candidate, in the order of the study.
+
+    ``mc`` is the Monte Carlo error of the coverage, cells being independent.
+    """
+    by = d.groupby("candidate", sort=False)
+
+    def geometric(name: str) -> pd.Series:
+        return by[name].apply(lambda s: float(np.exp(np.log(s).mean())))
+
+    table = pd.DataFrame({"ratio": geometric("ratio"), "width": geometric("width_ratio")})
+    table["coverage"] = by["coverage"].mean()
+    # quantities of one cell go together: their errors are not averaged out
+    per_cell = d.groupby(["candidate", *CELL], sort=False)["coverage_error"].mean()
+    grouped = (per_cell**2).groupby("candidate")
+    table["mc"] = np.sqrt(grouped.sum()) / grouped.count()
+    table["lowest"] = by["coverage"].min()
+    table["worse"] = by.apply(
+        lambda g: int(((g["loss"] > 0.02) & (g["loss"] > 3 * g["loss_error"])).sum()),
+        include_groups=False,
+    )
+    table["median_ratio"] = by["median_ratio"].median()
+    return table
+
+
+def table_of(d: pd.DataFrame, groups: dict[str, tuple[Sequence[str], Sequence[str]]]) -> str:
+    """RMSE ratio, coverage and width ratio by candidate (lines) and group (columns)."""
+    parts = {name: summary(chosen(d, group)) for name, group in groups.items()}
+    names = next(iter(parts.values())).index
+    rows = []
+    for name in names:
+        cells = [name]
+        for part in parts.values():
+            line = part.loc[name]
+            cells.append(
+                f"{line['ratio']:.2f} / {100 * line['coverage']:.1f} / {line['width']:.2f}"
+            )
+        rows.append(cells)
+    return markdown(["candidate", *groups], rows)
+
+
+def by_condition(
+    d: pd.DataFrame, group: tuple[Sequence[str], Sequence[str]], names: Sequence[str]
+) -> str:
+    """RMSE ratio, coverage by clusters and ICC for some candidates."""
+    rows = []
+    part = chosen(d, group)
+    for (clusters, icc), cell in part.groupby(["clusters", "icc"]):
+        line = summary(cell).loc[list(names)]
+        rows.append(
+            [f"{clusters}, {icc:g}"]
+            + [
+                f"{r.ratio:.2f} / {100 * r.coverage:.0f} / {r.median_ratio:.2f}"
+                for r in line.itertuples()
+            ]
+        )
+    return markdown(["J, ICC", *names], rows)
+
+
+def worse_cells(d: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Cells and quantities where a candidate covers clearly less often than today's priors."""
+    part = d[(d["candidate"] == name) & (d["loss"] > 0.02) & (d["loss"] > 3 * d["loss_error"])]
+    columns = [*CELL, "estimand", "coverage", "loss", "loss_error", "sets"]
+    return part[columns].sort_values("loss", ascending=False)
+
+
+def msalt_table(d: pd.DataFrame) -> str:
+    """The criterion on the MSALT example."""
+    part = d[d["design"] == "msalt"].set_index(["estimand", "candidate"])
+    rows = []
+    for name in part.loc["ICC gse"].index:
+        icc = part.loc[("ICC gse", name)]
+        slope = part.loc[("slope talent~gse", name)]
+        indirect = part.loc[("indirect gse>talent>performance", name)]
+        rows.append(
+            [
+                name,
+                f"{100 * icc['coverage']:.0f} ± {100 * icc['coverage_error']:.0f}",
+                f"{100 * icc['within_2']:.0f}",
+                f"{slope['ratio']:.2f}",
+                f"{100 * slope['coverage']:.0f}",
+                f"{indirect['ratio']:.2f}",
+                f"{100 * indirect['coverage']:.0f}",
+            ]
+        )
+    head = ["candidate", "ICC covered", "within factor 2", "RMSE slope", "covered"]
+    return markdown([*head, "RMSE indirect", "covered"], rows)
+
+
+# What the priors say ------------------------------------------------------------------------------
+
+
+def prior_table(sets: int = 3, draws: int = 2000) -> str:
+    """Medians and quartiles of R2 and ICC under the priors alone, one to three predictors.
+
+    Scales come from data sets of 20 clusters with a true ICC of .05 or .2; draws are pooled.
+    """
+    rows = []
+    wanted = [
+        ("contextual", "R2 y"),
+        ("mediation", "R2 m"),
+        ("mediation", "R2 y"),
+        ("contextual", "ICC x"),
+    ]
+    for candidate in candidates_of("contextual"):
+        line = [candidate.name]
+        for design, quantity in wanted:
+            for icc in (0.05, 0.2) if quantity == "ICC x" else (0.2,):
+                values = _prior_values(candidate, Cell(design, 20, 20, icc), quantity, sets, draws)
+                low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+                line.append(f"{middle:.2f} ({low:.2f}, {high:.2f})")
+        rows.append(line)
+    head = ["R², one predictor", "R², two", "R², three", "ICC, truth .05", "ICC, truth .2"]
+    return markdown(["candidate", *head], rows)
+
+
+def _prior_values(candidate: Candidate, cell: Cell, quantity: str, sets: int, draws: int) -> Array:
+    design = DESIGNS[cell.design]
+    values = []
+    for seed in range(sets):
+        setting = Setting(quiet_model(design.text, design.frame(cell, seed), "cluster"))
+        x = prior_draws(setting, candidate, draws, np.random.default_rng(seed))
+        values.append(design.estimands(setting.values(x))[quantity])
+    return np.concatenate(values)
+
+
+# Page and figure ----------------------------------------------------------------------------------
+
+SHOWN = {
+    TODAYS: ("#d62728", "slopes 2.5, half-normal (before)"),
+    "1 | half-normal": ("#ff9f1c", "slopes 1, half-normal"),
+    "1 | gamma net": ("#1f77b4", "slopes 1, gamma net"),
+    "1 | lognormal": ("#7f7f7f", "slopes 1, lognormal"),
+    "R2D2 | half-normal": ("#2ca02c", "R2D2, half-normal"),
+}
+
+
+def draw(d: pd.DataFrame, path: Path, shown: dict[str, tuple[str, str]] = SHOWN) -> None:
+    """RMSE against today's (top) and coverage (bottom) over numbers of clusters."""
+    from matplotlib.figure import Figure
+
+    names = ("slope", "strong slope", "indirect", "ICC x", "R2")
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
+    axes = figure.subplots(2, len(names), sharex=True, sharey="row")
+    clusters = sorted(d.loc[d["design"] != "msalt", "clusters"].unique())
+    for column, name in zip(axes.T, names, strict=True):
+        part = chosen(d, GROUPS[name])
+        for shift, (candidate, (colour, label)) in enumerate(shown.items()):
+            own = part[part["candidate"] == candidate]
+            lines = {j: summary(g).iloc[0] for j, g in own.groupby("clusters")}
+            x = np.arange(len(clusters)) + 0.1 * (shift - (len(shown) - 1) / 2)
+            style = {"marker": "o", "ms": 4, "lw": 1.2, "color": colour, "label": label}
+            column[0].plot(x, [lines[j]["ratio"] for j in clusters], **style)
+            covered = [100 * lines[j]["coverage"] for j in clusters]
+            errors = [196 * lines[j]["mc"] for j in clusters]
+            column[1].errorbar(x, covered, yerr=errors, **style)
+        column[0].set_title(name.replace("R2", "R²"))
+        column[1].axhline(95, color="black", lw=0.8, zorder=0)
+        column[1].set_xticks(range(len(clusters)), [str(j) for j in clusters])
+        column[1].set_xlabel("clusters")
+    axes[0, 0].set_ylabel("RMSE / RMSE before")
+    axes[1, 0].set_ylabel("coverage, per cent")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(shown), frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def report(results: pd.DataFrame, page: Path = PAGE, figure: Path = FIGURE) -> None:
+    """Write tables into the page, and the figure."""
+    d = measures(results)
+    names = list(SHOWN)
+    texts = {
+        "main": table_of(d, GROUPS),
+        "factor": table_of(d, FACTOR),
+        "effects": table_of(d, EFFECTS),
+        "slope by condition": by_condition(d, GROUPS["slope"], names),
+        "strong slope by condition": by_condition(d, GROUPS["strong slope"], names),
+        "ICC by condition": by_condition(d, GROUPS["ICC x"], names),
+        "msalt": msalt_table(d),
+        "prior": prior_table(),
+    }
+    page.write_text(with_marked(page.read_text(encoding="utf-8"), texts), encoding="utf-8")
+    draw(d[d["design"] != "msalt"], figure)
