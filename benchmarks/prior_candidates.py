@@ -10,7 +10,7 @@ its noise-corrected scale, n the harmonic mean of cluster sizes. The floor is on
 s_v^2 in J clusters of normal data: less than that the data cannot tell from zero.
 
 slopes       "2.5", "1.5", "1": normal(0, k s_y / s_x); "k net": s_x corrected; "k net both": s_y, too;
-             "k t": Student t(4) instead of normal
+             "t", "t2": Student t(4) and t(2) instead of normal
              "R2D2": given the residual SD sigma of the outcome,
                  b_k ~ normal(0, sigma / net_k * sqrt(phi_k R2 / (1 - R2))),
              R2 ~ beta((K+1)/2, (K+1)/2), phi uniform over the simplex: K predictors share one R2,
@@ -18,8 +18,9 @@ slopes       "2.5", "1.5", "1": normal(0, k s_y / s_x); "k net": s_x corrected; 
              for K > 1, so that it pulls all slopes of few clusters to 0.)
              "R2 of s": b_k ~ normal(0, s_y / net_k * sqrt(phi_k R2)), with the same R2 and phi
 SDs          "half-normal": halfnormal(s); "gamma": gamma(2, 1/s); "lognormal": lognormal(log s, .7);
-             "... net": with net; "... x": only where the variable is a predictor
-loadings     "1": normal(r, r); "0.5": normal(r, r/2); "net": normal(r, r) with r of net scales
+             "gamma half": gamma(2, 2/s), whose mean is s; "... net": with net; "... x": only where
+             the variable is a predictor, half-normal elsewhere
+loadings     "1": normal(r, r); "0.5": normal(r, r/2), "0.7": normal(r, .7 r); "net": normal(r, r) with r of net scales
 effects      factor on the scale of SDs of random slopes
 
 Data are sampled once, under a proposal with heavier tails than all of them and with positive
@@ -31,16 +32,16 @@ R2D2 prior is a mixture of normals whose density is exact.
 
 References
 ----------
-Aguilar, J. E., & Bürkner, P.-C. (2023). Intuitive joint priors for Bayesian linear multilevel models:
-The R2D2M2 prior. Electronic Journal of Statistics, 17(1), 1711-1767.
+Aguilar, J. E., & Bürkner, P.-C. (2023). Intuitive joint priors for Bayesian linear multilevel
+models: The R2D2M2 prior. Electronic Journal of Statistics, 17(1), 1711-1767.
 https://doi.org/10.1214/23-EJS2136
 
 Chung, Y., Rabe-Hesketh, S., Dorie, V., Gelman, A., & Liu, J. (2013). A nondegenerate penalized
 likelihood estimator for variance parameters in multilevel models. Psychometrika, 78(4), 685-709.
 https://doi.org/10.1007/s11336-013-9328-2
 
-Vehtari, A., Simpson, D., Gelman, A., Yao, Y., & Gabry, J. (2024). Pareto smoothed importance sampling.
-Journal of Machine Learning Research, 25(72), 1-58.
+Vehtari, A., Simpson, D., Gelman, A., Yao, Y., & Gabry, J. (2024). Pareto smoothed importance
+sampling. Journal of Machine Learning Research, 25(72), 1-58.
 """
 
 from __future__ import annotations
@@ -110,42 +111,47 @@ class Candidate:
 
 TODAY = Candidate()
 _SHARED = ("R2D2", "R2 of s")
-_SLOPES = ("2.5", "1.5", "1", "1.5 net", "1 net", "1 net both", "1 t", *_SHARED)
+
+
+# SDs that are tried with each rule for slopes, where predictors are split
+_PAIRS = {
+    "2.5": ("half-normal", "gamma", "lognormal", "gamma half"),
+    "1.5": ("half-normal", "gamma", "lognormal net", "gamma half x"),
+    "1": (
+        *("half-normal", "gamma", "lognormal", "gamma half", "gamma net", "lognormal net"),
+        *("gamma x", "lognormal x", "gamma half x"),
+        *("gamma net x", "lognormal net x", "gamma half net x"),
+    ),
+    "1.5 net": ("half-normal",),
+    "1 net": ("half-normal", "gamma net", "lognormal net", "gamma half x"),
+    "1 net both": ("half-normal", "lognormal net", "gamma half", "gamma half x"),
+    "1 t": ("half-normal", "lognormal net", "gamma net x", "gamma half x"),
+    "1 t net both": ("half-normal", "gamma half x"),
+    "0.7 t2": ("half-normal", "gamma half x"),
+    "R2D2": ("half-normal", "lognormal net", "gamma half x"),
+    "R2 of s": ("half-normal", "lognormal net", "gamma half x"),
+}
 
 
 def candidates_of(design: str) -> list[Candidate]:
-    """Candidates that differ for a generating model, today's first."""
+    """List the candidates that differ for a generating model, today's first."""
     if design == "factor":
-        sds = ("half-normal", "gamma", "lognormal", "gamma net", "lognormal net")
+        sds = ("half-normal", "gamma", "lognormal", "gamma half", "gamma net", "lognormal net")
         return [
             *(Candidate(sds=sd) for sd in sds),
-            *(Candidate(loadings=kind) for kind in ("0.5", "net")),
+            *(Candidate(loadings=kind) for kind in ("0.5", "0.7", "net")),
             *(Candidate(sds="lognormal net", loadings=kind) for kind in ("0.5", "net")),
+            Candidate(sds="gamma half", loadings="0.5"),
         ]
     if design == "slopes":
+        rules = ("2.5", "1.5", "1", "1 t", "0.7 t2", "1 net both", *_SHARED)
+        other = ("gamma", "lognormal", "lognormal net", "gamma half")
         return [
-            *(Candidate(k) for k in ("2.5", "1.5", "1", "1 t", "1 net both", *_SHARED)),
-            *(Candidate("1", sd) for sd in ("gamma", "lognormal", "lognormal net")),
-            *(
-                Candidate("1", sd, effects="0.5")
-                for sd in ("half-normal", "gamma", "lognormal", "lognormal net")
-            ),
+            *(Candidate(k) for k in rules),
+            *(Candidate("1", sd) for sd in other),
+            *(Candidate("1", sd, effects="0.5") for sd in ("half-normal", *other)),
         ]
-    pairs = [
-        *((k, "half-normal") for k in _SLOPES),
-        *(("2.5", sd) for sd in ("gamma", "lognormal", "lognormal net")),
-        *((k, sd) for k in ("1", "1 net") for sd in ("gamma", "lognormal")),
-        *((k, "lognormal") for k in ("1.5", *_SHARED)),
-        *((k, "lognormal net") for k in ("1", "1.5", "1 net", "1 net both", *_SHARED)),
-        ("1 net", "gamma net"),
-        ("1 net", "gamma x"),
-        ("1 net", "lognormal net x"),
-        ("1.5", "gamma"),
-        ("1", "gamma net"),
-        ("1.5 net", "lognormal net"),
-        ("1 t", "lognormal net"),
-    ]
-    return [Candidate(*pair) for pair in pairs]
+    return [Candidate(k, sd) for k, sds in _PAIRS.items() for sd in sds]
 
 
 class Setting:
@@ -217,14 +223,16 @@ class Setting:
         if row.kind == "loading":
             units = self.net if candidate.loadings == "net" else self.raw
             ratio = units.loading(row)
-            return Prior("normal", (ratio, ratio * (0.5 if candidate.loadings == "0.5" else 1)))
-        factor, _, which = candidate.slopes.partition(" ")
-        net = which.startswith("net")
-        above = (self.net if which == "net both" else self.raw).of("between", row.lhs)
-        below = (self.net if net else self.raw).of("between", row.rhs)
-        if which == "t":
-            return Prior("studentt", (4.0, 0.0, float(factor) * above / below))
-        return Prior("normal", (0.0, float(factor) * above / below))
+            spread = 1.0 if candidate.loadings == "net" else float(candidate.loadings)
+            return Prior("normal", (ratio, ratio * spread))
+        factor, *more = candidate.slopes.split()
+        above = (self.net if "both" in more else self.raw).of("between", row.lhs)
+        below = (self.net if "net" in more else self.raw).of("between", row.rhs)
+        scale = float(factor) * above / below
+        for word, freedom in (("t", 4.0), ("t2", 2.0)):
+            if word in more:
+                return Prior("studentt", (freedom, 0.0, scale))
+        return Prior("normal", (0.0, scale))
 
     def _sd(self, row: Row, candidate: Candidate) -> Prior:
         family, *more = candidate.sds.split()
@@ -234,7 +242,7 @@ class Setting:
         if self.table.roles.get(("between", row.lhs)) == "random effect":
             scale *= float(candidate.effects)
         if family == "gamma":
-            return Prior("gamma", (2.0, 1 / scale), "sd")
+            return Prior("gamma", (2.0, (2 if "half" in more else 1) / scale), "sd")
         if family == "lognormal":
             return Prior("lognormal", (float(np.log(scale)), 0.7), "sd")
         return Prior("halfnormal", (scale,), "sd")

@@ -1,4 +1,4 @@
-"""Which default priors for level between: bias, RMSE, coverage and width of candidates, by simulation.
+"""Default priors of level between: bias, RMSE, coverage and width of candidates, by simulation.
 
 Generating models and cells: ``prior_designs.py``; candidates, and how one run of NUTS serves them
 all: ``prior_candidates.py``; tables and figure: ``prior_report.py``. Point estimates are posterior
@@ -88,7 +88,7 @@ class Sums:
             self.truth[cell.name, estimand] = value
 
     def frame(self) -> pd.DataFrame:
-        """One line per cell, candidate and estimand."""
+        """Return one line per cell, candidate and estimand."""
         lines = []
         for (name, candidate, estimand), sums in self.by_key.items():
             cell = self.cells[name]
