@@ -9,18 +9,22 @@ as the package measures it (standard deviation of cluster means, which contains 
 its noise-corrected scale, n the harmonic mean of cluster sizes. The floor is one standard error of
 s_v^2 in J clusters of normal data: less than that the data cannot tell from zero.
 
-slopes       "2.5", "1.5", "1": normal(0, k s_y / s_x); "k net": s_x corrected; "k net both": s_y, too;
-             "t", "t2": Student t(4) and t(2) instead of normal
+slopes       "2.5", "1.5", "1": normal(0, k s_y / s_x); "k net": s_x corrected;
+             "k net both": s_y, too; "t", "t2": Student t(4) and t(2) instead of normal;
+             "split": divided by the square root of K, the number of predictors of the outcome,
+             so that R2 does not grow with K
              "R2D2": given the residual SD sigma of the outcome,
                  b_k ~ normal(0, sigma / net_k * sqrt(phi_k R2 / (1 - R2))),
              R2 ~ beta((K+1)/2, (K+1)/2), phi uniform over the simplex: K predictors share one R2,
              whose median is .5 whatever K. (A uniform R2 has an infinite density at slopes of 0
              for K > 1, so that it pulls all slopes of few clusters to 0.)
              "R2 of s": b_k ~ normal(0, s_y / net_k * sqrt(phi_k R2)), with the same R2 and phi
-SDs          "half-normal": halfnormal(s); "gamma": gamma(2, 1/s); "lognormal": lognormal(log s, .7);
-             "gamma half": gamma(2, 2/s), whose mean is s; "... net": with net; "... x": only where
-             the variable is a predictor, half-normal elsewhere
-loadings     "1": normal(r, r); "0.5": normal(r, r/2), "0.7": normal(r, .7 r); "net": normal(r, r) with r of net scales
+SDs          "half-normal": halfnormal(s); "gamma": gamma(2, 1/s);
+             "lognormal": lognormal(log s, .7); "gamma half": gamma(2, 2/s), whose mean is s;
+             "... net": with net; "... x": only where the variable is a predictor, half-normal
+             elsewhere
+loadings     "1": normal(r, r); "0.5": normal(r, r/2), "0.7": normal(r, .7 r);
+             "net": normal(r, r) with r of net scales
 effects      factor on the scale of SDs of random slopes
 
 Data are sampled once, under a proposal with heavier tails than all of them and with positive
@@ -119,13 +123,16 @@ _PAIRS = {
     "1.5": ("half-normal", "gamma", "lognormal net", "gamma half x"),
     "1": (
         *("half-normal", "gamma", "lognormal", "gamma half", "gamma net", "lognormal net"),
-        *("gamma x", "lognormal x", "gamma half x"),
-        *("gamma net x", "lognormal net x", "gamma half net x"),
+        *("gamma x", "gamma half x", "gamma net x"),
     ),
     "1.5 net": ("half-normal",),
-    "1 net": ("half-normal", "gamma net", "lognormal net", "gamma half x"),
+    "1 net": ("half-normal", "gamma net", "lognormal net"),
     "1 net both": ("half-normal", "lognormal net", "gamma half", "gamma half x"),
-    "1 t": ("half-normal", "lognormal net", "gamma net x", "gamma half x"),
+    "1 t": ("half-normal", "lognormal net", "gamma half x"),
+    "1 split": ("half-normal", "lognormal net", "gamma x", "gamma half x"),
+    "1.5 split": ("half-normal", "gamma half x"),
+    "1 t split": ("half-normal", "gamma half x"),
+    "1 net both split": ("half-normal", "gamma half x"),
     "1 t net both": ("half-normal", "gamma half x"),
     "0.7 t2": ("half-normal", "gamma half x"),
     "R2D2": ("half-normal", "lognormal net", "gamma half x"),
@@ -229,6 +236,9 @@ class Setting:
         above = (self.net if "both" in more else self.raw).of("between", row.lhs)
         below = (self.net if "net" in more else self.raw).of("between", row.rhs)
         scale = float(factor) * above / below
+        if "split" in more:
+            others = [r for r in self.rows.values() if (r.lhs, r.kind) == (row.lhs, row.kind)]
+            scale /= np.sqrt(len(others))
         for word, freedom in (("t", 4.0), ("t2", 2.0)):
             if word in more:
                 return Prior("studentt", (freedom, 0.0, scale))

@@ -158,7 +158,7 @@ def worse_cells(d: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def msalt_table(d: pd.DataFrame) -> str:
-    """The criterion on the MSALT example."""
+    """Show the criterion on the MSALT example."""
     part = d[d["design"] == "msalt"].set_index(["estimand", "candidate"])
     rows = []
     for name in part.loc["ICC gse"].index:
