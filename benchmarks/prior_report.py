@@ -14,8 +14,10 @@ import pandas as pd
 from marked_tables import markdown, with_marked
 from models import quiet_model
 from numpy.typing import NDArray
-from prior_candidates import Candidate, Setting, candidates_of, prior_draws
-from prior_designs import DESIGNS, Cell
+from prior_candidates import Candidate, Setting, candidates_of
+from prior_cells import Cell
+from prior_designs import DESIGNS
+from prior_reweighting import prior_draws
 
 Array = NDArray[np.float64]
 
@@ -124,6 +126,9 @@ def table_of(d: pd.DataFrame, groups: dict[str, tuple[Sequence[str], Sequence[st
     for name in names:
         cells = [name]
         for part in parts.values():
+            if name not in part.index:  # no data set counts
+                cells.append("")
+                continue
             line = part.loc[name]
             cells.append(
                 f"{line['ratio']:.2f} / {100 * line['coverage']:.1f} / {line['width']:.2f}"
@@ -139,7 +144,7 @@ def by_condition(
     rows = []
     part = chosen(d, group)
     for (clusters, icc), cell in part.groupby(["clusters", "icc"]):
-        line = summary(cell).loc[list(names)]
+        line = summary(cell).reindex(list(names))
         rows.append(
             [f"{clusters}, {icc:g}"]
             + [
@@ -151,10 +156,28 @@ def by_condition(
 
 
 def worse_cells(d: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Cells and quantities where a candidate covers clearly less often than today's priors."""
+    """Cells and quantities where a candidate covers clearly less often than today's priors.
+
+    Clearly: by three Monte Carlo errors of the paired difference, and by more than .02.
+    """
     part = d[(d["candidate"] == name) & (d["loss"] > 0.02) & (d["loss"] > 3 * d["loss_error"])]
     columns = [*CELL, "estimand", "coverage", "loss", "loss_error", "sets"]
     return part[columns].sort_values("loss", ascending=False)
+
+
+def worse_table(d: pd.DataFrame, names: Sequence[str]) -> str:
+    """Count cells where candidates cover clearly less or more often than today's priors."""
+    rows = []
+    for name in names:
+        part = d[d["candidate"] == name]
+        line = [name]
+        for design in ("contextual", "strong", "mediation"):
+            own = part[part["design"] == design]
+            clear = own["loss"].abs() > np.maximum(0.02, 3 * own["loss_error"])
+            fewer, more = (clear & (own["loss"] > 0)).sum(), (clear & (own["loss"] < 0)).sum()
+            line.append(f"{fewer} / {more} of {len(own)}")
+        rows.append(line)
+    return markdown(["candidate", "contextual", "strong", "mediation"], rows)
 
 
 def msalt_table(d: pd.DataFrame) -> str:
@@ -183,78 +206,82 @@ def msalt_table(d: pd.DataFrame) -> str:
 # What the priors say ------------------------------------------------------------------------------
 
 
-def prior_table(sets: int = 3, draws: int = 2000) -> str:
-    """Medians and quartiles of R2 and ICC under the priors alone, one to three predictors.
+def prior_table(candidates: Sequence[Candidate], sets: int = 3, draws: int = 4000) -> str:
+    """Median and quartiles of R2 and ICC under the priors alone, one to three predictors.
 
-    Scales come from data sets of 20 clusters with a true ICC of .05 or .2; draws are pooled.
+    Scales come from data sets of 20 clusters of 20; draws are pooled over data sets.
     """
-    rows = []
     wanted = [
-        ("contextual", "R2 y"),
-        ("mediation", "R2 m"),
-        ("mediation", "R2 y"),
-        ("contextual", "ICC x"),
+        ("contextual", "R2 y", 0.2),
+        ("mediation", "R2 m", 0.2),
+        ("mediation", "R2 y", 0.2),
+        ("contextual", "ICC x", 0.05),
+        ("contextual", "ICC x", 0.2),
     ]
-    for candidate in candidates_of("contextual"):
+    settings = {
+        (design, icc): [_setting(Cell(design, 20, 20, icc), seed) for seed in range(sets)]
+        for design, _, icc in wanted
+    }
+    rows = []
+    for candidate in candidates:
         line = [candidate.name]
-        for design, quantity in wanted:
-            for icc in (0.05, 0.2) if quantity == "ICC x" else (0.2,):
-                values = _prior_values(candidate, Cell(design, 20, 20, icc), quantity, sets, draws)
-                low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-                line.append(f"{middle:.2f} ({low:.2f}, {high:.2f})")
+        for design, quantity, icc in wanted:
+            parts = []
+            for seed, setting in enumerate(settings[design, icc]):
+                x = prior_draws(setting, candidate, draws, np.random.default_rng(seed))
+                parts.append(DESIGNS[design].estimands(setting.values(x))[quantity])
+            low, middle, high = np.quantile(np.concatenate(parts), [0.25, 0.5, 0.75])
+            line.append(f"{middle:.2f} ({low:.2f}, {high:.2f})")
         rows.append(line)
     head = ["R², one predictor", "R², two", "R², three", "ICC, truth .05", "ICC, truth .2"]
     return markdown(["candidate", *head], rows)
 
 
-def _prior_values(candidate: Candidate, cell: Cell, quantity: str, sets: int, draws: int) -> Array:
+def _setting(cell: Cell, seed: int) -> Setting:
     design = DESIGNS[cell.design]
-    values = []
-    for seed in range(sets):
-        setting = Setting(quiet_model(design.text, design.frame(cell, seed), "cluster"))
-        x = prior_draws(setting, candidate, draws, np.random.default_rng(seed))
-        values.append(design.estimands(setting.values(x))[quantity])
-    return np.concatenate(values)
+    return Setting(quiet_model(design.text, design.frame(cell, seed), "cluster"))
 
 
 # Page and figure ----------------------------------------------------------------------------------
 
 SHOWN = {
-    TODAYS: ("#d62728", "slopes 2.5, half-normal (before)"),
-    "1 | half-normal": ("#ff9f1c", "slopes 1, half-normal"),
-    "1 | gamma net": ("#1f77b4", "slopes 1, gamma net"),
-    "1 | lognormal": ("#7f7f7f", "slopes 1, lognormal"),
+    TODAYS: ("#d62728", "2.5, half-normal (before)"),
+    "1 | half-normal": ("#ff9f1c", "1, half-normal"),
+    "1 t split | half-normal": ("#9467bd", "1 t split, half-normal"),
+    "1 t split | gamma half x": ("#1f77b4", "1 t split, gamma half x"),
+    "1 | lognormal": ("#7f7f7f", "1, lognormal"),
     "R2D2 | half-normal": ("#2ca02c", "R2D2, half-normal"),
 }
 
 
-def draw(d: pd.DataFrame, path: Path, shown: dict[str, tuple[str, str]] = SHOWN) -> None:
+def draw(d: pd.DataFrame, path: Path) -> None:
     """RMSE against today's (top) and coverage (bottom) over numbers of clusters."""
     from matplotlib.figure import Figure
 
     names = ("slope", "strong slope", "indirect", "ICC x", "R2")
     figure = Figure(figsize=(12, 5.6), layout="constrained")
     axes = figure.subplots(2, len(names), sharex=True, sharey="row")
-    clusters = sorted(d.loc[d["design"] != "msalt", "clusters"].unique())
+    clusters = sorted(d["clusters"].unique())
     for column, name in zip(axes.T, names, strict=True):
         part = chosen(d, GROUPS[name])
-        for shift, (candidate, (colour, label)) in enumerate(shown.items()):
+        for shift, (candidate, (colour, label)) in enumerate(SHOWN.items()):
             own = part[part["candidate"] == candidate]
             lines = {j: summary(g).iloc[0] for j, g in own.groupby("clusters")}
-            x = np.arange(len(clusters)) + 0.1 * (shift - (len(shown) - 1) / 2)
+            x = np.arange(len(clusters)) + 0.1 * (shift - (len(SHOWN) - 1) / 2)
             style = {"marker": "o", "ms": 4, "lw": 1.2, "color": colour, "label": label}
-            column[0].plot(x, [lines[j]["ratio"] for j in clusters], **style)
-            covered = [100 * lines[j]["coverage"] for j in clusters]
-            errors = [196 * lines[j]["mc"] for j in clusters]
-            column[1].errorbar(x, covered, yerr=errors, **style)
+            table = pd.DataFrame(lines).T.reindex(index=clusters)
+            table = table.reindex(columns=["ratio", "coverage", "mc"])
+            column[0].plot(x, table["ratio"], **style)
+            column[1].errorbar(x, 100 * table["coverage"], yerr=196 * table["mc"], **style)
         column[0].set_title(name.replace("R2", "R²"))
+        column[0].axhline(1, color="black", lw=0.8, zorder=0)
         column[1].axhline(95, color="black", lw=0.8, zorder=0)
         column[1].set_xticks(range(len(clusters)), [str(j) for j in clusters])
         column[1].set_xlabel("clusters")
     axes[0, 0].set_ylabel("RMSE / RMSE before")
     axes[1, 0].set_ylabel("coverage, per cent")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(shown), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(SHOWN), frameon=False)
     figure.savefig(path, dpi=110)
 
 
@@ -262,6 +289,7 @@ def report(results: pd.DataFrame, page: Path = PAGE, figure: Path = FIGURE) -> N
     """Write tables into the page, and the figure."""
     d = measures(results)
     names = list(SHOWN)
+    priors = [c for c in candidates_of("contextual") if c.sds in ("half-normal", "gamma half x")]
     texts = {
         "main": table_of(d, GROUPS),
         "factor": table_of(d, FACTOR),
@@ -269,8 +297,9 @@ def report(results: pd.DataFrame, page: Path = PAGE, figure: Path = FIGURE) -> N
         "slope by condition": by_condition(d, GROUPS["slope"], names),
         "strong slope by condition": by_condition(d, GROUPS["strong slope"], names),
         "ICC by condition": by_condition(d, GROUPS["ICC x"], names),
+        "worse": worse_table(d, names[1:]),
         "msalt": msalt_table(d),
-        "prior": prior_table(),
+        "prior": prior_table(priors),
     }
     page.write_text(with_marked(page.read_text(encoding="utf-8"), texts), encoding="utf-8")
     draw(d[d["design"] != "msalt"], figure)

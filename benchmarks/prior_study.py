@@ -1,10 +1,10 @@
 """Default priors of level between: bias, RMSE, coverage and width of candidates, by simulation.
 
-Generating models and cells: ``prior_designs.py``; candidates, and how one run of NUTS serves them
-all: ``prior_candidates.py``; tables and figure: ``prior_report.py``. Point estimates are posterior
-medians, intervals 95% equal-tailed. Where Pareto k of a candidate exceeds .7, NUTS runs again under
-its own prior; for a prior on R2 it runs under a second proposal, and if that does not help the data
-set does not count for this candidate (column ``sets`` against ``tried``).
+Generating models and cells: ``prior_designs.py``; candidates: ``prior_candidates.py``; how one run
+of NUTS serves them all: ``prior_reweighting.py``; tables and figure: ``prior_report.py``. Point
+estimates are posterior medians, intervals 95% equal-tailed. Where Pareto k of a candidate exceeds
+.7, NUTS runs again under its own prior; for a prior on R2 it runs under a second proposal, and if
+that does not help, the data set does not count for this candidate (``sets`` against ``tried``).
 
     python benchmarks/prior_study.py --minutes 60          # go on where the results end
     python benchmarks/prior_study.py --designs msalt       # 50 seeds of the MSALT example
@@ -26,17 +26,12 @@ import numpy as np
 import pandas as pd
 from models import quiet_model
 from numpy.typing import NDArray
-from prior_candidates import (
-    TODAY,
-    Candidate,
-    Setting,
-    candidates_of,
-    draws_under,
-    log_ratios,
-    log_weights,
-    weighted_quantiles,
-)
-from prior_designs import DESIGNS, Cell, Key, cells, msalt_cell
+from prior_candidates import TODAY, Candidate, Setting, candidates_of
+from prior_cells import Cell, Key
+from prior_designs import DESIGNS, cells
+from prior_msalt import msalt_cell
+from prior_report import FIGURE, PAGE, report
+from prior_reweighting import draws_under, log_ratios, log_weights, weighted_quantiles
 
 import bayes_msem as bm
 
@@ -220,11 +215,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clusters", nargs="*", type=int, default=[])
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--report", action="store_true")
+    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--figure", type=Path, default=FIGURE)
     options = parser.parse_args(arguments)
     if options.report:
-        from prior_report import report
-
-        report(pd.read_csv(options.results))
+        report(pd.read_csv(options.results), options.page, options.figure)
         return
     chosen = [c for c in cells() if not options.designs or c.design in options.designs]
     chosen = [c for c in chosen if not options.clusters or c.clusters in options.clusters]

@@ -24,13 +24,17 @@ def study() -> Iterator[Any]:
     sys.path.insert(0, str(BENCHMARKS))
     import models
     import prior_candidates
+    import prior_cells
     import prior_designs
     import prior_report
+    import prior_reweighting
     import prior_study
 
     yield SimpleNamespace(
         models=models,
         candidates=prior_candidates,
+        draws=prior_reweighting,
+        cell=prior_cells.Cell,
         designs=prior_designs,
         report=prior_report,
         script=prior_study,
@@ -53,9 +57,9 @@ def test_ratios_are_those_of_the_densities(study: Any) -> None:
 
     c = study.candidates
     for design in ("mediation", "factor", "slopes"):
-        setting = c.Setting(model_of(study, study.designs.Cell(design, 8, 5, 0.2)))
+        setting = c.Setting(model_of(study, study.cell(design, 8, 5, 0.2)))
         rng = np.random.default_rng(3)
-        x = c.prior_draws(setting, c.TODAY, 4, rng)
+        x = study.draws.prior_draws(setting, c.TODAY, 4, rng)
         groups = setting.blueprint.parameters.groups
         start = 0
         for group in groups:  # partial correlations: shares in the middle
@@ -63,7 +67,7 @@ def test_ratios_are_those_of_the_densities(study: Any) -> None:
                 x[:, start : start + len(group.free)] = 0.4
             start += len(group.free)
         candidates = [k for k in c.candidates_of(design) if k.is_product]
-        ratios = c.log_ratios(setting, candidates, x)
+        ratios = study.draws.log_ratios(setting, candidates, x)
         for candidate, line in zip(candidates, ratios, strict=True):
             own = setting.under(setting.priors(candidate))
             # groups are by family, so that the order of x may change
@@ -78,7 +82,7 @@ def test_ratios_are_those_of_the_densities(study: Any) -> None:
 def test_r2_density_of_one_slope(study: Any, kind: str) -> None:
     """The density of a slope integrates to 1, and its quartiles are those of a simulation."""
     c = study.candidates
-    setting = c.Setting(model_of(study, study.designs.Cell("contextual", 20, 5, 0.2)))
+    setting = c.Setting(model_of(study, study.cell("contextual", 20, 5, 0.2)))
     ((_, (slope,), variance),) = setting.shared()
     position = setting.blueprint.parameters.position
     sigma = 0.3
@@ -86,7 +90,7 @@ def test_r2_density_of_one_slope(study: Any, kind: str) -> None:
     def density(value: float) -> float:
         x = np.zeros((1, setting.blueprint.parameters.n))
         x[0, position[slope.free]], x[0, position[variance.free]] = value, sigma
-        return float(np.exp(c.shared_r2(setting, kind, x)[0]))
+        return float(np.exp(study.draws.shared_r2(setting, kind, x)[0]))
 
     rng = np.random.default_rng(1)
     r2 = rng.uniform(size=200_000)
@@ -101,15 +105,15 @@ def test_r2_density_of_one_slope(study: Any, kind: str) -> None:
 def test_r2_of_two_predictors(study: Any) -> None:
     """Draws from the joint prior have the R2 that it promises, and its density agrees."""
     c = study.candidates
-    setting = c.Setting(model_of(study, study.designs.Cell("mediation", 20, 5, 0.2)))
+    setting = c.Setting(model_of(study, study.cell("mediation", 20, 5, 0.2)))
     (_, slopes, variance), *_ = setting.shared()
     assert len(slopes) == 2
-    x = c.prior_draws(setting, c.Candidate("R2D2"), 20_000, np.random.default_rng(1))
+    x = study.draws.prior_draws(setting, c.Candidate("R2D2"), 20_000, np.random.default_rng(1))
     position = setting.blueprint.parameters.position
     net = np.array([setting.net.of("between", row.rhs) for row in slopes])
     sigma = x[:, position[variance.free]]
     standard = x[:, [position[r.free] for r in slopes]] * net / sigma[:, None]
-    r2, split = c.shares_of_variance(2)
+    r2, split = study.draws.shares_of_variance(2)
     assert np.quantile(r2, [0.25, 0.5, 0.75]) == pytest.approx(
         stats.beta(1.5, 1.5).ppf([0.25, 0.5, 0.75]), abs=0.02
     )
@@ -127,14 +131,14 @@ def test_r2_of_two_predictors(study: Any) -> None:
 @pytest.mark.parametrize("design", ["contextual", "mediation"])
 def test_reweighted_draws_are_those_of_complete_fits(study: Any, design: str) -> None:
     """Medians and limits against NUTS under the candidate's own priors; unweighted ones differ."""
-    c, cell = study.candidates, study.designs.Cell(design, 10, 20, 0.05)
+    c, cell = study.candidates, study.cell(design, 10, 20, 0.05)
     truth = study.designs.DESIGNS[design].truth(cell.icc)
     setting = c.Setting(model_of(study, cell, seed=2))
     estimands = study.designs.DESIGNS[design].estimands
-    x = c.draws_under(setting.blueprint, truth, seed=1, **LONG)
+    x = study.draws.draws_under(setting.blueprint, truth, seed=1, **LONG)
     plain = estimands(setting.values(x))
     candidates = [c.TODAY, c.Candidate("1", "gamma net"), c.Candidate("1 net", "lognormal")]
-    logs, k = c.log_weights(c.log_ratios(setting, candidates, x))
+    logs, k = study.draws.log_weights(study.draws.log_ratios(setting, candidates, x))
     assert (k < 0.7).all()
     differences = []
     for candidate, log in zip(candidates, logs, strict=True):
@@ -144,7 +148,9 @@ def test_reweighted_draws_are_those_of_complete_fits(study: Any, design: str) ->
         n = 0.5 / (1 / (0.5 / (weights**2).sum()) + 1 / (0.5 * len(x)))
         for name, values in own.items():
             sd = np.std(values)
-            ((low, median, high),) = c.weighted_quantiles(plain[name], weights, (0.1, 0.5, 0.9))
+            ((low, median, high),) = study.draws.weighted_quantiles(
+                plain[name], weights, (0.1, 0.5, 0.9)
+            )
             expected = np.quantile(values, (0.1, 0.5, 0.9))
             # standard errors of quantiles of a normal: 1.25 and 1.71 SD / sqrt(n)
             for found, right, factor in zip(
@@ -156,17 +162,17 @@ def test_reweighted_draws_are_those_of_complete_fits(study: Any, design: str) ->
 
 
 def test_both_proposals_serve_priors_on_r2(study: Any) -> None:
-    c, cell = study.candidates, study.designs.Cell("mediation", 50, 20, 0.2)
+    c, cell = study.candidates, study.cell("mediation", 50, 20, 0.2)
     truth = study.designs.DESIGNS["mediation"].truth(cell.icc)
     model, candidate = model_of(study, cell), c.Candidate("R2D2", "lognormal net")
     found = []
     for narrow in (False, True):
         setting = c.Setting(model, narrow=narrow)
-        x = c.draws_under(setting.blueprint, truth, seed=4, **LONG)
-        logs, k = c.log_weights(c.log_ratios(setting, [candidate], x))
+        x = study.draws.draws_under(setting.blueprint, truth, seed=4, **LONG)
+        logs, k = study.draws.log_weights(study.draws.log_ratios(setting, [candidate], x))
         assert k[0] < 0.7
         slope = setting.values(x)["between", "m", "~", "x"]
-        found.append(c.weighted_quantiles(slope, np.exp(logs), (0.1, 0.5, 0.9))[0])
+        found.append(study.draws.weighted_quantiles(slope, np.exp(logs), (0.1, 0.5, 0.9))[0])
         sd = np.std(slope)
     assert found[0] == pytest.approx(found[1], abs=0.15 * sd)
 
@@ -174,7 +180,7 @@ def test_both_proposals_serve_priors_on_r2(study: Any) -> None:
 def test_generating_values_are_those_of_the_data(study: Any) -> None:
     """Moments of large data sets against the true values of the tables."""
     for name, design in study.designs.DESIGNS.items():
-        cell = study.designs.Cell(name, 4000, 20, 0.2)
+        cell = study.cell(name, 4000, 20, 0.2)
         frame = design.frame(cell, 1)
         truth = design.truth(0.2)
         within, between = frame.groupby("cluster"), frame.groupby("cluster").mean()
@@ -206,7 +212,7 @@ def test_study_goes_on_where_it_stopped(study: Any, tmp_path: Path, monkeypatch:
     """Two runs of one set each give what one run of two sets gives."""
     monkeypatch.setattr(study.script, "BUDGET", {"draws": 60, "tune": 60, "chains": 1})
     options = ["--designs", "slopes", "--clusters", "5"]
-    monkeypatch.setattr(study.script, "cells", lambda: [study.designs.Cell("slopes", 5, 5, 0.2)])
+    monkeypatch.setattr(study.script, "cells", lambda: [study.cell("slopes", 5, 5, 0.2)])
     once, twice = tmp_path / "once.csv.gz", tmp_path / "twice.csv.gz"
     study.script.main([*options, "--sets", "2", "--results", str(once)])
     for sets in ("1", "2"):
