@@ -84,6 +84,6 @@ def test_set_survives_a_file(frame: pd.DataFrame, tmp_path: Path) -> None:
         "level: within\n y ~ x\nlevel: between\n y ~ x", frame, cluster="g", priors="wide"
     ).fit(draws=500, tune=300, chains=4, progress=False, random_seed=1)
     fit.save(tmp_path / "fit.nc")
-    again = bm.load(tmp_path / "fit.nc", data=frame)
+    again = bm.load(tmp_path / "fit.nc")
     assert priors(again.model) == priors(fit.model)
     assert again.model.options["priors"] == "wide"
