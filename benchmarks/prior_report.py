@@ -118,12 +118,15 @@ def summary(d: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def table_of(d: pd.DataFrame, groups: dict[str, tuple[Sequence[str], Sequence[str]]]) -> str:
-    """RMSE ratio, coverage and width ratio by candidate (lines) and group (columns)."""
+def table_of(
+    d: pd.DataFrame,
+    groups: dict[str, tuple[Sequence[str], Sequence[str]]],
+    names: Sequence[str] = (),
+) -> str:
+    """RMSE ratio, coverage and width ratio by candidate (lines; some or all) and group."""
     parts = {name: summary(chosen(d, group)) for name, group in groups.items()}
-    names = next(iter(parts.values())).index
     rows = []
-    for name in names:
+    for name in names or next(iter(parts.values())).index:
         cells = [name]
         for part in parts.values():
             if name not in part.index:  # no data set counts
@@ -245,7 +248,7 @@ def _setting(cell: Cell, seed: int) -> Setting:
 # Page and figure ----------------------------------------------------------------------------------
 
 SHOWN = {
-    TODAYS: ("#d62728", "2.5, half-normal (before)"),
+    TODAYS: ("#d62728", "2.5, half-normal (wide)"),
     "1 | half-normal": ("#ff9f1c", "1, half-normal"),
     "1 t split | half-normal": ("#9467bd", "1 t split, half-normal"),
     "1 t split | gamma half x": ("#1f77b4", "1 t split, gamma half x"),
@@ -278,11 +281,48 @@ def draw(d: pd.DataFrame, path: Path) -> None:
         column[1].axhline(95, color="black", lw=0.8, zorder=0)
         column[1].set_xticks(range(len(clusters)), [str(j) for j in clusters])
         column[1].set_xlabel("clusters")
-    axes[0, 0].set_ylabel("RMSE / RMSE before")
+    axes[0, 0].set_ylabel("RMSE / RMSE of wide")
     axes[1, 0].set_ylabel("coverage, per cent")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(SHOWN), frameon=False)
     figure.savefig(path, dpi=110)
+
+
+# Candidates of the short table
+LISTED = (
+    *(TODAYS, "1.5 | half-normal", "1 | half-normal", "1.5 net | half-normal"),
+    *("1 net | half-normal", "1 net both | half-normal", "1 t | half-normal"),
+    *("0.7 t2 | half-normal", "1.5 split | half-normal", "1 split | half-normal"),
+    *("1 t split | half-normal", "R2D2 | half-normal", "R2 of s | half-normal"),
+    *("2.5 | gamma", "2.5 | lognormal", "1 | gamma", "1 | lognormal", "1 | lognormal net"),
+    *("1 | gamma half x", "1 split | gamma x", "1 split | gamma half x"),
+    *("1 t split | gamma half x", "1 net both split | gamma half x"),
+)
+
+
+def diagnostics(results: pd.DataFrame) -> str:
+    """Count posteriors by reweighting, those sampled again, and those that do not count."""
+    each = results.drop_duplicates([*CELL, "candidate"])
+    rows = []
+    for design, own in each.groupby("design", sort=False):
+        shared = own["candidate"].str.startswith("R2")
+        plain, joint = own[~shared], own[shared]
+        sets = own.drop_duplicates(CELL)["tried"]
+        rows.append(
+            [
+                design,
+                str(len(sets)),
+                f"{sets.min():.0f} to {sets.max():.0f}"
+                if sets.nunique() > 1
+                else f"{sets.max():.0f}",
+                f"{100 * plain['refits'].sum() / plain['tried'].sum():.2f}",
+                f"{100 * (1 - joint['sets'].sum() / joint['tried'].sum()):.1f}"
+                if len(joint)
+                else "",
+            ]
+        )
+    head = ["model", "cells", "data sets a cell", "sampled again, %", "priors on R²: left out, %"]
+    return markdown(head, rows)
 
 
 def report(results: pd.DataFrame, page: Path = PAGE, figure: Path = FIGURE) -> None:
@@ -291,7 +331,9 @@ def report(results: pd.DataFrame, page: Path = PAGE, figure: Path = FIGURE) -> N
     names = list(SHOWN)
     priors = [c for c in candidates_of("contextual") if c.sds in ("half-normal", "gamma half x")]
     texts = {
-        "main": table_of(d, GROUPS),
+        "diagnostics": diagnostics(results),
+        "main": table_of(d, GROUPS, LISTED),
+        "all": table_of(d, GROUPS),
         "factor": table_of(d, FACTOR),
         "effects": table_of(d, EFFECTS),
         "slope by condition": by_condition(d, GROUPS["slope"], names),

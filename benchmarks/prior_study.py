@@ -11,7 +11,7 @@ that does not help, the data set does not count for this candidate (``sets`` aga
     python benchmarks/prior_study.py --report              # tables and figure only
 
 Results are sums over data sets, one line per cell, candidate and quantity, in
-``prior_study_results.csv.gz``. Seeds run in the outer loop, so that an interrupted run is balanced.
+``prior_study_results.csv.xz``. Seeds run in the outer loop, so that an interrupted run is balanced.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ import bayes_msem as bm
 
 Array = NDArray[np.float64]
 
-RESULTS = Path(__file__).resolve().parent / "prior_study_results.csv.gz"
+RESULTS = Path(__file__).resolve().parent / "prior_study_results.csv.xz"
 BUDGET = {"draws": 750, "tune": 250, "chains": 2}
 SETS, MSALT_SETS = 200, 50
 HIGH_K, DOUBTFUL_K = 0.7, 0.5
@@ -106,9 +106,9 @@ class Sums:
         return sums
 
     def write(self, path: Path) -> None:
-        """Write all sums, six digits each."""
-        other = path.with_suffix(".part")
-        self.frame().to_csv(other, index=False, float_format="%.6g", compression="gzip")
+        """Write all sums, five digits each, whole or not at all."""
+        other = path.with_name(f"part-{path.name}")
+        self.frame().to_csv(other, index=False, float_format="%.5g")
         other.replace(path)
 
 

@@ -310,7 +310,7 @@ def test_prior_study(
     designs = load("prior_designs")
     tiny = {"draws": 100, "tune": 100, "chains": 1}
     few = [load("prior_cells").Cell(name, 5, 5, 0.2) for name in designs.DESIGNS if name != "msalt"]
-    results, page = tmp_path / "results.csv.gz", tmp_path / "page.md"
+    results, page = tmp_path / "results.csv.xz", tmp_path / "page.md"
     options = ("--sets", "2", "--results", str(results))
     start("prior_study", "--designs", "msalt", *options, BUDGET=tiny)
     start("prior_study", *options, BUDGET=tiny, cells=lambda: few)

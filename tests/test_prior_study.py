@@ -213,7 +213,7 @@ def test_study_goes_on_where_it_stopped(study: Any, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(study.script, "BUDGET", {"draws": 60, "tune": 60, "chains": 1})
     options = ["--designs", "slopes", "--clusters", "5"]
     monkeypatch.setattr(study.script, "cells", lambda: [study.cell("slopes", 5, 5, 0.2)])
-    once, twice = tmp_path / "once.csv.gz", tmp_path / "twice.csv.gz"
+    once, twice = tmp_path / "once.csv.xz", tmp_path / "twice.csv.xz"
     study.script.main([*options, "--sets", "2", "--results", str(once)])
     for sets in ("1", "2"):
         study.script.main([*options, "--sets", sets, "--results", str(twice)])
@@ -221,7 +221,7 @@ def test_study_goes_on_where_it_stopped(study: Any, tmp_path: Path, monkeypatch:
     assert set(first["tried"]) == {2}
     numbers = first.columns.difference(study.script.KEYS)
     assert first[study.script.KEYS].equals(second[study.script.KEYS])
-    np.testing.assert_allclose(first[numbers], second[numbers], rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(first[numbers], second[numbers], rtol=1e-3, atol=1e-8)
 
 
 def test_measures_are_those_of_the_errors(study: Any) -> None:
