@@ -87,3 +87,21 @@ def test_set_survives_a_file(frame: pd.DataFrame, tmp_path: Path) -> None:
     again = bm.load(tmp_path / "fit.nc")
     assert priors(again.model) == priors(fit.model)
     assert again.model.options["priors"] == "wide"
+
+
+def test_defaults_are_what_the_study_recommends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The candidate of the study, row by row, on data of one of its cells."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    from models import quiet_model
+    from prior_candidates import Candidate, Setting
+    from prior_cells import Cell
+    from prior_designs import DESIGNS
+
+    candidate = Candidate("1 t split", "gamma half x", effects="0.5")
+    for name in ("contextual", "mediation", "factor", "slopes"):
+        frame = DESIGNS[name].frame(Cell(name, 12, 7, 0.2), 1)
+        setting = Setting(quiet_model(DESIGNS[name].text, frame, "cluster"))
+        for free, expected in setting.priors(candidate).items():
+            found = setting.defaults[free]
+            assert found.family == expected.family
+            assert found.arguments == pytest.approx(expected.arguments, rel=1e-3)
