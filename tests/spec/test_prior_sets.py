@@ -98,13 +98,13 @@ def test_informative_is_what_the_study_recommends(monkeypatch: pytest.MonkeyPatc
     from prior_cells import Cell
     from prior_designs import DESIGNS
 
-    monkeypatch.setattr(warnings, "warn", lambda *_, **__: None)  # 12 clusters are few
     candidate = Candidate("1 t split", "gamma half x", effects="0.5")
     for name in ("contextual", "mediation", "factor", "slopes"):
         frame = DESIGNS[name].frame(Cell(name, 12, 7, 0.2), 1)
-        setting = Setting(
-            bm.Model(DESIGNS[name].text, frame, cluster="cluster", priors="informative")
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bm.MsemWarning)  # 12 clusters are few
+            model = bm.Model(DESIGNS[name].text, frame, cluster="cluster", priors="informative")
+        setting = Setting(model)
         for free, expected in setting.priors(candidate).items():
             found = setting.defaults[free]
             assert found.family == expected.family
