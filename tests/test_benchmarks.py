@@ -367,7 +367,7 @@ def test_suite(
 def test_figures_near_zero(
     load: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They keep two digits, and have a place on the logarithmic axis; 0 of something wanted, too."""
+    """They keep two digits, and have a place on the logarithmic axis; so has no ESS at all."""
     suite, measure = load("suite"), load("measure")
     measure.result("small", 0.00297, "CPU s", 0.1, digits=2)
     measure.result("large", 1234.56, "us", 1500.0)
