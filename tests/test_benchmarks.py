@@ -394,6 +394,25 @@ def test_suite(
     assert set(suite.ARGUMENTS) <= set(suite.scripts())
 
 
+def test_figures_near_zero(
+    load: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They keep two digits, and have a place on the logarithmic axis; so has no ESS at all."""
+    suite, measure = load("suite"), load("measure")
+    measure.result("small", 0.00297, "CPU s", 0.1, digits=2)
+    measure.result("large", 1234.56, "us", 1500.0)
+    measure.result("nothing", 0.0, "", 100.0, at_least=True)
+    measure.result("no time", 0.0, "CPU s", 0.1)
+    found = suite.read_results("start", capsys.readouterr().out, 1.0)
+    assert [r.value for r in found] == [0.003, 1234.6, 0.0, 0.0]
+    assert [r.ratio for r in found] == [pytest.approx(0.03), 1234.6 / 1500, np.inf, 0.0]
+    assert "inf" in suite.table(found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        suite.draw(found, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
 def test_stan_program_has_the_priors_and_the_density_of_the_model() -> None:
     """Priors as the model prints them; SciPy's density, cluster by cluster, and the package's."""
     sys.path.insert(0, str(BENCHMARKS / "peers"))
