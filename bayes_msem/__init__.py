@@ -39,6 +39,8 @@ from bayes_msem.importing import MplusInput, from_mplus
 from bayes_msem.loading import load
 from bayes_msem.model import Model
 from bayes_msem.spec.prior_text import Prior
+from bayes_msem.studies.study import study
+from bayes_msem.studies.study_result import StudyResult
 
 __version__ = _version("bayes_msem")
 
@@ -65,6 +67,7 @@ __all__ = [
     "SmallSampleWarning",
     "SpecificationError",
     "SpecificationWarning",
+    "StudyResult",
     "compare",
     "describe",
     "describe_dataset",
@@ -72,4 +75,5 @@ __all__ = [
     "list_datasets",
     "load",
     "load_dataset",
+    "study",
 ]
