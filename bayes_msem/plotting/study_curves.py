@@ -82,8 +82,8 @@ def study_curves(
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(ScalarFormatter())
         if figure in _SHARES:
-            low, high = ax.get_ylim()
-            ax.set_ylim((0.0, 1.03) if figure != "coverage" else (max(0.0, min(low, 0.8)), 1.005))
+            low = min(ax.get_ylim()[0], 0.8) if figure == "coverage" else 0.0
+            ax.set_ylim(max(0.0, low), 1.03)
         ax.set_title(target, loc="left", size=9, weight="bold")
         ax.set_xlabel("clusters" if two_level else "rows", size=8, color=MUTED)
         ax.set_ylabel(_NAMES[figure], size=8, color=MUTED)
@@ -101,8 +101,8 @@ def study_curves(
         if size is not None
     ]
     if len(methods) > 1:
-        styles = {"Bayes": "-", "ML": "--"}
-        handles += [Line2D([], [], color=MUTED, linestyle=styles[m], label=m) for m in methods]
+        handles.append(Line2D([], [], color=MUTED, linestyle="-", label="Bayes"))
+        handles.append(Line2D([], [], color=MUTED, linestyle="--", label="ML"))
     if handles:
         bottom_legend(canvas, handles)
     return canvas

@@ -219,7 +219,13 @@ def study(
         first, todo = 0, list(cells)
         while todo and first < replications:
             last = replications if stop_mcse is None else min(first + batch, replications)
-            _run(design, [(c, i) for i in range(first, last) for c in todo], executor, stored, advance)
+            _run(
+                design,
+                [(c, i) for i in range(first, last) for c in todo],
+                executor,
+                stored,
+                advance,
+            )
             made |= dict.fromkeys(todo, last)
             first = last
             if stop_mcse is not None:

@@ -46,6 +46,8 @@ FIGURES = (
     *("power", "in_rope", "width"),
 )
 
+_NUMBERS = ("estimate", "sd", "lower", "upper")
+
 
 def target_figures(
     estimate: FloatArray,
@@ -138,8 +140,9 @@ def target_table(
             part = _part(replications, cell, method)
             for target in targets:
                 own = part[part["target"] == target.name]
-                arrays = (own[c].to_numpy(np.float64) for c in ("estimate", "sd", "lower", "upper"))
-                found = target_figures(*arrays, target, ropes.get(target.name))
+                estimate, sd, lower, upper = own[list(_NUMBERS)].to_numpy(np.float64).T
+                rope = ropes.get(target.name)
+                found = target_figures(estimate, sd, lower, upper, target, rope)
                 line: dict[str, object] = {
                     "clusters": cell.clusters,
                     "size": cell.size,
@@ -173,7 +176,8 @@ def cell_table(
             failed = part["failure"].to_numpy() != ""
             good = part[~failed]
             sampled = good[good["divergences"].notna()]
-            high = _share(sampled["max_r_hat"].to_numpy(np.float64) >= R_HAT_LIMIT)
+            r_hat = sampled["max_r_hat"].dropna().to_numpy(np.float64)  # one chain has none
+            high = _share(r_hat >= R_HAT_LIMIT)
             divergent = _share(sampled["divergences"].to_numpy(np.float64) > 0)
             seconds = part["seconds"].to_numpy(np.float64)
             lines.append(

@@ -64,16 +64,17 @@ def read_study(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         if not head.startswith(_HEAD):
             raise ValueError("its first line does not say what was studied")
         record = json.loads(head.removeprefix(_HEAD))
-        texts = [name for name, kind in COLUMNS.items() if kind == "object"]
-        frame = pd.read_csv(
-            io.StringIO(body),
-            dtype=COLUMNS,
-            keep_default_na=False,
-            na_values={name: [""] for name in COLUMNS if name not in texts},
-            float_precision="round_trip",
-        )
+        # as text first: readers of numbers may round the last digit
+        frame = pd.read_csv(io.StringIO(body), dtype=str, keep_default_na=False)
         if list(frame.columns) != list(COLUMNS):
             raise ValueError(f"its columns are {', '.join(map(str, frame.columns))}")
+        for name, kind in COLUMNS.items():
+            values: list[Any] = list(frame[name])
+            if kind == "float64":
+                values = [float(text or "nan") for text in values]
+            elif kind == "int64":
+                values = [int(text) for text in values]
+            frame[name] = pd.Series(values, dtype=kind)
     except (ValueError, TypeError) as error:
         raise FileError(
             f"'{path}' is not the file of a study: {error}; choose another path"

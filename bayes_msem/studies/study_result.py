@@ -118,7 +118,7 @@ class StudyResult:
         return result
 
     def _short(self) -> EstimateTable:
-        """The most important figures, each as text with its error."""
+        """Return the most important figures, each as text with its error."""
         full = pd.DataFrame(self.table)
         columns = ("clusters", "size", "method", "target", "true")
         short = full[[c for c in columns if c in full and (c != "method" or self.design["ml"])]]
@@ -140,10 +140,7 @@ class StudyResult:
         """Notebook display."""
         return f"{self._short()._repr_html_()}{self.cells._repr_html_()}"
 
-    @checked(
-        figure=choice(StudyFigure),
-        targets=several,
-    )
+    @checked(figure=choice(StudyFigure), targets=several)
     def plot(
         self,
         figure: StudyFigure = "power",
@@ -196,7 +193,7 @@ class StudyResult:
             )
         from bayes_msem.plotting.study_curves import study_curves
 
-        line = 1 - (1 - self.design["ci"]) if figure == "coverage" else None
+        line = self.design["ci"] if figure == "coverage" else None
         return study_curves(shown, figure, reference=line, figsize=figsize)
 
     @checked()
