@@ -40,7 +40,6 @@ from bayes_msem.loading import load
 from bayes_msem.model import Model
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.studies.study import study
-from bayes_msem.studies.study_result import StudyResult
 
 __version__ = _version("bayes_msem")
 
@@ -67,7 +66,6 @@ __all__ = [
     "SmallSampleWarning",
     "SpecificationError",
     "SpecificationWarning",
-    "StudyResult",
     "compare",
     "describe",
     "describe_dataset",

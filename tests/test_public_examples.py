@@ -24,10 +24,12 @@ from bayes_msem.likelihood.plan import Plan
 from bayes_msem.plotting.diagram import Diagram
 from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.tables import EstimateTable
+from bayes_msem.studies.study_result import StudyResult
 
 RESULTS = (
     *(Convergence, Diagram, Dic, EstimateTable, IndexTable, LooResult, PredictiveCheck),
     *(PriorImplied, PriorSensitivity, Verdict, Waic, Description, MissingReport, Mode, Plan),
+    StudyResult,
     bm.Prior,
     bm.MplusInput,
 )

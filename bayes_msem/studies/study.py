@@ -19,6 +19,7 @@ from bayes_msem.arguments import (
     checked,
     integer,
     number,
+    rows,
     shown,
 )
 from bayes_msem.blueprint.values import Values
@@ -65,7 +66,7 @@ def _executor(name: str, value: Any) -> Any:
     clusters=anything,
     sizes=anything,
     replications=integer(1, 10**6, what="a number of replications, such as 200"),
-    targets=anything,
+    targets=rows,
     rope=anything,
     executor=_executor,
     draws=integer(4, MOST_DRAWS, what="an integer, such as 500"),

@@ -138,6 +138,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 LEFT_OUT = {
     *(("save", "path"), ("report", "path"), ("load", "path"), ("to_draws", "path")),
     ("from_mplus", "source"),
+    ("study", "path"),
 }
 CALLED = {"refit", "statistics"}
 
@@ -163,6 +164,8 @@ def cases(model: bm.Model, fit: bm.Fit, folder: Path) -> list[tuple[str, Callabl
         "save": {"path": folder / "fit.nc", "overwrite": True},
         "report": {"path": folder / "fit.html", "overwrite": True, "checks": False},
         "describe": {"data": frame, "cluster": "g"},
+        "study": {"model": model, "values": values, "clusters": 15, "sizes": 6, "replications": 1}
+        | {"targets": ["l2"], "progress": False},
         "compare": {"models": {"a": fit, "b": fit}},
     }
     found = []

@@ -16,6 +16,7 @@ import pytest
 import bayes_msem as bm
 from bayes_msem.studies import replications as replications_module
 from bayes_msem.studies.study_design import StudyDesign
+from bayes_msem.studies.study_result import StudyResult
 from tests.inference.models import quiet_model
 
 TEXT = """
@@ -52,11 +53,11 @@ def model() -> bm.Model:
 
 
 @pytest.fixture(scope="module")
-def result(model: bm.Model) -> bm.StudyResult:
+def result(model: bm.Model) -> StudyResult:
     return bm.study(model, TRUTH, clusters=[6, 9], ml=True, **TINY)
 
 
-def same(found: bm.StudyResult, expected: bm.StudyResult) -> None:
+def same(found: StudyResult, expected: StudyResult) -> None:
     """All but the time it took."""
     pd.testing.assert_frame_equal(
         found.replications.drop(columns="seconds"),
@@ -75,7 +76,7 @@ class Here(Executor):
         return future
 
 
-def test_a_replication_is_a_fit_to_simulated_data(model: bm.Model, result: bm.StudyResult) -> None:
+def test_a_replication_is_a_fit_to_simulated_data(model: bm.Model, result: StudyResult) -> None:
     """Simulated and fitted by hand, with the seeds that the documentation states."""
     state = np.random.SeedSequence(7, spawn_key=(9, 4, 1)).generate_state(2, np.uint64)
     data_seed, sampler_seed = (int(word) // 2 for word in state)
@@ -106,7 +107,7 @@ def test_a_replication_is_a_fit_to_simulated_data(model: bm.Model, result: bm.St
     assert line["upper"] - line["estimate"] == pytest.approx(half)
 
 
-def test_true_values_and_definitions(result: bm.StudyResult) -> None:
+def test_true_values_and_definitions(result: StudyResult) -> None:
     truth = result.table.drop_duplicates("target").set_index("target")["true"].to_dict()
     assert truth == {
         **{"b": 0.5, "within: y ~~ y": 1.0, "c": 0.0, "between: y ~~ y": 0.3},
@@ -116,7 +117,7 @@ def test_true_values_and_definitions(result: bm.StudyResult) -> None:
     assert result.table["power"].isna().sum() == 2 * 2 * 2  # variances
 
 
-def test_executors_give_the_same(model: bm.Model, result: bm.StudyResult) -> None:
+def test_executors_give_the_same(model: bm.Model, result: StudyResult) -> None:
     same(bm.study(model, TRUTH, clusters=[6, 9], ml=True, executor=Here(), **TINY), result)
     with ThreadPoolExecutor(2) as pool:
         found = bm.study(model, TRUTH, clusters=[6, 9], ml=True, executor=pool, **TINY)
@@ -125,7 +126,7 @@ def test_executors_give_the_same(model: bm.Model, result: bm.StudyResult) -> Non
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_same(model: bm.Model, result: bm.StudyResult) -> None:
+def test_two_processes_give_the_same(model: bm.Model, result: StudyResult) -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         same(bm.study(model, TRUTH, clusters=[6, 9], ml=True, executor=pool, **TINY), result)
 
@@ -145,7 +146,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def test_a_study_goes_on_where_it_stopped(
-    model: bm.Model, result: bm.StudyResult, tmp_path: Path, counted: list[tuple[int, int]],
+    model: bm.Model, result: StudyResult, tmp_path: Path, counted: list[tuple[int, int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     path = tmp_path / "study.csv"
