@@ -38,6 +38,7 @@ from bayes_msem.fit import Fit
 from bayes_msem.importing import MplusInput, from_mplus
 from bayes_msem.loading import load
 from bayes_msem.model import Model
+from bayes_msem.posterior.pooling import pool
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.studies.study import study
 
@@ -73,5 +74,6 @@ __all__ = [
     "list_datasets",
     "load",
     "load_dataset",
+    "pool",
     "study",
 ]

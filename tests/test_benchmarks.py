@@ -25,6 +25,8 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SHARED = (
     *("measure", "models", "by_hand", "random_loadings", "planted", "vanishing"),
     *("marked_tables", "rank_uniformity", "calibration_designs", "suite"),
+    *("prior_cells", "prior_designs", "prior_msalt"),
+    *("prior_candidates", "prior_reweighting", "prior_report"),
 )
 TINY = {"draws": 20, "tune": 20, "chains": 2}
 TINY_BUDGET = {"draws": 20, "tune": 20, "progress": False}
@@ -308,6 +310,34 @@ def test_calibration_outcomes(start: Callable[..., str], tmp_path: Path) -> None
     again = start("calibration_outcomes", "--data-sets", "1", **tiny)
     assert " CPU s" not in again
     assert rows(again) == table
+
+
+def test_prior_study(
+    start: Callable[..., str],
+    load: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Two data sets of one cell of every generating model, then the report."""
+    designs = load("prior_designs")
+    tiny = {"draws": 100, "tune": 100, "chains": 1}
+    few = [load("prior_cells").Cell(name, 5, 5, 0.2) for name in designs.DESIGNS if name != "msalt"]
+    results, page = tmp_path / "results.csv.xz", tmp_path / "page.md"
+    options = ("--sets", "2", "--results", str(results))
+    start("prior_study", "--designs", "msalt", *options, BUDGET=tiny)
+    start("prior_study", *options, BUDGET=tiny, cells=lambda: few)
+    text = (BENCHMARKS.parent / "docs" / "prior_study.md").read_text(encoding="utf-8")
+    marks = re.findall(r"<!-- (?:begin|end): [\w ]+ -->", text)
+    page.write_text("\n".join(marks), encoding="utf-8")
+    start(
+        "prior_study",
+        *("--report", "--results", str(results), "--page", str(page)),
+        *("--figure", str(tmp_path / "figure.png")),
+    )
+    written = page.read_text(encoding="utf-8")
+    today = next(line for line in written.splitlines() if line.startswith("| 2.5"))
+    assert [cell.split(" / ")[0] for cell in rows(today)[0][2:]] == ["1.00"] * 7
+    assert (tmp_path / "figure.png").is_file()
 
 
 def test_compare_checkouts(start: Callable[..., str]) -> None:
