@@ -3,7 +3,8 @@
 ``fit`` is a model of math achievement with a random slope, ``factors`` one of well-being with
 factors at both levels and missing values. Their draws come from the normal approximation at the
 posterior mode (tests.checking.laplace), which takes a second in place of a minute. The docstring of
-:class:`bayes_msem.Fit` shows the models.
+:class:`bayes_msem.Fit` shows the models. ``power_study`` is a study whose estimates are random
+numbers (tests.studies.made_up_study).
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ def fits_of_examples(
     source = "".join(example.source for example in request.node.dtest.examples)
     if "fit" not in doctest_namespace and ("fit." in source or "factors." in source):
         doctest_namespace.update(example_fits())
+    if "power_study" not in doctest_namespace and "power_study" in source:
+        from tests.studies.made_up_study import made_up_study
+
+        doctest_namespace["power_study"] = made_up_study()
 
 
 def example_fits() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from bayes_msem.likelihood.plan import Plan
 from bayes_msem.plotting.diagram import Diagram
 from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.tables import EstimateTable
+from bayes_msem.studies.study_result import StudyResult
 
 RESULTS = (
     *(Convergence, Diagram, Dic, EstimateTable, HypothesisResult, IndexTable, LooResult),
@@ -38,6 +39,7 @@ RESULTS = (
         MissingReport,
         Mode,
         Plan,
+        StudyResult,
     ),
     bm.Prior,
     bm.MplusInput,

@@ -140,6 +140,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 LEFT_OUT = {
     *((name, "path") for name in ("load", "report", "save", "to_draws", "to_table")),
     ("from_mplus", "source"),
+    ("study", "path"),
 }
 CALLED = {"refit", "statistics"}
 
@@ -158,6 +159,7 @@ def cases(model: bm.Model, fit: bm.Fit, folder: Path) -> list[tuple[str, Callabl
     functions = [pair for owner in owners for pair in public(owner)]
     functions += [(name, getattr(bm, name)) for name in bm.__all__ if callable(getattr(bm, name))]
     values = {row.key: 0.5 for row in model.table.rows if row.free}
+    possible = values | {k: 0.1 for k in values if k.op == "~~" and k.lhs != k.rhs}
     needed = NEEDED | {
         "Model": {"spec": SPEC, "data": frame, "cluster": "g"},
         "simulate": {"values": values},
@@ -165,6 +167,8 @@ def cases(model: bm.Model, fit: bm.Fit, folder: Path) -> list[tuple[str, Callabl
         "save": {"path": folder / "fit.nc", "overwrite": True},
         "report": {"path": folder / "fit.html", "overwrite": True, "checks": False},
         "describe": {"data": frame, "cluster": "g"},
+        "study": {"model": model, "values": possible, "clusters": 15, "sizes": 6, "replications": 1}
+        | {"targets": ["l2"], "progress": False},
         "compare": {"models": {"a": fit, "b": fit}},
     }
     found = []

@@ -1,0 +1,1 @@
+"""Simulation studies of a user's own design: simulate, fit, count."""
