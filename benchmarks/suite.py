@@ -26,6 +26,7 @@ from measure import RESULT, calibration, machine
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
+_PICTURE = "![Figures relative to their targets](images/benchmarks.png)"
 FIGURE = HERE.parent / "docs" / "images" / "benchmarks.png"
 RESULTS = HERE / "suite_results.csv"
 ARGUMENTS = {"random_loadings": ("seeds", "gradient"), "outcomes": ("cfa",)}
@@ -171,7 +172,7 @@ def write(results: Sequence[Result], about: str) -> None:
         writer = csv.writer(file)
         writer.writerow([*Result._fields, "ratio"])
         writer.writerows([*r, f"{r.ratio:.4g}"] for r in results)
-    texts = {"machine": f"{about}.", "results": table(results)}
+    texts = {"machine": f"{about}.", "results": f"{table(results)}\n\n{_PICTURE}"}
     PAGE.write_text(with_marked(PAGE.read_text(encoding="utf-8"), texts), encoding="utf-8")
     draw(results, FIGURE)
 
