@@ -9,7 +9,11 @@ import re
 from http.client import HTTPException
 from importlib.metadata import version as _version
 from itertools import takewhile
+from pathlib import Path
 from urllib.request import urlopen
+
+from docutils import nodes
+from latex2mathml.converter import convert
 
 project = "bayes_msem"
 author = "The bayes_msem developers"
@@ -21,7 +25,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_autodoc_typehints",  # after napoleon
     "sphinx_copybutton",
@@ -30,6 +33,7 @@ extensions = [
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 html_theme = "furo"
+html_math_renderer = "mathml"  # browsers draw it by themselves, without scripts and offline
 html_title = f"bayes_msem {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -92,12 +96,25 @@ nitpick_ignore_regex = [
 # Docstrings ----------------------------------------------------------------------------------
 
 
+_RETURNED = {"Fit": "bayes_msem.Fit", "Model": "bayes_msem.Model"} | {
+    path.rpartition(".")[2]: path
+    for path in re.findall(
+        r"autoclass:: (\S+)",
+        Path(__file__).with_name("api_results.md").read_text(encoding="utf-8"),
+    )
+}
+
+
 def _for_napoleon(app, what, name, obj, options, lines):
-    """Write two habits of numpydoc in the way that napoleon reads.
+    """Write habits of numpydoc in the way that napoleon reads.
 
     It takes what stands before a colon in the first line of a property for a type, and
-    "a, b" among attributes for one name.
+    "a, b" among attributes for one name; and types that are returned become links.
     """
+    if "Returns" in lines:
+        at = lines.index("Returns") + 2
+        if lines[at] in _RETURNED:
+            lines[at] = f":class:`~{_RETURNED[lines[at]]}`"
     if what in ("attribute", "property") and lines and ": " in lines[0]:
         head, tail = lines[0].split(": ", 1)
         lines[:1] = [f"{head}:", tail]
@@ -110,6 +127,28 @@ def _for_napoleon(app, what, name, obj, options, lines):
                 lines[i : i + 1 + len(text)] = [x for n in names for x in (n, *text)]
 
 
+# Mathematics ---------------------------------------------------------------------------------
+
+_FUNCTION = re.compile(r"(<mi>(?:cos|det|exp|log|max|min|sin|tanh)</mi>)(?=<m(?!o|row>\s*<mo))")
+
+
+def _mathml(latex, display):
+    """Convert; with a space between a function and its argument, and none around infinity."""
+    text = _FUNCTION.sub(r'\1<mspace width="0.17em"/>', convert(latex, display=display))
+    return re.sub(r"<mo>(&#x0?221E;)</mo>", r"<mi>\1</mi>", text)
+
+
+def _inline(translator, node):
+    translator.body.append(_mathml(node.astext(), "inline"))
+    raise nodes.SkipNode
+
+
+def _block(translator, node):
+    translator.body.append(f'<div class="math">{_mathml(node.astext(), "block")}</div>\n')
+    raise nodes.SkipNode
+
+
 def setup(app):
     """Let the docstrings pass here before napoleon reads them."""
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("autodoc-process-docstring", _for_napoleon, priority=400)
