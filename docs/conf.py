@@ -49,7 +49,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 80
 always_use_bars_union = True
-typehints_use_rtype = False
+typehints_document_rtype = False  # docstrings say it
 typehints_defaults = "comma"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
@@ -133,9 +133,11 @@ _FUNCTION = re.compile(r"(<mi>(?:cos|det|exp|log|max|min|sin|tanh)</mi>)(?=<m(?!
 
 
 def _mathml(latex, display):
-    """Convert; with a space between a function and its argument, and none around infinity."""
+    """Convert; with a space between function and argument, none around infinity and inside bars."""
     text = _FUNCTION.sub(r'\1<mspace width="0.17em"/>', convert(latex, display=display))
-    return re.sub(r"<mo>(&#x0?221E;)</mo>", r"<mi>\1</mi>", text)
+    text = text.replace("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>")
+    bar = '<mo stretchy="false">&#x0007C;</mo>'
+    return text.replace(bar, bar.replace("<mo ", '<mo lspace="0" rspace="0" '))
 
 
 def _inline(translator, node):
