@@ -38,6 +38,7 @@ from bayes_msem.fit import Fit
 from bayes_msem.importing import MplusInput, from_mplus
 from bayes_msem.loading import load
 from bayes_msem.model import Model
+from bayes_msem.posterior.pooling import pool
 from bayes_msem.spec.prior_text import Prior
 
 __version__ = _version("bayes_msem")
@@ -72,4 +73,5 @@ __all__ = [
     "list_datasets",
     "load",
     "load_dataset",
+    "pool",
 ]

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_msem.data.observed_data import ObservedData
-from bayes_msem.posterior.tables import grouped_text, terminal_width
+from bayes_msem.markup import block, bullets_of, fold, pairs, text_paragraph, words
+from bayes_msem.posterior.tables import EstimateTable, grouped_text, terminal_width
 from bayes_msem.spec.table import ParameterTable, Role
 
 _ROLES: dict[Role, str] = {
@@ -29,6 +30,7 @@ _SINGLE_LEVEL: dict[Role, str] = {
     "within factor": "factor",
 }
 _SHOWN_PAIRS = 8
+_ROWS_SHOWN = 40  # of the parameter table, before it is folded in notebooks
 _DIRICHLET = (
     "dirichlet(a, sd=S) is one prior of all thresholds of an outcome: of the probabilities of its "
     "categories, if the latent response has standard deviation S. With a = 1 every division of the "
@@ -77,11 +79,47 @@ def describe_model(
         _describe_roles(table),
         *_describe_outcomes(observed),
         _describe_parameters(parameters),
-        *_describe_random_covariances(table, random_covariances),
+        *map(_wrapped, _random_covariances(table, random_covariances)),
         "\n".join(_wrapped(line) for line in plan.splitlines()),
     ]
     parts += [_wrapped(f"Note: {note}") for note in notes]
     return "\n\n".join(parts)
+
+
+def model_html(
+    table: ParameterTable,
+    parameters: pd.DataFrame,
+    observed: ObservedData,
+    missing: Sequence[str],
+    plan: str,
+    notes: Sequence[str],
+    random_covariances: str,
+) -> str:
+    """Describe a model for notebooks; arguments as for :func:`describe_model`."""
+    kind = "Two-level" if table.two_level else "Single-level"
+    roles = {role: ", ".join(names) for role, names in roles_in_words(table).items()}
+    families = outcomes_in_words(observed)
+    outcomes = {", ".join(names): text for text, names in families.items()}
+    shown = _parameters_shown(parameters)
+    head = text_paragraph(_parameters_in_words(parameters), small=True)
+    many = len(shown) > _ROWS_SHOWN
+    covariances = " ".join(_random_covariances(table, random_covariances))
+    free = parameters.loc[parameters["free"] > 0, "free"].nunique()
+    return block(
+        text_paragraph(f"{kind} Bayesian structural equation model", bold=True),
+        text_paragraph(describe_data(observed)),
+        words("\n".join(missing)) if missing else "",
+        pairs(roles),
+        text_paragraph("Outcomes that are not normal:") + pairs(outcomes) if outcomes else "",
+        fold(
+            f"Parameters: {len(shown)} rows, {free} free",
+            head + EstimateTable(shown)._repr_html_(),
+            is_open=not many,
+        ),
+        text_paragraph(covariances, small=True) if covariances else "",
+        fold("Plan", words(plan)),
+        bullets_of(notes),
+    )
 
 
 def describe_data(observed: ObservedData) -> str:
@@ -150,8 +188,17 @@ def scales_of_priors(parameters: pd.DataFrame) -> str:
 
 
 def _describe_parameters(parameters: pd.DataFrame) -> str:
+    head = _wrapped(_parameters_in_words(parameters))
+    return f"{head}\n{textwrap.indent(grouped_text(_parameters_shown(parameters)), '  ')}"
+
+
+def _parameters_shown(parameters: pd.DataFrame) -> pd.DataFrame:
     shown = parameters.copy()
     shown["value"] = ["" if np.isnan(v) else f"{v:g}" for v in shown["value"]]
+    return shown
+
+
+def _parameters_in_words(parameters: pd.DataFrame) -> str:
     free = parameters.loc[parameters["free"] > 0, "free"].nunique()
     head = (
         f"Parameters: {free} free. Rows x ~~ x are variances. Equal numbers under 'free' are "
@@ -160,11 +207,10 @@ def _describe_parameters(parameters: pd.DataFrame) -> str:
     if parameters["random"].any():
         head += " 'random' is the name given in rv(); its mean and variance are rows of that name."
     scales = scales_of_priors(parameters)
-    head += f" {scales}" if scales else ""
-    return f"{_wrapped(head)}\n{textwrap.indent(grouped_text(shown), '  ')}"
+    return head + (f" {scales}" if scales else "")
 
 
-def _describe_random_covariances(table: ParameterTable, setting: str) -> list[str]:
+def _random_covariances(table: ParameterTable, setting: str) -> list[str]:
     """Say which random effects covary; nothing if no coefficient varies.
 
     Indicators are left out: their residuals covary only where the text says so.
@@ -187,7 +233,7 @@ def _describe_random_covariances(table: ParameterTable, setting: str) -> list[st
         more = len(others) - _SHOWN_PAIRS
         text += f" Not free: {', '.join(others[:_SHOWN_PAIRS])}"
         text += f" and {more} more." if more > 0 else "."
-    return [_wrapped(text)]
+    return [text]
 
 
 def _wrapped(line: str) -> str:

@@ -147,8 +147,10 @@ WORDS: dict[str, Word] = {
     "alpha": Word("ci", says="It is the mass of the interval: 0.95, not 0.05."),
     **dict.fromkeys(("interval", "ci_type", "interval_kind", "hdi"), Word("ci_kind")),
     **dict.fromkeys(("var_names", "pars", "params", "parameters", "variables_shown"), Word("rows")),
-    "standardized": Word(says="It is a method of the fit: fit.standardized()."),
-    "rsquare": Word(says="It is a method of the fit: fit.r2()."),
+    "standardized": Word(
+        says="It is fit.standardized(), or fit.summary(standardized=True) beside the estimates."
+    ),
+    "rsquare": Word(says="It is fit.r2(), or below the estimates fit.summary(standardized=True)."),
     "fit_measures": _INDICES,
     **dict.fromkeys(("new_data", "x_new", "new"), Word("newdata")),
     **dict.fromkeys(("file", "filename", "fname", "file_path"), Word("path")),

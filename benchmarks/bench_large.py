@@ -58,7 +58,7 @@ def phases(data: pd.DataFrame, draws: int) -> list[list[str]]:
     rows.append(["cluster_effects()", f"{recovering.seconds:.1f}", f"{peak_mib():.0f}"])
     total = sum(t.seconds for t in (building, sampling, summing, recovering))
     result("a million rows: model to cluster effects", total, "CPU s", SECONDS)
-    result("the same, peak memory", peak_mib() / 1024, "GiB", MIB / 1024)
+    result("a million rows: peak memory", peak_mib() / 1024, "GiB", MIB / 1024)
     rows.append([f"all (R-hat {summary['r_hat'].max():.4f})", f"{total:.1f}", f"{peak_mib():.0f}"])
     return rows
 

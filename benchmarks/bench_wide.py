@@ -58,8 +58,8 @@ def main() -> None:
         f"summary, R-hat at most {r_hat:.4f}, bulk ESS at least {ess:.0f}; "
         f"targets {TARGETS['fit']:.0f}, {TARGETS['R-hat']}"
     )
-    result("30 indicators, model to summary", timing.seconds, "CPU s", TARGETS["fit"])
-    result("the same, largest R-hat", r_hat, "", TARGETS["R-hat"], digits=4)
+    result("30 indicators: model to summary", timing.seconds, "CPU s", TARGETS["fit"])
+    result("30 indicators: largest R-hat", r_hat, "", TARGETS["R-hat"], digits=4)
 
 
 if __name__ == "__main__":

@@ -64,10 +64,11 @@ def result(
     at_least
         The target is a lower limit; else an upper one.
     digits
-        Decimals of the figure.
+        Decimals of the figure; more where it would have one digit, or none.
     """
     limit = "at least" if at_least else "at most"
-    print(f"{RESULT}{name} | {value:.{digits}f} | {unit} | {limit} {target:g}", flush=True)
+    shown = f"{value:.{digits}f}" if abs(value) >= 10.0 ** (1 - digits) else f"{value:.2g}"
+    print(f"{RESULT}{name} | {shown} | {unit} | {limit} {target:g}", flush=True)
 
 
 def calibration() -> float:

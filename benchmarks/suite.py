@@ -26,11 +26,11 @@ from measure import RESULT, calibration, machine
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
-_PICTURE = "![Figures relative to their targets](images/benchmarks.png)"
 FIGURE = HERE.parent / "docs" / "images" / "benchmarks.png"
 RESULTS = HERE / "suite_results.csv"
 ARGUMENTS = {"random_loadings": ("seeds", "gradient"), "outcomes": ("cfa",)}
 """What scripts are asked for here, if not everything: no hour of other people's samplers."""
+_LEAST = 1e-3  # smallest ratio that is drawn, and its inverse the largest: zero has no logarithm
 
 
 class Result(NamedTuple):
@@ -60,7 +60,9 @@ class Result(NamedTuple):
     @property
     def ratio(self) -> float:
         """Figure over target, or target over figure: below 1 is better than the target."""
-        return self.target / self.value if self.at_least else self.value / self.target
+        if not self.at_least:
+            return self.value / self.target
+        return self.target / self.value if self.value else float("inf")
 
 
 def scripts() -> list[str]:
@@ -121,13 +123,13 @@ def draw(results: Sequence[Result], path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(8, 0.32 * len(results) + 1.2), layout="constrained")
     places = range(len(results))
-    colours = ["#2b6ca3" if r.ratio <= 1 else "#c0504d" for r in results]
+    ratios = [min(max(r.ratio, _LEAST), 1 / _LEAST) for r in results]
+    colours = ["#2b6ca3" if ratio <= 1 else "#c0504d" for ratio in ratios]
     # bars begin at the target: to the left is better
-    axes.barh(places, [r.ratio - 1 for r in results], left=1.0, color=colours, height=0.7)
+    axes.barh(places, [ratio - 1 for ratio in ratios], left=1.0, color=colours, height=0.7)
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_xscale("log")
-    least = min(min(r.ratio for r in results), 0.5)
-    axes.set_xlim(least / 1.3, max(2.0, 1.3 * max(r.ratio for r in results)))
+    axes.set_xlim(min(min(ratios), 0.5) / 1.3, max(2.0, 1.3 * max(ratios)))
     axes.set_yticks(places, [r.name for r in results], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("figure relative to its target (left of 1: better)")
@@ -172,7 +174,7 @@ def write(results: Sequence[Result], about: str) -> None:
         writer = csv.writer(file)
         writer.writerow([*Result._fields, "ratio"])
         writer.writerows([*r, f"{r.ratio:.4g}"] for r in results)
-    texts = {"machine": f"{about}.", "results": f"{table(results)}\n\n{_PICTURE}"}
+    texts = {"machine": f"{about}.", "results": table(results)}
     PAGE.write_text(with_marked(PAGE.read_text(encoding="utf-8"), texts), encoding="utf-8")
     draw(results, FIGURE)
 

@@ -25,6 +25,8 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SHARED = (
     *("measure", "models", "by_hand", "random_loadings", "planted", "vanishing"),
     *("marked_tables", "rank_uniformity", "calibration_designs", "suite"),
+    *("prior_cells", "prior_designs", "prior_msalt"),
+    *("prior_candidates", "prior_reweighting", "prior_report"),
 )
 TINY = {"draws": 20, "tune": 20, "chains": 2}
 TINY_BUDGET = {"draws": 20, "tune": 20, "progress": False}
@@ -310,6 +312,34 @@ def test_calibration_outcomes(start: Callable[..., str], tmp_path: Path) -> None
     assert rows(again) == table
 
 
+def test_prior_study(
+    start: Callable[..., str],
+    load: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Two data sets of one cell of every generating model, then the report."""
+    designs = load("prior_designs")
+    tiny = {"draws": 100, "tune": 100, "chains": 1}
+    few = [load("prior_cells").Cell(name, 5, 5, 0.2) for name in designs.DESIGNS if name != "msalt"]
+    results, page = tmp_path / "results.csv.xz", tmp_path / "page.md"
+    options = ("--sets", "2", "--results", str(results))
+    start("prior_study", "--designs", "msalt", *options, BUDGET=tiny)
+    start("prior_study", *options, BUDGET=tiny, cells=lambda: few)
+    text = (BENCHMARKS.parent / "docs" / "prior_study.md").read_text(encoding="utf-8")
+    marks = re.findall(r"<!-- (?:begin|end): [\w ]+ -->", text)
+    page.write_text("\n".join(marks), encoding="utf-8")
+    start(
+        "prior_study",
+        *("--report", "--results", str(results), "--page", str(page)),
+        *("--figure", str(tmp_path / "figure.png")),
+    )
+    written = page.read_text(encoding="utf-8")
+    today = next(line for line in written.splitlines() if line.startswith("| 2.5"))
+    assert [cell.split(" / ")[0] for cell in rows(today)[0][2:]] == ["1.00"] * 7
+    assert (tmp_path / "figure.png").is_file()
+
+
 def test_compare_checkouts(start: Callable[..., str]) -> None:
     """A checkout beside itself, each in a process of its own."""
     here = str(BENCHMARKS.parent)
@@ -362,6 +392,25 @@ def test_suite(
     assert [r.ratio for r in suite.earlier(results)] == [0.8, 2.0]
     assert figure.stat().st_size > 1000
     assert set(suite.ARGUMENTS) <= set(suite.scripts())
+
+
+def test_figures_near_zero(
+    load: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They keep two digits, and have a place on the logarithmic axis; so has no ESS at all."""
+    suite, measure = load("suite"), load("measure")
+    measure.result("small", 0.00297, "CPU s", 0.1, digits=2)
+    measure.result("large", 1234.56, "us", 1500.0)
+    measure.result("nothing", 0.0, "", 100.0, at_least=True)
+    measure.result("no time", 0.0, "CPU s", 0.1)
+    found = suite.read_results("start", capsys.readouterr().out, 1.0)
+    assert [r.value for r in found] == [0.003, 1234.6, 0.0, 0.0]
+    assert [r.ratio for r in found] == [pytest.approx(0.03), 1234.6 / 1500, np.inf, 0.0]
+    assert "inf" in suite.table(found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        suite.draw(found, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
 def test_stan_program_has_the_priors_and_the_density_of_the_model() -> None:

@@ -12,6 +12,7 @@ import pytest
 import bayes_msem as bm
 from bayes_msem.checking.accuracy.criteria import Dic, Waic
 from bayes_msem.checking.accuracy.loo import LooResult
+from bayes_msem.checking.hypothesis_result import HypothesisResult
 from bayes_msem.checking.indices.index_table import IndexTable
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck
 from bayes_msem.checking.priors.prior_implied import PriorImplied
@@ -26,8 +27,18 @@ from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.tables import EstimateTable
 
 RESULTS = (
-    *(Convergence, Diagram, Dic, EstimateTable, IndexTable, LooResult, PredictiveCheck),
-    *(PriorImplied, PriorSensitivity, Verdict, Waic, Description, MissingReport, Mode, Plan),
+    *(Convergence, Diagram, Dic, EstimateTable, HypothesisResult, IndexTable, LooResult),
+    *(
+        PredictiveCheck,
+        PriorImplied,
+        PriorSensitivity,
+        Verdict,
+        Waic,
+        Description,
+        MissingReport,
+        Mode,
+        Plan,
+    ),
     bm.Prior,
     bm.MplusInput,
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.markup import block, words
 from bayes_msem.wording import first_few, plural
 
 __all__ = ["MissingReport", "missing_report", "never_together"]
@@ -118,6 +119,10 @@ class MissingReport:
             "  Coverage of pairs (share of rows with both observed):",
             *(f"    {line.rstrip()}" for line in lines),
         ]
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        return block(words(str(self)))
 
     def __str__(self) -> str:
         """Return the report as text."""

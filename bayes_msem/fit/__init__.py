@@ -12,10 +12,12 @@ from bayes_msem.fit.checks import Checks
 from bayes_msem.fit.cluster_effects import Clusters
 from bayes_msem.fit.cluster_figures import ClusterFigures
 from bayes_msem.fit.estimates import Estimates
+from bayes_msem.fit.hypothesis import HypothesisTests
 from bayes_msem.fit.imputation import Imputation
 from bayes_msem.fit.indices import Indices
 from bayes_msem.fit.prediction import Prediction
 from bayes_msem.fit.prior_influence import Sensitivity
+from bayes_msem.fit.publishing import Publishing
 from bayes_msem.fit.report import Report
 from bayes_msem.fit.row_figures import RowFigures
 from bayes_msem.fit.saving import Files
@@ -25,9 +27,11 @@ __all__ = ["Fit"]
 
 
 class Fit(
+    Publishing,
     Report,
     Estimates,
     Solutions,
+    HypothesisTests,
     Clusters,
     Prediction,
     Imputation,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from bayes_msem.arguments import checked_class, shown
+from bayes_msem.display import describe_data
 from bayes_msem.errors import SpecificationError
+from bayes_msem.markup import block, fold, text_paragraph, words
 from bayes_msem.posterior.chain_checks import convergence_of
 from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.draws import row_draws
@@ -17,6 +19,8 @@ from bayes_msem.posterior.found_modes import read_modes
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.spec.row_names import ByRow
 from bayes_msem.wording import plural
+
+_NEXT = ".summary() gives the estimates, .datatree the draws for ArviZ"
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,12 +118,25 @@ class FitCore:
 
     def __repr__(self) -> str:
         """Return draws, convergence and where to go next."""
+        return f"{self._title()}\n  {self.convergence}\n  {_NEXT}"
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        kind = "two-level" if self.model.table.two_level else "single-level"
+        data = describe_data(self.model.blueprint.observed).removeprefix("Data: ")
+        return block(
+            text_paragraph(self._title(), bold=True),
+            text_paragraph(f"{kind} model of {data}"),
+            self.convergence._repr_html_(),
+            fold("Model text", words(self.model.spec.strip("\n"))),
+            text_paragraph(_NEXT, small=True),
+        )
+
+    def _title(self) -> str:
         posterior = self.datatree["posterior"]
         chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
         return (
             f"Fit of {plural(chains, 'chain')} x {plural(draws, 'draw')} "
             f"({self.datatree.attrs.get('sampler', 'unknown sampler')}, "
-            f"seed {self.datatree.attrs.get('random_seed', 'unknown')})\n"
-            f"  {self.convergence}\n"
-            "  .summary() gives the estimates, .datatree the draws for ArviZ"
+            f"seed {self.datatree.attrs.get('random_seed', 'unknown')})"
         )

@@ -10,6 +10,7 @@ from bayes_msem.arguments import checked, identifier, new_or_older, text
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.implied import implied_covariances
+from bayes_msem.posterior.solution_tables import solution_of
 from bayes_msem.posterior.summary import IntervalKind, summarise
 from bayes_msem.posterior.tables import EstimateTable
 
@@ -18,7 +19,9 @@ class Estimates(FitCore):
     """The part of :class:`bayes_msem.Fit` that estimates parameters."""
 
     @checked()
-    def summary(self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti") -> EstimateTable:
+    def summary(
+        self, ci: float = 0.95, *, ci_kind: IntervalKind = "eti", standardized: bool = False
+    ) -> EstimateTable:
         """Summarise the posterior of every row of the parameter table.
 
         Parameters
@@ -27,13 +30,19 @@ class Estimates(FitCore):
             Mass of the interval.
         ci_kind
             "eti" (equal-tailed) or "hdi" (highest density).
+        standardized
+            True: standardised values beside the estimates, and R-squared below them.
 
         Returns
         -------
         EstimateTable
             Data frame with columns level, lhs, op, rhs, label, mean, median, sd, lower, upper,
             ess_bulk, ess_tail, r_hat, note and prior. Rows ``x ~~ x`` are variances. ``note`` is
-            "skewed" where mean and median differ much: report the median there.
+            "skewed" where mean and median differ much: report the median there. With
+            ``standardized``, columns std_lv (factors and random effects in standard deviations)
+            and std_all (all variables, as in :meth:`standardized`) follow ``upper``: posterior
+            means, NaN where there is no standardised value. Rows ``y r2 y`` follow those of their
+            level.
 
         Raises
         ------
@@ -46,8 +55,16 @@ class Estimates(FitCore):
         ['level', 'lhs', 'op', 'rhs', 'label', 'mean', 'median', 'sd']
         >>> fit.summary().set_index("rhs").loc["sector", "mean"].round(1).tolist()
         [2.8, -1.3]
+        >>> table = factors.summary(standardized=True)
+        >>> table[table["op"] == "r2"].groupby("level").size().to_dict()
+        {'between': 4, 'within': 4}
         """
-        return summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind)
+        table = summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind)
+        if not standardized:
+            return table
+        posterior = self.datatree["posterior"].to_dataset()
+        solution = solution_of(self.model.blueprint, posterior, lambda: self.cluster_draws)
+        return solution.beside(table, ci, ci_kind)
 
     @checked(level=text, cluster_id=identifier, cluster=identifier)
     def implied_covariance(

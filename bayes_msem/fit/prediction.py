@@ -67,10 +67,12 @@ class Prediction(FitCore):
         -------
         EstimateTable or xarray.DataArray
             Columns factor, cluster (two-level models), mean, sd, lower and upper; at level
-            within the index has the labels of the rows. ``attrs["reliability"]`` maps each factor
-            to var(means) / (var(means) + mean(sd^2)), the share of its variance that the scores
-            carry. With ``return_draws``: dimensions chain, draw, obs_id (number of the row) and
-            factor; at level between cluster_id instead of obs_id.
+            within the index has the labels of the rows, and where they repeat a column obs_id has
+            the number of the row, from 0. ``attrs["reliability"]`` maps each factor to
+            var(means) / (var(means) + mean(sd^2)), the share of its variance that the scores
+            carry. With ``return_draws``: dimensions chain, draw, obs_id and factor, with the
+            labels of the rows in the coordinate row (of an index with several levels: row_ and
+            the name of each); at level between cluster_id instead of obs_id.
 
         Raises
         ------
@@ -169,10 +171,12 @@ class Prediction(FitCore):
         -------
         EstimateTable or xarray.DataArray
             Columns outcome, category (of probabilities), cluster (two-level models), mean, sd,
-            lower and upper; the index has the labels of the rows. Cluster-level outcomes are
-            predicted from the cluster's effects and covariates, once per cluster, and repeated
-            in all its rows. With ``return_draws``: dimensions chain, draw, obs_id (number of the
-            row) and outcome; of probabilities category, with the coordinate outcome beside it.
+            lower and upper; the index has the labels of the rows, and where they repeat a column
+            obs_id has the number of the row, from 0. Cluster-level outcomes are predicted from
+            the cluster's effects and covariates, once per cluster, and repeated in all its rows.
+            With ``return_draws``: dimensions chain, draw, obs_id and outcome, with the labels of
+            the rows in the coordinate row (of an index with several levels: row_ and the name of
+            each); of probabilities category, with the coordinate outcome beside it.
 
         Raises
         ------

@@ -50,6 +50,7 @@ from bayes_msem.inference.modes import (
 )
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.kernels.layout import CORRELATION, IDENTITY, SQUARE
+from bayes_msem.markup import block, grid, text_paragraph
 from bayes_msem.spec.row_names import ByRow
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.parameters import row_label
@@ -149,16 +150,35 @@ class Mode(Mapping[RowKey, float]):
 
     def __repr__(self) -> str:
         """Return the values as a table."""
+        return "\n".join([repr(self.to_frame()), *self._remarks()])
+
+    def _repr_html_(self) -> str:
+        """Notebook display: what was maximised, and the values by level."""
+        kind = "Maximum likelihood" if np.isnan(self.log_posterior) else "Posterior mode"
+        frame = self.to_frame()
+        tables = []
+        for level, rows in frame.groupby("level", sort=False):
+            names = rows["lhs"] + " " + rows["op"] + " " + rows["rhs"]
+            numbers = [[f"{v:.4g}" if np.isfinite(v) else "" for v in rows["value"]]]
+            heads = [str(level) or "defined parameters", "value"]
+            if "se" in rows:
+                heads.append("SE")
+                numbers.append([f"{v:.2g}" if np.isfinite(v) else "" for v in rows["se"]])
+            tables.append(grid(heads, zip(names, *numbers, strict=True)))
+        remarks = [text_paragraph(line) for line in self._remarks()]
+        return block(text_paragraph(kind, bold=True), *remarks, *tables)
+
+    def _remarks(self) -> list[str]:
         state = "converged" if self.converged else "NOT converged"
-        text = f"{self.to_frame()}\nlog-likelihood {self.log_likelihood:.4f}, {state}"
+        lines = [f"log-likelihood {self.log_likelihood:.4f}, {state}"]
         if self.others:
             what = "log-likelihood" if np.isnan(self.log_posterior) else "log posterior"
             values = ", ".join(f"{other.log_density:.2f}" for other in self.others)
-            text += (
-                f"\nThere are other maxima within {REPORTED:g} log units: {what} "
+            lines.append(
+                f"There are other maxima within {REPORTED:g} log units: {what} "
                 f"{self.log_density:.2f} here, {values} in .others"
             )
-        return text
+        return lines
 
 
 def posterior_mode(blueprint: Blueprint) -> Mode:

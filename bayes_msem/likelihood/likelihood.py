@@ -315,7 +315,12 @@ class Likelihood(ReadOnlyArrays):
 
         ``jacobian``: the density of v, not that of the parameters. See kernels.density.
         """
-        gradient, packed = np.empty(len(v)), self.everything
+        # kernels do not look where arrays end, and calls at an address do not convert
+        n = len(priors.family) + self.n_coordinates
+        if v.shape != (n,):
+            raise ValueError(f"coordinates have shape {v.shape}, not {(n,)}")
+        v = np.require(v, np.float64, ("C", "W"))
+        gradient, packed = np.empty(n), self.everything
         value = POSTERIOR[self.kernel[1]](
             self.address, v, 1.0 if jacobian else 0.0, priors, geometry, packed, gradient
         )

@@ -10,6 +10,7 @@ import numpy as np
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.statistics import Provider
+from bayes_msem.markup import block, pairs, text_paragraph
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.table import ParameterTable, Row
 from bayes_msem.structure.carried_responses import carried_responses
@@ -62,15 +63,25 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the plan in words."""
-        none = "nothing" if self.sampled else "nothing (no latent or cluster-level quantities)"
-        integrated = "; ".join(self.integrated) or none
-        sampled = "; ".join(("the parameters", *self.sampled))
+        facts = self._facts()
         return (
             f"Plan: {self.name}\n"
-            f"  integrated exactly: {integrated}\n"
-            f"  sampled by NUTS:    {sampled}\n"
+            f"  integrated exactly: {facts['integrated exactly']}\n"
+            f"  sampled by NUTS:    {facts['sampled by NUTS']}\n"
             f"  why: {self.reason}"
         )
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        return block(text_paragraph(f"Plan: {self.name}"), pairs(self._facts()))
+
+    def _facts(self) -> dict[str, str]:
+        none = "nothing" if self.sampled else "nothing (no latent or cluster-level quantities)"
+        return {
+            "integrated exactly": "; ".join(self.integrated) or none,
+            "sampled by NUTS": "; ".join(("the parameters", *self.sampled)),
+            "why": self.reason,
+        }
 
 
 _NORMAL = (

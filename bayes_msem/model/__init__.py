@@ -24,7 +24,7 @@ from bayes_msem.data.missing_report import MissingReport, missing_report
 from bayes_msem.data.observe import Missing, observe
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.scales import scales
-from bayes_msem.display import describe_model
+from bayes_msem.display import describe_model, model_html
 from bayes_msem.errors import (
     INSIDE,
     ConvergenceWarning,
@@ -61,6 +61,7 @@ from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.pairs import confounded_pairs
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.printing import table_frame, to_syntax
+from bayes_msem.spec.prior_sets import PriorSetName
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.user_priors import resolve_priors
@@ -91,7 +92,8 @@ class Model(PriorChecks, Simulation, Writing):
     priors
         Priors that replace the defaults: ``{key: "normal(0, 1)"}``, where a key is a row
         ("fw =~ y2" or ("within", "fw", "=~", "y2")), a label, or a pattern such as
-        ("within", "=~").
+        ("within", "=~"). Or the name of a set of defaults: "wide" (what None means) or
+        "informative", which expects less of level between (``docs/priors.md``).
     std_lv
         Fix factor variances at 1 instead of the first loadings.
     missing
@@ -159,7 +161,7 @@ class Model(PriorChecks, Simulation, Writing):
         data: Any,
         *,
         cluster: str | None = None,
-        priors: Mapping[Any, str | Prior] | None = None,
+        priors: Mapping[Any, str | Prior] | PriorSetName | None = None,
         std_lv: bool = False,
         missing: Missing = "fiml",
         random: RandomWord | Sequence[RandomWord] | None = None,
@@ -697,7 +699,14 @@ class Model(PriorChecks, Simulation, Writing):
 
     def __str__(self) -> str:
         """Return roles, parameter table with priors, plan, and a summary of the data."""
-        return describe_model(
+        return describe_model(*self._described())
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        return model_html(*self._described())
+
+    def _described(self) -> tuple[Any, ...]:
+        return (
             self._table,
             self.parameter_table,
             self._observed,

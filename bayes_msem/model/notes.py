@@ -77,7 +77,7 @@ def notes_of(
 
 def remarks_of(
     table: ParameterTable,
-    priors: Mapping[Any, str | Prior] | None,
+    priors: Mapping[Any, str | Prior] | str | None,
     random_covariances: RandomCovariances,
 ) -> list[str]:
     """Collect arguments that this model has no use for; they are printed, and nothing else.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import Literal
 
+from bayes_msem.markup import block, bullets_of, text_paragraph
 from bayes_msem.posterior.found_modes import FoundModes
 from bayes_msem.wording import plural
 
@@ -101,6 +102,14 @@ class Convergence:
         if not math.isnan(self.min_ess):
             ess = f"ESS at least {self.min_ess:.0f}"
         return f"{r_hat}, {ess}, {plural(self.divergences, 'divergence')}"
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        modes = [str(self.modes)] if self.modes and self.modes.message else []
+        advice = [text_paragraph(self.advice, bold=True)] if self.advice else []
+        verdict = f"{self.numbers}: {'converged' if self.grade == 'fine' else self.grade}"
+        lines = [*self.problems, *self.notes, *modes]
+        return block(text_paragraph(verdict), bullets_of(lines), *advice)
 
     def __str__(self) -> str:
         """Return a short verdict."""

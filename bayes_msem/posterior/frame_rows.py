@@ -76,15 +76,57 @@ def _offset(exposure: FloatArray | None, shape: tuple[int, ...]) -> FloatArray:
 
 
 def by_row(rows: Rows, what: str, names: Sequence[str], **values: FloatArray) -> pd.DataFrame:
-    """Stack values (N, k) of k variables: columns ``what``, cluster, and one per value."""
+    """Stack values (N, k) of k variables: columns ``what``, cluster, and one per value.
+
+    The index has the labels of the rows. Where they repeat, a column ``obs_id`` numbers the rows,
+    as in :func:`row_coordinates`.
+    """
     clusters = None if rows.cluster is None else rows.cluster_ids.take(rows.cluster)
     parts = []
     for i, name in enumerate(names):
         columns: dict[str, Any] = {what: np.full(len(rows.design), name, dtype=object)}
         columns |= {} if clusters is None else {"cluster": clusters.array}
         columns |= {key: value[:, i] for key, value in values.items()}
+        if not rows.row_index.is_unique:
+            columns["obs_id"] = np.arange(len(rows.design))
         parts.append(pd.DataFrame(columns, index=rows.row_index))
     return pd.concat(parts)
+
+
+def row_coordinates(rows: Rows) -> dict[str, Any]:
+    """Coordinates of draws by row: ``obs_id`` numbers the rows, ``row`` has their labels.
+
+    Of an index of several levels, each has a coordinate, ``row_`` and its name, or its position
+    where the name is missing or not unique. Labels may repeat, so that they are no index.
+    """
+    index, n = rows.row_index, len(rows.design)
+    coordinates: dict[str, Any] = {"obs_id": np.arange(n)}
+    if not isinstance(index, pd.MultiIndex):
+        return coordinates | {"row": ("obs_id", _labels(index))}
+    names = list(index.names)
+    for i, name in enumerate(names):
+        clear = name is not None and [str(n) for n in names].count(str(name)) == 1
+        key = f"row_{name if clear else i}"
+        coordinates[key] = ("obs_id", _labels(index.get_level_values(i)))
+    return coordinates
+
+
+def _labels(index: pd.Index[Any]) -> NDArray[Any]:
+    """Labels as an array: numbers and times as such, all others as objects."""
+    values = index.to_numpy()
+    if values.dtype.kind in "iufbmM":
+        return values
+    result = np.empty(len(index), dtype=object)
+    result[:] = list(index)
+    return result
+
+
+def repeated_labels(rows: Rows) -> str:
+    """Sentence about labels of rows that are not unique; empty if all are."""
+    if rows.row_index.is_unique:
+        return ""
+    labels, n = rows.row_index.nunique(dropna=False), len(rows.row_index)
+    return f" The index repeats: {labels} labels of {n} rows, which obs_id numbers."
 
 
 def new_rows(

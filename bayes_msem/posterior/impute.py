@@ -24,6 +24,7 @@ from bayes_msem.errors import SpecificationError
 from bayes_msem.gaussian.normal import fill_missing
 from bayes_msem.posterior.drawn_missing import missing_responses
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.plausible import evenly_spaced
 from bayes_msem.posterior.recover import coordinates_of_effects, one_draw
 from bayes_msem.simulation.drawn_responses import cluster_outcomes
 
@@ -63,12 +64,7 @@ def impute(
         )
     x = sampled_parameters(blueprint, posterior)
     points = blueprint.points(x)
-    if not 1 <= draws <= len(points):
-        raise SpecificationError(
-            f"draws={draws} data sets cannot be made from {len(points)} posterior draws; "
-            f"use a number from 1 to {len(points)}"
-        )
-    chosen = np.linspace(0, len(points) - 1, draws).round().astype(int)
+    chosen = evenly_spaced(draws, len(points))
     coordinates = coordinates_of_effects(blueprint, posterior, len(points))
     rng = np.random.default_rng(random_seed)
     if blueprint.template.responses is not None:

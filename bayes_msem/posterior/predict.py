@@ -27,7 +27,13 @@ from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.gaussian.normal import roots
 from bayes_msem.posterior.cluster_outcomes import ClusterOutcomes
 from bayes_msem.posterior.enough import sd_of_draws
-from bayes_msem.posterior.frame_rows import Clusters, Rows, by_row
+from bayes_msem.posterior.frame_rows import (
+    Clusters,
+    Rows,
+    by_row,
+    repeated_labels,
+    row_coordinates,
+)
 from bayes_msem.posterior.predicted_responses import (
     category_probabilities,
     expected,
@@ -97,8 +103,8 @@ def prediction_table(
     Returns
     -------
     EstimateTable
-        Columns outcome, cluster (two-level models), mean, sd, lower and upper; index: labels of
-        the rows.
+        Columns outcome, cluster (two-level models), mean, sd, lower and upper, where labels repeat
+        also obs_id; index: labels of the rows.
     """
     labels = predicted(blueprint, request.kind)
     shape = (len(rows.design), len(labels))
@@ -121,6 +127,7 @@ def prediction_table(
     )
     if blueprint.observed.categories and request.kind != "probability":
         result.attrs["caption"] += _CODES
+    result.attrs["caption"] += repeated_labels(rows)
     result.attrs.update(ci=ci, ci_kind=ci_kind)
     return result
 
@@ -173,7 +180,7 @@ def prediction_draws(
         coords={
             "chain": posterior["chain"],
             "draw": posterior["draw"],
-            "obs_id": np.arange(len(rows.design)),
+            **row_coordinates(rows),
             "outcome": (last, [name for name, _ in labels]),
             last: [name if label is None else str(label) for name, label in labels],
         },

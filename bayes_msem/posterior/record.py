@@ -162,13 +162,15 @@ def read_name(plain: Any) -> Any:
     return from_plain(plain) if isinstance(plain, list) else plain
 
 
-def plain_priors(priors: Mapping[Any, str | Prior] | None) -> list[list[Any]] | None:
+def plain_priors(priors: Mapping[Any, str | Prior] | str | None) -> list[list[Any]] | str | None:
     """Priors given by the user as JSON-able values."""
-    if priors is None:
-        return None
+    if priors is None or isinstance(priors, str):
+        return priors
     return [[to_plain(key), str(prior)] for key, prior in priors.items()]
 
 
-def read_priors(plain: list[list[Any]] | None) -> dict[Any, str] | None:
+def read_priors(plain: list[list[Any]] | str | None) -> dict[Any, str] | str | None:
     """Reverse of :func:`plain_priors`."""
+    if isinstance(plain, str):
+        return plain
     return None if plain is None else {from_plain(key): prior for key, prior in plain}

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.gaussian.normal import roots
-from bayes_msem.posterior.frame_rows import Rows, by_row
+from bayes_msem.posterior.frame_rows import Rows, by_row, repeated_labels, row_coordinates
 from bayes_msem.posterior.sampled_scores import given_scores, normal_outcomes, sampled_scores
 from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, interval
 from bayes_msem.posterior.tables import EstimateTable
@@ -99,8 +99,9 @@ def within_scores(
     Returns
     -------
     EstimateTable
-        Columns factor, cluster (two-level models), mean, sd, lower and upper; index: labels of the
-        rows. ``attrs["reliability"]``: factor -> reliability of its scores.
+        Columns factor, cluster (two-level models), mean, sd, lower and upper, where labels repeat
+        also obs_id; index: labels of the rows. ``attrs["reliability"]``: factor -> reliability of
+        its scores.
     """
     names = blueprint.table.variables("within", "within factor")
     shape = (len(rows.design), len(names))
@@ -114,7 +115,9 @@ def within_scores(
         bounds = interval(flat, ci, ci_kind)
         lower[at], upper[at] = (bound.reshape(len(at), -1) for bound in bounds)
     frame = by_row(rows, "factor", names, mean=mean, sd=sd, lower=lower, upper=upper)
-    return _table(frame, "row", ci, ci_kind)
+    table = _table(frame, "row", ci, ci_kind)
+    table.attrs["caption"] += repeated_labels(rows)
+    return table
 
 
 def within_score_draws(
@@ -137,7 +140,7 @@ def within_score_draws(
         coords={
             "chain": posterior["chain"],
             "draw": posterior["draw"],
-            "obs_id": np.arange(len(rows.design)),
+            **row_coordinates(rows),
             "factor": list(names),
         },
         name="scores",

@@ -24,19 +24,27 @@ from bayes_msem.posterior.levels import Levels, levels_at
 from bayes_msem.posterior.paths import path_effects
 from bayes_msem.posterior.reliability import composite_reliabilities, left_out, sums_codes
 from bayes_msem.posterior.standardise import (
+    STD_KINDS,
     explained_variance,
     omission_note,
     standardised_values,
 )
-from bayes_msem.posterior.summary import IntervalKind, derived_table
+from bayes_msem.posterior.summary import (
+    IntervalKind,
+    derived_table,
+    estimate_columns,
+    skewness_note,
+)
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.posterior.variance import average_size, intraclass_correlations, variance_parts
+from bayes_msem.spec.table import RowKey
 
 __all__ = ["Solution", "solution_of"]
 
 FloatArray = NDArray[np.float64]
 Ends = str | tuple[str, str]
 
+_KEY = ["level", "lhs", "op", "rhs"]
 _COVARIATES = " Covariates contribute the variance they have in the data."
 _LATENT = " Of ordered outcomes: of their latent responses, whose residual variance is fixed."
 _COUNTS = (
@@ -75,7 +83,7 @@ class Solution:
         rows = [r for r in table.rows if r.key in draws]
         if self.cluster is not None:
             rows = [r for r in rows if r.level == "within"]
-        keys = pd.DataFrame([r.key for r in rows], columns=["level", "lhs", "op", "rhs"])
+        keys = pd.DataFrame([r.key for r in rows], columns=_KEY)
         keys["label"] = [f'rv("{r.random}")' if r.random else r.label for r in rows]
         caption = (
             "Standardised within each level (StdYX): rows x ~~ x are shares of variance, other "
@@ -92,6 +100,59 @@ class Solution:
         if self.cluster is None:
             caption += omission_note(table)
         return self._table(keys, [draws[r.key] for r in rows], ci, ci_kind, caption)
+
+    def beside(self, summary: EstimateTable, ci: float, ci_kind: IntervalKind) -> EstimateTable:
+        """Summary of the parameters with standardised values beside them, and R2 below.
+
+        Parameters
+        ----------
+        summary
+            The posterior of every row (posterior.summary).
+        ci, ci_kind
+            Mass and kind of the intervals of R2; those of the summary.
+
+        Returns
+        -------
+        EstimateTable
+            The summary, with columns std_lv and std_all after the interval, and rows whose ``op``
+            is "r2" after those of their level.
+        """
+        frame = pd.DataFrame(summary)
+        listed = [RowKey(*key) for key in frame[_KEY].itertuples(index=False, name=None)]
+        place = list(frame.columns).index("upper")
+        for shift, kind in enumerate(STD_KINDS, 1):
+            draws = standardised_values(self.levels, kind)
+            means = {key: float(values.mean()) for key, values in draws.items()}
+            column = [means.get(key, np.nan) for key in listed]
+            frame.insert(place + shift, kind, column)
+        explained = self._explained()
+        if explained:
+            named = pd.DataFrame(list(explained), columns=["level", "lhs"])
+            rows = named.assign(op="r2", rhs=named["lhs"], label="", prior="")
+            values = self._by_chain(list(explained.values()))
+            rows = pd.concat([rows, estimate_columns(values, ci, ci_kind)], axis=1)
+            parts = []
+            for level in dict.fromkeys(frame["level"]):
+                parts += [frame[frame["level"] == level], rows[rows["level"] == level]]
+            frame = pd.concat(parts, ignore_index=True)[list(frame.columns)]
+        table = EstimateTable(frame)
+        table.attrs.update(summary.attrs)
+        marked = skewness_note(frame) if not skewness_note(pd.DataFrame(summary)) else ""
+        caption = self._standardised_in_words(bool(explained))
+        table.attrs["caption"] = summary.caption + marked + caption
+        return table
+
+    def _standardised_in_words(self, explained: bool) -> str:
+        """Explain the columns std_lv and std_all, and the rows below."""
+        table = self.levels.blueprint.table
+        text = (
+            " std_lv: posterior mean with factors and random effects in standard deviations; "
+            "std_all: with all variables, each within its level. fit.standardized() has intervals."
+            f"{self._covariates}"
+        )
+        text += _AVERAGE if self._is_random else ""
+        text += " R-squared: 1 - residual variance / variance." if explained else ""
+        return text + omission_note(table).replace("Left out", "Not standardised")
 
     def icc(self, ci: float, ci_kind: IntervalKind, *, means: bool) -> EstimateTable:
         """Table of intraclass correlations, with ``means`` also those of cluster means."""
@@ -118,11 +179,7 @@ class Solution:
 
     def r2(self, ci: float, ci_kind: IntervalKind) -> EstimateTable:
         """Table of shares of variance that are explained."""
-        values: dict[tuple[Hashable, ...], FloatArray] = {
-            (level.level, name): r2
-            for level in self.levels.both
-            for name, r2 in explained_variance(level).items()
-        }
+        values = self._explained()
         if not values:
             raise SpecificationError("no variable of this model has predictors: there is no R2")
         caption = f"R2 at each level: 1 - residual variance / variance.{self._covariates}"
@@ -204,6 +261,14 @@ class Solution:
             "path": ("row", [e.path for e in lines]),
         }
         return xr.Dataset({"effect": (("chain", "draw", "row"), values)}, coords=coordinates)
+
+    def _explained(self) -> dict[tuple[Hashable, ...], FloatArray]:
+        """R2 by level and variable."""
+        return {
+            (level.level, name): r2
+            for level in self.levels.both
+            for name, r2 in explained_variance(level).items()
+        }
 
     @property
     def _is_random(self) -> bool:

@@ -13,11 +13,16 @@ b is the value of the row itself, which is one of several where a loading and a 
 between the same two variables. sd(x) is the SD in the data: over rows within, over clusters
 between, with the divisor N. Of a count, SD_i is that of posterior.levels; its dispersion has no
 standardised value and is left out.
+
+Standardised in latent variables alone ("std_lv"), factors and random effects have SD_i and Psi_ii
+as above, and all other variables, thresholds included, keep their units: 1 stands for both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +32,7 @@ from bayes_msem.spec.expressions import evaluate, names
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = [
+    "STD_KINDS",
     "explained_variance",
     "omission_note",
     "omitted_definitions",
@@ -34,6 +40,8 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float64]
+StdKind = Literal["std_lv", "std_all"]
+STD_KINDS: tuple[StdKind, ...] = ("std_lv", "std_all")
 
 # why a definition has no one standardised value
 RANDOM = "use random coefficients"
@@ -41,13 +49,15 @@ SEVERAL_ROWS = "use a label of several rows, whose standardised values differ"
 TWO_LEVELS = "combine both levels, which are standardised by different SDs"
 
 
-def standardised_values(levels: Levels) -> dict[RowKey, FloatArray]:
+def standardised_values(levels: Levels, kind: StdKind = "std_all") -> dict[RowKey, FloatArray]:
     """Standardise every row of the parameter table.
 
     Parameters
     ----------
     levels
         The matrices of both levels, n draws.
+    kind
+        "std_all": in all variables; "std_lv": in factors and random effects alone.
 
     Returns
     -------
@@ -57,7 +67,9 @@ def standardised_values(levels: Levels) -> dict[RowKey, FloatArray]:
         standardised (a variance of zero, correlations of negative variances) is NaN.
     """
     table = levels.blueprint.table
-    by_name = {level.level: level for level in levels.both}
+    by_name = {
+        level.level: _Scales(level, _in_own_units(table, level, kind)) for level in levels.both
+    }
     whole = whole_variances(levels)
     result: dict[RowKey, FloatArray] = {}
     labels: dict[str, FloatArray] = {}
@@ -67,7 +79,8 @@ def standardised_values(levels: Levels) -> dict[RowKey, FloatArray]:
             if row.kind not in ("defined", "dispersion"):
                 value = levels.row_values[row.key]
                 if row.kind == "threshold":
-                    result[row.key] = value / np.sqrt(whole[row.lhs])
+                    sd = np.sqrt(whole[row.lhs]) if kind == "std_all" else 1.0
+                    result[row.key] = value / sd
                 else:
                     result[row.key] = _standardised(row, value, by_name[row.level])
                 labels.setdefault(row.label, result[row.key])
@@ -128,27 +141,48 @@ def explained_variance(level: Level) -> Mapping[str, FloatArray]:
     return {name: r2[:, i] for i, name in enumerate(level.names) if explained[i]}
 
 
-def _standardised(row: Row, value: FloatArray, level: Level) -> FloatArray:
+def _in_own_units(table: ParameterTable, level: Level, kind: StdKind) -> frozenset[str]:
+    """Variables that are not standardised."""
+    if kind == "std_all":
+        return frozenset()
+    latent = table.variables(level.level, "within factor", "between factor", "random effect")
+    return frozenset({*level.names, *level.design} - {"1", *latent})
+
+
+@dataclass(frozen=True, slots=True)
+class _Scales:
+    """What the variables of a level are divided by, (n,); those ``kept`` stay in their units."""
+
+    level: Level
+    kept: frozenset[str]
+
+    def sd(self, name: str) -> FloatArray:
+        """SD of a variable or covariate."""
+        return self._root(name, self.level.variance)
+
+    def residual_sd(self, name: str) -> FloatArray:
+        """Root of the diagonal of Psi."""
+        return self._root(name, np.einsum("nii->ni", self.level.psi))
+
+    def _root(self, name: str, variances: FloatArray) -> FloatArray:
+        if name in self.kept:
+            return np.ones(len(variances))
+        if name in self.level.names:
+            root: FloatArray = np.sqrt(variances[:, self.level.names.index(name)])
+            return root
+        d = self.level.design.index(name)
+        variance = 1.0 if d == 0 else self.level.design_covariance[d, d]
+        return np.full(len(variances), np.sqrt(variance))
+
+
+def _standardised(row: Row, value: FloatArray, scales: _Scales) -> FloatArray:
     """One row with its own value (n,), which may be one of several in its cell.
 
     The caller silences divisions by zero.
     """
-    index = {name: i for i, name in enumerate(level.names)}
     if row.kind == "variance":
-        i = index[row.lhs]
-        share: FloatArray = value / level.variance[:, i]
-        return share
+        return np.asarray(value / scales.sd(row.lhs) ** 2)
     if row.kind == "covariance":
-        i, k = index[row.lhs], index[row.rhs]
-        correlation: FloatArray = value / np.sqrt(level.psi[:, i, i] * level.psi[:, k, k])
-        return correlation
+        return np.asarray(value / (scales.residual_sd(row.lhs) * scales.residual_sd(row.rhs)))
     outcome, predictor = (row.rhs, row.lhs) if row.kind == "loading" else (row.lhs, row.rhs)
-    sd = np.sqrt(level.variance[:, index[outcome]])
-    if predictor in index:
-        spread: FloatArray = np.sqrt(level.variance[:, index[predictor]])
-    else:
-        d = level.design.index(predictor)
-        variance = 1.0 if d == 0 else level.design_covariance[d, d]
-        spread = np.full(len(value), np.sqrt(variance))
-    standardised: FloatArray = value * spread / sd
-    return standardised
+    return np.asarray(value * scales.sd(predictor) / scales.sd(outcome))

@@ -32,10 +32,13 @@ KIND_TITLES: dict[Kind, str] = {
     "threshold": "Thresholds",
     "defined": "Defined parameters",
 }
+_TITLES = {str(kind): title for kind, title in KIND_TITLES.items()} | {"r2": "R-squared"}
 _KEY = ["level", "lhs", "op", "rhs"]
 _LEFT = ("label", "note", "prior", "random")  # text columns; all others are aligned as numbers
 _DROPPABLE = ("prior",)  # left out of the text display where it would not fit
+_DROPPABLE_NEXT = ("ess_tail", "ess_bulk")  # too, beside standardised values
 _DECIMALS = {"ess_bulk": 0, "ess_tail": 0, "r_hat": 3}
+_PADDED = "padding:0.1em 0.6em;white-space:nowrap"
 _LEAST_DECIMALS, _MOST_DECIMALS = 3, 8
 
 Section = tuple[str, str, pd.DataFrame]  # level, title, rows with all values as text
@@ -94,7 +97,7 @@ class EstimateTable(pd.DataFrame):
         """Notebook display: caption above, one block of rows per level and kind."""
         caption = f"<p style='font-size:90%'>{escape(self.caption)}</p>" if self.caption else ""
         if _has_sections(self):
-            return f"<div>{caption}{_html(_sections(self))}</div>"
+            return f"<div style='overflow-x:auto'>{caption}{_html(_sections(self))}</div>"
         options: dict[str, Any] = {"index": _has_names(self.index)}
         if len(self) > (pd.get_option("display.max_rows") or math.inf):
             options |= {"max_rows": 20, "show_dimensions": True}
@@ -145,11 +148,11 @@ def _sections(frame: pd.DataFrame) -> list[Section]:
     used = [c for c in plain.columns if c not in _KEY and not _is_empty(plain[c])]
     sections: list[Section] = []
     for level in levels:
-        for kind, title in KIND_TITLES.items():
-            chosen = [i for i, r in enumerate(rows) if r.level == level and r.kind == kind]
+        for kind, title in _TITLES.items():
+            chosen = [i for i, r in enumerate(rows) if r.level == level and _kind(r) == kind]
             if chosen:
                 body = _formatted(plain.iloc[chosen][used])
-                body.insert(0, "", [formula(rows[i]) for i in chosen], allow_duplicates=True)
+                body.insert(0, "", [_name(rows[i]) for i in chosen], allow_duplicates=True)
                 sections.append((level, title, body))
     return sections
 
@@ -166,6 +169,14 @@ def _rows(plain: pd.DataFrame) -> list[Row]:
         odd = op == "~~" and lhs == rhs and prior != "" and not prior.endswith("[sd]")
         found.append(Row(level, lhs, op, rhs, is_dispersion=odd))
     return found
+
+
+def _kind(row: Row) -> str:
+    return "r2" if row.op == "r2" else row.kind
+
+
+def _name(row: Row) -> str:
+    return row.lhs if row.op == "r2" else formula(row)
 
 
 def _without_empty_note(frame: pd.DataFrame) -> pd.DataFrame:
@@ -227,7 +238,8 @@ def _widths(sections: Sequence[Section]) -> dict[Hashable, int]:
 def _fitting(sections: list[Section], width: int) -> tuple[list[Section], list[str]]:
     """Leave out columns that can be missed until the rest fits; return their names as well."""
     hidden: list[str] = []
-    for name in _DROPPABLE:
+    names = _DROPPABLE + (_DROPPABLE_NEXT if "std_all" in sections[0][2] else ())
+    for name in names:
         widths = _widths(sections)
         if name in widths and sum(widths.values()) + 2 * (len(widths) - 1) > width:
             hidden.append(name)
@@ -264,7 +276,7 @@ def _html(sections: Sequence[Section]) -> str:
 
     def cells(tag: str, values: Sequence[Any], style: str = "") -> str:
         parts = [
-            f"<{tag} style='text-align:{side};padding:0.1em 0.6em;{style}'>{escape(str(v))}</{tag}>"
+            f"<{tag} style='text-align:{side};{_PADDED};{style}'>{escape(str(v))}</{tag}>"
             for v, side in zip(values, sides, strict=True)
         ]
         return f"<tr style='background:none'>{''.join(parts)}</tr>"

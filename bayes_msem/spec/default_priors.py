@@ -36,6 +36,11 @@ scale 0.3.
 Latent responses of ordered outcomes, and log rates, have scales of their own:
 :mod:`bayes_msem.spec.threshold_priors`.
 
+The set "informative" (:mod:`bayes_msem.spec.prior_sets`), which a simulation study recommends
+(``docs/prior_study.md``), has other priors of level between: t(4, 0, s_y/(s_x sqrt(K))) for slopes
+of an outcome with K predictors, Gamma(2, 2/s) for SDs of split variables that predict others, and
+half the scale for SDs of random slopes.
+
 Why these: 2.5 standard deviations cover every plausible standardised coefficient and mean, as in
 Gelman et al. (2008) and rstanarm. Half-normal and half-t priors on standard deviations do not
 pile up mass near 0 as inverse-gamma priors do, and allow 0, unlike Wishart priors (Gelman 2006);
@@ -72,6 +77,7 @@ from dataclasses import replace
 
 from bayes_msem.errors import DataError
 from bayes_msem.spec.covariance import covariance_blocks
+from bayes_msem.spec.prior_sets import PRIOR_SETS, PriorSet, PriorSetName
 from bayes_msem.spec.prior_text import Prior, Scale
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 from bayes_msem.spec.threshold_priors import default_threshold_prior, latent_sd, latent_unit
@@ -89,7 +95,9 @@ _FISHER_Z_SCALE = 0.3
 _LOG_RATE_SCALE = 1.5
 
 
-def default_priors(table: ParameterTable, scales: Scales) -> dict[int, Prior]:
+def default_priors(
+    table: ParameterTable, scales: Scales, named: PriorSetName = "wide"
+) -> dict[int, Prior]:
     """Give every free parameter its default prior.
 
     Parameters
@@ -98,6 +106,8 @@ def default_priors(table: ParameterTable, scales: Scales) -> dict[int, Prior]:
         The parameter table; its ``prior`` column is ignored.
     scales
         Location and scale of the observed variables.
+    named
+        Which set of defaults.
 
     Returns
     -------
@@ -110,7 +120,7 @@ def default_priors(table: ParameterTable, scales: Scales) -> dict[int, Prior]:
     DataError
         A variable of the model has no positive, finite scale.
     """
-    units = Units(table, scales)
+    units = Units(table, scales, PRIOR_SETS[named])
     direct = {
         (level, frozenset(edge))
         for level in ("within", "between")
@@ -144,9 +154,14 @@ class Units:
         The parameter table.
     scales
         Location and scale of the observed variables.
+    rules
+        What differs between sets of defaults.
     """
 
-    def __init__(self, table: ParameterTable, scales: Scales) -> None:
+    def __init__(
+        self, table: ParameterTable, scales: Scales, rules: PriorSet = PRIOR_SETS["wide"]
+    ) -> None:
+        self.rules = rules
         self._table = table
         self._scales = scales
         self._known: dict[tuple[str, str], float] = {}
@@ -177,8 +192,25 @@ class Units:
         return self.of(row.level, row.lhs) / self.of(row.level, row.rhs)
 
     def reach(self, row: Row) -> float:
-        """SD of the prior of a slope: 2.5 scales of the outcome, or one unit of a log rate."""
-        return (1.0 if self.is_count(row.lhs) else 2.5) * self.slope(row)
+        """Scale of the prior of a slope; one unit of a log rate."""
+        if self.is_count(row.lhs):
+            return self.slope(row)
+        if row.level == "within":
+            return 2.5 * self.slope(row)
+        share = math.sqrt(self._n_predictors(row)) if self.rules.splits else 1.0
+        return self.rules.slope * self.slope(row) / share
+
+    def _n_predictors(self, row: Row) -> int:
+        """How many free slopes the outcome has at the level of this one."""
+        same = (row.level, row.lhs, row.kind)
+        return sum((r.level, r.lhs, r.kind) == same and r.free > 0 for r in self._table.rows)
+
+    def is_split_predictor(self, name: str) -> bool:
+        """Whether a split variable predicts another at level between."""
+        if self._table.roles.get(("between", name)) != "split":
+            return False
+        rows = self._table.rows
+        return any(r.level == "between" and r.kind == "regression" and r.rhs == name for r in rows)
 
     def is_count(self, name: str) -> bool:
         """Whether the outcome is modelled by a log rate."""
@@ -339,6 +371,9 @@ def _loading(row: Row, units: Units) -> Prior:
 
 
 def _regression(row: Row, units: Units) -> Prior:
+    freedom = units.rules.freedom
+    if row.level == "between" and freedom and not units.is_count(row.lhs):
+        return Prior("studentt", (freedom, 0.0, _rounded(units.reach(row))))
     return _normal(0.0, units.reach(row))
 
 
@@ -381,6 +416,11 @@ def _widened(row: Row, units: Units, spread: float) -> tuple[float, float]:
 def _variance(row: Row, units: Units) -> Prior:
     scale = units.of(row.level, row.lhs)
     if row.level == "between":
+        if units.rules.avoids_zero and units.is_split_predictor(row.lhs):
+            return Prior("gamma", (2.0, _rounded(2 / scale)), "sd")
+        varying = units.varies(row.lhs)
+        if varying is not None and varying.kind == "regression":
+            scale *= units.rules.slope_effect
         return _half_normal(scale, "sd")
     return Prior("halfstudentt", (4.0, _rounded(scale)), "sd")
 

@@ -25,9 +25,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bayes_msem.errors import MsemError, NotSupportedError, SpecificationError
+from bayes_msem.errors import MsemError, NotSupportedError, SpecificationError, nearest
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.default_priors import default_priors
+from bayes_msem.spec.prior_sets import PRIOR_SETS, PriorSetName
 from bayes_msem.spec.prior_text import Prior, fit_to_kind, read_prior
 from bayes_msem.spec.row_names import KINDS, LEVEL_NAMES, key_text, matching_rows
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
@@ -59,7 +60,7 @@ class _Request:
 
 
 def resolve_priors(
-    table: ParameterTable, scales: Scales, user: Mapping[Any, str | Prior] | None = None
+    table: ParameterTable, scales: Scales, user: Mapping[Any, str | Prior] | str | None = None
 ) -> tuple[ParameterTable, dict[int, Prior]]:
     """Give every free parameter its prior: the user's where there is one, else the default.
 
@@ -70,7 +71,8 @@ def resolve_priors(
     scales
         Location and scale of the observed variables.
     user
-        Prior, or its text, by row, label or kind (see the top of this module).
+        Prior, or its text, by row, label or kind (see the top of this module); or the name of a set
+        of defaults.
 
     Returns
     -------
@@ -88,7 +90,8 @@ def resolve_priors(
         A prior of a variance or precision; a label that joins parameters of different kinds.
     """
     parameters = _rows_by_parameter(table)
-    priors = default_priors(table, scales)
+    named = _named_set(user)
+    priors = default_priors(table, scales, named)
     blocks = [b for level in ("within", "between") for b in covariance_blocks(table, level)]
     requests = _text_requests(table) + _user_requests(table, user, blocks)
     _check_set_once(requests)
@@ -102,7 +105,7 @@ def resolve_priors(
 
 
 def unused_priors(
-    table: ParameterTable, user: Mapping[Any, str | Prior] | None = None
+    table: ParameterTable, user: Mapping[Any, str | Prior] | str | None = None
 ) -> list[str]:
     """Name kinds of rows in ``user`` that the model lacks.
 
@@ -126,6 +129,20 @@ def unused_priors(
     ]
 
 
+def _named_set(user: Mapping[Any, str | Prior] | str | None) -> PriorSetName:
+    """Return the set of defaults that the user names, or the default."""
+    if not isinstance(user, str):
+        return "wide"
+    for name in PRIOR_SETS:
+        if name == user:
+            return name
+    raise SpecificationError(
+        f"unknown set of priors '{user}'; sets are {', '.join(map(repr, PRIOR_SETS))}"
+        f"{nearest(user, tuple(PRIOR_SETS))}; priors of single rows are a mapping such as "
+        "{'fw =~ y2': 'normal(0.8, 0.2)'}"
+    )
+
+
 def _text_requests(table: ParameterTable) -> list[_Request]:
     requests = []
     for row in table.rows:
@@ -137,9 +154,11 @@ def _text_requests(table: ParameterTable) -> list[_Request]:
 
 
 def _user_requests(
-    table: ParameterTable, user: Mapping[Any, str | Prior] | None, blocks: list[CovarianceBlock]
+    table: ParameterTable,
+    user: Mapping[Any, str | Prior] | str | None,
+    blocks: list[CovarianceBlock],
 ) -> list[_Request]:
-    if user is None:
+    if user is None or isinstance(user, str):
         return []
     if not isinstance(user, Mapping):
         raise SpecificationError(

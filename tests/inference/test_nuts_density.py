@@ -109,6 +109,28 @@ def test_c_functions_say_what_the_density_says(name: str) -> None:
     np.testing.assert_array_equal(x[len(inside) :], v[len(inside) :])
 
 
+@pytest.mark.parametrize("name", ["covariates", "sampled slopes"])
+def test_coordinates_of_other_kinds(name: str) -> None:
+    """What kernels are not compiled for is converted; another length is no matter of memory."""
+    blueprint = model(name).blueprint
+    v, geometry = point(model(name), 4)
+    v = np.round(v, 1)
+    expected = log_posterior(blueprint, v, jacobian=True, geometry=geometry)
+    read_only = v.copy()
+    read_only.setflags(write=False)
+    single = v.astype(np.float32)
+    for other, tolerance in ((read_only, 0.0), (np.repeat(v, 2)[::2], 0.0), (single, 1e-4)):
+        with event.install_recorder("numba:compile") as recorder:
+            value, gradient = log_posterior(blueprint, other, jacobian=True, geometry=geometry)
+        assert not recorder.buffer
+        assert value == pytest.approx(expected[0], rel=tolerance, abs=0)
+        scale = np.abs(expected[1]).max()
+        np.testing.assert_allclose(gradient, expected[1], rtol=0, atol=tolerance * scale)
+    for wrong in (v[:-1], np.append(v, 0.0), v[None]):
+        with pytest.raises(ValueError, match="coordinates have shape"):
+            log_posterior(blueprint, wrong, jacobian=True, geometry=geometry)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_gradient_in_the_geometry(name: str) -> None:
     """Central differences with steps of 1e-6: rounding 1e-10 of values near 1e3."""

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bayes_msem as bm
 from bayes_msem.checking.accuracy.refit import _as_posterior
+from bayes_msem.fit import cluster_effects as of_fit
 from bayes_msem.gaussian.normal import draw_given, roots
 from bayes_msem.posterior import recover
 from bayes_msem.posterior.effects_table import effects_table
 from bayes_msem.structure.matrices import level_matrices
 from tests.missing.frames import holes
+from tests.posterior.made_up import synthetic_fit
 from tests.random.models import build, case, make_data, sampled_values, unpiloted
 
 Array = np.ndarray
@@ -98,6 +101,30 @@ def test_parts_are_those_of_all_clusters(
     tables = [effects_table(each, *at, ci=0.9, ci_kind="hdi") for each in ([whole], parts)]
     pd.testing.assert_frame_equal(*tables, rtol=1e-9, atol=1e-9)
     assert tables[0]["shrinkage"].notna().any()
+
+
+@pytest.mark.parametrize("name", ["slope of a factor", "slope predicts z"])
+def test_many_clusters_come_in_parts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """513 clusters, z missing in some: the same table, and the draws of all are not kept."""
+    rng = np.random.default_rng(1)
+    frame = make_data(sizes=tuple(rng.integers(2, 5, 513)))
+    frame["group"] = [f"{k} é" for k in rng.permutation(513)[pd.factorize(frame["z1"])[0]]]
+    frame.loc[frame["z1"] > 1.0, "z1"] = np.nan
+    text = case(name).text + "\nown := s*s"
+    model = bm.Model(text, frame, cluster="group")
+    whole = synthetic_fit(model, draws=5)
+    expected = whole.cluster_effects(ci=0.8, ci_kind="hdi")
+    assert "cluster_draws" in whole.__dict__
+    monkeypatch.setattr(of_fit, "_HELD", 0)
+    fit = synthetic_fit(model, draws=5)
+    found = fit.cluster_effects(ci=0.8, ci_kind="hdi")
+    assert "cluster_draws" not in fit.__dict__
+    assert found.attrs == expected.attrs
+    assert set(found["effect"]) >= {"y1", "s", "own"}
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-9, atol=1e-9)
+    assert fit.cluster_draws is not None
+    calls = (pd.DataFrame(f.cluster_effects(ci=0.8, ci_kind="hdi")) for f in (fit, whole))
+    pd.testing.assert_frame_equal(*calls)
 
 
 def test_spread_of_blocks_is_that_of_all_draws() -> None:

@@ -249,3 +249,116 @@ def test_unknown_cluster_is_named() -> None:
     fit = synthetic_fit(case("slope"))
     with pytest.raises(SpecificationError, match="there is no cluster 'nowhere'"):
         fit.standardized(cluster="nowhere")
+
+
+# Beside the estimates --------------------------------------------------------------------------
+
+FACTORS = """
+level: within
+    f1 =~ y1 + y2 + z1
+    f2 =~ y3 + y4 + z2
+    f1 ~~ f2
+level: between
+    fb =~ y1 + y2 + y3 + y4
+"""
+
+
+def factor_frame() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(30), 4)
+    frame = pd.DataFrame(rng.normal(size=(120, 6)), columns=["y1", "y2", "y3", "y4", "z1", "z2"])
+    return (frame + rng.normal(size=(30, 6))[g]).assign(g=g)
+
+
+def test_std_lv_is_the_same_model_with_factor_variances_of_one() -> None:
+    """Estimates with markers, standardised in the factors, have the likelihood they had."""
+    frame = factor_frame()
+    marker = quiet_model(FACTORS, data=frame, cluster="g")
+    unit = quiet_model(FACTORS, data=frame, cluster="g", std_lv=True)
+    rng = np.random.default_rng(1)
+    values = {r.key: rng.uniform(0.5, 1.5) for r in marker.table.rows if r.free}
+    values["within", "f1", "~~", "f2"] = 0.2
+    theta = theta_from_values(marker.blueprint, values)
+    found = standardised_values(levels_at(marker.blueprint, theta[None]), "std_lv")
+    other = {r.key: float(found[r.key][0]) for r in unit.table.rows if r.free}
+    assert len(other) == len(values)
+    assert unit.log_likelihood(other) == pytest.approx(marker.log_likelihood(values), rel=1e-10)
+    for row in unit.table.rows:
+        if row.kind == "variance" and not row.free:
+            np.testing.assert_allclose(found[row.key], 1.0)
+
+
+@pytest.mark.parametrize("name", ["slopes of a factor and of its indicator", "everything"])
+def test_std_lv_by_hand(name: str) -> None:
+    """Only factors and random effects are standardised; all other variables keep their units."""
+    fit = synthetic_fit(case(name))
+    value = values_by_hand(fit)
+    found = standardised_values(fit._solution().levels, "std_lv")
+    seen = set()
+    for level in ("within", "between"):
+        covariances, _ = moments_by_hand(fit, level, value)
+        latent = fit.model.table.variables(
+            level, "within factor", "between factor", "random effect"
+        )
+        sd = {v: np.sqrt(covariances[v, v]) for v in latent}
+        residual = {v: np.sqrt(value[level, v, "~~", v]) for v in latent}
+        for row in fit.model.table.rows:
+            if row.level != level:
+                continue
+            raw, one = value[row.key], 1.0
+            up, low = sd.get(row.lhs, one), sd.get(row.rhs, one)
+            expected = {
+                "loading": raw * up / low,
+                "regression": raw * low / up,
+                "intercept": raw / up,
+                "variance": raw / up**2,
+                "covariance": raw / (residual.get(row.lhs, one) * residual.get(row.rhs, one)),
+            }[row.kind]
+            seen.add((level, row.kind, row.lhs in latent, row.rhs in latent))
+            np.testing.assert_allclose(found[row.key], expected, rtol=1e-9, err_msg=str(row.key))
+    assert len(seen) >= 8
+
+
+def test_summary_with_standardised_values_and_r2() -> None:
+    fit = synthetic_fit(TWO_FACTORS)
+    plain, table = fit.summary(ci=0.9), fit.summary(ci=0.9, standardized=True)
+    columns = list(plain.columns)
+    after = columns.index("upper") + 1
+    assert list(table.columns) == [*columns[:after], "std_lv", "std_all", *columns[after:]]
+    rows = pd.DataFrame(table[table["op"] != "r2"])
+    pd.testing.assert_frame_equal(
+        rows[columns].reset_index(drop=True), pd.DataFrame(plain), check_dtype=False
+    )
+    key = ["level", "lhs", "op", "rhs"]
+    standard = fit.standardized().set_index(key)["mean"]
+    beside = rows.set_index(key)["std_all"].dropna()
+    pd.testing.assert_series_equal(beside, standard, check_names=False)
+    assert set(rows.loc[rows["std_all"].isna(), "lhs"]) == set(omitted_definitions(fit.model.table))
+    below, explained = pd.DataFrame(table[table["op"] == "r2"]), fit.r2(ci=0.9)
+    assert below["lhs"].tolist() == explained["variable"].tolist()
+    numbers = ["mean", "median", "sd", "lower", "upper", "ess_bulk", "r_hat"]
+    np.testing.assert_array_equal(below[numbers], explained[numbers])
+    assert table["level"].tolist() == sorted(table["level"], key=["within", "between", ""].index)
+    text = repr(table)
+    assert text.count("R-squared  ") == 2
+    assert "std_lv: posterior mean with factors" in " ".join(text.split())
+    assert "within: r-squared" in table._repr_html_()
+
+
+def test_a_fixed_row_has_standardised_values() -> None:
+    table = synthetic_fit(TWO_FACTORS).summary(standardized=True)
+    marker = table[(table["lhs"] == "fw") & (table["rhs"] == "y1")].iloc[0]
+    assert marker["sd"] == 0
+    assert 0 < marker["std_all"] < 1
+    line = next(line for line in repr(table).splitlines() if "fw =~ y1" in line)
+    assert "fixed" in line
+    assert f"{marker['std_all']:.3f}" in line
+
+
+def test_a_model_without_predictors_has_no_r2_rows() -> None:
+    frame = make_frame()
+    model = quiet_model("y1 ~~ y2", data=frame)
+    values = {r.key: 1.0 if r.lhs == r.rhs or r.rhs == "1" else 0.3 for r in model.table.rows}
+    theta = theta_from_values(model.blueprint, values)
+    found = standardised_values(levels_at(model.blueprint, theta[None]), "std_lv")
+    assert {k: v.item() for k, v in found.items()} == values

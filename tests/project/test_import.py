@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# Figures, files, distributions, and nutpie, which comes with all of ArviZ.
+# Figures, files, tables, distributions, and nutpie, which comes with all of ArviZ.
 LATER = {
     *("arviz", "arviz_plots", "arviz_stats", "graphviz", "h5py", "jax", "matplotlib", "nutpie"),
-    *("scipy.stats", "xarray_einstats", "zarr"),
+    *("docx", "great_tables", "scipy.stats", "xarray_einstats", "zarr"),
 }
 
 SCRIPT = """

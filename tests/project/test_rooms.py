@@ -58,9 +58,9 @@ def test_figures_compute_nothing(file: Path) -> None:
 
 
 ORDER = (
-    "errors foreign_words arguments wording disk kernels gaussian outcomes spec data structure "
-    "likelihood blueprint simulation inference posterior checking display plotting datasets model "
-    "fit loading importing command_line __main__"
+    "errors foreign_words arguments wording markup disk kernels gaussian outcomes spec data "
+    "structure likelihood blueprint simulation inference posterior checking display plotting "
+    "datasets model fit loading importing command_line __main__"
 ).split()
 
 

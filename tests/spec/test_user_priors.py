@@ -270,7 +270,10 @@ def test_label_across_kinds():
 
 
 def test_not_a_mapping():
-    with pytest.raises(SpecificationError, match=r"priors must be a mapping such as .*not str"):
+    with pytest.raises(
+        SpecificationError,
+        match=r"unknown set of priors .* sets are 'wide', 'informative'.*mapping such as",
+    ):
         resolve_priors(TABLE, SCALES, "normal(0, 1)")
 
 

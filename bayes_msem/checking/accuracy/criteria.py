@@ -47,6 +47,7 @@ from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit
 from bayes_msem.checking.accuracy.loo import lppd
 from bayes_msem.inference.density import joint_log_likelihood
+from bayes_msem.markup import block, grid, text_paragraph
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.enough import check_enough
 
@@ -56,6 +57,9 @@ FloatArray = NDArray[np.float64]
 
 HIGH_VARIANCE = 0.4
 _UNITS = {"cluster": "clusters", "observation": "rows"}
+
+
+_DIC_TITLE = "DIC of the marginal likelihood (random effects integrated out)"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -110,22 +114,32 @@ class Waic:
 
     def __repr__(self) -> str:
         """Return a small table."""
-        units = _UNITS[self.unit]
-        lines = [
-            f"WAIC over {len(self.pointwise)} {units} (unit='{self.unit}')",
-            "",
-            f"{'':>10}{'estimate':>12}{'SE':>9}",
-            f"{'elpd_waic':>10}{self.elpd:>12.1f}{self.se:>9.1f}",
-            f"{'p_waic':>10}{self.p_waic:>12.1f}",
-            f"{'waic':>10}{self.waic:>12.1f}{2 * self.se:>9.1f}",
+        rows = [f"{name:>10}{value:>12}{se:>9}".rstrip() for name, value, se in self._numbers()]
+        note = ["", self._note()] if self._note() else []
+        return "\n".join([self._title(), "", f"{'':>10}{'estimate':>12}{'SE':>9}", *rows, *note])
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        numbers = grid(("", "estimate", "SE"), self._numbers())
+        return block(text_paragraph(self._title()), numbers, text_paragraph(self._note()))
+
+    def _title(self) -> str:
+        return f"WAIC over {len(self.pointwise)} {_UNITS[self.unit]} (unit='{self.unit}')"
+
+    def _numbers(self) -> list[tuple[str, str, str]]:
+        return [
+            ("elpd_waic", f"{self.elpd:.1f}", f"{self.se:.1f}"),
+            ("p_waic", f"{self.p_waic:.1f}", ""),
+            ("waic", f"{self.waic:.1f}", f"{2 * self.se:.1f}"),
         ]
-        if self.n_unreliable:
-            lines += [
-                "",
-                f"{self.n_unreliable} {units} have p_waic above {HIGH_VARIANCE}: WAIC is not "
-                "reliable here; use loo(), which says for which units it is.",
-            ]
-        return "\n".join(lines)
+
+    def _note(self) -> str:
+        if not self.n_unreliable:
+            return ""
+        return (
+            f"{self.n_unreliable} {_UNITS[self.unit]} have p_waic above {HIGH_VARIANCE}: WAIC is "
+            "not reliable here; use loo(), which says for which units it is."
+        )
 
 
 def waic(log_likelihood: xr.DataArray, unit: Unit, labels: pd.Index[Any]) -> Waic:
@@ -187,24 +201,36 @@ class Dic:
 
     def __repr__(self) -> str:
         """Return a small table."""
-        lines = [
-            "DIC of the marginal likelihood (random effects integrated out)",
-            "",
-            f"{'DIC':>26}{self.dic:>12.1f}",
-            f"{'mean deviance':>26}{self.mean_deviance:>12.1f}",
-            f"{'deviance at the mean':>26}{self.deviance_at_mean:>12.1f}",
-            f"{'p_D':>26}{self.p_d:>12.1f}",
-            f"{'p_V':>26}{self.p_v:>12.1f}",
-        ]
-        if self.integration_error > 0:
-            lines += ["", f"Standard error from numerical integrals: {self.integration_error:.2g}"]
-        if self.p_d < 0:
-            lines += [
-                "",
-                "p_D is negative: the posterior mean is not a good point (the posterior is skewed "
-                "or has several modes). Use loo().",
-            ]
+        lines = [_DIC_TITLE, ""]
+        lines += [f"{name:>26}{value:>12}" for name, value in self._numbers()]
+        for note in self._notes():
+            lines += ["", note]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        notes = [text_paragraph(note) for note in self._notes()]
+        return block(text_paragraph(_DIC_TITLE), grid(("", "estimate"), self._numbers()), *notes)
+
+    def _numbers(self) -> list[tuple[str, str]]:
+        return [
+            ("DIC", f"{self.dic:.1f}"),
+            ("mean deviance", f"{self.mean_deviance:.1f}"),
+            ("deviance at the mean", f"{self.deviance_at_mean:.1f}"),
+            ("p_D", f"{self.p_d:.1f}"),
+            ("p_V", f"{self.p_v:.1f}"),
+        ]
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.integration_error > 0:
+            notes.append(f"Standard error from numerical integrals: {self.integration_error:.2g}")
+        if self.p_d < 0:
+            notes.append(
+                "p_D is negative: the posterior mean is not a good point (the posterior is skewed "
+                "or has several modes). Use loo()."
+            )
+        return notes
 
 
 def dic(

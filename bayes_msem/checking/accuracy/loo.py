@@ -26,6 +26,7 @@ from bayes_msem.checking.accuracy.log_likelihood import UNIT_DIMENSION, Unit, un
 from bayes_msem.checking.accuracy.target import Target, target_of
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning
+from bayes_msem.markup import block, grid, text_paragraph
 from bayes_msem.posterior.chain_checks import LEAST_DRAWS as DRAWS_OF_A_CHAIN
 from bayes_msem.posterior.enough import check_enough
 
@@ -149,21 +150,31 @@ class LooResult:
 
     def __repr__(self) -> str:
         """Return a table, and how far it can be trusted."""
-        n, units = self.elpd_data.n_data_points, _UNITS[self.unit]
+        rows = [f"{name:>10}{value:>12}{se:>9}".rstrip() for name, value, se in self._numbers()]
+        head = f"{'':>10}{'estimate':>12}{'SE':>9}"
+        return "\n".join([self._title(), "", head, *rows, "", *self._notes()])
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        notes = " ".join(line.strip() for line in self._notes())
+        numbers = grid(("", "estimate", "SE"), self._numbers())
+        return block(text_paragraph(self._title()), numbers, text_paragraph(notes))
+
+    def _title(self) -> str:
         question = _QUESTION[self.unit if self.target.clusters is not None else ""]
-        terms = self.pointwise.to_numpy()
-        lines = [
-            f"Leave-one-out cross-validation of {n} {units} "
-            f"from {self.elpd_data.n_samples} draws: {question}",
-            "",
-            f"{'':>10}{'estimate':>12}{'SE':>9}",
-            f"{'elpd_loo':>10}{self.elpd:>12.1f}{self.se:>9.1f}",
-            f"{'p_loo':>10}{self.p_loo:>12.1f}",
-            f"{'per ' + units[:-1]:>10}{terms.mean():>12.3f}{self.se / n:>9.3f}",
-            "",
-            *self._notes(),
+        return (
+            f"Leave-one-out cross-validation of {self.elpd_data.n_data_points} "
+            f"{_UNITS[self.unit]} from {self.elpd_data.n_samples} draws: {question}"
+        )
+
+    def _numbers(self) -> list[tuple[str, str, str]]:
+        n, units = self.elpd_data.n_data_points, _UNITS[self.unit]
+        per_unit = self.pointwise.to_numpy().mean()
+        return [
+            ("elpd_loo", f"{self.elpd:.1f}", f"{self.se:.1f}"),
+            ("p_loo", f"{self.p_loo:.1f}", ""),
+            (f"per {units[:-1]}", f"{per_unit:.3f}", f"{self.se / n:.3f}"),
         ]
-        return "\n".join(lines)
 
     def _notes(self) -> list[str]:
         n, units, high = len(self.pareto_k), _UNITS[self.unit], self.high_k

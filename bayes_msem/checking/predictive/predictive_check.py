@@ -40,6 +40,7 @@ from bayes_msem.checking.predictive.replicate import Pair, Replicates
 from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.inference.threads import one_blas_thread
+from bayes_msem.markup import block, bullets_of, text_paragraph
 from bayes_msem.wording import plural
 
 FloatArray = NDArray[np.float64]
@@ -127,12 +128,17 @@ class PredictiveCheck:
 
     def __repr__(self) -> str:
         """Return what was done and where to look."""
-        lines = [
+        return "\n".join([self._title(), *(f"  {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        """Notebook display."""
+        return block(text_paragraph(self._title()), bullets_of(self.notes))
+
+    def _title(self) -> str:
+        return (
             f"Posterior predictive check: {plural(self.draws, 'replicate')} of the data, "
-            f"{self.kind} clusters, {plural(len(self.statistics), 'number')} compared in each",
-            *(f"  {note}" for note in self.notes),
-        ]
-        return "\n".join(lines)
+            f"{self.kind} clusters, {plural(len(self.statistics), 'number')} compared in each"
+        )
 
 
 @one_blas_thread
