@@ -175,8 +175,8 @@ class Prediction(FitCore):
             obs_id has the number of the row, from 0. Cluster-level outcomes are predicted from
             the cluster's effects and covariates, once per cluster, and repeated in all its rows.
             With ``return_draws``: dimensions chain, draw, obs_id and outcome, with the labels of
-            the rows in the coordinate row (of an index with several levels: ``row_`` and the name of
-            each); of probabilities category, with the coordinate outcome beside it.
+            the rows in the coordinate row (of an index with several levels: ``row_`` and the name
+            of each); of probabilities category, with the coordinate outcome beside it.
 
         Raises
         ------
