@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench docs-output clean distclean
+.PHONY: help demo test test-slow lint format bench docs docs-output clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,11 +37,16 @@ format: $(VENV)/.installed-lint ## rewrite the sources in the house format
 bench: $(VENV)/.installed-run ## run the benchmarks, print one table of figures and targets
 	$(PY) benchmarks/suite.py $(ARGS)
 
+docs: $(VENV)/.installed-docs ## build the site into docs/_build/html
+	rm -rf docs/generated
+	$(PY) -m sphinx -W -n --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
+	@echo "The site is at docs/_build/html/index.html"
+
 docs-output: $(VENV)/.installed-test ## put fresh output into the pages that show output of fits
 	$(PY) -m tools.refresh_docs $(ARGS)
 
 clean: ## remove outputs and caches
-	rm -rf out dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf out dist docs/_build docs/generated .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .venv -prune -o -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 distclean: clean ## also remove .venv

@@ -70,8 +70,9 @@ def test_links_resolve(page: Path) -> None:
 def test_index_lists_every_page() -> None:
     text = (DOCS / "index.md").read_text(encoding="utf-8")
     others = {page.stem for page in PAGES} - {"index"}
-    (toctree,) = [b.body for b in blocks(DOCS / "index.md") if b.language == "{toctree}"]
-    assert set(toctree.split()) - {":hidden:"} == others
+    trees = [b.body for b in blocks(DOCS / "index.md") if b.language == "{toctree}"]
+    listed = [line for tree in trees for line in tree.splitlines() if re.fullmatch(r"\w+", line)]
+    assert sorted(listed) == sorted(others)
     assert {Path(t).stem for t in _LINK.findall(text) if t.endswith(".md")} == others
 
 
@@ -184,9 +185,28 @@ def test_table_of_families() -> None:
 
 
 def test_list_of_public_names() -> None:
-    text = (DOCS / "api.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\.\. auto(?:class|function|exception):: bayes_msem\.(\w+)$", text, re.M)
+    text = "".join(page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("api*.md")))
+    listed = re.findall(r"^\.\. auto(?:class|function|exception):: (\w+)$", text, re.M)
     assert sorted(listed) == sorted(bm.__all__)
+
+
+@pytest.mark.parametrize("kind", [bm.Model, bm.Fit])
+def test_every_method_has_a_page(kind: type) -> None:
+    """Fields of data classes are described with the class."""
+    text = (DOCS / f"api_{kind.__name__.lower()}.md").read_text(encoding="utf-8")
+    listed = re.findall(rf"^   {kind.__name__}\.(\w+)$", text, re.M)
+    assert sorted(listed) == sorted(n for n in dir(kind) if not n.startswith("_"))
+
+
+def test_messages_are_those_of_the_package() -> None:
+    """Words in the first column, or the second where the first is a warning, are in the sources."""
+    sources = "".join(p.read_text(encoding="utf-8") for p in Path(bm.__path__[0]).rglob("*.py"))
+    lines = (DOCS / "messages.md").read_text(encoding="utf-8").splitlines()
+    quoted = [m[1] for x in lines if (m := re.match(r"\| (?:`\w+Warning` \| )?`([^`]+)` \|", x))]
+    assert len(quoted) > 20
+    assert [words for words in quoted if words not in sources] == []
+    warned = {name for name in bm.__all__ if name.endswith("Warning")} - {"MsemWarning"}
+    assert warned <= set(re.findall(r"`(\w+Warning)`", "\n".join(lines)))
 
 
 def test_table_of_unsupported_constructs() -> None:

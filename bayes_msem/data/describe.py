@@ -188,7 +188,7 @@ def describe(
     -------
     Description
         Cluster sizes, intraclass correlations, design effects, covariance matrices within and
-        between; formulas in :mod:`bayes_msem.data.describe`. Missing values are deleted pairwise.
+        between; formulas in the module ``data.describe``. Missing values are deleted pairwise.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class Accuracy(FitCore):
     ) -> xr.DataArray:
         """Log-likelihood of every unit at every posterior draw.
 
-        Computed once: the result is kept in group ``log_likelihood`` of :attr:`datatree` under the
+        Computed once: the result is kept in group ``log_likelihood`` of ``fit.datatree`` under the
         name of the unit, where ArviZ finds it (``az.loo(fit.datatree, var_name="cluster")``), and
         saved with the fit.
 
@@ -74,7 +74,7 @@ class Accuracy(FitCore):
             Dimensions chain, draw, and cluster_id or obs_id (position of the row). Clusters and
             rows without any observed outcome are left out; ``attrs["left_out"]`` says how many.
             Standard errors of numerical integrals, of the same shape, are in group
-            ``log_likelihood_error`` of :attr:`datatree`; the largest one is in
+            ``log_likelihood_error`` of ``fit.datatree``; the largest one is in
             ``attrs["largest_integration_error"]``.
 
         Raises
@@ -215,7 +215,7 @@ class Accuracy(FitCore):
 
     @checked(unit=choice(Unit))
     def waic(self, unit: Unit | None = None) -> criteria.Waic:
-        """Widely applicable information criterion; prefer :meth:`loo`, which knows when it fails.
+        """Widely applicable information criterion; :meth:`Fit.loo` knows when it fails.
 
         Parameters
         ----------

@@ -71,7 +71,7 @@ class Prediction(FitCore):
             the number of the row, from 0. ``attrs["reliability"]`` maps each factor to
             var(means) / (var(means) + mean(sd^2)), the share of its variance that the scores
             carry. With ``return_draws``: dimensions chain, draw, obs_id and factor, with the
-            labels of the rows in the coordinate row (of an index with several levels: row_ and
+            labels of the rows in the coordinate row (of an index with several levels: ``row_`` and
             the name of each); at level between cluster_id instead of obs_id.
 
         Raises
@@ -175,8 +175,8 @@ class Prediction(FitCore):
             obs_id has the number of the row, from 0. Cluster-level outcomes are predicted from
             the cluster's effects and covariates, once per cluster, and repeated in all its rows.
             With ``return_draws``: dimensions chain, draw, obs_id and outcome, with the labels of
-            the rows in the coordinate row (of an index with several levels: row_ and the name of
-            each); of probabilities category, with the coordinate outcome beside it.
+            the rows in the coordinate row (of an index with several levels: ``row_`` and the name
+            of each); of probabilities category, with the coordinate outcome beside it.
 
         Raises
         ------

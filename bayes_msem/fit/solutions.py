@@ -185,7 +185,7 @@ class Solutions(FitCore):
         EstimateTable
             Columns factor, composite ("within", "between", "cluster means", "total"), mean,
             median, sd, lower, upper, ess_bulk, ess_tail, r_hat and note; formulas and references in
-            :mod:`bayes_msem.posterior.reliability`. Factors with a single indicator or with
+            the module ``posterior.reliability``. Factors with a single indicator or with
             latent ones are left out.
 
         Raises

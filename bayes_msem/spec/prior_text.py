@@ -80,10 +80,10 @@ class Prior:
     Parameters
     ----------
     family
-        Name of a family, a key of :data:`FAMILIES`.
+        Name of a family, a key of ``FAMILIES``.
     arguments
         Its arguments in order (standard deviations, shapes and rates; see
-        :mod:`bayes_msem.spec.prior_families`).
+        ``spec.prior_families``).
     scale
         "sd": on the standard deviation of a variance row; "cor": on the correlation of a
         covariance row; "cov": on the covariance itself; "": on the parameter as it is.
@@ -127,7 +127,7 @@ class Prior:
 
     @property
     def definition(self) -> Family:
-        """The family's entry in :data:`FAMILIES`.
+        """The family's entry in ``FAMILIES``.
 
         Examples
         --------

@@ -127,7 +127,7 @@ class LooResult:
 
     @property
     def pointwise(self) -> pd.Series:
-        """Terms of :attr:`elpd`; index as in :attr:`pareto_k`.
+        """Terms of ``elpd``; index as in ``pareto_k``.
 
         Examples
         --------
