@@ -373,7 +373,6 @@ def test_words_of_other_packages_elsewhere(fit: bm.Fit, frame: pd.DataFrame) -> 
         (lambda: fit.summary(prob=0.9), r"Fit\.summary\(\).*ci="),
         (lambda: fit.summary(hdi_prob=0.9), "ci="),
         (lambda: fit.summary(**{"CI.kind": "hdi"}), "here it is ci_kind="),
-        (lambda: fit.summary(standardized=True), r"fit\.standardized\(\)"),
         (lambda: fit.plot_trace(var_names=["y"]), "rows="),
         (lambda: fit.ppp(seed=1), r"random_seed=\."),
         (lambda: fit.predict(new_data=frame), "newdata="),
