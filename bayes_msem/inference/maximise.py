@@ -24,6 +24,8 @@ Axes = Callable[[FloatArray], FloatArray]
 
 _STEP = 1e-4  # of the central differences, in units of the coordinate
 _DECREMENT = 1e-12  # g' H^-1 g: twice the distance to the maximum in log density
+_ROUNDING = 8 * np.finfo(float).eps  # of the value: a smaller distance cannot be seen in it
+_POLISH = 30  # Newton steps: near a boundary at infinity each only takes a fifth off the distance
 _ROUNDS, _MAX_STEPS = 4, 300  # of the trust region; each round has axes of its own
 _AGREE = 0.1  # typical changes
 _CLIMB = 150  # iterations of the cheap search
@@ -181,8 +183,8 @@ class _Top(NamedTuple):
 
 def _newton(here: _InAxes, v: FloatArray) -> _Top:
     """Polish with plain Newton steps; converged if the decrement vanishes at positive curvature."""
-    h = here.hessian(v)
-    for _ in range(10):
+    h, enough = here.hessian(v), max(_DECREMENT, _ROUNDING * abs(here.value(v)))
+    for _ in range(_POLISH):
         g = here.gradient(v)
         values, vectors = np.linalg.eigh(h)
         if values.min() < -1e-6 * values.max():
@@ -193,7 +195,7 @@ def _newton(here: _InAxes, v: FloatArray) -> _Top:
         step = vectors[:, keep] @ ((vectors[:, keep].T @ g) / values[keep])
         if np.abs(vectors[:, ~keep].T @ g).max(initial=0.0) > 1e-4:
             break
-        if g @ step < _DECREMENT:
+        if g @ step < enough:
             return _Top(v - step, True, h)  # a last step costs nothing and squares what is left
         if not here.value(v - step) <= here.value(v) + 1e-9 * abs(here.value(v)):
             break
