@@ -15,6 +15,7 @@ from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.hypothesis_text import Hypothesis, parse_hypothesis
+from bayes_msem.spec.prior_sets import PRIOR_SETS
 
 __all__ = ["HypothesisTests"]
 
@@ -147,5 +148,8 @@ class HypothesisTests(FitCore):
     def _default_priors(self) -> tuple[int, ...]:
         """Numbers of the free parameters whose prior is the default."""
         blueprint = self.model.blueprint
-        usual = default_priors(blueprint.table, scales(blueprint.observed))
-        return tuple(n for n, prior in blueprint.priors.items() if usual.get(n) == prior)
+        units = scales(blueprint.observed)
+        usual = [default_priors(blueprint.table, units, name) for name in PRIOR_SETS]
+        return tuple(
+            n for n, prior in blueprint.priors.items() if any(u.get(n) == prior for u in usual)
+        )

@@ -45,7 +45,7 @@ _NEAR = 3.0  # standard deviations from zero
 
 def default_scales(blueprint: Blueprint) -> FloatArray:
     """Typical changes of the sampled parameters, from default priors: units, and no beliefs."""
-    priors = default_priors(blueprint.table, scales(blueprint.observed))
+    priors = default_priors(blueprint.table, scales(blueprint.observed), "wide")
     return prior_scales(replace(blueprint, priors=priors))
 
 

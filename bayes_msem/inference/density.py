@@ -174,7 +174,7 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
     start: list[float] = []
     transform = blueprint.parameters.transform
     user = {row.free: row.value for row in blueprint.table.rows if row.free}
-    defaults = default_priors(blueprint.table, scales(blueprint.observed))
+    defaults = default_priors(blueprint.table, scales(blueprint.observed), "wide")
     for group in blueprint.parameters.groups:
         for i, free in enumerate(group.free):
             value = user[free]

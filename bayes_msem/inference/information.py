@@ -106,7 +106,7 @@ def undetermined_rows(blueprint: Blueprint, maximum: Maximum) -> list[str]:
 
 def _typical_changes(blueprint: Blueprint) -> FloatArray:
     """Of the free table values, in the units of the data."""
-    priors = default_priors(blueprint.table, scales(blueprint.observed))
+    priors = default_priors(blueprint.table, scales(blueprint.observed), "wide")
     sd = {
         (row.level, row.lhs): priors[row.free].median if row.free else float(np.sqrt(row.value))
         for row in blueprint.table.rows

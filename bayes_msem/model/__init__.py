@@ -92,8 +92,9 @@ class Model(PriorChecks, Simulation, Writing):
     priors
         Priors that replace the defaults: ``{key: "normal(0, 1)"}``, where a key is a row
         ("fw =~ y2" or ("within", "fw", "=~", "y2")), a label, or a pattern such as
-        ("within", "=~"). Or the name of a set of defaults: "wide" (what None means) or
-        "informative", which expects less of level between (``docs/priors.md``).
+        ("within", "=~"). Or the name of a set of defaults: "informative" (what
+        None means) or "wide", which expects larger slopes between (``docs/priors.md``). In a
+        mapping the key "defaults" names the set for all other rows.
     std_lv
         Fix factor variances at 1 instead of the first loadings.
     missing

@@ -24,6 +24,7 @@ from bayes_msem.posterior.labels import (
     unpack_labels,
 )
 from bayes_msem.spec.prior_text import Prior
+from bayes_msem.spec.user_priors import prior_set_of
 
 
 def check_storable(observed: ObservedData, spec: str) -> None:
@@ -163,14 +164,18 @@ def read_name(plain: Any) -> Any:
 
 
 def plain_priors(priors: Mapping[Any, str | Prior] | str | None) -> list[list[Any]] | str | None:
-    """Priors given by the user as JSON-able values."""
-    if priors is None or isinstance(priors, str):
-        return priors
-    return [[to_plain(key), str(prior)] for key, prior in priors.items()]
+    """Priors given by the user as JSON-able values, the set of defaults always among them."""
+    if not isinstance(priors, Mapping):
+        return prior_set_of(priors)
+    named = {**priors, "defaults": prior_set_of(priors)}
+    return [[to_plain(key), str(prior)] for key, prior in named.items()]
 
 
 def read_priors(plain: list[list[Any]] | str | None) -> dict[Any, str] | str | None:
-    """Reverse of :func:`plain_priors`."""
-    if isinstance(plain, str):
-        return plain
-    return None if plain is None else {from_plain(key): prior for key, prior in plain}
+    """Reverse of :func:`plain_priors`.
+
+    Files of earlier versions name no set where the user named none: they have the wide one.
+    """
+    if plain is None or isinstance(plain, str):
+        return plain or "wide"
+    return {"defaults": "wide"} | {from_plain(key): prior for key, prior in plain}

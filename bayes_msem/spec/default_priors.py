@@ -77,7 +77,7 @@ from dataclasses import replace
 
 from bayes_msem.errors import DataError
 from bayes_msem.spec.covariance import covariance_blocks
-from bayes_msem.spec.prior_sets import PRIOR_SETS, PriorSet, PriorSetName
+from bayes_msem.spec.prior_sets import DEFAULT_SET, PRIOR_SETS, PriorSet, PriorSetName
 from bayes_msem.spec.prior_text import Prior, Scale
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 from bayes_msem.spec.threshold_priors import default_threshold_prior, latent_sd, latent_unit
@@ -96,7 +96,7 @@ _LOG_RATE_SCALE = 1.5
 
 
 def default_priors(
-    table: ParameterTable, scales: Scales, named: PriorSetName = "wide"
+    table: ParameterTable, scales: Scales, named: PriorSetName = DEFAULT_SET
 ) -> dict[int, Prior]:
     """Give every free parameter its default prior.
 
@@ -159,7 +159,7 @@ class Units:
     """
 
     def __init__(
-        self, table: ParameterTable, scales: Scales, rules: PriorSet = PRIOR_SETS["wide"]
+        self, table: ParameterTable, scales: Scales, rules: PriorSet = PRIOR_SETS[DEFAULT_SET]
     ) -> None:
         self.rules = rules
         self._table = table

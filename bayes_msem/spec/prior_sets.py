@@ -1,7 +1,7 @@
 """Named sets of default priors: what differs between them, as numbers.
 
-"wide" are the defaults, for which a slope of 2.5 standard deviations is nothing unusual;
-"informative" is what the study in ``docs/prior_study.md`` recommends for level between.
+"informative" are the defaults, which the study in ``docs/prior_study.md`` recommends for level
+between; for "wide" a slope of 2.5 standard deviations is nothing unusual at that level either.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["PRIOR_SETS", "PriorSet", "PriorSetName"]
+__all__ = ["DEFAULT_SET", "PRIOR_SETS", "PriorSet", "PriorSetName"]
 
-PriorSetName = Literal["wide", "informative"]
+PriorSetName = Literal["informative", "wide"]
+
+DEFAULT_SET: PriorSetName = "informative"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class PriorSet:
 
 
 PRIOR_SETS: dict[PriorSetName, PriorSet] = {
-    "wide": PriorSet(2.5, None, splits=False, avoids_zero=False, slope_effect=1.0),
     "informative": PriorSet(1.0, 4.0, splits=True, avoids_zero=True, slope_effect=0.5),
+    "wide": PriorSet(2.5, None, splits=False, avoids_zero=False, slope_effect=1.0),
 }
 assert tuple(PRIOR_SETS) == get_args(PriorSetName)

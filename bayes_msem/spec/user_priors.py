@@ -15,6 +15,8 @@ Kinds are loading (``=~``), regression (``~``), intercept (``~1``), variance or 
 threshold (``|``) and dispersion. ``"~~"`` alone stands for the variances if the family is one of
 positive numbers, for the correlations if it is lkj or beta, and for covariances without a
 correlation otherwise.
+
+The key "defaults" names the set of defaults for the parameters that no other key holds for.
 """
 
 from __future__ import annotations
@@ -28,14 +30,14 @@ from typing import Any, Literal
 from bayes_msem.errors import MsemError, NotSupportedError, SpecificationError, nearest
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.default_priors import default_priors
-from bayes_msem.spec.prior_sets import PRIOR_SETS, PriorSetName
+from bayes_msem.spec.prior_sets import DEFAULT_SET, PRIOR_SETS, PriorSetName
 from bayes_msem.spec.prior_text import Prior, fit_to_kind, read_prior
 from bayes_msem.spec.row_names import KINDS, LEVEL_NAMES, key_text, matching_rows
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 from bayes_msem.spec.threshold_priors import settle_thresholds
 from bayes_msem.spec.variable_scales import Scales
 
-__all__ = ["resolve_priors", "unused_priors"]
+__all__ = ["prior_set_of", "resolve_priors", "unused_priors"]
 
 # "~~" alone depends on the family, and definitions have no priors
 _KINDS: dict[str, Kind | Literal["~~"]] = {
@@ -44,6 +46,7 @@ _KINDS: dict[str, Kind | Literal["~~"]] = {
 _LEVELS = {word: level for word, level in LEVEL_NAMES.items() if word}
 _SHOWN_KEYS = 12
 _ROW, _LABEL = 0, 1
+_DEFAULTS = "defaults"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,7 @@ def resolve_priors(
         A prior of a variance or precision; a label that joins parameters of different kinds.
     """
     parameters = _rows_by_parameter(table)
-    named = _named_set(user)
-    priors = default_priors(table, scales, named)
+    priors = default_priors(table, scales, prior_set_of(user))
     blocks = [b for level in ("within", "between") for b in covariance_blocks(table, level)]
     requests = _text_requests(table) + _user_requests(table, user, blocks)
     _check_set_once(requests)
@@ -129,16 +131,29 @@ def unused_priors(
     ]
 
 
-def _named_set(user: Mapping[Any, str | Prior] | str | None) -> PriorSetName:
-    """Return the set of defaults that the user names, or the default."""
-    if not isinstance(user, str):
-        return "wide"
+def prior_set_of(user: Mapping[Any, str | Prior] | str | None) -> PriorSetName:
+    """Return the set of defaults that the user names, or the default set.
+
+    Parameters
+    ----------
+    user
+        As for :func:`resolve_priors`.
+
+    Raises
+    ------
+    SpecificationError
+        There is no set of this name.
+    """
+    named = user.get(_DEFAULTS, DEFAULT_SET) if isinstance(user, Mapping) else user
+    if named is None or not isinstance(user, (str, Mapping)):
+        return DEFAULT_SET
     for name in PRIOR_SETS:
-        if name == user:
+        if name == named:
             return name
+    where = f"priors[{_DEFAULTS!r}]: " if isinstance(user, Mapping) else ""
     raise SpecificationError(
-        f"unknown set of priors '{user}'; sets are {', '.join(map(repr, PRIOR_SETS))}"
-        f"{nearest(user, tuple(PRIOR_SETS))}; priors of single rows are a mapping such as "
+        f"{where}unknown set of priors '{named}'; sets are {', '.join(map(repr, PRIOR_SETS))}"
+        f"{nearest(str(named), tuple(PRIOR_SETS))}; priors of single rows are a mapping such as "
         "{'fw =~ y2': 'normal(0.8, 0.2)'}"
     )
 
@@ -168,6 +183,8 @@ def _user_requests(
     correlated = {free for b in blocks if b.pattern != "direct" for free in b.free_edges}
     requests = []
     for key, value in user.items():
+        if key == _DEFAULTS:
+            continue
         source = f"priors[{key!r}]"
         pattern = _pattern(key, table)
         if pattern is None:

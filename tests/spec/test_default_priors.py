@@ -95,6 +95,11 @@ def normal(mu, sigma):
     return Prior("normal", (round(mu, 12), float(f"{sigma:.4g}")))
 
 
+def t4(sigma):
+    """Student t(4) around 0, 4 digits."""
+    return Prior("studentt", (4.0, 0.0, float(f"{sigma:.4g}")))
+
+
 LOADINGS = [
     (MARKER, "within fw =~ y2", normal(3 / 2, 3 / 2)),
     (MARKER, "within fw =~ y3", normal(0.5 / 2, 0.5 / 2)),
@@ -132,14 +137,16 @@ LOADINGS = [
 REGRESSIONS = [
     (("within y1 ~ x",), "within y1 ~ x", normal(0, 2.5 * 2 / 4)),
     (("within y1 ~ y2",), "within y1 ~ y2", normal(0, 2.5 * 2 / 3)),
-    (("between y1 ~ y2",), "between y1 ~ y2", normal(0, 2.5 * 1.5 / 0.6)),
-    (("between y1 ~ w",), "between y1 ~ w", normal(0, 2.5 * 1.5 / 0.2)),
-    (("between z ~ y2",), "between z ~ y2", normal(0, 2.5 * 10 / 0.6)),
+    (("between y1 ~ y2",), "between y1 ~ y2", t4(1.5 / 0.6)),
+    (("between y1 ~ w",), "between y1 ~ w", t4(1.5 / 0.2)),
+    # Two predictors share what one could explain.
+    (("between y1 ~ w", "between y1 ~ y2"), "between y1 ~ w", t4(1.5 / 0.2 / math.sqrt(2))),
+    (("between z ~ y2",), "between z ~ y2", t4(10 / 0.6)),
     ((*MARKER, "within fw ~ x"), "within fw ~ x", normal(0, 2.5 * 2 / 4)),
-    ((*MARKER, "between z ~ fb"), "between z ~ fb", normal(0, 2.5 * 10 / 3)),
-    ((*RANDOM, "between slope ~ w"), "between slope ~ w", normal(0, 2.5 * (2 / 4) / 0.2)),
-    ((*RANDOM, "between z ~ slope"), "between z ~ slope", normal(0, 2.5 * 10 / (2 / 4))),
-    ((*RANDOM, "between logsd ~ w"), "between logsd ~ w", normal(0, 2.5 * 0.5 / 0.2)),
+    ((*MARKER, "between z ~ fb"), "between z ~ fb", t4(10 / 3)),
+    ((*RANDOM, "between slope ~ w"), "between slope ~ w", t4((2 / 4) / 0.2)),
+    ((*RANDOM, "between z ~ slope"), "between z ~ slope", t4(10 / (2 / 4))),
+    ((*RANDOM, "between logsd ~ w"), "between logsd ~ w", t4(0.5 / 0.2)),
 ]
 
 INTERCEPTS = [
@@ -152,11 +159,11 @@ INTERCEPTS = [
     ((*RANDOM, "between corr ~ 1"), "between corr ~ 1", normal(0, 0.5)),
     # The within part of a predictor that is split has mean 0: nothing to allow for.
     (("within y1 ~ y2", "between y1 ~ 1"), "between y1 ~ 1", normal(5, 6.25)),
-    # The prior slope is 2.5 * 1.5 / 0.6 = 6.25 and the predictor's mean 1.
+    # The prior slope's scale is 1.5 / 0.6 = 2.5 and the predictor's mean 1.
     (
         ("between y1 ~ y2", "between y1 ~ 1"),
         "between y1 ~ 1",
-        normal(5, math.hypot(6.25, 6.25)),
+        normal(5, math.hypot(6.25, 2.5)),
     ),
     # A fixed slope of 2 on a predictor with mean 1 moves the intercept.
     (("between y1 ~ y2 value=2", "between y1 ~ 1"), "between y1 ~ 1", normal(3, 6.25)),
@@ -175,7 +182,7 @@ VARIANCES = [
     ((*MARKER, "within fw ~~ fw"), "within fw ~~ fw", Prior("halfstudentt", (4, 2), "sd")),
     ((*MARKER, "between fb ~~ fb"), "between fb ~~ fb", Prior("halfnormal", (3,), "sd")),
     ((*RANDOM, "between slope ~~ slope"), "between slope ~~ slope",
-     Prior("halfnormal", (2 / 4,), "sd")),
+     Prior("halfnormal", (0.5 * 2 / 4,), "sd")),
     ((*RANDOM, "between load ~~ load"), "between load ~~ load",
      Prior("halfnormal", (0.5 * 3 / 2,), "sd")),
     ((*RANDOM, "between logsd ~~ logsd"), "between logsd ~~ logsd",

@@ -1,15 +1,17 @@
-"""Named sets of default priors: the wide one, and the informative one for level between."""
+"""Named sets of default priors: the informative one, which is the default, and the wide one."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayes_msem as bm
+from bayes_msem.posterior.record import plain_priors, read_priors
 
 TEXT = """
 level: within
@@ -62,7 +64,7 @@ def test_informative(frame: pd.DataFrame) -> None:
     assert found["within", "m", "~", "x"].startswith("normal(0, ")
 
 
-def test_wide_is_the_default(frame: pd.DataFrame) -> None:
+def test_wide(frame: pd.DataFrame) -> None:
     """Normal slopes of 2.5 standard deviations, half-normal SDs."""
     found = priors(bm.Model(TEXT, frame, cluster="g", priors="wide"))
     s = frame.groupby("g")[["x", "m"]].mean().std()
@@ -70,8 +72,8 @@ def test_wide_is_the_default(frame: pd.DataFrame) -> None:
     assert slope == f"normal(0, {float(f'{2.5 * s["m"] / s["x"]:.4g}'):g})"
     between = {k: v for k, v in found.items() if k[0] == "between"}
     assert not any("gamma" in v or "studentt" in v for v in between.values())
-    assert found == priors(bm.Model(TEXT, frame, cluster="g"))
-    other = priors(bm.Model(TEXT, frame, cluster="g", priors="informative"))
+    other = priors(bm.Model(TEXT, frame, cluster="g"))
+    assert other == priors(bm.Model(TEXT, frame, cluster="g", priors="informative"))
     within = {k for k in found if k[0] == "within"}
     assert {k: found[k] for k in within} == {k: other[k] for k in within}
 
@@ -81,14 +83,45 @@ def test_unknown_set_names_the_known_ones(frame: pd.DataFrame) -> None:
         bm.Model(TEXT, frame, cluster="g", priors="wid")  # type: ignore[arg-type]
 
 
-def test_set_survives_a_file(frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_mapping_names_the_set_for_all_other_rows(frame: pd.DataFrame) -> None:
+    own = {("between", "regression"): "normal(0, 9)"}
+    wide = priors(bm.Model(TEXT, frame, cluster="g", priors="wide"))
+    for named, base in (
+        ({"defaults": "wide"}, wide),
+        ({}, priors(bm.Model(TEXT, frame, cluster="g"))),
+    ):
+        found = priors(bm.Model(TEXT, frame, cluster="g", priors=own | named))
+        for key, text in found.items():
+            slope = key[0] == "between" and key[2] == "~" and key[3] != "1"
+            # intercepts allow for slopes of the default priors, whatever the user's are
+            assert text == ("normal(0, 9)" if slope else base[key])
+    with pytest.raises(bm.SpecificationError, match=r"priors\['defaults'\]: unknown .*'wid'"):
+        bm.Model(TEXT, frame, cluster="g", priors={"defaults": "wid"})
+
+
+@pytest.mark.parametrize("given", [None, {"sd": "exponential(1)"}], ids=["none", "mapping"])
+def test_files_of_earlier_versions_have_the_wide_set(
+    frame: pd.DataFrame, given: dict[str, str] | None
+) -> None:
+    """They name no set, and were written when the wide one was the default."""
+    plain = plain_priors(given)
+    old = None if given is None else [pair for pair in plain if pair[0] != ["str", "defaults"]]
+    assert old != plain
+    expected = "wide" if given is None else given | {"defaults": "wide"}
+    for stored, chosen in ((old, expected), (plain, given)):
+        read = bm.Model(TEXT, frame, cluster="g", priors=read_priors(stored))
+        assert priors(read) == priors(bm.Model(TEXT, frame, cluster="g", priors=chosen))
+
+
+@pytest.mark.parametrize("named", ["informative", "wide"])
+def test_set_survives_a_file(frame: pd.DataFrame, tmp_path: Path, named: Any) -> None:
     fit = bm.Model(
-        "level: within\n y ~ x\nlevel: between\n y ~ x", frame, cluster="g", priors="informative"
+        "level: within\n y ~ x\nlevel: between\n y ~ x", frame, cluster="g", priors=named
     ).fit(draws=500, tune=300, chains=4, progress=False, random_seed=1)
     fit.save(tmp_path / "fit.nc")
     again = bm.load(tmp_path / "fit.nc")
     assert priors(again.model) == priors(fit.model)
-    assert again.model.options["priors"] == "informative"
+    assert again.model.options["priors"] == named
 
 
 def test_informative_is_what_the_study_recommends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,16 +206,16 @@ EVERYTHING = two_level(
 DEFAULTS = {
     "between l ~ 1": "normal(1.5, 1.5)",
     "between l ~~ l": "halfnormal(0.75)[sd]",
-    "between l ~ w1": f"normal(0, {2.5 * 0.75 / 0.2:.4g})",
+    "between l ~ w1": f"studentt(4, 0, {0.75 / 0.2:.4g})",
     "between s ~ 1": "normal(0, 1.25)",
-    "between s ~~ s": "halfnormal(0.5)[sd]",
-    "between s ~ w1": f"normal(0, {2.5 * 0.5 / 0.2:.4g})",
+    "between s ~~ s": "halfnormal(0.25)[sd]",
+    "between s ~ w1": f"studentt(4, 0, {0.5 / 0.2:.4g})",
     "between v ~ 1": f"normal({math.log(2):.4g}, 1)",
     "between v ~~ v": "halfnormal(0.5)[sd]",
-    "between v ~ w1": f"normal(0, {2.5 * 0.5 / 0.2:.4g})",
+    "between v ~ w1": f"studentt(4, 0, {0.5 / 0.2:.4g})",
     "between r ~ 1": "normal(0, 0.5)",
     "between r ~~ r": "halfnormal(0.3)[sd]",
-    "between r ~ w1": f"normal(0, {2.5 * 0.3 / 0.2:.4g})",
+    "between r ~ w1": f"studentt(4, 0, {0.3 / 0.2:.4g})",
 }
 
 

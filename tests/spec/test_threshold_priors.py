@@ -145,7 +145,7 @@ def test_priors_on_the_scale_of_y_star() -> None:
         "w: f ~~ f": "halfstudentt(4, 1)[sd]",
         "b: b =~ y2": "normal(1, 1)",
         "b: b =~ y3": "normal(1, 1)",
-        "b: b ~ w": "normal(0, 5)",
+        "b: b ~ w": "studentt(4, 0, 2)",
         **{f"b: y{i} ~~ y{i}": "halfnormal(1)[sd]" for i in (1, 2, 3)},
         "b: b ~~ b": "halfnormal(1)[sd]",
         **{f"b: y{i} | t{k}": "dirichlet(1, sd=1.732)" for i in (1, 2, 3) for k in (1, 2, 3)},
@@ -170,9 +170,9 @@ def test_counts() -> None:
     assert priors == {
         "w: c ~~ c": "halfnormal(1)",
         "b: c ~ w": "normal(0, 2)",  # one unit of the log rate for one SD of w
-        "b: s ~ w": "normal(0, 2.5)",
+        "b: s ~ w": "studentt(4, 0, 1)",
         "b: c ~~ c": "halfnormal(1)[sd]",
-        "b: s ~~ s": "halfnormal(0.5)[sd]",
+        "b: s ~~ s": "halfnormal(0.25)[sd]",
         "b: c ~~ s": "lkj(2)[cor]",
         "b: c ~ 1": "normal(0.7, 1.5)",
         "b: s ~ 1": "normal(0, 0.5)",

@@ -272,7 +272,7 @@ def test_label_across_kinds():
 def test_not_a_mapping():
     with pytest.raises(
         SpecificationError,
-        match=r"unknown set of priors .* sets are 'wide', 'informative'.*mapping such as",
+        match=r"unknown set of priors .* sets are 'informative', 'wide'.*mapping such as",
     ):
         resolve_priors(TABLE, SCALES, "normal(0, 1)")
 
