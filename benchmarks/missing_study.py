@@ -255,7 +255,7 @@ def sampled(seeds: Sequence[int], results: pd.DataFrame) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", bm.MsemWarning)
             warnings.simplefilter("error", bm.InterruptedWarning)
-            fit = bm.Model(MODEL, data=frame, cluster="cluster").fit(
+            fit = bm.Model(MODEL, data=frame, cluster="cluster", priors="wide").fit(
                 random_seed=seed, progress=False
             )
         columns = ["level", "lhs", "op", "rhs"]

@@ -29,11 +29,13 @@ def reference_text() -> str:
     return (REFERENCE / "demo-twolevel" / "model.txt").read_text(encoding="utf-8")
 
 
-def quiet_model(text: str, frame: pd.DataFrame, cluster: str | None) -> bm.Model:
+def quiet_model(
+    text: str, frame: pd.DataFrame, cluster: str | None, priors: Any = None
+) -> bm.Model:
     """Build a model without its remarks on sample size and identification."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.MsemWarning)
-        return bm.Model(text, frame, cluster=cluster)
+        return bm.Model(text, frame, cluster=cluster, priors=priors)
 
 
 def reference_model(frame: pd.DataFrame | None = None) -> bm.Model:

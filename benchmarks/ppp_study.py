@@ -68,7 +68,7 @@ def one(task: tuple[str, int, str]) -> pd.DataFrame:
     """P-values of one data set."""
     case, seed, posterior = task
     arguments = {"n_clusters": 200} | CASES[case]
-    model = bm.Model(MODEL, data=planted(seed, **arguments), cluster="cluster")
+    model = bm.Model(MODEL, data=planted(seed, **arguments), cluster="cluster", priors="wide")
     if posterior == "nuts":
         fit = model.fit(draws=250, tune=500, chains=2, cores=1, random_seed=seed, progress=False)
     else:

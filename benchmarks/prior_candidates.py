@@ -58,7 +58,7 @@ from bayes_msem.spec.variable_scales import Scales
 
 Array = NDArray[np.float64]
 
-__all__ = ["TODAY", "Candidate", "Setting", "candidates_of"]
+__all__ = ["WIDE", "Candidate", "Setting", "candidates_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Candidate:
         return self.slopes not in _SHARED
 
 
-TODAY = Candidate()
+WIDE = Candidate()
 _SHARED = ("R2D2", "R2 of s")
 
 
@@ -111,7 +111,7 @@ _PAIRS = {
 
 
 def candidates_of(design: str) -> list[Candidate]:
-    """List the candidates that differ for a generating model, today's first."""
+    """List the candidates that differ for a generating model, the wide priors first."""
     if design == "factor":
         sds = ("half-normal", "gamma", "lognormal", "gamma half", "gamma net", "lognormal net")
         return [
@@ -137,7 +137,7 @@ class Setting:
     Parameters
     ----------
     model
-        The model, with default priors.
+        The model, with the priors of the wide set.
     narrow
         Propose slopes that are nearer to 0, as priors on R2 want them.
     """

@@ -1,7 +1,7 @@
 """Measures, tables and the figure of the study of default priors, from the sums over data sets.
 
 All are per cell first (:func:`measures`). A table that speaks of several cells gives the geometric
-mean of ratios to today's priors, and the mean of coverages, over cells and quantities.
+mean of ratios to the wide priors, and the mean of coverages, over cells and quantities.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "prior_study.md"
 FIGURE = ROOT / "docs" / "images" / "prior_study.png"
 CELL = ["design", "clusters", "size", "icc"]
-TODAYS = "2.5 | half-normal"
+WIDE = "2.5 | half-normal"
 
 # Headings of tables: designs and quantities
 SLOPES = ("slope y~x", "slope m~x", "slope m~w", "slope y~m", "slope y~w")
@@ -65,8 +65,8 @@ def measures(results: pd.DataFrame) -> pd.DataFrame:
     """Bias, RMSE, coverage and width by cell, candidate and quantity, with Monte Carlo errors.
 
     Columns: bias, rmse, coverage, coverage_error, width (geometric mean), ratio (of RMSE to that of
-    today's priors in the same data sets) and ratio_error (of its logarithm), width_ratio, loss
-    (today's coverage less this one's) and loss_error, within_2.
+    the wide priors in the same data sets) and ratio_error (of its logarithm), width_ratio, loss
+    (the wide priors' coverage less this one's) and loss_error, within_2.
     """
     d = results[results["sets"] > 1].copy()
     n = d["sets"]
@@ -81,9 +81,9 @@ def measures(results: pd.DataFrame) -> pd.DataFrame:
     spread = (d["c"] + d["tc"] - 2 * d["c_tc"]) / n - d["loss"] ** 2
     d["loss_error"] = np.sqrt(np.maximum(spread, 0) / n)
     d["within_2"] = d["within_2"] / n
-    today = d[d["candidate"] == TODAYS].set_index([*CELL, "estimand"])["width"].rename("today")
-    d = d.join(today, on=[*CELL, "estimand"])
-    d["width_ratio"] = d["width"] / d["today"]
+    wide = d[d["candidate"] == WIDE].set_index([*CELL, "estimand"])["width"].rename("wide")
+    d = d.join(wide, on=[*CELL, "estimand"])
+    d["width_ratio"] = d["width"] / d["wide"]
     d["median_ratio"] = d["bias"] / d["truth"] + 1
     return d
 
@@ -159,7 +159,7 @@ def by_condition(
 
 
 def worse_cells(d: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Cells and quantities where a candidate covers clearly less often than today's priors.
+    """Cells and quantities where a candidate covers clearly less often than the wide priors.
 
     Clearly: by three Monte Carlo errors of the paired difference, and by more than .02.
     """
@@ -169,7 +169,7 @@ def worse_cells(d: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def worse_table(d: pd.DataFrame, names: Sequence[str]) -> str:
-    """Count cells where candidates cover clearly less or more often than today's priors."""
+    """Count cells where candidates cover clearly less or more often than the wide priors."""
     rows = []
     for name in names:
         part = d[d["candidate"] == name]
@@ -242,13 +242,13 @@ def prior_table(candidates: Sequence[Candidate], sets: int = 3, draws: int = 400
 
 def _setting(cell: Cell, seed: int) -> Setting:
     design = DESIGNS[cell.design]
-    return Setting(quiet_model(design.text, design.frame(cell, seed), "cluster"))
+    return Setting(quiet_model(design.text, design.frame(cell, seed), "cluster", "wide"))
 
 
 # Page and figure ----------------------------------------------------------------------------------
 
 SHOWN = {
-    TODAYS: ("#d62728", "2.5, half-normal (wide)"),
+    WIDE: ("#d62728", "2.5, half-normal (wide)"),
     "1 | half-normal": ("#ff9f1c", "1, half-normal"),
     "1 t split | half-normal": ("#9467bd", "1 t split, half-normal"),
     "1 t split | gamma half x": ("#1f77b4", "1 t split, gamma half x"),
@@ -258,7 +258,7 @@ SHOWN = {
 
 
 def draw(d: pd.DataFrame, path: Path) -> None:
-    """RMSE against today's (top) and coverage (bottom) over numbers of clusters."""
+    """RMSE against the wide priors' (top) and coverage (bottom) over numbers of clusters."""
     from matplotlib.figure import Figure
 
     names = ("slope", "strong slope", "indirect", "ICC x", "R2")
@@ -290,7 +290,7 @@ def draw(d: pd.DataFrame, path: Path) -> None:
 
 # Candidates of the short table
 LISTED = (
-    *(TODAYS, "1.5 | half-normal", "1 | half-normal", "1.5 net | half-normal"),
+    *(WIDE, "1.5 | half-normal", "1 | half-normal", "1.5 net | half-normal"),
     *("1 net | half-normal", "1 net both | half-normal", "1 t | half-normal"),
     *("0.7 t2 | half-normal", "1.5 split | half-normal", "1 split | half-normal"),
     *("1 t split | half-normal", "R2D2 | half-normal", "R2 of s | half-normal"),

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from models import quiet_model
 from numpy.typing import NDArray
-from prior_candidates import TODAY, Candidate, Setting, candidates_of
+from prior_candidates import WIDE, Candidate, Setting, candidates_of
 from prior_cells import Cell, Key
 from prior_designs import DESIGNS, cells
 from prior_msalt import msalt_cell
@@ -43,7 +43,8 @@ SETS, MSALT_SETS = 200, 50
 HIGH_K, DOUBTFUL_K = 0.7, 0.5
 QUANTILES = (0.5, 0.025, 0.975)
 KEYS = ["design", "clusters", "size", "icc", "candidate", "estimand"]
-# Sums over data sets. e: error of the median; c: covered; t: today's, where the candidate counts.
+# Sums over data sets. e: error of the median; c: covered; t: those of the wide priors, where the
+# candidate counts.
 SUMS = [
     "tried",  # data sets
     "sets",  # of these, those that count
@@ -168,16 +169,16 @@ def own_draws(
 def one_set(cell: Cell, seed: int) -> tuple[dict[tuple[str, str], Array], dict[str, float]]:
     """Return what one data set adds to the sums of its cell, and the true values."""
     design, candidates = DESIGNS[cell.design], candidates_of(cell.design)
-    model = quiet_model(design.text, design.frame(cell, seed), "cluster")
+    model = quiet_model(design.text, design.frame(cell, seed), "cluster", "wide")
     found, k, again = quantiles_under(model, cell, candidates, seed)
     counts = (k <= HIGH_K) | again
     truth = {name: float(v) for name, v in design.estimands(design.truth(cell.icc)).items()}
-    today = candidates.index(TODAY)
+    wide = candidates.index(WIDE)
     lines: dict[tuple[str, str], Array] = {}
     for name, value in truth.items():
         median, lower, upper = found[name].T
         e, c = median - value, ((lower <= value) & (value <= upper)).astype(float)
-        t, tc = e[today], c[today]
+        t, tc = e[wide], c[wide]
         near = (median > value / 2) & (median < 2 * value)
         for i, candidate in enumerate(candidates):
             used = [1.0, e[i], e[i] ** 2, e[i] ** 4, t**2, t**4, e[i] ** 2 * t**2]

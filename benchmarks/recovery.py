@@ -1,9 +1,9 @@
 """Parameter recovery: how often 95% intervals hold the values that made the data.
 
 For every kind of random effect alone, and for a factor model in which everything varies, data sets
-are simulated from known values (with new cluster effects each time) and fitted with the default
-priors. One line per interval goes to ``recovery_results.csv``; the tables of ``docs/recovery.md``
-are made from that file.
+are simulated from known values (with new cluster effects each time) and fitted with the wide
+priors, which were the defaults when this study was made. One line per interval goes to
+``recovery_results.csv``; the tables of ``docs/recovery.md`` are made from that file.
 
     python benchmarks/recovery.py --minutes 20    # go on where the results end, then stop
     python benchmarks/recovery.py --tables        # only write the tables into the page
@@ -370,7 +370,7 @@ def replicate(case: Case, replication: int) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.MsemWarning)  # counted below
         warnings.simplefilter("error", bm.InterruptedWarning)
-        model = bm.Model(case.text, data=frame, cluster="cluster")
+        model = bm.Model(case.text, data=frame, cluster="cluster", priors="wide")
         fitted = fit(
             model, draws=DRAWS, tune=TUNE, chains=CHAINS, cores=1, random_seed=int(seeds[1])
         )

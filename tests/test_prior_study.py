@@ -48,7 +48,7 @@ def study() -> Iterator[Any]:
 
 def model_of(study: Any, cell: Any, seed: int = 0) -> Any:
     design = study.designs.DESIGNS[cell.design]
-    return study.models.quiet_model(design.text, design.frame(cell, seed), "cluster")
+    return study.models.quiet_model(design.text, design.frame(cell, seed), "cluster", "wide")
 
 
 def test_ratios_are_those_of_the_densities(study: Any) -> None:
@@ -59,7 +59,7 @@ def test_ratios_are_those_of_the_densities(study: Any) -> None:
     for design in ("mediation", "factor", "slopes"):
         setting = c.Setting(model_of(study, study.cell(design, 8, 5, 0.2)))
         rng = np.random.default_rng(3)
-        x = study.draws.prior_draws(setting, c.TODAY, 4, rng)
+        x = study.draws.prior_draws(setting, c.WIDE, 4, rng)
         groups = setting.blueprint.parameters.groups
         start = 0
         for group in groups:  # partial correlations: shares in the middle
@@ -137,7 +137,7 @@ def test_reweighted_draws_are_those_of_complete_fits(study: Any, design: str) ->
     estimands = study.designs.DESIGNS[design].estimands
     x = study.draws.draws_under(setting.blueprint, truth, seed=1, **LONG)
     plain = estimands(setting.values(x))
-    candidates = [c.TODAY, c.Candidate("1", "gamma net"), c.Candidate("1 net", "lognormal")]
+    candidates = [c.WIDE, c.Candidate("1", "gamma net"), c.Candidate("1 net", "lognormal")]
     logs, k = study.draws.log_weights(study.draws.log_ratios(setting, candidates, x))
     assert (k < 0.7).all()
     differences = []

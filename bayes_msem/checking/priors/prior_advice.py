@@ -1,4 +1,8 @@
-"""What to do about priors that decide, or that the data contradict, in words."""
+"""What to do about priors that decide, or that the data contradict, in words.
+
+Where the priors are defaults that a simulation study compared (``docs/prior_study.md``), the advice
+is its result: to compare with the other named set.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.data.scales import scales
 from bayes_msem.posterior.names import row_name
+from bayes_msem.spec.default_priors import default_priors
+from bayes_msem.spec.prior_sets import PRIOR_SETS, PriorSetName
 from bayes_msem.spec.prior_text import Prior
-from bayes_msem.spec.table import Row
+from bayes_msem.spec.table import Row, RowKey
 
 __all__ = [
     "CONFLICT",
@@ -24,6 +31,13 @@ _MOST = 6  # rows named in a line of advice
 _EXAMPLES = 3  # priors written out in it
 _SCALE_ARGUMENTS = {"sigma": 2.0, "b": 2.0, "beta": 2.0, "lam": 0.5}  # twice as wide
 _RATES = ("gamma",)  # whose beta is a rate
+# What the study says to those whose priors of level between are of one set
+_OTHER_SET: dict[PriorSetName, str] = {
+    "informative": 'priors="wide", under which intervals of slopes between are about twice as wide '
+    "and cover about as often (docs/prior_study.md)",
+    "wide": 'priors="informative", which gave slopes between smaller errors at about the same '
+    "coverage (docs/prior_study.md)",
+}
 
 
 def row_text(row: Row, blueprint: Blueprint) -> str:
@@ -74,7 +88,7 @@ def advice_on_priors(
                 f"Give the reasons for {'it' if one else 'them'}, and report how the result "
                 f"changes with {'another one' if one else 'others'}"
             )
-        lines.append(f"{text}{_wider_example(blueprint, by_number)}.")
+        lines.append(f"{text}{_other_priors(blueprint, by_number, diagnosis)}.")
     return lines
 
 
@@ -93,14 +107,35 @@ def _moved_rows(
     return "; ".join(parts) + more
 
 
-def _wider_example(blueprint: Blueprint, by_number: Mapping[int, Row]) -> str:
+def _other_priors(blueprint: Blueprint, by_number: Mapping[int, Row], diagnosis: str) -> str:
+    """Priors to compare with: the other named set where these are of one, or wider ones."""
+    units = scales(blueprint.observed)
+    sets = {name: default_priors(blueprint.table, units, name) for name in PRIOR_SETS}
+    left, examples = dict(by_number), []
+    for name, example in _OTHER_SET.items():
+        if diagnosis == CONFLICT and name == "wide":  # the other one is narrower
+            continue
+        own = {
+            free
+            for free in by_number
+            if blueprint.priors[free] == sets[name][free]
+            and any(priors[free] != sets[name][free] for priors in sets.values())
+        }
+        if own:
+            examples.append(example)
+            left = {free: row for free, row in left.items() if free not in own}
+    if wider := _wider_example(blueprint, left):
+        examples.append(f"priors={wider}")
+    return f", for example {'; or '.join(examples)}" if examples else ""
+
+
+def _wider_example(blueprint: Blueprint, by_number: Mapping[int, Row]) -> dict[RowKey, str]:
     """Priors twice as wide as those named, where there are such."""
-    wider = {
+    return {
         row.key: str(prior)
         for free, row in list(by_number.items())[:_EXAMPLES]
         if (prior := wider_prior(blueprint.priors[free])) is not None
     }
-    return f", for example priors={wider}" if wider else ""
 
 
 def wider_prior(prior: Prior) -> Prior | None:
