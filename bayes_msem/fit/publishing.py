@@ -112,7 +112,7 @@ class Publishing(Estimates):
         | :-- | --: | --: | --: |
         | **Between clusters** |  |  |  |
         | *Regressions* |  |  |  |
-        | sector → mach | 2.77 | 0.47 | [1.86, 3.68] |
+        | sector → mach | 2.76 | 0.47 | [1.85, 3.67] |
         | sector → slope | −1.35 | 0.26 | [−1.80, −0.85] |
         <BLANKLINE>
         *Note.* N = 7,185 in J = 160 clusters (school) of 14 to 67 (median 47)...

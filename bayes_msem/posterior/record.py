@@ -167,7 +167,7 @@ def plain_priors(priors: Mapping[Any, str | Prior] | str | None) -> list[list[An
     """Priors given by the user as JSON-able values, the set of defaults always among them."""
     if not isinstance(priors, Mapping):
         return prior_set_of(priors)
-    named = {**priors, "defaults": prior_set_of(priors)}
+    named = {"defaults": prior_set_of(priors), **priors}
     return [[to_plain(key), str(prior)] for key, prior in named.items()]
 
 

@@ -264,7 +264,7 @@ def test_chains_with_problems_are_named(fit: bm.Fit) -> None:
 
 
 def test_default_priors_are_warned_of(fit: bm.Fit) -> None:
-    with pytest.warns(bm.SpecificationWarning, match=r"defaults.*between: y2 ~ w \(normal"):
+    with pytest.warns(bm.SpecificationWarning, match=r"defaults.*between: y2 ~ w \(studentt"):
         fit.hypothesis("y2 ~ w = 0.1")
 
 
