@@ -7,7 +7,7 @@ estimates are posterior medians, intervals 95% equal-tailed. Where Pareto k of a
 that does not help, the data set does not count for this candidate (``sets`` against ``tried``).
 
     python benchmarks/prior_study.py --minutes 60          # go on where the results end
-    python benchmarks/prior_study.py --designs msalt       # 50 seeds of the MSALT example
+    python benchmarks/prior_study.py --designs msalt       # the MSALT example
     python benchmarks/prior_study.py --report              # tables and figure only
 
 Results are sums over data sets, one line per cell, candidate and quantity, in
@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 
 RESULTS = Path(__file__).resolve().parent / "prior_study_results.csv.xz"
 BUDGET = {"draws": 750, "tune": 250, "chains": 2}
-SETS, MSALT_SETS = 200, 50
+SETS, MSALT_SETS = 200, 200
 HIGH_K, DOUBTFUL_K = 0.7, 0.5
 QUANTILES = (0.5, 0.025, 0.975)
 KEYS = ["design", "clusters", "size", "icc", "candidate", "estimand"]

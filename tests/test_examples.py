@@ -95,7 +95,7 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
         ["checks_statistics.png", "checks_clusters.png", "checks_pareto_k.png"],
         [
             "within slope_variance mach ~ cses 0.627",
-            "icc mach 0.316",
+            "icc mach 0.087",
             "Leave-one-out cross-validation of 160 clusters",
             "Leave-one-out cross-validation of 7185 rows",
         ],

@@ -315,8 +315,8 @@ def test_a_model_with_nothing_free(frame: pd.DataFrame) -> None:
 
 NOT_YET = {
     "group": "no analysis of several groups yet",
-    "sampling_weights": "no sampling weights yet",
-    "sampling.weights": "no sampling weights yet",
+    "sampling_weights": "no sampling weights",
+    "sampling.weights": "no sampling weights",
     "parameterization": "theta parameterisation",
     "estimator": r"model\.mode\(prior=False\)",
     "fixed_x": "Covariates are always conditioned on",

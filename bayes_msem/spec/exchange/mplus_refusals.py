@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["ANALYSIS_OPTIONS", "DELTA", "PREPARE", "REFUSED_TYPES", "REFUSED_VARIABLE"]
 
-_NO_WEIGHTS = "There are no sampling weights yet."
+_NO_WEIGHTS = "There are no sampling weights; docs/weights.md says what to do instead."
 PREPARE = "Prepare the data frame before it goes to the model."
 _NO_CLASSES = "Mixtures (latent classes) are not there yet."
 REFUSED_VARIABLE = {
