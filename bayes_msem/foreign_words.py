@@ -45,7 +45,7 @@ _THETA = Word(
     says="Residual variances of latent responses are fixed (theta parameterisation): delta cannot "
     "hold where loadings vary over clusters."
 )
-_NO_WEIGHTS = Word(says="There are no sampling weights; docs/weights.md says why, and what to do instead.")
+_NO_WEIGHTS = Word(says="There are no sampling weights; docs/weights.md says what to do instead.")
 _BAYES = Word(
     says="Estimation is Bayesian: model.fit() samples the posterior. "
     "Maximum likelihood estimates are in model.mode(prior=False)."
