@@ -30,7 +30,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "paper"]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_math_renderer = "mathml"  # browsers draw it by themselves, without scripts and offline
