@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "prior_study.md"
 FIGURE = ROOT / "docs" / "images" / "prior_study.png"
 CELL = ["design", "clusters", "size", "icc"]
-WIDE = "2.5 | half-normal"
+WIDE, RECOMMENDED = "2.5 | half-normal", "1 t split | gamma half x"
 
 # Headings of tables: designs and quantities
 SLOPES = ("slope y~x", "slope m~x", "slope m~w", "slope y~m", "slope y~w")
@@ -206,6 +206,73 @@ def msalt_table(d: pd.DataFrame) -> str:
     return markdown([*head, "RMSE indirect", "covered"], rows)
 
 
+def trade_table(d: pd.DataFrame, names: Sequence[str]) -> str:
+    """Cells that a candidate covers clearly less often, beside what it gains on MSALT."""
+    factorial = d[d["design"].isin(("contextual", "strong", "mediation"))]
+    msalt = d[d["design"] == "msalt"].set_index(["estimand", "candidate"])
+    low = _strong(d, 0.02, 5).set_index("candidate")
+    rows = []
+    for name in names:
+        own = factorial[factorial["candidate"] == name]
+        icc, slope = msalt.loc[("ICC gse", name)], msalt.loc[("slope talent~gse", name)]
+        rows.append(
+            [
+                name,
+                f"{len(worse_cells(factorial, name))} of {len(own)}",
+                f"{100 * low.loc[name, 'coverage']:.0f}",
+                f"{100 * icc['coverage']:.0f} / {100 * icc['within_2']:.0f}",
+                f"{slope['ratio']:.2f}",
+            ]
+        )
+    head = ["candidate", "worse", "strong, ICC .02, n = 5", "MSALT: ICC covered / within 2"]
+    return markdown([*head, "MSALT: RMSE slope"], rows)
+
+
+def _strong(d: pd.DataFrame, icc: float, size: int) -> pd.DataFrame:
+    """Coverage of the strong slope by candidate, over numbers of clusters."""
+    part = chosen(d, GROUPS["strong slope"])
+    part = part[(part["icc"] == icc) & (part["size"] == size)]
+    return part.groupby("candidate", as_index=False)["coverage"].mean()
+
+
+def short_table(d: pd.DataFrame) -> str:
+    """What the recommended priors gain and cost, in one table."""
+    rows = []
+
+    def add(what: str, cells: pd.DataFrame, form: str) -> None:
+        line = summary(cells)
+        values = []
+        for name in (WIDE, RECOMMENDED):
+            r = line.loc[name]
+            parts = {"r": f"{r['ratio']:.2f}", "w": f"{r['width']:.2f}"}
+            parts["c"] = f"{100 * r['coverage']:.1f} ± {100 * r['mc']:.1f}"
+            values.append(" / ".join(parts[k] for k in form))
+        rows.append([what, *values])
+
+    for name in ("slope", "indirect", "ICC x", "ICC y", "variances"):
+        add(f"{name}: RMSE / coverage / width", chosen(d, GROUPS[name]), "rcw")
+    strong = chosen(d, GROUPS["strong slope"])
+    add("strong slope: RMSE / coverage / width", strong, "rcw")
+    for size in (5, 20):
+        for icc in (0.02, 0.05, 0.2):
+            cells = strong[(strong["size"] == size) & (strong["icc"] == icc)]
+            add(f"strong slope, clusters of {size}, ICC {icc:g}: coverage", cells, "c")
+    add("ICC x, J = 5: coverage", chosen(d[d["clusters"] == 5], GROUPS["ICC x"]), "c")
+    part = d[d["design"] == "msalt"].set_index(["estimand", "candidate"])
+    for estimand, what in (("ICC gse", "ICC(gse)"), ("slope talent~gse", "`talent ~ gse`")):
+        wide, ours = (part.loc[(estimand, name)] for name in (WIDE, RECOMMENDED))
+        for label, text in (
+            ("RMSE", lambda r: f"{r['ratio']:.2f}"),
+            (
+                "coverage",
+                lambda r: f"{100 * r['coverage']:.1f} ± {100 * r['coverage_error']:.1f}",
+            ),
+            ("median within a factor of 2", lambda r: f"{100 * r['within_2']:.0f}"),
+        ):
+            rows.append([f"MSALT, {what}: {label}", text(wide), text(ours)])
+    return markdown(["", "wide", "recommended"], rows)
+
+
 # What the priors say ------------------------------------------------------------------------------
 
 
@@ -341,6 +408,8 @@ def report(results: pd.DataFrame, page: Path = PAGE, figure: Path = FIGURE) -> N
         "ICC by condition": by_condition(d, GROUPS["ICC x"], names),
         "worse": worse_table(d, names[1:]),
         "msalt": msalt_table(d),
+        "trade": trade_table(d, LISTED),
+        "short": short_table(d),
         "prior": prior_table(priors),
     }
     page.write_text(with_marked(page.read_text(encoding="utf-8"), texts), encoding="utf-8")
