@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from bayes_msem.data.between_size import between_size
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.markup import block, bullets_of, fold, pairs, text_paragraph, words
 from bayes_msem.posterior.tables import EstimateTable, grouped_text, terminal_width
@@ -73,9 +74,10 @@ def describe_model(
         Lines no longer than the terminal is wide, except where a name is.
     """
     kind = "Two-level" if table.two_level else "Single-level"
+    about = between_size(observed, table)
     parts = [
         f"{kind} Bayesian structural equation model",
-        "\n".join([describe_data(observed), *(_wrapped(line) for line in missing)]),
+        "\n".join([describe_data(observed), *map(_wrapped, [*about, *missing])]),
         _describe_roles(table),
         *_describe_outcomes(observed),
         _describe_parameters(parameters),
@@ -108,6 +110,7 @@ def model_html(
     return block(
         text_paragraph(f"{kind} Bayesian structural equation model", bold=True),
         text_paragraph(describe_data(observed)),
+        *map(text_paragraph, between_size(observed, table)),
         words("\n".join(missing)) if missing else "",
         pairs(roles),
         text_paragraph("Outcomes that are not normal:") + pairs(outcomes) if outcomes else "",

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import nutpie
@@ -43,8 +44,10 @@ __all__ = [
     "log_ratios",
     "log_weights",
     "prior_draws",
+    "sampled_parameters",
     "shared_r2",
     "shares_of_variance",
+    "tree_under",
     "weighted_quantiles",
 ]
 
@@ -122,6 +125,26 @@ def draws_under(
 
     Starting there spares the search for modes, which takes as long as sampling.
     """
+    tree = tree_under(blueprint, truth, draws=draws, tune=tune, chains=chains, seed=seed)
+    return sampled_parameters(blueprint, tree).reshape(chains * draws, -1)
+
+
+def sampled_parameters(blueprint: Blueprint, tree: Any) -> Array:
+    """Return sampled parameters (chains, draws, n_free), from what nutpie returns."""
+    groups = [tree["posterior"][g.name].to_numpy() for g in blueprint.parameters.groups]
+    return np.concatenate(groups, axis=-1)
+
+
+def tree_under(
+    blueprint: Blueprint,
+    truth: Mapping[Key, float],
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int,
+) -> Any:
+    """Sample with NUTS from around the true values; what nutpie returns."""
     theta = np.zeros(blueprint.parameters.n)
     for row in blueprint.table.rows:
         if row.free:
@@ -136,15 +159,13 @@ def draws_under(
         return coordinates_at(geometry, u, bounds.to_constrained(u)[0])
 
     options = {"draws": draws, "tune": tune, "chains": chains, "cores": 1, "seed": seed}
-    tree = nutpie.sample(
+    return nutpie.sample(
         nuts_model(blueprint, geometry, start),
         **options,
         progress_bar=False,
         save_warmup=False,
         adaptation="low_rank",
     )
-    groups = [tree["posterior"][g.name].to_numpy() for g in blueprint.parameters.groups]
-    return np.concatenate([g.reshape(chains * draws, -1) for g in groups], axis=1)
 
 
 def log_ratios(setting: Setting, candidates: Iterable[Candidate], x: Array) -> Array:

@@ -26,7 +26,7 @@ SHARED = (
     *("measure", "models", "by_hand", "random_loadings", "planted", "vanishing"),
     *("marked_tables", "rank_uniformity", "calibration_designs", "suite"),
     *("prior_cells", "prior_designs", "prior_msalt"),
-    *("prior_candidates", "prior_reweighting", "prior_report"),
+    *("prior_candidates", "prior_reweighting", "prior_report", "small_samples_report"),
 )
 TINY = {"draws": 20, "tune": 20, "chains": 2}
 TINY_BUDGET = {"draws": 20, "tune": 20, "progress": False}
@@ -337,6 +337,31 @@ def test_prior_study(
     written = page.read_text(encoding="utf-8")
     today = next(line for line in written.splitlines() if line.startswith("| 2.5"))
     assert [cell.split(" / ")[0] for cell in rows(today)[0][2:]] == ["1.00"] * 7
+    assert (tmp_path / "figure.png").is_file()
+
+
+def test_small_samples(
+    start: Callable[..., str], load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """Two data sets of two cells, and two more; then the report."""
+    prior_study = BENCHMARKS / "prior_study_results.csv.xz"
+    results, page = tmp_path / "results.csv", tmp_path / "page.md"
+    tiny = {"BUDGET": {"draws": 50, "tune": 50, "chains": 2}, "SIZES": (20, 40)}
+    cells = {"CLUSTERS": (20,), "EFFECTS": (0.1, 0.25)}
+    for sets in ("1", "2"):  # the second call goes on
+        options = ("--sets", sets, "--results", str(results))
+        assert "sets a cell" in start("small_samples", *options, **tiny, **cells)
+    lines = results.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + 2 * 3 * 9
+    assert {line.split(",")[5] for line in lines[1:]} == {"2"}
+    text = (BENCHMARKS.parent / "docs" / "small_samples.md").read_text(encoding="utf-8")
+    page.write_text("\n".join(re.findall(r"<!-- (?:begin|end): [\w ]+ -->", text)), "utf-8")
+    start(
+        "small_samples",
+        *("--report", "--results", str(results), "--prior-study", str(prior_study)),
+        *("--page", str(page), "--figure", str(tmp_path / "figure.png")),
+    )
+    assert "2 data sets a cell, 4 in all" in page.read_text(encoding="utf-8")
     assert (tmp_path / "figure.png").is_file()
 
 

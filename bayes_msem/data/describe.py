@@ -9,11 +9,12 @@ With clusters j of size n_j, N rows, J clusters and centred columns, for each pa
 
     ICC(1) = Sigma_B / (Sigma_B + S_W)       ICC(2) = 1 - S_W / S_B      (diagonals)
     design effect = 1 + (sum_j n_j^2 / N - 1) ICC(1)
+    effective n = N / max(design effect, 1)
 
-the last for the mean over all rows. S_W and Sigma_B are unbiased estimates of the covariance
-matrices of the two levels; in balanced data S_W and S_B are sufficient for them. Sigma_B may have
-negative variances: they say that clusters differ by no more than chance. Where all cluster means
-are equal, ICC(2) is not defined.
+the last two for the mean over all rows: so many independent rows would estimate it as well. S_W
+and Sigma_B are unbiased estimates of the covariance matrices of the two levels; in balanced data
+S_W and S_B are sufficient for them. Sigma_B may have negative variances: they say that clusters
+differ by no more than chance. Where all cluster means are equal, ICC(2) is not defined.
 
 Missing values. Every pair of variables uses the rows in which both are present, and the clusters
 that have such rows (pairwise deletion).
@@ -49,7 +50,9 @@ from bayes_msem.data.frame_checks import (
     check_columns,
     check_frame,
 )
+from bayes_msem.data.sample_size import on_clusters, on_reliability
 from bayes_msem.errors import DataError, nearest
+from bayes_msem.markup import bullets_of
 from bayes_msem.wording import plural
 
 __all__ = ["Description", "anova_components", "describe"]
@@ -58,10 +61,14 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _NEGLIGIBLE = 1e-9  # relative
-_DECIMALS = {"n": 0, "missing": 0, "clusters": 0, "ICC(1)": 3, "ICC(2)": 3, "design effect": 2}
+_DECIMALS = {
+    **dict.fromkeys(("n", "missing", "clusters", "effective n"), 0),
+    **{"ICC(1)": 3, "ICC(2)": 3, "design effect": 2},
+}
 _LEGEND = (
     "sd within and sd between: square roots of the ANOVA estimates of the variance at each level "
-    "(between: (S_B - S_W) / n*; empty if negative). ICC(2): reliability of cluster means."
+    "(between: (S_B - S_W) / n*; empty if negative). ICC(2): reliability of cluster means. "
+    "Effective n: independent rows that would estimate the mean as well."
 )
 
 
@@ -75,7 +82,7 @@ class Description:
         Number of rows of each cluster.
     variables
         One row per variable: n, missing, clusters (that have values), mean, sd_within, sd_between,
-        icc1, icc2, design_effect.
+        icc1, icc2, design_effect, effective_n.
     within, between
         S_W and S_B.
     sigma_between
@@ -121,12 +128,29 @@ class Description:
         """
         return _correlation(self.sigma_between)
 
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What the number of clusters and the reliability of their means support.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> about = bm.describe(bm.load_dataset("hsb").head(400), "school", ["mach", "ses"])
+        >>> print(about.advice[0][:60])
+        11 clusters: up to 2 free parameters of level between (4 clu
+        """
+        n_clusters = len(self.cluster_sizes)
+        reliability = {str(name): float(r) for name, r in self.variables["icc2"].items()}
+        notes = (on_clusters(n_clusters), on_reliability(reliability, n_clusters))
+        return tuple(note for note in notes if note)
+
     def __repr__(self) -> str:
-        """Return sizes, variables and correlations as text."""
+        """Return sizes, variables, correlations and advice as text."""
         legend = textwrap.fill(_LEGEND, 100)
         parts = [self._sizes(), self._shown().to_string(), legend]
         if len(self.within) > 1:
             parts += [self._correlation_title(), _text(self._correlations(), 2).to_string()]
+        parts += [textwrap.fill(note, 100, subsequent_indent="  ") for note in self.advice]
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
@@ -139,6 +163,7 @@ class Description:
         if len(self.within) > 1:
             parts.append(f"<p>{escape(self._correlation_title())}</p>")
             parts.append(_text(self._correlations(), 2).to_html(border=0))
+        parts.append(bullets_of(self.advice))
         return f"<div>{''.join(parts)}</div>"
 
     def _sizes(self) -> str:
@@ -156,6 +181,7 @@ class Description:
             "icc1": "ICC(1)",
             "icc2": "ICC(2)",
             "design_effect": "design effect",
+            "effective_n": "effective n",
         }
         return _text(self.variables.rename(columns=names), 3)
 
@@ -309,6 +335,7 @@ def _variables(
         with np.errstate(divide="ignore", invalid="ignore"):
             icc1 = sigma / (sigma + within)
             icc2 = 1.0 - within / between if between > 0 else np.nan
+            design_effect = 1.0 + (weighted - 1.0) * icc1
             rows[name] = {
                 "n": n,
                 "missing": len(column) - n,
@@ -318,7 +345,8 @@ def _variables(
                 "sd_between": np.sqrt(sigma),
                 "icc1": icc1,
                 "icc2": icc2,
-                "design_effect": 1.0 + (weighted - 1.0) * icc1,
+                "design_effect": design_effect,
+                "effective_n": n / np.maximum(design_effect, 1.0),
             }
     return pd.DataFrame.from_dict(rows, orient="index").astype(
         {"n": np.int64, "missing": np.int64, "clusters": np.int64}
