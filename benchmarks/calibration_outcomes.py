@@ -72,7 +72,7 @@ from benchmarks.calibration_designs import (
 )
 from benchmarks.marked_tables import markdown, with_marked
 from benchmarks.measure import cpu_time
-from benchmarks.rank_uniformity import counts_below, limits, p_value, rank_of
+from bayes_msem.studies.rank_uniformity import counts_below, limits, p_value, rank_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "calibration_results.csv"

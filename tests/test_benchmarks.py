@@ -24,7 +24,7 @@ from bayes_msem.inference.density import joint_log_likelihood, log_prior
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SHARED = (
     *("measure", "models", "by_hand", "random_loadings", "planted", "vanishing"),
-    *("marked_tables", "rank_uniformity", "calibration_designs", "suite"),
+    *("marked_tables", "calibration_designs", "suite"),
     *("prior_cells", "prior_designs", "prior_msalt"),
     *("prior_candidates", "prior_reweighting", "prior_report"),
 )

@@ -19,7 +19,7 @@ from bayes_msem.blueprint.rows import row_values
 from bayes_msem.checking.priors.prior_draws import draw_prior
 from benchmarks import calibration_outcomes as study
 from benchmarks.marked_tables import with_marked
-from benchmarks.rank_uniformity import counts_below, limits, p_value, rank_of
+from bayes_msem.studies.rank_uniformity import counts_below, limits, p_value, rank_of
 
 CASES = [pytest.param(case, id=case.name) for case in study.CASES]
 Ranks = NDArray[np.int64]

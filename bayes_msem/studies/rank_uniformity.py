@@ -5,9 +5,9 @@ posterior. With N ranks, the number below i,
 
     R_i = #(r < i) ~ Binomial(N, z_i) ,   z_i = i / (L + 1) ,   i = 1, ..., L ,
 
-makes a Markov chain: R_(i+1) - R_i is binomial with N - R_i trials and the probability
-(z_(i+1) - z_i) / (1 - z_i). The test looks at the whole distribution function at once, through its
-most extreme point (Säilynoja, Bürkner & Vehtari 2022):
+makes a Markov chain: that of a Poisson process with N expected events, given that it has N. The
+test looks at the whole distribution function at once, through its most extreme point (Säilynoja,
+Bürkner & Vehtari 2022):
 
     gamma = min_i 2 min( P(R_i <= observed), P(R_i >= observed) ) ,
 
@@ -115,18 +115,17 @@ def _tails(n_ranks: int, n_draws: int) -> Array:
     return np.asarray(2 * np.minimum(lower, upper))
 
 
-@cache
-def _steps(n_ranks: int, n_draws: int) -> Array:
-    """P(R_i = column | R_(i - 1) = row), (L, N + 1, N + 1)."""
-    count = np.arange(n_ranks + 1)
-    q = 1 / (n_draws + 1 - np.arange(n_draws))[:, None, None]
-    return np.asarray(stats.binom.pmf(count - count[:, None], n_ranks - count[:, None], q))
-
-
 def _coverage(inside: NDArray[np.bool_]) -> float:
-    """Probability that all R_i are inside, (L, N + 1)."""
-    state = np.zeros(inside.shape[1])
+    """Probability that all R_i are inside, (L, N + 1).
+
+    R is a Poisson process of N expected events, given that it has N; so each step is a convolution.
+    """
+    n = inside.shape[1] - 1
+    count = np.arange(n + 1)
+    step = stats.poisson.pmf(count, n / (len(inside) + 1))
+    state = np.zeros(n + 1)
     state[0] = 1.0
-    for step, allowed in zip(_steps(inside.shape[1] - 1, len(inside)), inside, strict=True):
-        state = np.where(allowed, state @ step, 0.0)
-    return float(state.sum())
+    for allowed in inside:
+        state = np.where(allowed, np.convolve(state, step)[: n + 1], 0.0)
+    total = float(np.convolve(state, step)[n])
+    return total / float(stats.poisson.pmf(n, n))
