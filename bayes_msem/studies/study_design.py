@@ -316,4 +316,5 @@ def fingerprint(model: Model, *others: NDArray[Any]) -> str:
 
 
 def plain(value: Any) -> Any:
+    """Return what a file can hold."""
     return value if isinstance(value, (bool, int, float, str)) or value is None else shown(value)
