@@ -38,7 +38,7 @@ from bayes_msem.studies.sbc_replication import CALIBRATION, LOG_LIKELIHOOD, Cali
 from bayes_msem.studies.sbc_result import SbcResult
 from bayes_msem.studies.study_file import StudyFile
 
-__all__ = ["sbc"]
+__all__ = ["named_quantities", "sbc"]
 
 
 @checked(
@@ -171,14 +171,18 @@ def _quantities(model: Model, wanted: Any) -> tuple[dict[str, RowKey], bool]:
             "the model has no free parameters, so there is no posterior to calibrate"
         )
     if wanted is None:
-        rows = [row for row in model.table.rows if row.free or row.kind == "defined"]
-        return _named(rows), True
+        return named_quantities(model), True
     alone = isinstance(wanted, str) or is_key(wanted)
     listed = [wanted] if alone else list(several("quantities", wanted))
     if not listed:
         raise SpecificationError("quantities is empty; name at least one, or leave it out")
     names = [name for name in listed if not (isinstance(name, str) and name == LOG_LIKELIHOOD)]
     return _named([_row(model, name) for name in names]), len(names) < len(listed)
+
+
+def named_quantities(model: Model) -> dict[str, RowKey]:
+    """All free rows and definitions, by label or text."""
+    return _named([row for row in model.table.rows if row.free or row.kind == "defined"])
 
 
 def _named(rows: Sequence[Row]) -> dict[str, RowKey]:

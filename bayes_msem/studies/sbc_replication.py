@@ -125,11 +125,15 @@ class Calibration:
         lines = attempted(lambda: self._ranked(number))
         return [complete({"replication": number} | line, CALIBRATION.columns) for line in lines]
 
+    def fitted(self, observed: ObservedData) -> Model:
+        """Return the model that is fitted; tests plant errors here."""
+        return self.model.on(observed)
+
     def _ranked(self, number: int) -> list[Line]:
         state = np.random.SeedSequence(self.seed, spawn_key=(number,)).generate_state(3, np.uint64)
         rng = np.random.default_rng(state[0])
         drawn = draw_data(self.model.unpiloted_blueprint(), rng)
-        model = self.model.on(drawn.observed)
+        model = self.fitted(drawn.observed)
         seed = int(state[1] >> np.uint64(1))  # below 2**63
         fit = model.fit(**self.settings, random_seed=seed, progress=False)
         blueprint, posterior = model.blueprint, fit.datatree["posterior"].to_dataset()
@@ -141,7 +145,8 @@ class Calibration:
         true = row_values(blueprint, blueprint.theta(drawn.x[None]), drawn.x[None])
         pairs = {k: (float(true[v][0]), fit.draws[v]) for k, v in self.quantities.items()}
         if self.likelihood:
-            pairs[LOG_LIKELIHOOD] = likelihoods(blueprint, posterior, drawn)
+            right = self.model.on(drawn.observed).unpiloted_blueprint()
+            pairs[LOG_LIKELIHOOD] = likelihoods(right, drawn, blueprint, posterior)
         return [
             {"quantity": name, **_rank(name, truth, values, rng), **about}
             for name, (truth, values) in pairs.items()
@@ -194,26 +199,35 @@ def draw_data(blueprint: Blueprint, rng: np.random.Generator) -> Drawn:
 
 
 def likelihoods(
-    blueprint: Blueprint, posterior: xr.Dataset, drawn: Drawn
+    right: Blueprint, drawn: Drawn, fitted: Blueprint, posterior: xr.Dataset
 ) -> tuple[float, FloatArray]:
     """Log-likelihood at the parameters that made the data, and at draws (chain, draw).
 
     With outcomes that are not normal, scores are integrated numerically: only at as many draws of
     every chain as are needed.
+
+    Parameters
+    ----------
+    right
+        The model with the data, in any coordinates of effects.
+    drawn
+        What made the data.
+    fitted, posterior
+        The model whose draws these are: it has the coordinates of their effects.
     """
-    x = sampled_parameters(blueprint, posterior)
-    if blueprint.template.responses is not None:
+    x = sampled_parameters(fitted, posterior)
+    if right.template.responses is not None:
         each = -(-N_DRAWS // x.shape[0])
         kept = np.unique(np.linspace(0, x.shape[1] - 1, each).astype(np.int64))
         x, posterior = x[:, kept], posterior.isel(draw=kept)
     flat = x.reshape(-1, x.shape[-1])
-    coordinates = coordinates_of_effects(blueprint, posterior, len(flat))
+    coordinates = coordinates_of_effects(fitted, posterior, len(flat))
     values = np.empty(len(flat))
     for i, (row, t) in enumerate(zip(flat, coordinates, strict=True)):
-        (point,) = blueprint.points(row[None])
-        b = blueprint.likelihood.effects(point, t) if blueprint.n_sampled else t
-        values[i] = likelihood_given(blueprint, row, b)
-    return likelihood_given(blueprint, drawn.x, drawn.effects), values.reshape(x.shape[:2])
+        (point,) = fitted.points(row[None])
+        b = fitted.likelihood.effects(point, t) if fitted.n_sampled else t
+        values[i] = likelihood_given(right, row, b)
+    return likelihood_given(right, drawn.x, drawn.effects), values.reshape(x.shape[:2])
 
 
 def likelihood_given(blueprint: Blueprint, x: FloatArray, b: FloatArray) -> float:
