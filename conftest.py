@@ -4,7 +4,8 @@
 factors at both levels and missing values. Their draws come from the normal approximation at the
 posterior mode (tests.checking.laplace), which takes a second in place of a minute. The docstring of
 :class:`bayes_msem.Fit` shows the models. ``power_study`` is a study whose estimates are random
-numbers (tests.studies.made_up_study).
+numbers (tests.studies.made_up_study), and ``calibrated`` a calibration whose ranks are
+(tests.studies.made_up_calibration).
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ def fits_of_examples(
         from tests.studies.made_up_study import made_up_study
 
         doctest_namespace["power_study"] = made_up_study()
+    if "calibrated" not in doctest_namespace and "calibrated" in source:
+        from tests.studies.made_up_calibration import made_up_calibration
+
+        doctest_namespace["calibrated"] = made_up_calibration()
 
 
 def example_fits() -> dict[str, Any]:

@@ -40,6 +40,7 @@ from bayes_msem.loading import load
 from bayes_msem.model import Model
 from bayes_msem.posterior.pooling import pool
 from bayes_msem.spec.prior_text import Prior
+from bayes_msem.studies.sbc import sbc
 from bayes_msem.studies.study import study
 
 __version__ = _version("bayes_msem")
@@ -75,5 +76,6 @@ __all__ = [
     "load",
     "load_dataset",
     "pool",
+    "sbc",
     "study",
 ]

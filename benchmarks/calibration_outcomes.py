@@ -59,6 +59,7 @@ from scipy import special
 
 import bayes_msem as bm
 from bayes_msem.plotting.canvas import ESTIMATE, MUTED, REFERENCE, NotebookFigure
+from bayes_msem.posterior.rank_uniformity import counts_below, limits, p_value, rank_of
 from benchmarks.calibration_designs import (
     ITEMS,
     Array,
@@ -72,7 +73,6 @@ from benchmarks.calibration_designs import (
 )
 from benchmarks.marked_tables import markdown, with_marked
 from benchmarks.measure import cpu_time
-from benchmarks.rank_uniformity import counts_below, limits, p_value, rank_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "calibration_results.csv"

@@ -20,11 +20,12 @@ import pytest
 
 import bayes_msem as bm
 from bayes_msem.inference.density import joint_log_likelihood, log_prior
+from benchmarks.calibration_classes import CLASSES
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SHARED = (
     *("measure", "models", "by_hand", "random_loadings", "planted", "vanishing"),
-    *("marked_tables", "rank_uniformity", "calibration_designs", "suite"),
+    *("marked_tables", "calibration_designs", "calibration_classes", "exact_ranks", "suite"),
     *("prior_cells", "prior_designs", "prior_msalt"),
     *("prior_candidates", "prior_reweighting", "prior_report", "small_samples_report"),
 )
@@ -310,6 +311,36 @@ def test_calibration_outcomes(start: Callable[..., str], tmp_path: Path) -> None
     again = start("calibration_outcomes", "--data-sets", "1", **tiny)
     assert " CPU s" not in again
     assert rows(again) == table
+
+
+def test_calibration(start: Callable[..., str], tmp_path: Path) -> None:
+    """A few data sets of two classes, then nothing but tables and figures."""
+    page = tmp_path / "page.md"
+    names = ("exact", "nuts", "fits", "found")
+    marks = "\n".join(f"<!-- begin: {name} --><!-- end: {name} -->" for name in names)
+    page.write_text(marks, encoding="utf-8")
+    tiny: dict[str, Any] = {
+        "RESULTS": tmp_path / "results.csv",
+        "PAGE": page,
+        "FIGURES": tmp_path,
+        "BUDGET": TINY,
+        "CLASSES": CLASSES[:2],
+    }
+    counts = ("--times", "0.02")
+    printed = start("calibration", *counts, **tiny)
+    assert printed.count(": done") == 4 + 2
+    table = rows(printed)
+    assert [row[:3] for row in table[:2]] == [
+        ["random intercepts", "13", "4"],
+        ["random slopes", "9", "4"],
+    ]
+    assert rows(page.read_text(encoding="utf-8")) == table
+    assert (tmp_path / "calibration_exact.png").is_file()
+    assert (tmp_path / "calibration_nuts.png").is_file()
+    results = tmp_path / "results.csv"
+    before = results.read_text(encoding="utf-8")
+    assert rows(start("calibration", *counts, **tiny)) == table
+    assert results.read_text(encoding="utf-8") == before
 
 
 def test_prior_study(

@@ -11,15 +11,16 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from arviz_stats.ecdf_utils import ecdf_pit
 from numpy.typing import NDArray
 from scipy import stats
 
 import bayes_msem as bm
 from bayes_msem.blueprint.rows import row_values
 from bayes_msem.checking.priors.prior_draws import draw_prior
+from bayes_msem.posterior.rank_uniformity import counts_below, holm, limits, p_value, rank_of
 from benchmarks import calibration_outcomes as study
 from benchmarks.marked_tables import with_marked
-from benchmarks.rank_uniformity import counts_below, limits, p_value, rank_of
 
 CASES = [pytest.param(case, id=case.name) for case in study.CASES]
 Ranks = NDArray[np.int64]
@@ -86,6 +87,26 @@ def test_limits_are_narrow_and_wide_enough() -> None:
     assert level - 3 * error < inside.mean() < level + 0.02
     for ranks, kept in zip(every[:300], inside[:300], strict=True):
         assert (p_value(ranks, n_draws) > 1 - level) == kept
+
+
+def test_limits_are_those_of_arviz() -> None:
+    """It simulates bands for continuous values at the same places; so ours may differ by one."""
+    rng = np.random.default_rng(1)
+    _, _, lower, upper = ecdf_pit(rng.random(100), 0.95, 4000, rng=rng)
+    low, high = limits(100, 99, 0.95)
+    assert np.abs(low - 100 * lower[1:-1]).max() <= 1 + 1e-9
+    assert np.abs(high - 100 * upper[1:-1]).max() <= 1 + 1e-9
+
+
+def test_many_ranks_need_little_memory() -> None:
+    ranks = np.random.default_rng(1).integers(100, size=5000)
+    assert p_value(ranks, 99) > 0.001
+    assert p_value(ranks[ranks < 97], 99) < 0.001
+
+
+def test_holm() -> None:
+    assert holm([0.03, 0.01, 0.2, 0.04]) == pytest.approx([0.09, 0.04, 0.2, 0.09])
+    assert holm([0.8, 0.9]) == pytest.approx([1.0, 1.0])
 
 
 def normal_ranks(seed: int, shift: float = 0.0, scale: float = 1.0) -> Ranks:

@@ -22,6 +22,7 @@ https://doi.org/10.1080/01621459.1986.10478240
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -37,9 +38,11 @@ from bayes_msem.likelihood.approximation import no_approximation
 
 FloatArray = NDArray[np.float64]
 Centring = Literal["adaptive", "centred", "noncentred"]
+Expand = Callable[[Blueprint, FloatArray, FloatArray | None], Blueprint]
 
 _ROUNDS = 6
 _SETTLED = 0.1  # largest move of a parameter between rounds, in prior scales
+_ABSURD = 1e20  # information about an effect, in its typical variance
 _STEPS = 100  # of the optimiser in one round, before coordinates are made anew
 
 
@@ -82,12 +85,37 @@ def pilot_mode(blueprint: Blueprint) -> Blueprint:
         found, t = _joint_mode(current, u, scale)
         x = bounds.to_constrained(found)[0]
         b = current.likelihood.effects(np.ascontiguousarray(current.extend_sampled(x)), t)
-        current = expand(current, x, b)
+        expanded = _finite(expand, current, x, b)
+        if expanded is None:
+            break  # the search got lost, far from all data: what was found before will do
+        current = expanded
         moved = np.abs((found - u) / scale).max(initial=0.0)
         u = found
         if moved < _SETTLED:
             break
     return current
+
+
+def _finite(expand: Expand, blueprint: Blueprint, x: FloatArray, b: FloatArray) -> Blueprint | None:
+    """Expand the likelihood of the clusters around effects b; None where that makes no sense.
+
+    It is not finite, or clusters seem to know a sampled effect absurdly well.
+    """
+    try:
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            expanded = expand(blueprint, x, b)
+    except np.linalg.LinAlgError:
+        return None
+    approximation = expanded.likelihood.approximation
+    arrays = (approximation.information, approximation.linear)
+    if not all(np.isfinite(array).all() for array in arrays):
+        return None
+    start = np.ascontiguousarray(blueprint.extend_sampled(starting_point(blueprint)))
+    omega = blueprint.likelihood.level_two(start).Omega
+    variances = np.diag(omega)[blueprint.template.first_sampled :]
+    information = np.diagonal(approximation.information, axis1=1, axis2=2)
+    known = information[:, approximation.n_linear :] * variances
+    return expanded if known.max(initial=0.0) < _ABSURD else None
 
 
 def _joint_mode(

@@ -10,10 +10,9 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, nullcontext
 from pickle import PicklingError
 from typing import Any
 
@@ -27,7 +26,7 @@ from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.summary import interval
 from bayes_msem.studies.study_design import Cell, StudyDesign, model_on
 
-__all__ = ["COLUMNS", "quiet", "replicate", "replicated"]
+__all__ = ["COLUMNS", "Line", "attempted", "complete", "quiet", "replicate", "replicated"]
 
 COLUMNS = {
     **dict.fromkeys(("clusters", "size", "replication"), "int64"),
@@ -39,7 +38,6 @@ COLUMNS = {
 """Columns of the stored replications: one row per replication, method and target."""
 
 Line = dict[str, Any]
-Task = tuple[Cell, int]
 
 
 @contextmanager
@@ -50,8 +48,8 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def replicated(
-    design: StudyDesign,
+def replicated[Task](
+    compute: Callable[[Task], list[Line]],
     tasks: Sequence[Task],
     executor: Executor | None,
     keep: Callable[[Task, list[Line]], None],
@@ -60,10 +58,10 @@ def replicated(
 
     Parameters
     ----------
-    design
-        The study.
+    compute
+        Computes one task; it can be sent to other processes.
     tasks
-        Cell and number of each replication.
+        What names each replication.
     executor
         Runs them, one task each; None: one after the other, here.
     keep
@@ -74,12 +72,11 @@ def replicated(
     SpecificationError
         The executor's processes cannot be sent the model.
     """
-    compute = partial(replicate, design)
     if executor is None:
         for task in tasks:
-            keep(task, compute(*task))
+            keep(task, compute(task))
         return
-    futures = [executor.submit(compute, *task) for task in tasks]
+    futures = [executor.submit(compute, task) for task in tasks]
     try:
         for task, future in zip(tasks, futures, strict=True):
             keep(task, future.result())
@@ -103,46 +100,47 @@ def replicate(design: StudyDesign, cell: Cell, number: int) -> list[Line]:
     list
         Rows with the columns of ``COLUMNS``.
     """
-    # Filters of warnings belong to a process: its threads leave them to whoever started the study.
-    if threading.current_thread() is threading.main_thread():
-        with quiet():
-            return _lines(design, cell, number)
-    return _lines(design, cell, number)
-
-
-def _lines(design: StudyDesign, cell: Cell, number: int) -> list[Line]:
     data_seed, sampler_seed = design.seeds(cell, number)
     methods: dict[str, Callable[[StudyDesign, Model, int], list[Line]]] = {"Bayes": _bayes}
     if design.ml:
         methods["ML"] = _maximum_likelihood
     lines: list[Line] = []
     for method, analyse in methods.items():
-        start = time.process_time()
-        try:
-            with all_or_nothing():
-                model = model_on(design.model, design.simulate(cell, data_seed))
-                found = analyse(design, model, sampler_seed)
-        except Exception as error:  # whatever it is, the study counts it and says so
-            text = " ".join(str(error).split())
-            found = [{"target": "", "failure": f"{type(error).__name__}: {text}"}]
-        # the clock of a process tells nothing about one of its threads
-        alone = threading.current_thread() is threading.main_thread()
-        seconds = time.process_time() - start if alone else np.nan
+
+        def found(analyse: Callable[[StudyDesign, Model, int], list[Line]] = analyse) -> list[Line]:
+            model = model_on(design.model, design.simulate(cell, data_seed))
+            return analyse(design, model, sampler_seed)
+
         shared = {
             "clusters": cell.clusters,
             "size": cell.size,
             "replication": number,
             "method": method,
-            "seconds": seconds,
         }
-        lines += [_complete(shared | line) for line in found]
+        lines += [complete(shared | line, COLUMNS) for line in attempted(found)]
     return lines
 
 
-def _complete(line: Line) -> Line:
+def attempted(analyse: Callable[[], list[Line]]) -> list[Line]:
+    """Analyse one data set; where that fails, say why. CPU seconds are added to the rows."""
+    # Filters of warnings belong to a process: its threads leave them to whoever started the study.
+    # So does the clock, which tells nothing about one of its threads.
+    alone = threading.current_thread() is threading.main_thread()
+    start = time.process_time()
+    try:
+        with all_or_nothing(), quiet() if alone else nullcontext():
+            lines = analyse()
+    except Exception as error:  # whatever it is, the study counts it and says so
+        text = " ".join(str(error).split())
+        lines = [{"target": "", "failure": f"{type(error).__name__}: {text}"}]
+    seconds = time.process_time() - start if alone else np.nan
+    return [line | {"seconds": seconds} for line in lines]
+
+
+def complete(line: Line, columns: Mapping[str, str]) -> Line:
     """Fill in what a method does not have."""
     empty = {"object": "", "float64": np.nan}
-    return {name: line[name] if name in line else empty[kind] for name, kind in COLUMNS.items()}
+    return {name: line[name] if name in line else empty[kind] for name, kind in columns.items()}
 
 
 def _bayes(design: StudyDesign, model: Model, random_seed: int) -> list[Line]:

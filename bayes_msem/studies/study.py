@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-from bayes_msem import disk
 from bayes_msem.arguments import (
     MOST_CHAINS,
     MOST_DRAWS,
@@ -20,14 +17,21 @@ from bayes_msem.arguments import (
     integer,
     number,
     rows,
-    shown,
 )
 from bayes_msem.blueprint.values import Values
-from bayes_msem.errors import INSIDE, AccuracyWarning, FileError, SpecificationError
+from bayes_msem.errors import SpecificationError
 from bayes_msem.inference.options import check_fit_options
-from bayes_msem.inference.seeds import seed_of
 from bayes_msem.model import Model
-from bayes_msem.studies.replications import quiet, replicated
+from bayes_msem.studies import replications as one_by_one
+from bayes_msem.studies.running import (
+    a_model,
+    an_executor,
+    compute_missing,
+    place_of,
+    progress_bar,
+    seed_for,
+    tell_failures,
+)
 from bayes_msem.studies.study_design import (
     Cell,
     StudyDesign,
@@ -38,37 +42,21 @@ from bayes_msem.studies.study_design import (
     targets_of,
 )
 from bayes_msem.studies.study_figures import share_error
-from bayes_msem.studies.study_file import Key, StudyFile, read_study
+from bayes_msem.studies.study_file import Key, StudyFile
 from bayes_msem.studies.study_result import StudyResult
-from bayes_msem.wording import plural
 
 __all__ = ["study"]
 
 
-def _model(name: str, value: Any) -> Model:
-    if not isinstance(value, Model):
-        raise SpecificationError(f"{name} must be a bayes_msem.Model, got {shown(value)}")
-    return value
-
-
-def _executor(name: str, value: Any) -> Any:
-    if not callable(getattr(value, "submit", None)):
-        raise SpecificationError(
-            f"{name}={shown(value)} cannot run anything: it needs to be a "
-            "concurrent.futures.Executor, such as ProcessPoolExecutor(4)"
-        )
-    return value
-
-
 @checked(
-    model=_model,
+    model=a_model,
     values=anything,
     clusters=anything,
     sizes=anything,
     replications=integer(1, 10**6, what="a number of replications, such as 200"),
     targets=rows,
     rope=anything,
-    executor=_executor,
+    executor=an_executor,
     draws=integer(4, MOST_DRAWS, what="an integer, such as 500"),
     tune=integer(1, MOST_DRAWS, what="an integer, such as 300"),
     chains=integer(1, MOST_CHAINS, what="an integer, such as 4"),
@@ -195,7 +183,7 @@ def study(
     Traceback (most recent call last):
     bayes_msem.spec.row_names.UnknownRowError: targets: no row 'mach ~ sectr'; did you mean ...
     """
-    place = None if path is None else _place(path)
+    place = place_of(path)
     cells = cells_of(model, clusters, sizes)
     known = targets_of(model, values, targets)
     ropes = read_ropes(rope, known)
@@ -209,23 +197,20 @@ def study(
         ci_kind=ci_kind,
         ml=ml,
         settings={"draws": draws, "tune": tune, "chains": chains, **fit_options},
-        seed=_seed(random_seed, place),
+        seed=seed_for(random_seed, place),
     )
     if stop_mcse is not None and not any(target.may_be_zero for target in known):
         raise SpecificationError("stop_mcse= is about power, and none of the targets has one")
     stored = StudyFile(place, design.record())
     check_analysable(design, cells)
     made: dict[Cell, int] = {}
-    with _bar(progress, len(cells) * replications) as advance, quiet():
+    with progress_bar(progress, len(cells) * replications) as advance, one_by_one.quiet():
         first, todo = 0, list(cells)
         while todo and first < replications:
             last = replications if stop_mcse is None else min(first + batch, replications)
-            _run(
-                design,
-                [(c, i) for i in range(first, last) for c in todo],
-                executor,
-                stored,
-                advance,
+            tasks = [(c, i) for i in range(first, last) for c in todo]
+            compute_missing(
+                partial(_compute, design), tasks, lambda t: _key(*t), executor, stored, advance
             )
             made |= dict.fromkeys(todo, last)
             first = last
@@ -234,45 +219,13 @@ def study(
     stored.write()
     keys = [_key(cell, i) for cell in cells for i in range(made[cell])]
     result = StudyResult(stored.frame(keys), design.record(), cells, known, ropes)
-    _tell_failures(result)
+    total = int(result.cells["done"].sum() + result.cells["failed"].sum())
+    tell_failures(result.replications, total, ".cells")
     return result
 
 
-def _place(path: Any) -> Path:
-    place = disk.as_path(path)
-    disk.check_suffix(place, (".csv",), "A study is written as CSV.")
-    disk.check_free(place, overwrite=True)
-    if place.is_dir():
-        raise FileError(f"cannot write '{place}': it is a folder; choose another path")
-    return place
-
-
-def _seed(random_seed: int | None, place: Path | None) -> int:
-    """Return the seed given, that of the file, or a new one."""
-    if random_seed is None and place is not None and place.exists():
-        return seed_of(read_study(place)[0].get("random_seed"))
-    return seed_of(random_seed)
-
-
-def _run(
-    design: StudyDesign,
-    tasks: Sequence[tuple[Cell, int]],
-    executor: Executor | None,
-    stored: StudyFile,
-    advance: Callable[[int], None],
-) -> None:
-    """Compute what is not stored yet; whatever ends this, what is finished is written."""
-    missing = [task for task in tasks if _key(*task) not in stored.lines]
-    advance(len(tasks) - len(missing))
-
-    def keep(task: tuple[Cell, int], lines: list[dict[str, Any]]) -> None:
-        stored.keep(_key(*task), lines)
-        advance(1)
-
-    try:
-        replicated(design, missing, executor, keep)
-    finally:
-        stored.write()
+def _compute(design: StudyDesign, task: tuple[Cell, int]) -> list[dict[str, Any]]:
+    return one_by_one.replicate(design, *task)
 
 
 def _key(cell: Cell, replication: int) -> Key:
@@ -290,32 +243,3 @@ def _power_error(stored: StudyFile, cell: Cell, replications: int, design: Study
     methods = ("Bayes", "ML") if design.ml else ("Bayes",)
     found = (hits.get((method, name), []) for method in methods for name in wanted)
     return max(share_error(sum(h), len(h)) if h else float("inf") for h in found)
-
-
-def _tell_failures(result: StudyResult) -> None:
-    failed = result.replications[result.replications["failure"] != ""]
-    if failed.empty:
-        return
-    reasons = failed["failure"].value_counts()
-    total = int(result.cells["done"].sum() + result.cells["failed"].sum())
-    warnings.warn(
-        f"{len(failed)} of {plural(total, 'replication')} failed and are in no figure; most often "
-        f"({reasons.iloc[0]}): {reasons.index[0]}. See .cells and the column failure of "
-        ".replications",
-        AccuracyWarning,
-        skip_file_prefixes=INSIDE,
-    )
-
-
-@contextmanager
-def _bar(shown_at_all: bool, total: int) -> Iterator[Callable[[int], None]]:
-    """Progress bar; gives a function that moves it."""
-    if not shown_at_all:
-        yield lambda steps: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ("replications", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda steps: bar.advance(task, steps)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayes_msem.arguments import IntervalKind, integer, number, several, shown
 from bayes_msem.blueprint.rows import row_values
@@ -36,7 +37,9 @@ __all__ = [
     "Target",
     "cells_of",
     "check_analysable",
+    "fingerprint",
     "model_on",
+    "plain",
     "read_ropes",
     "targets_of",
 ]
@@ -122,13 +125,13 @@ class StudyDesign:
             "bayes_msem": version("bayes_msem"),
             "model": options.pop("spec"),
             "options of the model": {k: v for k, v in sorted(options.items())},
-            "covariates": _fingerprint(self.model),
+            "covariates": fingerprint(self.model),
             "values": {key_text(k): v for k, v in self.values.items()},
             "targets": [key_text(t.key) for t in self.targets],
             "ci": self.ci,
             "ci_kind": self.ci_kind,
             "ml": self.ml,
-            "settings of the sampler": {k: _plain(v) for k, v in sorted(settings.items())},
+            "settings of the sampler": {k: plain(v) for k, v in sorted(settings.items())},
             "random_seed": self.seed,
         }
 
@@ -301,16 +304,17 @@ def check_analysable(design: StudyDesign, cells: Sequence[Cell]) -> None:
             ) from problem
 
 
-def _fingerprint(model: Model) -> str:
-    """Hash of what data sets are drawn from: covariates, clusters and their sizes."""
+def fingerprint(model: Model, *others: NDArray[Any]) -> str:
+    """Hash of what data sets are drawn from: covariates, clusters and their sizes, and others."""
     observed = model.observed
     digest = hashlib.sha256()
     arrays = (observed.x, observed.w, observed.sizes, observed.cluster)
     exposures = (observed.y_exposure, observed.z_exposure)
-    for array in (*arrays, *exposures):
+    for array in (*arrays, *exposures, *others):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return what a file can hold."""
     return value if isinstance(value, (bool, int, float, str)) or value is None else shown(value)

@@ -140,7 +140,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 LEFT_OUT = {
     *((name, "path") for name in ("load", "report", "save", "to_draws", "to_table")),
     ("from_mplus", "source"),
-    ("study", "path"),
+    *((name, "path") for name in ("sbc", "study")),
 }
 CALLED = {"refit", "statistics"}
 
@@ -167,6 +167,7 @@ def cases(model: bm.Model, fit: bm.Fit, folder: Path) -> list[tuple[str, Callabl
         "save": {"path": folder / "fit.nc", "overwrite": True},
         "report": {"path": folder / "fit.html", "overwrite": True, "checks": False},
         "describe": {"data": frame, "cluster": "g"},
+        "sbc": {"model": model, "replications": 1, "quantities": ["l2"], "progress": False},
         "study": {"model": model, "values": possible, "clusters": 15, "sizes": 6, "replications": 1}
         | {"targets": ["l2"], "progress": False},
         "compare": {"models": {"a": fit, "b": fit}},

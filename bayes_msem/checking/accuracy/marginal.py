@@ -25,7 +25,7 @@ from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.inference.working import expand_rows
 from bayes_msem.likelihood.row_integral import hermite_rule, refined, row_integral, sobol_rule
 
-__all__ = ["Marginal", "integrated_likelihood", "marginal_log_likelihood"]
+__all__ = ["Marginal", "given_effects", "integrated_likelihood", "marginal_log_likelihood"]
 
 FloatArray = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def integrated_likelihood(
         else:
             names = blueprint.template.effects.sampled
             b = effect_values(effects, blueprint.observed.cluster_ids, names)
-            value, error = _given_effects(blueprint, x, b)
+            value, error = given_effects(blueprint, x, b)
     except np.linalg.LinAlgError:
         raise SpecificationError(
             "the random effects have a singular covariance matrix at the values given (a variance "
@@ -160,7 +160,8 @@ def _by_sampling(integral: ClusterIntegral, point: FloatArray, n_b: int) -> Marg
     return Marginal(float(value.sum()), error)
 
 
-def _given_effects(blueprint: Blueprint, x: FloatArray, b: FloatArray) -> Marginal:
+def given_effects(blueprint: Blueprint, x: FloatArray, b: FloatArray) -> Marginal:
+    """Log p(y, z | b, theta) at sampled parameters x (n_free,) and effects b (J, n_b)."""
     placed = expand_rows(blueprint, x, None)
     point, likelihood = np.ascontiguousarray(placed.extend_sampled(x)), placed.likelihood
     rows, errors = row_integral(likelihood, point, b, _ENOUGH)

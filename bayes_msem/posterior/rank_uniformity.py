@@ -5,9 +5,9 @@ posterior. With N ranks, the number below i,
 
     R_i = #(r < i) ~ Binomial(N, z_i) ,   z_i = i / (L + 1) ,   i = 1, ..., L ,
 
-makes a Markov chain: R_(i+1) - R_i is binomial with N - R_i trials and the probability
-(z_(i+1) - z_i) / (1 - z_i). The test looks at the whole distribution function at once, through its
-most extreme point (Säilynoja, Bürkner & Vehtari 2022):
+makes a Markov chain: that of a Poisson process with N expected events, given that it has N. The
+test looks at the whole distribution function at once, through its most extreme point (Säilynoja,
+Bürkner & Vehtari 2022):
 
     gamma = min_i 2 min( P(R_i <= observed), P(R_i >= observed) ) ,
 
@@ -15,6 +15,9 @@ and the p-value, the probability of so small a gamma, follows from the chain wit
 
 References
 ----------
+Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of
+Statistics, 6, 65-70.
+
 Säilynoja, T., Bürkner, P.-C., & Vehtari, A. (2022). Graphical test for discrete uniformity and its
 applications in goodness-of-fit evaluation and multiple sample comparison. Statistics and
 Computing, 32, 32. https://doi.org/10.1007/s11222-022-10090-6
@@ -26,9 +29,9 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
-__all__ = ["counts_below", "limits", "p_value", "rank_of"]
+__all__ = ["counts_below", "holm", "limits", "p_value", "rank_of"]
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -83,6 +86,16 @@ def p_value(ranks: ArrayLike, n_draws: int) -> float:
     return max(0.0, 1.0 - _coverage(tails > gamma * _SAME))
 
 
+def holm(p: ArrayLike) -> Array:
+    """Correct p-values for their number (Holm 1979): valid however they depend on each other."""
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    left = len(values) - np.arange(len(values))
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(left * values[order]))
+    return corrected
+
+
 def limits(n_ranks: int, n_draws: int, level: float) -> tuple[Counts, Counts]:
     """Smallest and largest R_1, ..., R_L of a band that holds all of them.
 
@@ -111,22 +124,27 @@ def _tails(n_ranks: int, n_draws: int) -> Array:
     """Two-sided tail probability of every R_i = 0, ..., N, (L, N + 1)."""
     count = np.arange(n_ranks + 1)
     z = np.arange(1, n_draws + 1)[:, None] / (n_draws + 1)
-    lower, upper = stats.binom.cdf(count, n_ranks, z), stats.binom.sf(count - 1, n_ranks, z)
+    lower = special.bdtr(count, n_ranks, z)
+    upper = np.where(count > 0, special.bdtrc(count - 1, n_ranks, z), 1.0)
     return np.asarray(2 * np.minimum(lower, upper))
 
 
-@cache
-def _steps(n_ranks: int, n_draws: int) -> Array:
-    """P(R_i = column | R_(i - 1) = row), (L, N + 1, N + 1)."""
-    count = np.arange(n_ranks + 1)
-    q = 1 / (n_draws + 1 - np.arange(n_draws))[:, None, None]
-    return np.asarray(stats.binom.pmf(count - count[:, None], n_ranks - count[:, None], q))
-
-
 def _coverage(inside: NDArray[np.bool_]) -> float:
-    """Probability that all R_i are inside, (L, N + 1)."""
-    state = np.zeros(inside.shape[1])
+    """Probability that all R_i are inside, (L, N + 1).
+
+    R is a Poisson process of N expected events, given that it has N; so each step is a convolution.
+    """
+    n = inside.shape[1] - 1
+    count = np.arange(n + 1)
+    step = _poisson(count, n / (len(inside) + 1))
+    state = np.zeros(n + 1)
     state[0] = 1.0
-    for step, allowed in zip(_steps(inside.shape[1] - 1, len(inside)), inside, strict=True):
-        state = np.where(allowed, state @ step, 0.0)
-    return float(state.sum())
+    for allowed in inside:
+        state = np.where(allowed, np.convolve(state, step)[: n + 1], 0.0)
+    total = float(np.convolve(state, step)[n])
+    return total / float(_poisson(np.array(n), n))
+
+
+def _poisson(count: NDArray[np.int64], mean: float) -> Array:
+    """Probability of a count; ``scipy.stats`` takes long to import."""
+    return np.asarray(np.exp(count * np.log(mean) - mean - special.gammaln(count + 1.0)))
