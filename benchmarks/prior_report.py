@@ -236,7 +236,7 @@ def _strong(d: pd.DataFrame, icc: float, size: int) -> pd.DataFrame:
 
 
 def short_table(d: pd.DataFrame) -> str:
-    """What the recommended priors gain and cost, in one table."""
+    """Show what the recommended priors gain and cost."""
     rows = []
 
     def add(what: str, cells: pd.DataFrame, form: str) -> None:
