@@ -35,8 +35,8 @@ def on_clusters(n_clusters: int) -> str:
     return (
         f"{n_clusters} clusters: up to {plural(ample, 'free parameter')} of level between "
         f"({AMPLE} clusters each), default priors hardly narrow the intervals of slopes on "
-        f"reliable predictors; beyond {most} ({FEW} each) they do. A variable that is split has two "
-        f"at least, its mean and its variance between ({PAGE})."
+        f"reliable predictors; beyond {most} ({FEW} each) they do. A variable that is split has "
+        f"two at least, its mean and its variance between ({PAGE})."
     )
 
 
