@@ -341,8 +341,9 @@ def best_power(sets: int = 20_000) -> str:
 def draw(d: pd.DataFrame, path: Path) -> None:
     """Power of the effect; coverage of the effect, of loadings and of variances."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-    figure = Figure(figsize=(11, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     clusters = sorted(d["clusters"].unique())
     place = {j: i for i, j in enumerate(clusters)}
@@ -365,8 +366,6 @@ def draw(d: pd.DataFrame, path: Path) -> None:
     left.set_title("power of the effect between")
     left.set_ylabel("intervals without 0, per cent")
     left.set_ylim(0, 103)
-    box = {"loc": "center right", "bbox_to_anchor": (1.0, 0.34), "ncols": 2}
-    left.legend(title="effect", frameon=False, fontsize=8, **box)
     kinds = {
         "effect": ("effect", "#1f77b4"),
         "loadings": ("loading", "#2ca02c"),
@@ -396,6 +395,11 @@ def draw(d: pd.DataFrame, path: Path) -> None:
         axes.set_xticks(range(len(clusters)), [str(j) for j in clusters])
         axes.set_xlabel("clusters")
         axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = left.get_legend_handles_labels()
+    handles += [Line2D([], [], color="0.3", ls=line, marker=m, ms=4) for line, m in styles.values()]
+    labels = [f"effect {label}" for label in labels] + [METHODS[m] for m in styles]
+    box = {"loc": "outside lower center", "ncols": len(labels), "frameon": False, "fontsize": 8}
+    figure.legend(handles, labels, **box)
     figure.savefig(path, dpi=110)
 
 

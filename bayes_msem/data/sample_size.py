@@ -59,7 +59,7 @@ def on_reliability(reliability: Mapping[str, float], n_clusters: int) -> str:
         names = [*names[:_SHOWN], f"and {len(names) - _SHOWN} more"]
     return (
         f"Reliability of cluster means below {_two(RELIABLE)}: {', '.join(names)}. As predictors "
-        "at level between they have slopes that mostly follow the priors: report both sets, "
+        "at level between they have slopes that depend much on the priors: report both sets, "
         f"priors='informative' (the defaults) and priors='wide' ({PAGE})."
     )
 
