@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench docs docs-output clean distclean
+.PHONY: help demo test test-slow lint format bench docs docs-output notebooks clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ docs: $(VENV)/.installed-docs ## build the site into docs/_build/html
 
 docs-output: $(VENV)/.installed-test ## put fresh output into the pages that show output of fits
 	$(PY) -m tools.refresh_docs $(ARGS)
+
+notebooks: $(VENV)/.installed-test ## run the notebooks of examples/, write their pages in docs/gallery
+	$(PY) -m tools.notebooks $(ARGS)
 
 clean: ## remove outputs and caches
 	rm -rf out dist docs/_build docs/generated .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -5,8 +5,9 @@ all. ``--check`` writes nothing, and compares what is printed with the pages, wi
 
 A notebook is a script of jupytext's percent format, so Jupyter (with jupytext), VS Code and
 ``python`` itself can run it: ``# %% [markdown]`` begins text, ``# %%`` code, and what the last
-expression of a cell is, is shown. The first figure of the cell that carries ``tags=["thumbnail"]``
-stands in the gallery. Links to pages are written for readers of the script (``../../docs/x.md``).
+expression of a cell is, is shown. The figure of the cell with ``tags=["thumbnail"]`` stands in the
+gallery; what a cell with ``tags=["markdown"]`` prints is Markdown. Links to pages are written
+for readers of the script (``../../docs/x.md``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import importlib.util
 import io
 import os
 import re
@@ -25,12 +27,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import bayes_msem as bm
+from bayes_msem.plotting.diagram import Diagram
 from tools.outputs import differences
 from tools.pages import DOCS, ROOT, blocks_of
 
@@ -52,11 +56,12 @@ _HEAD = re.compile(r"^# %%(?P<text> \[markdown\])?(?P<tags>[^\n]*)\n", re.M)
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: text or code, and whether its figure is the thumbnail."""
+    """A cell: text or code, whether its figure is the thumbnail, and its output Markdown."""
 
     is_text: bool
     source: str
     thumbnail: bool
+    prints_markdown: bool
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,22 @@ class Shown:
     """What a cell of code shows: text, and figures."""
 
     text: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Figure | Diagram, ...]
 
 
 def path_of(name: str) -> Path:
     """File of a notebook."""
     return NOTEBOOKS / f"{name}.py"
+
+
+def module_of(name: str) -> ModuleType:
+    """Import a module that stands beside the notebooks."""
+    spec = importlib.util.spec_from_file_location(name, path_of(name))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def cells(source: str) -> list[Cell]:
@@ -82,7 +97,8 @@ def cells(source: str) -> list[Cell]:
         if head["text"]:
             lines = [re.sub(r"^# ?", "", line) for line in body.splitlines()]
             body = "\n".join(lines)
-        found.append(Cell(bool(head["text"]), body, "thumbnail" in head["tags"]))
+        tags = head["tags"]
+        found.append(Cell(bool(head["text"]), body, "thumbnail" in tags, "markdown" in tags))
     return found
 
 
@@ -107,11 +123,10 @@ def _run_cell(cell: Cell, names: dict[str, Any], where: str) -> Shown:
         exec(compile(head, where, "exec"), names)
         if last:
             value = eval(compile(ast.Expression(last.value), where, "eval"), names)
-    figures = [value] if isinstance(value, Figure) else []
-    figures += [f for f in map(plt.figure, plt.get_fignums()) if f is not value and not figures]
+    figures = [value] if isinstance(value, Figure | Diagram) else []
     plt.close("all")
     parts = [_warning(w) for w in caught] + [printed.getvalue().rstrip()]
-    if value is not None and not isinstance(value, Figure):
+    if value is not None and not figures:
         parts.append(str(value).rstrip())
     lines = [line.rstrip() for line in "\n\n".join(p for p in parts if p).splitlines()]
     return Shown("\n".join(lines), tuple(figures))
@@ -153,20 +168,21 @@ def _surroundings() -> Iterator[None]:
 # Pages -----------------------------------------------------------------------------------------
 
 
-def page(name: str, shown: list[Shown | None]) -> tuple[str, dict[str, Figure]]:
+def page(name: str, shown: list[Shown | None]) -> tuple[str, dict[str, Figure | Diagram]]:
     """Return a notebook as Markdown, and its figures by file name."""
-    parts, figures = [], {}
-    for cell, output in zip(
-        cells(path_of(name).read_text(encoding="utf-8")), shown, strict=True
-    ):
+    parts: list[str] = []
+    figures: dict[str, Figure | Diagram] = {}
+    for cell, output in zip(cells(path_of(name).read_text(encoding="utf-8")), shown, strict=True):
         if output is None:
             parts.append(cell.source.replace("../../docs/", "../"))
             continue
         parts.append(f"```python\n{cell.source}\n```")
         if output.text:
-            parts.append(f"```text\n{output.text}\n```")
+            fenced = f"```text\n{output.text}\n```"
+            parts.append(output.text if cell.prints_markdown else fenced)
         for figure in output.figures:
-            file = f"{name}_{len(figures) + 1}.png"
+            kind = "png" if isinstance(figure, Figure) else "svg"
+            file = f"{name}_{len(figures) + 1}.{kind}"
             figures[file] = figure
             parts.append(f"![{_alternative(cell)}]({file})")
     parts.append(_SOURCE.format(name=name))
@@ -174,8 +190,8 @@ def page(name: str, shown: list[Shown | None]) -> tuple[str, dict[str, Figure]]:
 
 
 _SOURCE = (
-    "---\n\nThis page is `examples/notebooks/{name}.py`, run from top to bottom. Jupyter with jupytext "
-    "and VS Code open\nthe script as a notebook."
+    "---\n\nThis page is `examples/notebooks/{name}.py`, run from top to bottom.\n"
+    "Jupyter with jupytext and VS Code open the script as a notebook."
 )
 
 
@@ -190,7 +206,7 @@ def thumbnail(name: str) -> str:
     """File of the figure that stands for a notebook in the gallery."""
     text, count = (GALLERY / f"{name}.md").read_text(encoding="utf-8"), 0
     chosen = {c.source for c in cells(path_of(name).read_text(encoding="utf-8")) if c.thumbnail}
-    for piece in re.finditer(r"```python\n(.*?)\n```|\((\w+\.png)\)", text, re.S):
+    for piece in re.finditer(r"```python\n(.*?)\n```|\((\w+\.(?:png|svg))\)", text, re.S):
         if piece[1] is not None:
             count = piece[1] in chosen
         elif count:
@@ -224,11 +240,14 @@ def main(arguments: list[str] | None = None) -> int:
             print(*(f"{name}: {message}" for message in messages), sep="\n")
             continue
         GALLERY.mkdir(exist_ok=True)
-        for old_figure in GALLERY.glob(f"{name}_*.png"):
+        for old_figure in GALLERY.glob(f"{name}_*.*g"):
             old_figure.unlink()
         target.write_text(text, encoding="utf-8")
         for file, figure in figures.items():
-            figure.savefig(GALLERY / file, dpi=90, metadata={"Software": None})
+            if isinstance(figure, Figure):
+                figure.savefig(GALLERY / file, dpi=90, metadata={"Software": None})
+            else:
+                (GALLERY / file).write_text(figure.svg, encoding="utf-8")
     return 1 if problems else 0
 
 

@@ -1,12 +1,14 @@
 # %% [markdown]
 # # What the older methods would have said
 #
-# Before two-level structural equation models could be fitted, people took the data apart: they analysed rows and ignored
-# clusters, analysed cluster means and ignored rows, or did one step after the other. Each method answers a question that
-# is close to the one asked. This page puts them side by side on one data set whose truth is known.
+# Before two-level structural equation models could be fitted, people took the data apart: they
+# analysed rows and ignored clusters, analysed cluster means and ignored rows, or did one step after
+# the other. Each method answers a question that is close to the one asked. This page puts them side
+# by side on one data set whose truth is known.
 #
-# The methods stand in `examples/notebooks/older_methods.py`, a few lines of NumPy each, and next to them the values they
-# tend to with many clusters. Tests compare these formulas with the methods in large samples.
+# The methods stand in `examples/notebooks/older_methods.py`, a few lines of NumPy each, and next to
+# them the values they tend to with many clusters. Tests compare these formulas with the methods in
+# large samples.
 
 # %%
 import matplotlib.pyplot as plt
@@ -23,9 +25,10 @@ expected = older.expected(truth)
 bm.describe(data, "cluster", ["x", "y", "i1", "i2", "i3"])
 
 # %% [markdown]
-# `y` depends on `x` with another slope between clusters than within, and on `z`, a design variable whose slope differs
-# between clusters. The items `i1` to `i3` measure a factor at each level, with other loadings between than within. The
-# clusters are small, 4 to 8 rows, as classes in a sample or families are.
+# `y` depends on `x` with another slope between clusters than within, and on `z`, a design variable
+# whose slope differs between clusters. The items `i1` to `i3` measure a factor at each level, with
+# other loadings between than within. The clusters are small, 4 to 8 rows, as classes in a sample or
+# families are.
 #
 # ## The full model
 #
@@ -68,21 +71,24 @@ loadings.summary()
 # %% [markdown]
 # ## Regressions
 #
-# **Disaggregation** is one regression over all rows. Its slope mixes the levels, and its standard errors take 3,000 rows
-# for 3,000 independent ones.
+# **Disaggregation** is one regression over all rows. Its slope mixes the levels, and its standard
+# errors take 3,000 rows for 3,000 independent ones.
 #
-# **Aggregation** is one regression over cluster means. A mean of $n$ rows has the variance $\sigma^2_b + \sigma^2_w / n$,
-# so its slope mixes the levels, too, the less the larger the clusters.
+# **Aggregation** is one regression over cluster means. A mean of $n$ rows has the variance
+# $\sigma^2_b + \sigma^2_w / n$, so its slope mixes the levels, too, the less the larger the
+# clusters.
 #
-# **Observed-mean centring** has both slopes in one equation, but uses the same means (Lüdtke et al., 2008).
+# **Observed-mean centring** has both slopes in one equation, but uses the same means (Lüdtke et
+# al., 2008).
 #
-# **Two-step** methods estimate the cluster means first, shrink them as empirical Bayes does, and put them into a
-# regression as if they had been observed (Griffin, 1997). Shrinking the predictor corrects; shrinking the outcome as well
-# attenuates again, and what within-cluster slopes do to the means stays in (Croon & van Veldhoven, 2007, therefore
-# adjust means in another way).
+# **Two-step** methods estimate the cluster means first, shrink them as empirical Bayes does, and
+# put them into a regression as if they had been observed (Griffin, 1997). Shrinking the predictor
+# corrects; shrinking the outcome as well attenuates again, and what within-cluster slopes do to the
+# means stays in (Croon & van Veldhoven, 2007, therefore adjust means in another way).
 #
-# **Two-stage slopes as outcomes** fit a regression in each cluster and analyse the slopes (Chou, Bentler & Pentz, 2000).
-# Their mean is right. Their variance holds the sampling error of each slope.
+# **Two-stage slopes as outcomes** fit a regression in each cluster and analyse the slopes (Chou,
+# Bentler & Pentz, 2000). Their mean is right. Their variance holds the sampling error of each
+# slope.
 
 # %%
 results = {
@@ -105,7 +111,7 @@ true_values = {
 
 
 def table(results, true_values):
-    """Methods beside the truth: what they tend to, what they give here, and by how much they miss."""
+    """Methods beside the truth: what they tend to, by how much they miss, what they give here."""
     rows = []
     for quantity, true in true_values.items():
         for method, found in results.items():
@@ -120,11 +126,11 @@ def table(results, true_values):
 print(table(results, true_values))
 
 # %% [markdown]
-# `tends to` is the value with many clusters; for the full model, that is the truth. `here` is the estimate from this data
-# set, sampling error included.
+# `tends to` is the value with many clusters; for the full model, that is the truth. `here` is the
+# estimate from this data set, sampling error included.
 #
-# The standard error of a mean over rows, as disaggregation has it, beside the one that knows of clusters (the design
-# effect of `describe()`) and beside the truth:
+# The standard error of a mean over rows, as disaggregation has it, beside the one that knows of
+# clusters (the design effect of `describe()`) and beside the truth:
 
 # %%
 about = bm.describe(data, "cluster", ["i1"])
@@ -133,28 +139,32 @@ sizes = data.groupby("cluster").size()
 true_variance = truth.items_between[0, 0] * (sizes**2).sum() / len(data) ** 2
 true_variance += truth.items_within[0, 0] / len(data)
 corrected = naive * about.variables.loc["i1", "design_effect"] ** 0.5
-print(f"standard error of the mean of i1: ignoring clusters {naive:.4f}, with the design effect")
-print(f"{corrected:.4f}, true {true_variance**0.5:.4f}: too small by {1 - naive / true_variance**0.5:.0%}")
+right = true_variance**0.5
+print(f"standard error of the mean of i1: {naive:.4f} ignoring clusters, {corrected:.4f} with the")
+print(f"design effect, true {right:.4f}. Ignoring clusters: too small by {1 - naive / right:.0%}")
 
 # %% [markdown]
 # ## Covariance matrices
 #
-# With three indicators a factor model reproduces any covariance matrix (nearly), so its loadings can be read off:
-# $\lambda_3 / \lambda_1 = s_{23} / s_{12}$. We can see what each matrix says without fitting anything.
+# With three indicators a factor model reproduces any covariance matrix (nearly), so its loadings
+# can be read off: $\lambda_3 / \lambda_1 = s_{23} / s_{12}$. We can see what each matrix says
+# without fitting anything.
 #
-# **Schmidt (1969)** analysed $S_W$ and $S_B$ apart. $S_W$ is right. But $E(S_B) = \Sigma_w + n^* \Sigma_b$: what looks
-# like level between is a mixture.
+# **Schmidt (1969)** analysed $S_W$ and $S_B$ apart. $S_W$ is right. But $E(S_B) = \Sigma_w + n^*
+# \Sigma_b$: what looks like level between is a mixture.
 #
-# **Cronbach (1976) and Härnqvist (1978)** scale the sums of squares of both levels by the *total* standard deviations, so
-# that the two matrices add up to the total correlations. That is neat, but the between matrix is still that of observed
-# means: its diagonal is $\eta^2$ and no intraclass correlation.
+# **Cronbach (1976) and Härnqvist (1978)** scale the sums of squares of both levels by the *total*
+# standard deviations, so that the two matrices add up to the total correlations. That is neat, but
+# the between matrix is still that of observed means: its diagonal is $\eta^2$ and no intraclass
+# correlation.
 #
-# **MUML** (Muthén, 1994) uses $E(S_B - S_W) / n^* = \Sigma_b$. With a free $\Sigma_b$ that is the method of moments:
-# right on average in clusters of any size. Its test statistic and standard errors are right in clusters of equal size
-# only (Hox & Maas, 2001), and the matrix may have negative variances.
+# **MUML** (Muthén, 1994) uses $E(S_B - S_W) / n^* = \Sigma_b$. With a free $\Sigma_b$ that is the
+# method of moments: right on average in clusters of any size. Its test statistic and standard
+# errors are right in clusters of equal size only (Hox & Maas, 2001), and the matrix may have
+# negative variances.
 #
-# **Equal loadings** at both levels (Raudenbush, 1995) made the model easy to estimate. Where loadings differ, the
-# many contrasts inside of clusters decide what they are.
+# **Equal loadings** at both levels (Raudenbush, 1995) made the model easy to estimate. Where
+# loadings differ, the many contrasts inside of clusters decide what they are.
 
 # %%
 within_part, between_part = older.cronbach_harnqvist(data, older.ITEMS)
@@ -162,8 +172,14 @@ totals = np.corrcoef(data[older.ITEMS].T)
 print("Cronbach-Härnqvist: within below the diagonal, between above")
 joint = np.tril(within_part, -1) + np.triu(between_part, 1)
 print(pd.DataFrame(joint, older.ITEMS, older.ITEMS).round(3))
-print("on the diagonals: within", np.diag(within_part).round(3), "between", np.diag(between_part).round(3))
-print(f"they add up to the total correlations but for {np.abs(within_part + between_part - totals).max():.0e}")
+print(
+    "on the diagonals: within",
+    np.diag(within_part).round(3),
+    "between",
+    np.diag(between_part).round(3),
+)
+largest = np.abs(within_part + between_part - totals).max()
+print(f"largest difference between their sum and the total correlations: {largest:.0e}")
 
 # %%
 equal = bm.Model(
@@ -202,20 +218,24 @@ print(
         measured,
         {
             "loading of item 3": older.one_factor(of_items)[2],
-            "correlation of items 1 and 2": of_items[0, 1] / (of_items[0, 0] * of_items[1, 1]) ** 0.5,
+            "correlation of items 1 and 2": of_items[0, 1]
+            / (of_items[0, 0] * of_items[1, 1]) ** 0.5,
             "share between of item 1": of_items[0, 0] / (of_items + truth.items_within)[0, 0],
         },
     )
 )
 
 # %% [markdown]
-# Correlations between clusters are attenuated: residuals within clusters end up in the variances of means, as
-# unreliability does in any correlation. The share of variance between clusters doubles for the same reason. This one
-# data set is far from what MUML and the full model tend to in some rows; both are, in the same direction, since both see
-# the same 500 clusters. The posterior says how far off it may be, the point estimate of MUML does not:
+# Correlations between clusters are attenuated: residuals within clusters end up in the variances of
+# means, as unreliability does in any correlation. The share of variance between clusters doubles
+# for the same reason. This one data set is far from what MUML and the full model tend to in some
+# rows; both are, in the same direction, since both see the same 500 clusters. The posterior says
+# how far off it may be, the point estimate of MUML does not:
 
 # %%
-print(loadings.summary().query("label == 'l3'")[["lhs", "op", "rhs", "mean", "sd", "lower", "upper"]])
+print(
+    loadings.summary().query("label == 'l3'")[["lhs", "op", "rhs", "mean", "sd", "lower", "upper"]]
+)
 
 # %% tags=["thumbnail"]
 # Estimates of each method (dots), what they tend to (bars), and the truth (line)
@@ -238,49 +258,50 @@ figure
 #
 # | method | what it gets wrong | when it does little harm |
 # |---|---|---|
-# | disaggregation | one slope for two effects; standard errors too small | no variance between clusters |
-# | aggregation | slopes and correlations between, mixed with those within | large clusters, large intraclass correlations |
-# | observed-mean centring | the slope between; the slope within is right | as above; predictors formed by all members |
+# | disaggregation | one slope for two; standard errors too small | no variance between clusters |
+# | aggregation | slopes and correlations between | large clusters, large intraclass correlations |
+# | observed-mean centring | the slope between | as above; predictors formed by all members |
 # | two-step | the slope between; uncertainty of the first step is lost | as above |
-# | two-stage slopes | the variance of slopes, too large; the mean is right | many rows in each cluster |
+# | two-stage slopes | the variance of slopes | many rows in each cluster |
 # | $S_B$ apart | all of level between | as for aggregation |
-# | Cronbach-Härnqvist | shares and correlations between | as for aggregation; as a description it is exact |
+# | Cronbach-Härnqvist | shares and correlations between | as for aggregation; fine to describe |
 # | MUML | tests and standard errors | clusters of equal size, many of them |
 # | equal loadings | loadings and variances of level between | loadings *are* equal |
-# | full model | no bias with many clusters; with few, priors matter | [small clusters and priors](small_clusters.md) |
+# | full model | with few clusters, priors matter | [few clusters](small_clusters.md) |
 #
 # ## References
 #
-# Chou, C.-P., Bentler, P. M., & Pentz, M. A. (2000). A two-stage approach to multilevel structural equation models:
-# Application to longitudinal data. In T. D. Little, K. U. Schnabel, & J. Baumert (Eds.), *Modeling longitudinal and
-# multilevel data* (pp. 33-49). Erlbaum.
+# Chou, C.-P., Bentler, P. M., & Pentz, M. A. (2000). A two-stage approach to multilevel structural
+# equation models: Application to longitudinal data. In T. D. Little, K. U. Schnabel, & J. Baumert
+# (Eds.), *Modeling longitudinal and multilevel data* (pp. 33-49). Erlbaum.
 #
-# Cronbach, L. J. (1976). *Research on classrooms and schools: Formulation of questions, design and analysis* (ED135801).
-# ERIC. <https://eric.ed.gov/?id=ED135801>
+# Cronbach, L. J. (1976). *Research on classrooms and schools: Formulation of questions, design and
+# analysis* (ED135801). ERIC. <https://eric.ed.gov/?id=ED135801>
 #
-# Croon, M. A., & van Veldhoven, M. J. P. M. (2007). Predicting group-level outcome variables from variables measured at
-# the individual level: A latent variable multilevel model. *Psychological Methods, 12*(1), 45-57.
-# <https://doi.org/10.1037/1082-989X.12.1.45>
+# Croon, M. A., & van Veldhoven, M. J. P. M. (2007). Predicting group-level outcome variables from
+# variables measured at the individual level: A latent variable multilevel model. *Psychological
+# Methods, 12*(1), 45-57. <https://doi.org/10.1037/1082-989X.12.1.45>
 #
-# Griffin, M. A. (1997). Interaction between individuals and situations: Using HLM procedures to estimate reciprocal
-# relationships. *Journal of Management, 23*(6), 759-773. <https://doi.org/10.1177/014920639702300604>
+# Griffin, M. A. (1997). Interaction between individuals and situations: Using HLM procedures to
+# estimate reciprocal relationships. *Journal of Management, 23*(6), 759-773.
 #
-# Härnqvist, K. (1978). Primary mental abilities at collective and individual levels. *Journal of Educational Psychology,
-# 70*(5), 706-716. <https://doi.org/10.1037/0022-0663.70.5.706>
+# Härnqvist, K. (1978). Primary mental abilities at collective and individual levels. *Journal of
+# Educational Psychology, 70*(5), 706-716. <https://doi.org/10.1037/0022-0663.70.5.706>
 #
-# Hox, J. J., & Maas, C. J. M. (2001). The accuracy of multilevel structural equation modeling with pseudobalanced groups
-# and small samples. *Structural Equation Modeling, 8*(2), 157-174. <https://doi.org/10.1207/S15328007SEM0802_1>
+# Hox, J. J., & Maas, C. J. M. (2001). The accuracy of multilevel structural equation modeling with
+# pseudobalanced groups and small samples. *Structural Equation Modeling, 8*(2), 157-174.
+# <https://doi.org/10.1207/S15328007SEM0802_1>
 #
-# Lüdtke, O., Marsh, H. W., Robitzsch, A., Trautwein, U., Asparouhov, T., & Muthén, B. (2008). The multilevel latent
-# covariate model: A new, more reliable approach to group-level effects in contextual studies. *Psychological Methods,
-# 13*(3), 203-229. <https://doi.org/10.1037/a0012869>
+# Lüdtke, O., Marsh, H. W., Robitzsch, A., Trautwein, U., Asparouhov, T., & Muthén, B. (2008). The
+# multilevel latent covariate model: A new, more reliable approach to group-level effects in
+# contextual studies. *Psychological Methods, 13*(3), 203-229. <https://doi.org/10.1037/a0012869>
 #
-# Muthén, B. O. (1994). Multilevel covariance structure analysis. *Sociological Methods & Research, 22*(3), 376-398.
-# <https://doi.org/10.1177/0049124194022003006>
+# Muthén, B. O. (1994). Multilevel covariance structure analysis. *Sociological Methods & Research,
+# 22*(3), 376-398. <https://doi.org/10.1177/0049124194022003006>
 #
-# Raudenbush, S. W. (1995). Maximum likelihood estimation for unbalanced multilevel covariance structure models via the
-# EM algorithm. *British Journal of Mathematical and Statistical Psychology, 48*(2), 359-370.
-# <https://doi.org/10.1111/j.2044-8317.1995.tb01069.x>
+# Raudenbush, S. W. (1995). Maximum likelihood estimation for unbalanced multilevel covariance
+# structure models via the EM algorithm. *British Journal of Mathematical and Statistical
+# Psychology, 48*(2), 359-370.
 #
-# Schmidt, W. H. (1969). *Covariance structure analysis of the multivariate random effects model* (Doctoral dissertation).
-# University of Chicago.
+# Schmidt, W. H. (1969). *Covariance structure analysis of the multivariate random effects model*
+# (Doctoral dissertation). University of Chicago.

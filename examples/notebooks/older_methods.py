@@ -6,14 +6,14 @@ One data set: unit i of cluster j, n_j rows in cluster j, J clusters, N rows,
     y_ij  = between X_j + within xw_ij + s_j z_ij + u_j + e_ij  s_j ~ N(slope, slope_variance)
     i_ijk = nu_k + lb_k F_j + lw_k f_ij + eb_jk + ew_ijk      k = 1, 2, 3; loadings differ by level
 
-z is a design variable, the same equal steps from -1 to 1 in every cluster, so that it has no means to
+z is a design variable, equal steps from -1 to 1 in every cluster, so that it has no means to
 estimate. ``expected`` has the values to which the estimates tend with many clusters; where
 clusters differ in size, n~ is the harmonic mean of sizes, n* = (N - sum n_j^2 / N) / (J - 1) the
 size in the expectation of S_B, and w_n = J / N.
 
     disaggregation    (x_within within + v between) / (x_within + v), v = x_between, v + w = total
     aggregation       lambda between + (1 - lambda) within, lambda = x_between / var(mean of x)
-    two-step          the same with shrunken means of both variables: times lambda_y / lambda_x
+    two-step          shrunken means of both; in equal clusters times lambda_y / lambda_x
     S_B analysed      E(S_B) / n* = Sigma_B + Sigma_W / n*
     equal loadings    the maximum of the expected log-likelihood, found numerically
     MUML              E(S_B - S_W) / n* = Sigma_B
@@ -135,7 +135,7 @@ def least_squares_slope(y: Array, x: Array) -> float:
 
 
 def aggregated_slope(data: pd.DataFrame) -> float:
-    """Aggregation: a regression of cluster means on cluster means."""
+    """Regress cluster means on cluster means: aggregation."""
     means = data.groupby("cluster")[["x", "y"]].mean()
     return least_squares_slope(means["y"].to_numpy(), means["x"].to_numpy())
 
@@ -216,7 +216,7 @@ def cronbach_harnqvist(data: pd.DataFrame, names: list[str]) -> tuple[Array, Arr
 
 
 def between_of_means(data: pd.DataFrame, names: list[str]) -> Array:
-    """Aggregation: covariance matrix of the observed cluster means, (p, p)."""
+    """Return the covariance matrix of the observed cluster means, (p, p): aggregation."""
     return np.cov(data.groupby("cluster")[names].mean().to_numpy().T)
 
 
@@ -268,7 +268,7 @@ def expected(truth: Truth) -> dict[tuple[str, str], float]:
 
 
 def equal_loadings(truth: Truth) -> tuple[float, float]:
-    """Loadings of items 2 and 3 where maximum likelihood makes them equal at both levels.
+    """Return loadings of items 2 and 3 where maximum likelihood makes them equal at both levels.
 
     The maximum for infinitely many clusters: the expected log-likelihood, a contrast of rows at a
     time (n - 1 in a cluster of n, with covariance Sigma_W) and a mean (Sigma_B + Sigma_W / n).
@@ -294,19 +294,19 @@ def equal_loadings(truth: Truth) -> tuple[float, float]:
 
 
 def _two_step(truth: Truth, sizes: Array) -> float:
-    """Slope of shrunken means: clusters of size n weigh with what their shrinkage lets through."""
+    """Slope of shrunken means: clusters of size n weigh with what their shrinkage lets through.
+
+    The first step sees y without z. z moves rows and no means, so that S_W is too large for what
+    the means have of it, and the variance between comes out too small by this over n*.
+    """
+    rows = truth.within**2 * truth.x_within + truth.residual_variance
+    of_z = np.concatenate([np.linspace(-1.0, 1.0, n) for n in truth.sizes])
+    moved = (truth.slope**2 + truth.slope_variance) * (of_z @ of_z) / (sizes - 1.0).sum()
+    y_within = rows + moved
     y_between = truth.between**2 * truth.x_between + truth.intercept_variance
-    y_within = _y_within(truth)
+    y_between = y_between - moved / sizes.mean()
     weight_x = truth.x_between / (truth.x_between + truth.x_within / sizes)
     weight_y = y_between / (y_between + y_within / sizes)
     variance = truth.x_between + truth.x_within / sizes
     covariance = truth.between * truth.x_between + truth.within * truth.x_within / sizes
     return float((weight_x * weight_y * covariance).sum() / (weight_x**2 * variance).sum())
-
-
-def _y_within(truth: Truth) -> float:
-    """Variance of y inside clusters that an analysis without z sees, pooled over sizes."""
-    of_z = np.concatenate([np.linspace(-1, 1, n) for n in truth.sizes])
-    freedom = float(sum(n - 1 for n in truth.sizes))
-    inside = truth.within**2 * truth.x_within + truth.residual_variance
-    return inside + (truth.slope**2 + truth.slope_variance) * float((of_z**2).sum()) / freedom
