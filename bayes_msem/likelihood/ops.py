@@ -25,9 +25,11 @@ from pytensor.link.numba.dispatch.basic import (
 
 from bayes_msem.kernels.augmented import RowPart
 from bayes_msem.kernels.augmented import joint_value_and_gradient as joint_with_scores
+from bayes_msem.kernels.by_address import OF_EFFECTS, OF_SCORES
 from bayes_msem.kernels.centring import coordinate_density
 from bayes_msem.kernels.compile import KERNEL_VERSION, read_only
 from bayes_msem.kernels.providers import DATA
+from bayes_msem.likelihood.by_name import effects_kernel, name_of, scores_kernel
 from bayes_msem.likelihood.statistics import Provider
 
 
@@ -146,12 +148,12 @@ class JointDensity(_Density):
 
 @register_funcify_default_op_cache_key(LogLikelihood)
 def _numba_log_likelihood(op: LogLikelihood, node: Apply[Any], **_: Any) -> Any:
-    call = op.kernel
+    name = name_of(op.kernel, OF_EFFECTS)
 
     @numba_njit
     def log_likelihood(x, t, ints, floats, statistics, approximation):
         # the types that all callers use: kernels are compiled once
-        value, d_x, d_t = call(
+        arguments = (
             np.ascontiguousarray(x),
             np.ascontiguousarray(t),
             read_only(np.ascontiguousarray(ints)),
@@ -159,6 +161,7 @@ def _numba_log_likelihood(op: LogLikelihood, node: Apply[Any], **_: Any) -> Any:
             read_only(np.ascontiguousarray(statistics)),
             read_only(np.ascontiguousarray(approximation)),
         )
+        value, d_x, d_t = effects_kernel(name, arguments)
         return np.asarray(value), d_x, d_t
 
     return log_likelihood, KERNEL_VERSION
@@ -166,12 +169,14 @@ def _numba_log_likelihood(op: LogLikelihood, node: Apply[Any], **_: Any) -> Any:
 
 @register_funcify_default_op_cache_key(JointDensity)
 def _numba_joint_density(op: JointDensity, node: Apply[Any], **_: Any) -> Any:
+    name = name_of(joint_with_scores, OF_SCORES)
+
     @numba_njit
     def joint_density(x, t, t_s, ints, floats, statistics, approximation, row_ints, row_floats):
         rows = RowPart(
             read_only(np.ascontiguousarray(row_ints)), read_only(np.ascontiguousarray(row_floats))
         )
-        value, d_x, d_t, d_t_s, _ = joint_with_scores(
+        arguments = (
             np.ascontiguousarray(x),
             np.ascontiguousarray(t),
             np.ascontiguousarray(t_s),
@@ -181,6 +186,7 @@ def _numba_joint_density(op: JointDensity, node: Apply[Any], **_: Any) -> Any:
             read_only(np.ascontiguousarray(approximation)),
             rows,
         )
+        value, d_x, d_t, d_t_s, _ = scores_kernel(name, arguments)
         return np.asarray(value), d_x, d_t, d_t_s
 
     return joint_density, KERNEL_VERSION

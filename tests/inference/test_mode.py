@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,9 @@ from tests.reference_models import FOLDER, REFERENCE_NAMES
 HEYWOOD = "lq2002-two-factor"
 
 
+@cache
 def maximum_likelihood(name: str) -> Mode:
+    """Searched once: from some starting points, of models with weak markers, it takes seconds."""
     _, model = reference_model(name)
     if name != HEYWOOD:
         return model.mode(prior=False)
@@ -80,7 +83,10 @@ def test_standard_errors(name: str) -> None:
         assert errors[key] == expected, key
 
 
-@pytest.mark.parametrize("name", ["single-level/cfa", "single-level/political-democracy"])
+@pytest.mark.parametrize("name", [
+    "single-level/cfa",
+    pytest.param("single-level/political-democracy", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_standard_errors_equal_the_curvature_of_the_oracle(name: str) -> None:
     """Observed information by second differences of the oracle's moments and SciPy's normal.
 
@@ -156,8 +162,14 @@ def test_mode_is_a_mapping_with_the_keys_of_the_table() -> None:
     assert "se" not in model.mode().to_frame()
 
 
-@pytest.mark.parametrize("sd_prior", ["uniform(0, 10000)", "halfnormal(100)", "halfcauchy(25)"])
-@pytest.mark.parametrize("name", ["demo-twolevel", "single-level/political-democracy"])
+@pytest.mark.parametrize(("name", "sd_prior"), [
+    ("demo-twolevel", "uniform(0, 10000)"),
+    ("demo-twolevel", "halfnormal(100)"),
+    ("demo-twolevel", "halfcauchy(25)"),
+    ("single-level/political-democracy", "uniform(0, 10000)"),
+    pytest.param("single-level/political-democracy", "halfnormal(100)", marks=pytest.mark.slow),
+    pytest.param("single-level/political-democracy", "halfcauchy(25)", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_vague_priors_lead_neither_astray(name: str, sd_prior: str) -> None:
     """The medians of such priors are far from the data: the search must not start there.
 
