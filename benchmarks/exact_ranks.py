@@ -110,6 +110,7 @@ def hamiltonian(density: Density, metric: Array) -> Kernel:
     """Hamiltonian Monte Carlo with steps of random size; ``metric`` is C, v = C z."""
     size = 1.4 * len(metric) ** -0.25
 
+    @np.errstate(over="ignore", invalid="ignore")  # a path that runs away is rejected
     def kernel(v: Array, rng: np.random.Generator) -> Array:
         momentum = rng.standard_normal(len(v))
         step = size * np.exp(rng.uniform(-1.5, 0.0))
