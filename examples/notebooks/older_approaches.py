@@ -170,14 +170,9 @@ print(f"design effect, true {right:.4f}. Ignoring clusters: too small by {1 - na
 within_part, between_part = older.cronbach_harnqvist(data, older.ITEMS)
 totals = np.corrcoef(data[older.ITEMS].T)
 print("Cronbach-Härnqvist: within below the diagonal, between above")
-joint = np.tril(within_part, -1) + np.triu(between_part, 1)
+joint = np.tril(within_part, -1) + np.triu(between_part, 1) + np.eye(3)
 print(pd.DataFrame(joint, older.ITEMS, older.ITEMS).round(3))
-print(
-    "on the diagonals: within",
-    np.diag(within_part).round(3),
-    "between",
-    np.diag(between_part).round(3),
-)
+print("eta^2, the diagonal of the between part:", np.diag(between_part).round(3))
 largest = np.abs(within_part + between_part - totals).max()
 print(f"largest difference between their sum and the total correlations: {largest:.0e}")
 
@@ -233,8 +228,14 @@ print(
 # how far off it may be, the point estimate of MUML does not:
 
 # %%
+correlations = loadings.implied_covariance("between", correlation=True)
+draws = correlations.sel(outcome="i1", outcome_2="i2").to_numpy()
+low, high = np.quantile(draws, [0.025, 0.975])
+print(f"correlation of items 1 and 2: {draws.mean():.2f}, 95% interval {low:.2f} to {high:.2f}")
+share = loadings.icc().query("variable == 'i1'").iloc[0]
 print(
-    loadings.summary().query("label == 'l3'")[["lhs", "op", "rhs", "mean", "sd", "lower", "upper"]]
+    f"share between of item 1: {share['mean']:.3f}, 95% interval {share['lower']:.3f} "
+    f"to {share['upper']:.3f}"
 )
 
 # %% tags=["thumbnail"]
