@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from marked_tables import markdown, with_marked
-from prior_report import TODAYS, chosen, measures
+from prior_report import WIDE, chosen, measures
 from scipy import stats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ DEFAULTS = "1 t split | gamma half x"
 # free parameters of level between of the models of the prior study
 PARAMETERS = {"contextual": 5, "mediation": 12}
 # the candidate that is the package's default, or next to it, by model of the prior study
-OWN = {"factor": TODAYS, "slopes": "1 | half-normal | effects 0.5"}
+OWN = {"factor": WIDE, "slopes": "1 | half-normal | effects 0.5"}
 QUANTITIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "contextual slope, standardised .5": (("contextual",), ("slope y~x",)),
     "slope on an observed w, standardised .3": (("mediation",), ("slope m~w",)),

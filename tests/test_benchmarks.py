@@ -278,6 +278,10 @@ def test_ppp_study(start: Callable[..., str], tmp_path: Path) -> None:
         "ppp_study",
         *("--replications", "2", "--out", str(tmp_path)),
         ProcessPoolExecutor=Serial,
+        CASES={
+            "right, 30 clusters": {"n_clusters": 30},
+            "slopes": {"slope_sd": 1, "n_clusters": 30},
+        },
     )
     assert "chi_square_refit" in printed
     assert (tmp_path / "ppp_study.png").is_file()
