@@ -222,8 +222,8 @@ print(table(measured, known))
 # means, as unreliability does in any correlation. The share of variance between clusters doubles
 # for the same reason.
 #
-# The item variances between clusters happen to be small in this data set. MUML and the full model
-# are off in the same direction, since both see the same 500 clusters; the posterior says by how
+# Variances between clusters come out too small in this data set. MUML and the full model are
+# off in the same direction, since both see the same 500 clusters; the posterior says by how
 # much it may be off, and 95% intervals miss the truth in one of twenty cases:
 
 # %%
