@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import bayes_msem as bm
 from bayes_msem.spec.parser import parse
 from tools import notebooks
 from tools.notebooks import GALLERY, NAMES, NOTEBOOKS, cells, code_and_output, page, path_of
@@ -87,6 +88,23 @@ def test_imports_and_model_texts(name: str) -> None:
             assert parse(node.value).formulas
             texts += 1
     assert texts >= 1
+
+
+class _FirstFit(Exception):
+    """Raised where a notebook samples for the first time."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_until_the_first_fit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports work, and the first model can be built."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise _FirstFit
+
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setattr(bm.Model, "fit", stop)
+    with pytest.raises(_FirstFit):
+        notebooks.run(name)
 
 
 @pytest.mark.slow

@@ -9,12 +9,13 @@ One data set: unit i of cluster j, n_j rows in cluster j, J clusters, N rows,
 z is a design variable, equal steps from -1 to 1 in every cluster, so that it has no means to
 estimate. ``expected`` has the values to which the estimates tend with many clusters; where
 clusters differ in size, n~ is the harmonic mean of sizes, n* = (N - sum n_j^2 / N) / (J - 1) the
-size in the expectation of S_B, and w_n = J / N.
+size in the expectation of S_B.
 
-    disaggregation    (x_within within + v between) / (x_within + v), v = x_between, v + w = total
+    disaggregation    (x_within within + x_between between) / (x_within + x_between)
     aggregation       lambda between + (1 - lambda) within, lambda = x_between / var(mean of x)
     two-step          shrunken means of both; in equal clusters times lambda_y / lambda_x
-    S_B analysed      E(S_B) / n* = Sigma_B + Sigma_W / n*
+    observed-mean     as aggregation, with var(mean of x) = x_between + x_within J / N
+    S_B apart         E(S_B) / n* = Sigma_B + Sigma_W / n*
     equal loadings    the maximum of the expected log-likelihood, found numerically
     MUML              E(S_B - S_W) / n* = Sigma_B
     aggregated items  Sigma_B + Sigma_W / n~

@@ -95,7 +95,7 @@ print("posterior mean\n", implied.round(2))
 print("covariances of its own 20 rows\n", np.cov(data.loc[data["cluster"] == 0, ITEMS].T).round(2))
 print("truth\n", true[0].round(2))
 
-# %% tags=["thumbnail"]
+# %%
 # Log SD of the factor in every cluster, sorted, with 50% and 95% intervals
 fit.plot_clusters("vf")
 
@@ -123,7 +123,7 @@ errors = {
 for name, error in errors.items():
     print(f"{name:14s} root mean squared error {error:.3f}")
 
-# %%
+# %% tags=["thumbnail"]
 # Covariance of y1 and y3 in each cluster, estimate over truth: own rows (left), model (right)
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained")
 for axis, (name, estimate) in zip(axes, {"own rows": own, "model": modelled}.items(), strict=True):
