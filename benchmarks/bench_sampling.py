@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--all-by-hand", action="store_true", help="also centred versions")
     chosen = CENTRED if parser.parse_args().all_by_hand else dict([next(iter(CENTRED.items()))])
     print(machine())
-    model, names = reference_model(), list(FAMILIES)
+    model, names = reference_model(priors="wide"), list(FAMILIES)
     versions = {OURS: compiled_for_sampling(model)}
     for label, centred in chosen.items():
         versions[label] = nutpie.compile_pymc_model(hand_written_model(model, **centred))

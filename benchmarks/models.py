@@ -38,9 +38,10 @@ def quiet_model(
         return bm.Model(text, frame, cluster=cluster, priors=priors)
 
 
-def reference_model(frame: pd.DataFrame | None = None) -> bm.Model:
+def reference_model(frame: pd.DataFrame | None = None, priors: Any = None) -> bm.Model:
     """Build the reference model, on other data if a frame is given."""
-    return quiet_model(reference_text(), reference_frame() if frame is None else frame, "cluster")
+    data = reference_frame() if frame is None else frame
+    return quiet_model(reference_text(), data, "cluster", priors)
 
 
 def lq2002_model() -> bm.Model:

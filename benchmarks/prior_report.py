@@ -219,7 +219,7 @@ def trade_table(d: pd.DataFrame, names: Sequence[str]) -> str:
             [
                 name,
                 f"{len(worse_cells(factorial, name))} of {len(own)}",
-                f"{100 * low.loc[name, 'coverage']:.0f}",
+                f"{100 * low['coverage'].get(name, np.nan):.0f}",
                 f"{100 * icc['coverage']:.0f} / {100 * icc['within_2']:.0f}",
                 f"{slope['ratio']:.2f}",
             ]
@@ -240,6 +240,8 @@ def short_table(d: pd.DataFrame) -> str:
     rows = []
 
     def add(what: str, cells: pd.DataFrame, form: str) -> None:
+        if cells.empty:
+            return
         line = summary(cells)
         values = []
         for name in (WIDE, RECOMMENDED):

@@ -481,7 +481,7 @@ def test_stan_program_has_the_priors_and_the_density_of_the_model() -> None:
     finally:
         sys.path.remove(str(BENCHMARKS / "peers"))
     text = (peer.TESTS / "demo-twolevel" / "model.txt").read_text(encoding="utf-8")
-    model = bm.Model(text, peer.frame(), cluster="cluster")
+    model = bm.Model(text, peer.frame(), cluster="cluster", priors="wide")
     table = model.parameter_table
     free = table[table["free"] > 0]
     names = [

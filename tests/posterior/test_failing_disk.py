@@ -28,7 +28,7 @@ def attempts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         [sys.executable, failing_disk.__file__, str(folder)],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=180,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         check=False,
     )
