@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from bayes_msem.data.describe import anova_components
+from bayes_msem.data.describe import anova_components, reliability_of_means
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.sample_size import AMPLE, FEW, MOST_CLUSTERS, PAGE, on_reliability
 from bayes_msem.spec.table import ParameterTable
@@ -57,7 +55,7 @@ def predictors(observed: ObservedData, table: ParameterTable) -> dict[str, float
         if name in used and name not in observed.families:
             column = observed.y[:, observed.y_names.index(name)]
             within, between, _ = anova_components(column, column, observed.cluster)
-            found[name] = 1.0 - within / between if between > 0 else np.nan
+            found[name] = reliability_of_means(float(within), float(between))
     return found
 
 

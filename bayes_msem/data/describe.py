@@ -55,7 +55,7 @@ from bayes_msem.errors import DataError, nearest
 from bayes_msem.markup import bullets_of
 from bayes_msem.wording import plural
 
-__all__ = ["Description", "anova_components", "describe"]
+__all__ = ["Description", "anova_components", "describe", "reliability_of_means"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -323,6 +323,11 @@ def _counts(codes: IntArray) -> tuple[int, int, float, float]:
     return n, j, weighted, (n - weighted) / (j - 1)
 
 
+def reliability_of_means(within: float, between: float) -> float:
+    """ICC(2) from S_W and S_B of a variable; NaN where all cluster means are equal."""
+    return 1.0 - within / between if between > 0 else np.nan
+
+
 def _variables(
     values: dict[str, FloatArray], codes: IntArray, frames: dict[str, pd.DataFrame]
 ) -> pd.DataFrame:
@@ -334,7 +339,7 @@ def _variables(
         within, between, sigma = (diagonal[i] for diagonal in diagonals)
         with np.errstate(divide="ignore", invalid="ignore"):
             icc1 = sigma / (sigma + within)
-            icc2 = 1.0 - within / between if between > 0 else np.nan
+            icc2 = reliability_of_means(within, between)
             design_effect = 1.0 + (weighted - 1.0) * icc1
             rows[name] = {
                 "n": n,

@@ -24,7 +24,7 @@ from bayes_msem.posterior.labels import (
     unpack_labels,
 )
 from bayes_msem.spec.prior_text import Prior
-from bayes_msem.spec.user_priors import prior_set_of
+from bayes_msem.spec.user_priors import DEFAULTS_KEY, prior_set_of
 
 
 def check_storable(observed: ObservedData, spec: str) -> None:
@@ -167,7 +167,7 @@ def plain_priors(priors: Mapping[Any, str | Prior] | str | None) -> list[list[An
     """Priors given by the user as JSON-able values, the set of defaults always among them."""
     if not isinstance(priors, Mapping):
         return prior_set_of(priors)
-    named = {"defaults": prior_set_of(priors), **priors}
+    named = {DEFAULTS_KEY: prior_set_of(priors), **priors}
     return [[to_plain(key), str(prior)] for key, prior in named.items()]
 
 
@@ -178,4 +178,4 @@ def read_priors(plain: list[list[Any]] | str | None) -> dict[Any, str] | str | N
     """
     if plain is None or isinstance(plain, str):
         return plain or "wide"
-    return {"defaults": "wide"} | {from_plain(key): prior for key, prior in plain}
+    return {DEFAULTS_KEY: "wide"} | {from_plain(key): prior for key, prior in plain}

@@ -37,7 +37,7 @@ from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 from bayes_msem.spec.threshold_priors import settle_thresholds
 from bayes_msem.spec.variable_scales import Scales
 
-__all__ = ["prior_set_of", "resolve_priors", "unused_priors"]
+__all__ = ["DEFAULTS_KEY", "prior_set_of", "resolve_priors", "unused_priors"]
 
 # "~~" alone depends on the family, and definitions have no priors
 _KINDS: dict[str, Kind | Literal["~~"]] = {
@@ -46,7 +46,7 @@ _KINDS: dict[str, Kind | Literal["~~"]] = {
 _LEVELS = {word: level for word, level in LEVEL_NAMES.items() if word}
 _SHOWN_KEYS = 12
 _ROW, _LABEL = 0, 1
-_DEFAULTS = "defaults"
+DEFAULTS_KEY = "defaults"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +144,13 @@ def prior_set_of(user: Mapping[Any, str | Prior] | str | None) -> PriorSetName:
     SpecificationError
         There is no set of this name.
     """
-    named = user.get(_DEFAULTS, DEFAULT_SET) if isinstance(user, Mapping) else user
+    named = user.get(DEFAULTS_KEY, DEFAULT_SET) if isinstance(user, Mapping) else user
     if named is None or not isinstance(user, (str, Mapping)):
         return DEFAULT_SET
     for name in PRIOR_SETS:
         if name == named:
             return name
-    where = f"priors[{_DEFAULTS!r}]: " if isinstance(user, Mapping) else ""
+    where = f"priors[{DEFAULTS_KEY!r}]: " if isinstance(user, Mapping) else ""
     raise SpecificationError(
         f"{where}unknown set of priors '{named}'; sets are {', '.join(map(repr, PRIOR_SETS))}"
         f"{nearest(str(named), tuple(PRIOR_SETS))}; priors of single rows are a mapping such as "
@@ -183,7 +183,7 @@ def _user_requests(
     correlated = {free for b in blocks if b.pattern != "direct" for free in b.free_edges}
     requests = []
     for key, value in user.items():
-        if key == _DEFAULTS:
+        if key == DEFAULTS_KEY:
             continue
         source = f"priors[{key!r}]"
         pattern = _pattern(key, table)
