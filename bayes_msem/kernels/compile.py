@@ -13,6 +13,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
 from bayes_msem.kernels.cache import KERNEL_VERSION, KernelCache, prepare
+from bayes_msem.kernels.library import KernelCompiler
 
 __all__ = [
     "KERNEL_VERSION",
@@ -79,6 +80,7 @@ def _compiled(
         # also the defaults: a kernel would inherit them from one that calls it
         _nrt=_nrt,
         forceinline=forceinline,
+        pipeline_class=KernelCompiler,
         **options,
     )(function)
     # what cache=True does, with a cache of our own
@@ -92,7 +94,7 @@ def _compiled(
 def c_function(function: Callable[..., Any], signature: Any) -> Any:
     """Compile a C function for callers outside Python, with the same cache as a kernel."""
     arguments, result = sigutils.normalize_signature(signature)
-    compiled: Any = CFunc(function, (arguments, result), locals={}, options={})
+    compiled: Any = CFunc(function, (arguments, result), locals={}, options={}, pipeline_class=KernelCompiler)
     # what numba.cfunc(cache=True) does, with a cache of our own
     compiled._cache = KernelCache(function)  # type: ignore[no-untyped-call]
     compiled.compile()
