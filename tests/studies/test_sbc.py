@@ -79,12 +79,11 @@ def result(model: bm.Model) -> SbcResult:
 
 
 def same(found: SbcResult, expected: SbcResult) -> None:
-    """All but the time it took; sums of another process may be rounded in another order."""
+    """All but the time it took."""
     pd.testing.assert_frame_equal(
         found.replications.drop(columns="seconds"),
         expected.replications.drop(columns="seconds"),
-        rtol=1e-12,
-        atol=0,
+        check_exact=True,
     )
     pd.testing.assert_frame_equal(pd.DataFrame(found.summary()), pd.DataFrame(expected.summary()))
 
