@@ -72,8 +72,8 @@ _CATALOGUE = {
                 "(2nd ed.). Sage. From MathAchieve and MathAchSchool of the R package nlme."
             ),
             licence=(
-                "Public data of the US government; the R package nlme, which distributes this "
-                "subset, is under GPL >= 2"
+                "GPL-2.0-or-later, as the R package nlme that distributes this subset of public "
+                "data of the US government"
             ),
             columns={
                 "school": "school, 160 identifiers",
@@ -97,7 +97,7 @@ _CATALOGUE = {
                 "https://doi.org/10.1016/S1048-9843(01)00101-1. From lq2002 of the R package "
                 "multilevel; collected by the US Army."
             ),
-            licence="Distributed with the R package multilevel, which is under GPL >= 2",
+            licence="GPL-2.0-or-later, as the R package multilevel that distributes the data",
             columns={
                 "COMPID": "company, 49 identifiers",
                 "SUB": "soldier, 1 to 2042",
