@@ -7,6 +7,7 @@ import statistics
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 import bayes_msem as bm
 from tools.notebooks import module_of
@@ -38,14 +39,6 @@ def test_scatter_is_that_of_describe(small: pd.DataFrame) -> None:
     sizes = small.groupby("cluster").size()
     assert star == pytest.approx((72 - (sizes**2).sum() / 72) / 11)
     np.testing.assert_allclose(older.muml(small, ITEMS), about.sigma_between, rtol=1e-10)
-
-
-def test_cronbach_harnqvist_adds_up_to_the_total_correlations(small: pd.DataFrame) -> None:
-    within, between = older.cronbach_harnqvist(small, ITEMS)
-    np.testing.assert_allclose(within + between, small[ITEMS].corr(), rtol=1e-12)
-    mean = small.groupby("cluster")["i2"].transform("mean")
-    eta_squared = mean.var() / small["i2"].var()
-    assert between[1, 1] == pytest.approx(eta_squared)
 
 
 def test_slopes_by_hand() -> None:
@@ -126,6 +119,11 @@ def test_slopes_tend_to_what_is_expected(large: pd.DataFrame) -> None:
         assert found.std(ddof=1) / np.sqrt(10) < 0.01  # the test is sharp
 
 
+def between_parts(data: pd.DataFrame) -> NDArray[np.float64]:
+    about = bm.describe(data, "cluster", ITEMS, scaling="cronbach-harnqvist")
+    return about.between.to_numpy()
+
+
 def test_matrices_tend_to_what_is_expected(large: pd.DataFrame) -> None:
     samples = [large[large["cluster"] // 3_000 == k] for k in range(10)]
     total = np.diag(TRUTH.items_between + TRUTH.items_within)[0]
@@ -134,7 +132,7 @@ def test_matrices_tend_to_what_is_expected(large: pd.DataFrame) -> None:
         "aggregation": lambda d: older.between_of_means(d, ITEMS),
         "S_B apart": lambda d: older.scatter(d, ITEMS)[1] / older.scatter(d, ITEMS)[2],
         "MUML": lambda d: older.muml(d, ITEMS),
-        "Cronbach-Härnqvist": lambda d: older.cronbach_harnqvist(d, ITEMS)[1],
+        "Cronbach-Härnqvist": between_parts,
     }
     for name, method in methods.items():
         found = np.array([method(d) for d in samples])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayes_msem.data.describe import anova_components, reliability_of_means
+from bayes_msem.data.anova import anova_components, reliability_of_means
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.sample_size import AMPLE, FEW, MOST_CLUSTERS, PAGE, on_reliability
 from bayes_msem.spec.table import ParameterTable

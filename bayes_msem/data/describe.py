@@ -1,23 +1,13 @@
 """What the clusters look like before any model: sizes, ANOVA components, intraclass correlations.
 
-With clusters j of size n_j, N rows, J clusters and centred columns, for each pair of variables
-
-    S_W = sum_ij (y_ij - ybar_j)(y_ij - ybar_j)' / (N - J)           pooled within
-    S_B = sum_j n_j (ybar_j - ybar)(ybar_j - ybar)' / (J - 1)        between, in the scale of rows
-    n*  = (N - sum_j n_j^2 / N) / (J - 1)                            E(S_B) = S_W + n* Sigma_B
-    Sigma_B = (S_B - S_W) / n*
+With S_W, S_B and Sigma_B of :mod:`bayes_msem.data.anova`, clusters j of size n_j and N rows,
 
     ICC(1) = Sigma_B / (Sigma_B + S_W)       ICC(2) = 1 - S_W / S_B      (diagonals)
     design effect = 1 + (sum_j n_j^2 / N - 1) ICC(1)
     effective n = N / max(design effect, 1)
 
-the last two for the mean over all rows: so many independent rows would estimate it as well. S_W
-and Sigma_B are unbiased estimates of the covariance matrices of the two levels; in balanced data
-S_W and S_B are sufficient for them. Sigma_B may have negative variances: they say that clusters
-differ by no more than chance. Where all cluster means are equal, ICC(2) is not defined.
-
-Missing values. Every pair of variables uses the rows in which both are present, and the clusters
-that have such rows (pairwise deletion).
+the last two for the mean over all rows: so many independent rows would estimate it as well. Where
+all cluster means are equal, ICC(2) is not defined. Missing values are deleted pairwise.
 
 References
 ----------
@@ -34,14 +24,20 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.arguments import anything, checked
+from bayes_msem.arguments import anything, checked, choice
 from bayes_msem.arguments import columns as column_names
+from bayes_msem.data.anova import (
+    anova_components,
+    cluster_counts,
+    reliability_of_means,
+    shares_of_total,
+)
 from bayes_msem.data.cluster_column import code_clusters
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import (
@@ -55,12 +51,13 @@ from bayes_msem.errors import DataError, nearest
 from bayes_msem.markup import bullets_of
 from bayes_msem.wording import plural
 
-__all__ = ["Description", "anova_components", "describe", "reliability_of_means"]
+__all__ = ["Description", "describe"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_NEGLIGIBLE = 1e-9  # relative
+Scaling = Literal["anova", "cronbach-harnqvist"]
+
 _DECIMALS = {
     **dict.fromkeys(("n", "missing", "clusters", "effective n"), 0),
     **{"ICC(1)": 3, "ICC(2)": 3, "design effect": 2},
@@ -84,9 +81,12 @@ class Description:
         One row per variable: n, missing, clusters (that have values), mean, sd_within, sd_between,
         icc1, icc2, design_effect, effective_n.
     within, between
-        S_W and S_B.
+        S_W and S_B; with the scaling of Cronbach and Härnqvist P_W and P_B, which add up to the
+        total correlations.
     sigma_between
         Sigma_B, the estimated covariance matrix of the between parts.
+    scaling
+        Of ``within`` and ``between``: "anova" or "cronbach-harnqvist".
 
     Examples
     --------
@@ -101,6 +101,7 @@ class Description:
     within: pd.DataFrame
     between: pd.DataFrame
     sigma_between: pd.DataFrame
+    scaling: Scaling = "anova"
 
     @property
     def within_correlation(self) -> pd.DataFrame:
@@ -149,7 +150,10 @@ class Description:
         legend = textwrap.fill(_LEGEND, 100)
         parts = [self._sizes(), self._shown().to_string(), legend]
         if len(self.within) > 1:
-            parts += [self._correlation_title(), _text(self._correlations(), 2).to_string()]
+            parts += [
+                textwrap.fill(self._correlation_title(), 100),
+                _text(self._correlations(), 2).to_string(),
+            ]
         parts += [textwrap.fill(note, 100, subsequent_indent="  ") for note in self.advice]
         return "\n\n".join(parts)
 
@@ -186,18 +190,29 @@ class Description:
         return _text(self.variables.rename(columns=names), 3)
 
     def _correlation_title(self) -> str:
+        if self.scaling == "cronbach-harnqvist":
+            return (
+                "Parts of the total correlations (Cronbach-Härnqvist): within below the diagonal, "
+                "between above; on it the share between, eta squared"
+            )
         return "Correlations: within (S_W) below the diagonal, between (Sigma_B) above"
 
     def _correlations(self) -> pd.DataFrame:
-        joint = np.tril(self.within_correlation, -1) + np.triu(self.between_correlation)
-        np.fill_diagonal(joint, 1.0)
+        if self.scaling == "cronbach-harnqvist":
+            joint = np.tril(self.within, -1) + np.triu(self.between)
+        else:
+            joint = np.tril(self.within_correlation, -1) + np.triu(self.between_correlation)
+            np.fill_diagonal(joint, 1.0)
         names = self.within.columns
         return pd.DataFrame(joint, index=names, columns=names)
 
 
-@checked(cluster=anything, variables=column_names)
+@checked(cluster=anything, variables=column_names, scaling=choice(Scaling))
 def describe(
-    data: pd.DataFrame, cluster: str, variables: Sequence[str] | None = None
+    data: pd.DataFrame,
+    cluster: str,
+    variables: Sequence[str] | None = None,
+    scaling: Scaling = "anova",
 ) -> Description:
     """Describe clusters and variables before modelling.
 
@@ -209,12 +224,16 @@ def describe(
         Name of the column with the cluster identifiers.
     variables
         Names of numeric columns; None: all numeric columns besides ``cluster``.
+    scaling
+        Of the matrices within and between: "anova", variances per degree of freedom, in the units
+        of the variables, or "cronbach-harnqvist", parts that add up to the total correlations.
 
     Returns
     -------
     Description
-        Cluster sizes, intraclass correlations, design effects, covariance matrices within and
-        between; formulas in the module ``data.describe``. Missing values are deleted pairwise.
+        Cluster sizes, intraclass correlations, design effects, matrices within and between;
+        formulas in the modules ``data.describe`` and ``data.anova``. Missing values are deleted
+        pairwise.
 
     Raises
     ------
@@ -225,9 +244,14 @@ def describe(
     Examples
     --------
     >>> import bayes_msem as bm
-    >>> about = bm.describe(bm.load_dataset("hsb"), "school", ["mach", "ses"])
+    >>> data = bm.load_dataset("hsb")
+    >>> about = bm.describe(data, "school", ["mach", "ses"])
     >>> about.variables["icc1"].round(3).to_dict()
     {'mach': 0.174, 'ses': 0.267}
+    >>> parts = bm.describe(data, "school", ["mach", "ses"], scaling="cronbach-harnqvist")
+    >>> total = parts.within + parts.between
+    >>> total.round(3).to_numpy().tolist()  # correlations, clusters ignored
+    [[1.0, 0.361], [0.361, 1.0]]
     """
     check_frame(data)
     check_cluster_name(cluster)
@@ -246,19 +270,22 @@ def describe(
     return Description(
         cluster_sizes=pd.Series(sizes, index=ids, name=cluster),
         variables=_variables(values, codes, frames),
-        within=frames["w"],
-        between=frames["b"],
+        within=frames["w"] if scaling == "anova" else frames["p_w"],
+        between=frames["b"] if scaling == "anova" else frames["p_b"],
         sigma_between=frames["sigma"],
+        scaling=scaling,
     )
 
 
 def _matrices(values: dict[str, FloatArray], codes: IntArray) -> dict[str, pd.DataFrame]:
-    """S_W, S_B and Sigma_B of all variables."""
+    """S_W, S_B, Sigma_B, P_W and P_B of all variables."""
     names = list(values)
-    matrices = {key: np.full((len(names), len(names)), np.nan) for key in ("w", "b", "sigma")}
+    keys = ("w", "b", "sigma", "p_w", "p_b")
+    matrices = {key: np.full((len(names), len(names)), np.nan) for key in keys}
     for i, first in enumerate(names):
         for k, second in enumerate(names[: i + 1]):
-            pair = anova_components(values[first], values[second], codes)
+            columns = values[first], values[second], codes
+            pair = *anova_components(*columns), *shares_of_total(*columns)
             for key, value in zip(matrices, pair, strict=True):
                 matrices[key][i, k] = matrices[key][k, i] = value
     return {key: pd.DataFrame(m, index=names, columns=names) for key, m in matrices.items()}
@@ -287,47 +314,6 @@ def _checked_names(
     return names
 
 
-def anova_components(
-    first: FloatArray, second: FloatArray, codes: IntArray
-) -> tuple[float, float, float]:
-    """S_W, S_B and Sigma_B of a pair, from the rows in which both are present."""
-    present = ~(np.isnan(first) | np.isnan(second))
-    n, j, _, star = _counts(codes[present])
-    if j < 2 or n <= j:
-        return np.nan, np.nan, np.nan
-    deviations, means, within_sizes = [], [], np.bincount(codes[present])
-    for values in (first[present], second[present]):
-        centred = values - values.mean()
-        with np.errstate(invalid="ignore"):
-            mean = np.bincount(codes[present], weights=centred) / within_sizes
-        # a cluster mean that was subtracted leaves sums of rounding size, which are no variation
-        scale = _NEGLIGIBLE * np.abs(centred).max()
-        means.append(_snapped(np.nan_to_num(mean), scale))
-        deviations.append(_snapped(centred - mean[codes[present]], scale))
-    within = float(deviations[0] @ deviations[1]) / (n - j)
-    between = float((within_sizes * means[0]) @ means[1]) / (j - 1)
-    return within, between, (between - within) / star
-
-
-def _snapped(values: FloatArray, scale: float) -> FloatArray:
-    return values if np.abs(values).max() > scale else np.zeros_like(values)
-
-
-def _counts(codes: IntArray) -> tuple[int, int, float, float]:
-    """N, J, sum n_j^2 / N, and n*, of the clusters that have rows."""
-    sizes = np.bincount(codes)
-    n, j = int(sizes.sum()), int((sizes > 0).sum())
-    if j < 2:
-        return n, j, np.nan, np.nan
-    weighted = float((sizes.astype(np.float64) ** 2).sum() / n)
-    return n, j, weighted, (n - weighted) / (j - 1)
-
-
-def reliability_of_means(within: float, between: float) -> float:
-    """ICC(2) from S_W and S_B of a variable; NaN where all cluster means are equal."""
-    return 1.0 - within / between if between > 0 else np.nan
-
-
 def _variables(
     values: dict[str, FloatArray], codes: IntArray, frames: dict[str, pd.DataFrame]
 ) -> pd.DataFrame:
@@ -335,7 +321,7 @@ def _variables(
     rows = {}
     for i, (name, column) in enumerate(values.items()):
         present = ~np.isnan(column)
-        n, j, weighted, _ = _counts(codes[present])
+        n, j, weighted, _ = cluster_counts(codes[present])
         within, between, sigma = (diagonal[i] for diagonal in diagonals)
         with np.errstate(divide="ignore", invalid="ignore"):
             icc1 = sigma / (sigma + within)

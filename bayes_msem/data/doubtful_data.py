@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from bayes_msem.data.anova import anova_components
 from bayes_msem.data.cluster_means import cluster_means
-from bayes_msem.data.describe import anova_components
 from bayes_msem.data.observed_data import ObservedData, labelled
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.wording import listed, plural

@@ -167,7 +167,8 @@ print(f"design effect, true {right:.4f}. Ignoring clusters: too small by {1 - na
 # loadings differ, the many contrasts inside of clusters decide what they are.
 
 # %%
-within_part, between_part = older.cronbach_harnqvist(data, older.ITEMS)
+parts = bm.describe(data, "cluster", older.ITEMS, scaling="cronbach-harnqvist")
+within_part, between_part = parts.within.to_numpy(), parts.between.to_numpy()
 totals = np.corrcoef(data[older.ITEMS].T)
 print("Cronbach-Härnqvist: within below the diagonal, between above")
 joint = np.tril(within_part, -1) + np.triu(between_part, 1) + np.eye(3)

@@ -30,9 +30,6 @@ Chou, C.-P., Bentler, P. M., & Pentz, M. A. (2000). A two-stage approach to mult
 equation models: Application to longitudinal data. In T. D. Little, K. U. Schnabel, & J. Baumert
 (Eds.), Modeling longitudinal and multilevel data (pp. 33-49). Erlbaum.
 
-Härnqvist, K. (1978). Primary mental abilities at collective and individual levels. Journal of
-Educational Psychology, 70(5), 706-716. https://doi.org/10.1037/0022-0663.70.5.706
-
 Muthén, B. O. (1994). Multilevel covariance structure analysis. Sociological Methods & Research,
 22(3), 376-398. https://doi.org/10.1177/0049124194022003006
 """
@@ -50,7 +47,6 @@ __all__ = [
     "Truth",
     "aggregated_slope",
     "between_of_means",
-    "cronbach_harnqvist",
     "equal_loadings",
     "expected",
     "least_squares_slope",
@@ -202,18 +198,6 @@ def one_factor(matrix: Array) -> tuple[float, float, float]:
     """Factor variance and the loadings of the second and third item, of three; marker first."""
     variance = matrix[0, 1] * matrix[0, 2] / matrix[1, 2]
     return float(variance), float(matrix[1, 2] / matrix[0, 2]), float(matrix[1, 2] / matrix[0, 1])
-
-
-def cronbach_harnqvist(data: pd.DataFrame, names: list[str]) -> tuple[Array, Array]:
-    """Within and between matrices, both scaled by total sums of squares, (p, p).
-
-    They add up to the total correlations; their diagonals are 1 - eta^2 and eta^2.
-    """
-    within, between, _ = scatter(data, names)
-    n, j = len(data), data["cluster"].nunique()
-    within, between = (n - j) * within, (j - 1) * between
-    scale = np.sqrt(np.diag(within + between))
-    return within / np.outer(scale, scale), between / np.outer(scale, scale)
 
 
 def between_of_means(data: pd.DataFrame, names: list[str]) -> Array:

@@ -146,3 +146,50 @@ def test_errors_name_the_culprit(frame, options, words: str) -> None:
     with pytest.raises(DataError) as error:
         bm.describe(frame, **options)
     assert words in str(error.value)
+
+
+# Cronbach and Härnqvist ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_parts_add_up_to_the_total_correlations(missing: bool) -> None:
+    frame = make(missing)
+    about = bm.describe(frame, "group", scaling="cronbach-harnqvist")
+    total = frame[["a", "b", "c"]].corr()  # pairwise, as here
+    pd.testing.assert_frame_equal(about.within + about.between, total, rtol=1e-12)
+    for name in "abc":
+        groups = [g.dropna() for _, g in frame.groupby("group")[name] if g.notna().any()]
+        between, rest = len(groups) - 1, sum(map(len, groups)) - len(groups)
+        ratio = stats.f_oneway(*groups).statistic
+        eta_squared = ratio * between / (ratio * between + rest)
+        assert about.between.loc[name, name] == pytest.approx(eta_squared, rel=1e-12)
+    usual = bm.describe(frame, "group")
+    pd.testing.assert_frame_equal(about.sigma_between, usual.sigma_between)
+    pd.testing.assert_frame_equal(about.variables, usual.variables)
+    if not missing:  # a scaling does not change correlations
+        pd.testing.assert_frame_equal(about.within_correlation, usual.within_correlation)
+
+
+def test_parts_are_shown() -> None:
+    about = bm.describe(make(), "group", scaling="cronbach-harnqvist")
+    text = repr(about)
+    assert "Parts of the total correlations (Cronbach-Härnqvist)" in text
+    *_, first, second, third = text.split("\n\n")[4].splitlines()
+    lower, upper = about.within.round(2).to_numpy(), about.between.round(2).to_numpy()
+    assert [float(v) for v in second.split()[1:]] == [lower[1, 0], upper[1, 1], upper[1, 2]]
+    assert [float(v) for v in third.split()[1:]] == [lower[2, 0], lower[2, 1], upper[2, 2]]
+    assert first.split()[0] == "a"
+    assert "eta squared" in about._repr_html_()
+
+
+def test_parts_of_a_constant_are_not_defined() -> None:
+    about = bm.describe(make().assign(c=3.0), "group", scaling="cronbach-harnqvist")
+    assert about.between["c"].isna().all()
+    assert about.between.loc["a", "b"] + about.within.loc["a", "b"] == pytest.approx(
+        make()["a"].corr(make()["b"]), rel=1e-12
+    )
+
+
+def test_unknown_scalings_are_refused() -> None:
+    with pytest.raises(bm.MsemError, match="use 'anova' or 'cronbach-harnqvist'"):
+        bm.describe(make(), "group", scaling="harnqvist")  # type: ignore[arg-type]

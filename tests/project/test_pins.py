@@ -66,6 +66,20 @@ def test_python_version_file_is_an_allowed_python(project):
     assert SpecifierSet(project["requires-python"]).contains(pinned)
 
 
+def test_the_conda_recipe_states_what_pyproject_does(project):
+    path = ROOT / "tools" / "conda" / "recipe.yaml"
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    run = {r.name: r.specifier for r in map(Requirement, recipe["requirements"]["run"])}
+    assert run.pop("python") == SpecifierSet(project["requires-python"])
+    assert run == bounds_of(project["dependencies"])
+    assert recipe["package"]["name"] == project["name"]
+    assert recipe["context"]["version"] == project["version"]
+    assert recipe["about"]["license"] == project["license"]
+    assert recipe["about"]["summary"] == project["description"]
+    entries = [f"{name} = {target}" for name, target in project["scripts"].items()]
+    assert recipe["build"]["python"]["entry_points"] == entries
+
+
 def test_citation_has_the_project_version(project):
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == project["version"]
