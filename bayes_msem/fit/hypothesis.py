@@ -9,13 +9,11 @@ from typing import Any
 from bayes_msem.arguments import checked, floats, mapping, several, shown
 from bayes_msem.checking.hypotheses import evaluate_hypotheses
 from bayes_msem.checking.hypothesis_result import HypothesisResult
-from bayes_msem.data.scales import scales
+from bayes_msem.checking.priors.prior_advice import priors_of_sets
 from bayes_msem.errors import INSIDE, SpecificationError, SpecificationWarning
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.summary import IntervalKind
-from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.hypothesis_text import Hypothesis, parse_hypothesis
-from bayes_msem.spec.prior_sets import PRIOR_SETS
 
 __all__ = ["HypothesisTests"]
 
@@ -148,8 +146,7 @@ class HypothesisTests(FitCore):
     def _default_priors(self) -> tuple[int, ...]:
         """Numbers of the free parameters whose prior is the default."""
         blueprint = self.model.blueprint
-        units = scales(blueprint.observed)
-        usual = [default_priors(blueprint.table, units, name) for name in PRIOR_SETS]
+        usual = priors_of_sets(blueprint).values()
         return tuple(
             n for n, prior in blueprint.priors.items() if any(u.get(n) == prior for u in usual)
         )

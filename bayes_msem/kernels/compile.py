@@ -94,7 +94,9 @@ def _compiled(
 def c_function(function: Callable[..., Any], signature: Any) -> Any:
     """Compile a C function for callers outside Python, with the same cache as a kernel."""
     arguments, result = sigutils.normalize_signature(signature)
-    compiled: Any = CFunc(function, (arguments, result), locals={}, options={}, pipeline_class=KernelCompiler)
+    compiled: Any = CFunc(
+        function, (arguments, result), locals={}, options={}, pipeline_class=KernelCompiler
+    )
     # what numba.cfunc(cache=True) does, with a cache of our own
     compiled._cache = KernelCache(function)  # type: ignore[no-untyped-call]
     compiled.compile()

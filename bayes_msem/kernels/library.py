@@ -41,7 +41,7 @@ class KernelCompiler(Compiler):
 
     def compile_extra(self, func: Any) -> Any:
         """Compile a Python function."""
-        library: Any = _KernelLibrary(self.state.targetctx.codegen(), func.__qualname__)
+        library: Any = _KernelLibrary(self.state.targetctx.codegen(), func.__qualname__)  # type: ignore[no-untyped-call]
         library.enable_object_caching()
         self.state.library = library
         return super().compile_extra(func)  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ import pandas as pd
 from bayes_msem import disk
 from bayes_msem.arguments import shown
 from bayes_msem.errors import INSIDE, AccuracyWarning, FileError, SpecificationError
+from bayes_msem.inference.options import check_fit_options
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.model import Model
 from bayes_msem.studies.replications import replicated
@@ -26,6 +27,7 @@ __all__ = [
     "compute_missing",
     "place_of",
     "progress_bar",
+    "sampler_settings",
     "seed_for",
     "tell_failures",
 ]
@@ -65,6 +67,15 @@ def seed_for(random_seed: int | None, place: Path | None, sheet: Sheet = STUDY) 
     if random_seed is None and place is not None and place.exists():
         return seed_of(read_study(place, sheet)[0].get("random_seed"))
     return seed_of(random_seed)
+
+
+def sampler_settings(
+    options: dict[str, Any], executor: Executor | None, **numbers: int
+) -> dict[str, Any]:
+    """Return what every fit is given; one that runs beside others uses one core."""
+    chosen = check_fit_options(options)
+    chosen.setdefault("cores", None if executor is None else 1)
+    return {**numbers, **chosen}
 
 
 def compute_missing[Task](

@@ -20,7 +20,6 @@ from bayes_msem.arguments import (
 )
 from bayes_msem.checking.priors.prior_draws import draw_prior
 from bayes_msem.errors import SpecificationError
-from bayes_msem.inference.options import check_fit_options
 from bayes_msem.model import Model
 from bayes_msem.spec.row_names import find_row, is_key, key_text
 from bayes_msem.spec.table import Row, RowKey
@@ -31,6 +30,7 @@ from bayes_msem.studies.running import (
     compute_missing,
     place_of,
     progress_bar,
+    sampler_settings,
     seed_for,
     tell_failures,
 )
@@ -144,13 +144,12 @@ def sbc(
     """
     place = place_of(path, CALIBRATION)
     rows, likelihood = _quantities(model, quantities)
-    fit_options = check_fit_options(options)
-    fit_options.setdefault("cores", None if executor is None else 1)
+    settings = sampler_settings(options, executor, draws=draws, tune=tune, chains=chains)
     calibration = Calibration(
         model=model,
         quantities=rows,
         likelihood=likelihood,
-        settings={"draws": draws, "tune": tune, "chains": chains, **fit_options},
+        settings=settings,
         seed=seed_for(random_seed, place, CALIBRATION),
     )
     stored = StudyFile(place, calibration.record(), CALIBRATION)

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayes_msem import disk
 from bayes_msem.arguments import checked, several
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.convergence import R_HAT_LIMIT
 from bayes_msem.posterior.rank_uniformity import holm, p_value
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.studies.sbc_replication import CALIBRATION, N_DRAWS
-from bayes_msem.studies.study_file import write_study
+from bayes_msem.studies.study_file import save_study
 from bayes_msem.wording import plural
 
 if TYPE_CHECKING:
@@ -231,6 +230,4 @@ class SbcResult:
         >>> len(pd.read_csv("calibrated.csv", comment="#")) == len(calibrated.replications)
         True
         """
-        place = disk.as_path(path)
-        disk.check_suffix(place, (".csv",), "A calibration is written as CSV.")
-        write_study(place, self.design, self.replications, overwrite=overwrite, sheet=CALIBRATION)
+        save_study(path, self.design, self.replications, overwrite=overwrite, sheet=CALIBRATION)

@@ -20,7 +20,6 @@ from bayes_msem.arguments import (
 )
 from bayes_msem.blueprint.values import Values
 from bayes_msem.errors import SpecificationError
-from bayes_msem.inference.options import check_fit_options
 from bayes_msem.model import Model
 from bayes_msem.studies import replications as one_by_one
 from bayes_msem.studies.running import (
@@ -29,6 +28,7 @@ from bayes_msem.studies.running import (
     compute_missing,
     place_of,
     progress_bar,
+    sampler_settings,
     seed_for,
     tell_failures,
 )
@@ -187,8 +187,7 @@ def study(
     cells = cells_of(model, clusters, sizes)
     known = targets_of(model, values, targets)
     ropes = read_ropes(rope, known)
-    fit_options = check_fit_options(options)
-    fit_options.setdefault("cores", None if executor is None else 1)
+    settings = sampler_settings(options, executor, draws=draws, tune=tune, chains=chains)
     design = StudyDesign(
         model=model,
         values=check_values(model, values),
@@ -196,7 +195,7 @@ def study(
         ci=ci,
         ci_kind=ci_kind,
         ml=ml,
-        settings={"draws": draws, "tune": tune, "chains": chains, **fit_options},
+        settings=settings,
         seed=seed_for(random_seed, place),
     )
     if stop_mcse is not None and not any(target.may_be_zero for target in known):

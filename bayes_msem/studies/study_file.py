@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,15 @@ from bayes_msem.arguments import shown
 from bayes_msem.errors import FileError
 from bayes_msem.studies.replications import COLUMNS, Line
 
-__all__ = ["STUDY", "Sheet", "StudyFile", "frame_of_lines", "read_study", "write_study"]
+__all__ = [
+    "STUDY",
+    "Sheet",
+    "StudyFile",
+    "frame_of_lines",
+    "read_study",
+    "save_study",
+    "write_study",
+]
 
 _SECONDS = 5.0  # between two writes
 
@@ -75,6 +84,20 @@ def write_study(
     buffer.write(f"{sheet.head}{json.dumps(record)}\n")
     frame.to_csv(buffer, index=False)
     disk.write(path, [buffer.getvalue().encode()], overwrite=overwrite)
+
+
+def save_study(
+    path: str | PathLike[str],
+    record: Mapping[str, Any],
+    frame: pd.DataFrame,
+    *,
+    overwrite: bool,
+    sheet: Sheet = STUDY,
+) -> None:
+    """Write what :func:`write_study` does to the path that a user gives."""
+    place = disk.as_path(path)
+    disk.check_suffix(place, (".csv",), f"A {sheet.word} is written as CSV.")
+    write_study(place, record, frame, overwrite=overwrite, sheet=sheet)
 
 
 def read_study(path: Path, sheet: Sheet = STUDY) -> tuple[dict[str, Any], pd.DataFrame]:

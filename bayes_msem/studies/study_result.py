@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from bayes_msem import disk
 from bayes_msem.arguments import checked, choice, several
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.summary import INTERVAL_NAMES
 from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.studies.study_figures import FIGURES, cell_table, target_table
-from bayes_msem.studies.study_file import write_study
+from bayes_msem.studies.study_file import save_study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +26,6 @@ __all__ = ["StudyFigure", "StudyResult"]
 
 StudyFigure = Literal["power", "coverage", "bias", "relative_bias", "rmse", "width", "in_rope"]
 
-_SUFFIXES = (".csv",)
 _SHOWN = ("bias", "rmse", "coverage", "power", "in_rope", "width")
 
 
@@ -219,9 +217,7 @@ class StudyResult:
         >>> len(pd.read_csv("power.csv", comment="#")) == len(power_study.replications)
         True
         """
-        place = disk.as_path(path)
-        disk.check_suffix(place, _SUFFIXES, "A study is written as CSV.")
-        write_study(place, self.design, self.replications, overwrite=overwrite)
+        save_study(path, self.design, self.replications, overwrite=overwrite)
 
 
 _CAPTION = (

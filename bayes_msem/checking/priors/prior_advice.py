@@ -21,6 +21,7 @@ __all__ = [
     "CONFLICT",
     "STRONG_PRIOR",
     "advice_on_priors",
+    "priors_of_sets",
     "row_text",
     "warnings_of_weights",
     "wider_prior",
@@ -107,10 +108,15 @@ def _moved_rows(
     return "; ".join(parts) + more
 
 
+def priors_of_sets(blueprint: Blueprint) -> dict[PriorSetName, dict[int, Prior]]:
+    """Return the default priors of every named set, by free number."""
+    units = scales(blueprint.observed)
+    return {name: default_priors(blueprint.table, units, name) for name in PRIOR_SETS}
+
+
 def _other_priors(blueprint: Blueprint, by_number: Mapping[int, Row], diagnosis: str) -> str:
     """Priors to compare with: the other named set where these are of one, or wider ones."""
-    units = scales(blueprint.observed)
-    sets = {name: default_priors(blueprint.table, units, name) for name in PRIOR_SETS}
+    sets = priors_of_sets(blueprint)
     left, examples = dict(by_number), []
     for name, example in _OTHER_SET.items():
         if diagnosis == CONFLICT and name == "wide":  # the other one is narrower
