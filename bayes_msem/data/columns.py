@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bayes_msem.errors import DataError
 from bayes_msem.wording import positions
 
-__all__ = ["numeric_column", "numeric_columns"]
+__all__ = ["numeric_column", "numeric_columns", "reads_as_number"]
 
 FloatArray = NDArray[np.float64]
 
@@ -115,7 +115,7 @@ def _not_numeric(series: pd.Series[Any], name: str) -> DataError:
             "values are measurements, give the column a numeric dtype"
         )
     for i, value in enumerate(series):
-        if not _reads_as_number(value):
+        if not reads_as_number(value):
             return DataError(
                 f"{head}: the first value that is not a number is {value!r} in row {i}; correct "
                 "it, or code the variable with numbers (categories as columns of 0 and 1)"
@@ -126,7 +126,8 @@ def _not_numeric(series: pd.Series[Any], name: str) -> DataError:
     )
 
 
-def _reads_as_number(value: object) -> bool:
+def reads_as_number(value: object) -> bool:
+    """Whether a value is missing, a number, or text that reads as one."""
     if value is None or value is pd.NA or value is pd.NaT:
         return True
     if not isinstance(value, numbers.Real | Decimal | str | np.bool_):
