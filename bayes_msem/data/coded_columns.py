@@ -66,6 +66,14 @@ class CodedColumns:
             found |= dict.fromkeys(sources)
         return tuple(found)
 
+    def is_bound(self, name: str) -> bool:
+        """Whether a variable is coded, or part of one that is, so that it cannot be modelled."""
+        return name in self.columns or name in self.sources()
+
+    def category(self, part: Part) -> Any:
+        """Return the category of a dummy as it is in the data."""
+        return next(v for v in self.categories[part.column] if label_text(v) == part.category)
+
     def origin(self, name: str) -> str:
         """How messages name a variable: with the columns that it comes from, if it is coded."""
         if name not in self.columns:

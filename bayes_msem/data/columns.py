@@ -103,16 +103,16 @@ def _not_numeric(series: pd.Series[Any], name: str) -> DataError:
     if dtype == "category" and series.cat.ordered:
         return DataError(
             f"{head}: it has ordered categories, but is not declared as an ordered outcome. "
-            f"Declare it: Model(..., ordered=['{name}']). As a predictor, code '{name}' as columns "
-            f"of 0 and 1 (pandas.get_dummies(data['{name}'], drop_first=True))"
+            f"Declare it: Model(..., ordered=['{name}']). (Predictors that nothing else models "
+            "become dummies by themselves.)"
         )
     if dtype == "category":
         return DataError(
             f"{head}: categories are no measurements, and models for unordered categories are not "
             "there yet. If the categories have an order, state it (pandas.Categorical(..., "
-            f"ordered=True)) and declare ordered=['{name}']. As a predictor, code '{name}' as "
-            f"columns of 0 and 1 (pandas.get_dummies(data['{name}'], drop_first=True)). If its "
-            "values are measurements, give the column a numeric dtype"
+            f"ordered=True)) and declare ordered=['{name}']. (Predictors that nothing else models "
+            "become dummies by themselves.) If its values are measurements, give the column a "
+            "numeric dtype"
         )
     for i, value in enumerate(series):
         if not reads_as_number(value):

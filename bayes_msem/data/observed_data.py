@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from bayes_msem.data.coded_columns import CodedColumns
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
 from bayes_msem.outcomes.families import Family
+from bayes_msem.spec.statements import Part
 
 __all__ = [
     "ObservedData",
@@ -40,6 +41,7 @@ __all__ = [
     "given_columns_of",
     "labelled",
     "side_by_side",
+    "source_rows",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -209,6 +211,16 @@ def given_columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> di
     assert observed.sources is not None
     kept = {name: v for name, v in columns.items() if name not in observed.coded.columns}
     return kept | dict(zip(observed.source_names, observed.sources.T, strict=True))
+
+
+def source_rows(observed: ObservedData, part: Part) -> FloatArray:
+    """Values of one variable of a coded column in every row, (N,); dummies are 0 and 1."""
+    columns = given_columns_of(observed, observed.y, observed.z)
+    values = columns[part.column]
+    if part.kind == "column":
+        return values
+    code = observed.coded.categories[part.column].index(observed.coded.category(part))
+    return np.where(np.isnan(values), np.nan, (values == code).astype(np.float64))
 
 
 def _exposures(observed: ObservedData) -> dict[str, FloatArray]:

@@ -72,7 +72,7 @@ def _check_column(
         raise NotSupportedError(
             f"'{term}' {at} holds '{name}', which {reason}. A product or dummy is computed from "
             "columns that are conditioned on, so such a term would be an effect of a variable that "
-            f"is modelled, which is not there yet. {_way_out(name)}"
+            f"is modelled, which is not there yet. {_way_out(name, uses)}".rstrip()
         )
 
 
@@ -89,12 +89,19 @@ def _modelled(name: str, uses: tuple[LevelUse, LevelUse]) -> str:
     return ""
 
 
-def _way_out(name: str) -> str:
-    return (
+def _way_out(name: str, uses: tuple[LevelUse, LevelUse]) -> str:
+    if not uses[1].names:
+        return ""
+    text = (
         f"Where the other variable belongs to clusters, let the slope of '{name}' vary and predict "
-        f'it: y ~ rv("s")*{name} at level within, s ~ w at level between. For observed parts, make '
-        f"columns: data['{name}'] - its cluster means at level within, the means at level between"
+        f'it: y ~ rv("s")*{name} at level within, s ~ w at level between.'
     )
+    if all(use.is_pure_predictor(name) for use in uses):
+        text += (
+            f" To use the observed cluster means of '{name}' instead of latent ones, make two "
+            f"columns, the means and data['{name}'] - means: one for each level"
+        )
+    return text
 
 
 # Main effects ----------------------------------------------------------------------------------

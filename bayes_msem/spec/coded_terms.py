@@ -15,7 +15,7 @@ from bayes_msem.spec.foreign import call_remark, is_foreign
 from bayes_msem.spec.statements import Operator, Part
 from bayes_msem.spec.syntax import Culprit, Node, span
 
-__all__ = ["is_coded", "parts_of", "term_name", "text_of"]
+__all__ = ["is_coded", "parts_of", "plain_name", "term_name", "text_of"]
 
 _TREATMENTS = ("Treatment", "contr.treatment")
 _CONTRASTS = ("Sum", "Helmert", "Poly", "Diff", "SAS")
@@ -78,6 +78,17 @@ def parts_of(node: Node, op: Operator | None) -> tuple[Part, ...]:
 def term_name(parts: tuple[Part, ...]) -> str:
     """How a term with these parts is written."""
     return ":".join(part.name for part in parts)
+
+
+def plain_name(name: str) -> str:
+    """Return a name of letters, digits, ``.`` and ``_`` for a term that is coded.
+
+    Examples
+    --------
+    >>> plain_name("x[T.new york]:z")
+    'x.new_york.z'
+    """
+    return re.sub(r"[^\w.]", "_", re.sub(r"\[T\.([^\]]*)\]", r".\1", name).replace(":", "."))
 
 
 def _is_colon(node: Node) -> bool:

@@ -6,16 +6,17 @@ A row is named by
 - its text ``"within: fw =~ y2"``, also without the level, with any blanks,
 - its label, ``"b1"``, or, if it is defined, its name, ``"indirect"``.
 
-Levels may be written as 1 and 2, intercepts as ``~1``, and ``y2 ~~ y1`` is ``y1 ~~ y2``. Where one
-row is asked for, a name without its level must not fit rows of both levels; rows that share a
-label are one parameter. Where several rows may be meant, a kind names them: ``"loading"`` or
-``"=~"``, also with a level, ``("within", "loading")``.
+Levels may be written as 1 and 2, intercepts as ``~1``, ``y2 ~~ y1`` is ``y1 ~~ y2``, and
+``y ~ z:x`` is ``y ~ x:z``. Where one row is asked for, a name without its level must not fit rows
+of both levels; rows that share a label are one parameter. Where several rows may be meant, a kind
+names them: ``"loading"`` or ``"=~"``, also with a level, ``("within", "loading")``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 from bayes_msem.errors import SpecificationError, nearest
@@ -55,6 +56,8 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 }
 _OPERATORS = ("=~", "~~", "~", "|", ":=")
 _LEVEL = re.compile(r"(within|between|1|2):(?!=)")
+PARTS = re.compile(r"[\w.]+(?:\[T\.[^\]]*\])?")
+"""Variables inside a term: x, x[T.b]; a product x:z has several."""
 
 
 class UnknownRowError(SpecificationError, KeyError):
@@ -63,6 +66,9 @@ class UnknownRowError(SpecificationError, KeyError):
     def __str__(self) -> str:
         """Return the message, which KeyError would put in quotes."""
         return str(self.args[0])
+
+
+_MOST_PARTS = 5  # of a product that are tried in every order
 
 
 def formula(row: Row) -> str:
@@ -239,7 +245,8 @@ def _normal_key(name: Sequence[object]) -> RowKey | None:
 
 def _at(rows: Sequence[Row], key: RowKey) -> tuple[Row, ...]:
     level, lhs, op, rhs = key
-    written = [(lhs, op, rhs)] + ([(rhs, op, lhs)] if op == "~~" else [])
+    written = [(lhs, op, order) for order in _orders(rhs)]
+    written += [(rhs, op, lhs)] if op == "~~" else []
     return tuple(r for r in rows if (not level or r.level == level) and r.key[1:] in written)
 
 
@@ -249,10 +256,18 @@ def _plain(text: str) -> str:
 
 def _spellings(row: Row) -> set[str]:
     """Texts of a row without its level and without blanks."""
-    texts = {f"{row.lhs}{row.op}{_plain(row.rhs)}"}
+    texts = {f"{row.lhs}{row.op}{_plain(rhs)}" for rhs in _orders(row.rhs)}
     if row.op == "~~":
         texts.add(f"{row.rhs}~~{row.lhs}")
     return texts
+
+
+def _orders(name: str) -> list[str]:
+    """Ways to write a product: z:x is x:z."""
+    parts = PARTS.findall(name)
+    if not 1 < len(parts) <= _MOST_PARTS:
+        return [name]
+    return [":".join(order) for order in permutations(parts)]
 
 
 def _source(what: str) -> str:
