@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_msem.data.categories import (
+from bayes_msem.data.columns import numeric_column
+from bayes_msem.data.frame_checks import check_columns
+from bayes_msem.data.predictor_categories import (
     category_codes,
     holds_categories,
     label_text,
     read_categories,
 )
-from bayes_msem.data.columns import numeric_column
-from bayes_msem.data.frame_checks import check_columns
 from bayes_msem.errors import DataError
 from bayes_msem.spec.dummies import may_hold_categories, spell_out
 from bayes_msem.spec.statements import ParsedModel, Part

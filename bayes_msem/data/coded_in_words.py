@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bayes_msem.data.categories import label_text
 from bayes_msem.data.coded_columns import CodedColumns
+from bayes_msem.data.predictor_categories import label_text
 from bayes_msem.spec.table import Row
 
 __all__ = ["coded_in_words", "references_in_words"]

@@ -56,8 +56,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 }
 _OPERATORS = ("=~", "~~", "~", "|", ":=")
 _LEVEL = re.compile(r"(within|between|1|2):(?!=)")
-PARTS = re.compile(r"[\w.]+(?:\[T\.[^\]]*\])?")
-"""Variables inside a term: x, x[T.b]; a product x:z has several."""
+_PARTS = re.compile(r"[\w.]+(?:\[T\.[^\]]*\])?")  # x, x[T.b]; a product x:z has several
 
 
 class UnknownRowError(SpecificationError, KeyError):
@@ -264,7 +263,7 @@ def _spellings(row: Row) -> set[str]:
 
 def _orders(name: str) -> list[str]:
     """Ways to write a product: z:x is x:z."""
-    parts = PARTS.findall(name)
+    parts = _PARTS.findall(name) if ":" in name else [name]
     if not 1 < len(parts) <= _MOST_PARTS:
         return [name]
     return [":".join(order) for order in permutations(parts)]

@@ -79,9 +79,7 @@ def read_categories(series: pd.Series[Any], name: str, *, stated: bool) -> tuple
         counts = seen.value_counts()
         _check_used(name, [label for label in labels if not counts.get(label, 0)])
     else:
-        values = seen.unique()
-        _check_no_numbers(_plain(values), name, stated=stated)
-        labels = _sorted(_plain(values), name)
+        labels = _sorted(_plain(_check_no_numbers(series, name, stated=stated)), name)
     if len(labels) == 1:
         raise DataError(
             f"'{name}' has a single category: all observed values are {labels[0]!r}, so it carries "
@@ -123,16 +121,18 @@ def _check_used(name: str, empty: Sequence[Any]) -> None:
         )
 
 
-def _check_no_numbers(values: Sequence[Any], name: str, *, stated: bool) -> None:
-    """Raise where text seems to be numbers that were not read as such."""
+def _check_no_numbers(series: pd.Series[Any], name: str, *, stated: bool) -> Iterable[Any]:
+    """Return the values of a column; raise where they seem to be numbers not read as such."""
+    values = series.dropna().unique()
     odd = [value for value in values if not reads_as_number(value)]
     if stated or 2 * len(odd) > len(values):
-        return
+        return values
     if odd:
+        row = int((series == odd[0]).to_numpy(dtype=bool).argmax())
         raise DataError(
-            f"'{name}' is text, but most of its values read as numbers; not {listed(odd[:1])}. "
-            f"Correct such values and convert it with pandas.to_numeric(data['{name}']); if "
-            f"categories are meant, write C({name}) in the model text"
+            f"most values of '{name}' (dtype {series.dtype}) read as numbers, but not {odd[0]!r} "
+            f"in row {row}; correct such values, and convert the column with pandas.to_numeric("
+            f"data['{name}']); if categories are meant, write C({name}) in the model text"
         )
     raise DataError(
         f"'{name}' is not numeric, though all its values read as numbers; convert it with "
