@@ -1,10 +1,9 @@
-"""Categorical predictors and products from text to files: the same model as with hand-made columns."""
+"""Categorical predictors and products from text to files: the model of hand-made columns."""
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -163,11 +162,11 @@ def test_references_by_outcome(data: pd.DataFrame) -> None:
 
 
 def test_markup_in_labels(data: pd.DataFrame) -> None:
-    model = bm.Model("y ~ g", data.assign(g=data.g.replace({"mid": "<b>&"})))
-    assert "<b>&" not in model._repr_html_()
-    assert "<b>&" not in model.diagram().svg
-    assert "g[T.&lt;b&gt;&amp;]" in model._repr_html_()
-    assert "y ~ g[T.<b>&]" in str(model)
+    model = bm.Model("y ~ g", data.assign(g=data.g.replace({"mid": "n<b>&"})))
+    assert "y ~ g[T.n<b>&]" in str(model)
+    for shown in (model._repr_html_(), model.diagram().svg):
+        assert "<b>&" not in shown
+        assert "g[T.n&lt;b&gt;&amp;]" in shown
 
 
 def test_main_effects_are_warned_of(data: pd.DataFrame) -> None:
@@ -240,7 +239,7 @@ def test_empty_cells(data: pd.DataFrame) -> None:
 
 
 def test_outcomes_of_categories_are_no_predictors(data: pd.DataFrame) -> None:
-    with pytest.raises(bm.DataError, match="'h' is not numeric.*ordered"):
+    with pytest.raises(bm.DataError, match=r"'h' is not numeric.*ordered"):
         bm.Model("h ~ x", data)
     ordered = data.assign(o=pd.Categorical(data.g, ["low", "mid", "top"], ordered=True))
     model = bm.Model("o ~ x + h + x:h", ordered, ordered=["o"])
@@ -439,8 +438,8 @@ def test_exports_of_awkward_categories(data: pd.DataFrame) -> None:
 
 
 @pytest.fixture(scope="module")
-def posterior(fit: bm.Fit) -> Iterator[Posterior]:
-    yield Posterior(fit.model.table, fit.draws, fit.cluster_draws, fit.model.observed)
+def posterior(fit: bm.Fit) -> Posterior:
+    return Posterior(fit.model.table, fit.draws, fit.cluster_draws, fit.model.observed)
 
 
 def test_lines_take_products_along(fit: bm.Fit, posterior: Posterior, data: pd.DataFrame) -> None:
@@ -466,7 +465,7 @@ def test_lines_take_products_along(fit: bm.Fit, posterior: Posterior, data: pd.D
 
 
 def test_products_are_no_axis(posterior: Posterior) -> None:
-    with pytest.raises(bm.SpecificationError, match="'x:z' is a product.*'x' or 'z'"):
+    with pytest.raises(bm.SpecificationError, match=r"'x:z' is a product.*'x' or 'z'"):
         cluster_lines(posterior, "y", "x:z", ci=0.9, ci_kind="eti")
 
 

@@ -126,7 +126,7 @@ def test_one_column_has_one_reading() -> None:
 
 
 def test_a_column_with_the_name_of_a_term() -> None:
-    with pytest.raises(SpecificationError, match="have a column 'x:z'.*rename"):
+    with pytest.raises(SpecificationError, match=r"have a column 'x:z'.*rename"):
         spell_out(parse("y ~ x + z + x:z"), [*COLUMNS, "x:z"], {})
 
 
