@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,8 @@ class DeclaredOutcomes:
 def named_outcomes(ordered: Any, families: Any) -> list[str]:
     """Names among ``ordered=`` and ``families=``, whatever else these hold."""
     named = [ordered] if isinstance(ordered, str) else ordered
-    found = [*(named if isinstance(named, Iterable) else ())]
+    again = isinstance(named, Iterable) and not isinstance(named, Iterator)  # may be read twice
+    found = [*(named if again else ())]
     found += families if isinstance(families, Mapping) else ()
     return [name for name in found if isinstance(name, str)]
 
