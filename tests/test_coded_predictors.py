@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from pathlib import Path
@@ -462,6 +463,24 @@ def test_lines_take_products_along(fit: bm.Fit, posterior: Posterior, data: pd.D
     level = level + mean[key["z"]] * data.z.mean() + mean[key["h[T.u]"]] * (data.h == "u").mean()
     level = level + sum(mean[key[f"g[T.{c}]"]] * (data.g == c).mean() for c in ("mid", "top"))
     np.testing.assert_allclose(start[:, 1] - slope * start[:, 0], level, rtol=1e-9)
+
+
+def test_products_of_other_variables_are_held(
+    fit: bm.Fit, posterior: Posterior, data: pd.DataFrame
+) -> None:
+    """Each variable is at its mean, so a product is a product of means, and not their mean."""
+    lines = cluster_lines(posterior, "y", "h[T.u]", ci=0.9, ci_kind="eti")
+    mean = {name[3]: float(np.mean(fit.draws[name])) for name in fit.draws if name[0] == "within"}
+    held = {"x": data.x.mean(), "z": data.z.mean(), "w": data.groupby("school")["w"].first()}
+    held |= {f"g[T.{c}]": (data.g == c).mean() for c in ("mid", "top")}
+    level = fit.cluster_draws["effects"].sel(effect="y").mean(("chain", "draw")).to_numpy()
+    for name in fit.model.observed.x_names:
+        if name != "h[T.u]":
+            parts = re.findall(r"\w(?:\[T\.\w+\])?", name)
+            level = level + mean[name] * math.prod(np.asarray(held[part]) for part in parts)
+    np.testing.assert_allclose(lines.segments[:, 0, 1], level, rtol=1e-9)
+    slope = lines.segments[:, 1, 1] - lines.segments[:, 0, 1]
+    np.testing.assert_allclose(slope, mean["h[T.u]"], rtol=1e-9)
 
 
 def test_products_are_no_axis(posterior: Posterior) -> None:

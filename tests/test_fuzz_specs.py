@@ -37,7 +37,8 @@ SOUND = [
 NAMES = ["y1", "y2", "y3", "y4", "y5", "x1", "x2", "w1", "z1", "f", "fw", "fb", "s", "a", "b", "g"]
 NAMES += ["x1:x2", "x1:w1", "kind", "sector", "kind[T.a]", "C(kind)", "x1:kind", "kind:sector"]
 FOREIGN = ["", "school", "nothing", "1", "NA", "é", "level", "l.f.y2", "x1:f", "I(x^2)", "(1 | g)"]
-FOREIGN += ["kind[T.z]", "C(x1)", "x1:x1", ":", "x1[b]", "y1:x1", 'C(kind, Treatment("z"))', "a:b:s"]
+FOREIGN += ["kind[T.z]", "C(x1)", "x1:x1", ":", "x1[b]", "y1:x1", "a:b:s"]
+FOREIGN += ['C(kind, Treatment("z"))']
 TOKEN = re.compile(r'"[^"\n]*"|[\w.]+|[=~:*+^<>|-]+|\s+|.')
 JUNK_TEXT = ["\x00", "", "\n", ";", "(" * 300, "-" * 300 + "a", "9" * 400, "1e999", '"', "\u2028"]
 JUNK_TEXT += [

@@ -84,7 +84,8 @@ class Model(PriorChecks, Simulation, Writing):
     ----------
     spec
         Model text in lavaan's syntax, with ``level: within`` and ``level: between`` blocks for
-        two-level models.
+        two-level models. Predictors may hold categories, which become dummies ``x[T.b]``, and
+        be products ``x:z`` of observed columns.
     data
         One row per level-1 unit, as a data frame of pandas, polars, pyarrow or any other library
         that narwhals can read. Never modified.

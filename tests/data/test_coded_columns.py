@@ -23,6 +23,7 @@ def frame() -> pd.DataFrame:
     data = pd.DataFrame({"x": rng.normal(size=n), "z": rng.normal(size=n), "y": rng.normal(size=n)})
     data["g"] = rng.choice(["low", "mid", "top"], size=n)
     data["h"] = pd.Categorical(rng.choice(["u", "v"], size=n), categories=["v", "u"])
+    data["t"] = rng.choice(["p", "q", "r", "s"], size=n)
     data["k"] = rng.choice([1, 2, 3], size=n)
     data["b"] = rng.random(n) > 0.5
     data.index = pd.Index(rng.permutation(n) + 100)
@@ -44,6 +45,8 @@ def coded(frame: pd.DataFrame, text: str) -> tuple[pd.DataFrame, CodedColumns]:
         "x + h + h:x",
         "g + h + g:h",
         "h + g + h:g",
+        "g + t + g:t",
+        "g + t + x + t:g + x:t + x:g + x:t:g",
         "x + z + g + x:z + x:g + z:g + x:z:g",
         "x + g + h + x:g + x:h + g:h + x:g:h",
         "b + x + b:x",
