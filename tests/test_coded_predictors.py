@@ -125,6 +125,28 @@ def test_the_table_reads_back(model: bm.Model, data: pd.DataFrame) -> None:
     np.testing.assert_array_equal(again.observed.x, model.observed.x)
 
 
+def test_priors_of_all_dummies(data: pd.DataFrame) -> None:
+    priors = {"y ~ g": "normal(0, 1)", "y ~ g:x": "normal(0, 2)"}
+    table = bm.Model("y ~ x + g + x:g", data, priors=priors).parameter_table
+    given = dict(zip(table["rhs"], table["prior"], strict=True))
+    assert given["g[T.mid]"] == given["g[T.top]"] == "normal(0, 1)"
+    assert given["x:g[T.mid]"] == given["x:g[T.top]"] == "normal(0, 2)"
+    text = "y ~ prior('normal(0, 1)')*g + x + prior('normal(0, 2)')*x:g"
+    again = bm.Model(text, data).parameter_table
+    pd.testing.assert_series_equal(
+        table.sort_values("rhs")["prior"].reset_index(drop=True),
+        again.sort_values("rhs")["prior"].reset_index(drop=True),
+    )
+    two = {"level: within": "y ~ x", "level: between": "y ~ sector"}
+    both = bm.Model(
+        "\n".join(f"{k}\n {v}" for k, v in two.items()),
+        data,
+        cluster="school",
+        priors={"y ~ sector": "normal(0, 3)"},
+    )
+    assert "normal(0, 3)" in both.parameter_table["prior"].tolist()
+
+
 def test_listwise_deletion(data: pd.DataFrame) -> None:
     given = data.copy()
     given.loc[[3, 50], "g"] = None

@@ -241,6 +241,11 @@ def test_names_of_rows() -> None:
     for name in names:
         assert find_row(rows, name) is rows[0]
     assert not matching_rows(rows, "y ~ x")
+    assert find_row(rows, "y ~ g:x") is rows[0]  # its only dummy
+    dummies = [Row("within", "y", "~", f"g[T.{c}]", free=i) for i, c in enumerate("bc", 1)]
+    assert matching_rows(dummies, ("y", "~", "g")) == tuple(dummies)
+    with pytest.raises(SpecificationError, match=r"ambiguous; write 'within: y ~ g\[T.b\]' or"):
+        find_row(dummies, "y ~ g")
     assert find_row(rows, ("", "d", ":=", "a + b")) is rows[1]
     hypothesis = parse_hypothesis("within: y ~ x:g[T.<5] > 2*y~h[T.u]")
     assert list(hypothesis.rows.values()) == ["within: y ~ x:g[T.<5]", "y~h[T.u]"]
