@@ -206,7 +206,10 @@ def _without_data(given: argparse.Namespace) -> None:
         return
     table = table_without_data(_text(given.model), cluster=given.cluster, std_lv=given.std_lv)
     print(table_frame(table).drop(columns="prior").to_string())
-    print("Read without data: names were not checked, and all outcomes taken as normal.")
+    print(
+        "Read without data: names were not checked, all outcomes taken as normal, and all "
+        "predictors as numbers (categories become dummies where there are data)."
+    )
 
 
 def _describe(given: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_msem.data.between_size import between_size
+from bayes_msem.data.coded_in_words import coded_in_words
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.markup import block, bullets_of, fold, pairs, text_paragraph, words
 from bayes_msem.posterior.tables import EstimateTable, grouped_text, terminal_width
@@ -79,6 +80,7 @@ def describe_model(
         f"{kind} Bayesian structural equation model",
         "\n".join([describe_data(observed), *map(_wrapped, [*about, *missing])]),
         _describe_roles(table),
+        *_describe_coded(observed, table),
         *_describe_outcomes(observed),
         _describe_parameters(parameters),
         *map(_wrapped, _random_covariances(table, random_covariances)),
@@ -102,6 +104,7 @@ def model_html(
     roles = {role: ", ".join(names) for role, names in roles_in_words(table).items()}
     families = outcomes_in_words(observed)
     outcomes = {", ".join(names): text for text, names in families.items()}
+    coded = coded_in_words(observed.coded, table.rows)
     shown = _parameters_shown(parameters)
     head = text_paragraph(_parameters_in_words(parameters), small=True)
     many = len(shown) > _ROWS_SHOWN
@@ -113,6 +116,7 @@ def model_html(
         *map(text_paragraph, between_size(observed, table)),
         words("\n".join(missing)) if missing else "",
         pairs(roles),
+        text_paragraph("Dummies and products:") + pairs(coded) if coded else "",
         text_paragraph("Outcomes that are not normal:") + pairs(outcomes) if outcomes else "",
         fold(
             f"Parameters: {len(shown)} rows, {free} free",
@@ -151,6 +155,15 @@ def roles_in_words(table: ParameterTable) -> dict[str, list[str]]:
 def _describe_roles(table: ParameterTable) -> str:
     lines = [f"  {role}: {', '.join(names)}" for role, names in roles_in_words(table).items()]
     return "\n".join(["Variables:", *map(_wrapped, lines)])
+
+
+def _describe_coded(observed: ObservedData, table: ParameterTable) -> list[str]:
+    """Say what dummies and products are; nothing if there are none."""
+    found = coded_in_words(observed.coded, table.rows)
+    if not found:
+        return []
+    lines = [f"  {names}: {words}" for names, words in found.items()]
+    return ["\n".join(["Dummies and products:", *map(_wrapped, lines)])]
 
 
 def outcomes_in_words(observed: ObservedData) -> dict[str, list[str]]:

@@ -107,6 +107,10 @@ def test_check_prints_the_model(folder: Path, capsys: pytest.CaptureFixture[str]
     assert main("check m.txt".split()) == 0
     assert "names were not checked" in (out := capsys.readouterr().out)
     assert "between" in out
+    (folder / "coded.txt").write_text("y ~ x + C(g) + x:z", encoding="utf-8")
+    assert main("check coded.txt".split()) == 0
+    out = capsys.readouterr().out
+    assert all(term in out for term in ("C(g)", "x:z", "categories become dummies"))
     assert main("check m.txt d.csv --cluster school".split()) == 0
     out = capsys.readouterr().out
     assert "halfnormal" in out  # priors need data

@@ -31,9 +31,14 @@ SOUND = [
     "level: 1; y1 ~ a*x1; y2 ~ b*y1 + x1; level: 2; y1 ~~ y2; z1 ~ y1; i := a*b",
     'f =~ y1 + start(0.5)*y2 + equal("l")*y3 + label("l")*y4; f ~ x1; y1 ~ 0*1; y5 ~ y4; f ~ 1',
     "y1 ~ x1; y1 ~~ 0.5*y1 # comment\n! another\n; y2 ~ 1",
+    "level: 1; y1 ~ x1 + kind + a*x1:w1 + x1:kind; level: 2; y1 ~ w1 + sector + w1:sector",
+    'y1 ~ x1 + C(kind, Treatment("b c")) + kind[T.a]:x1 + x2 + b*x1:x2; y2 ~ C(sector)',
 ]
 NAMES = ["y1", "y2", "y3", "y4", "y5", "x1", "x2", "w1", "z1", "f", "fw", "fb", "s", "a", "b", "g"]
-FOREIGN = ["", "school", "nothing", "1", "NA", "é", "level", "l.f.y2", "x1:x2", "I(x^2)", "(1 | g)"]
+NAMES += ["x1:x2", "x1:w1", "kind", "sector", "kind[T.a]", "C(kind)", "x1:kind", "kind:sector"]
+FOREIGN = ["", "school", "nothing", "1", "NA", "é", "level", "l.f.y2", "x1:f", "I(x^2)", "(1 | g)"]
+FOREIGN += ["kind[T.z]", "C(x1)", "x1:x1", ":", "x1[b]", "y1:x1", "a:b:s"]
+FOREIGN += ['C(kind, Treatment("z"))']
 TOKEN = re.compile(r'"[^"\n]*"|[\w.]+|[=~:*+^<>|-]+|\s+|.')
 JUNK_TEXT = ["\x00", "", "\n", ";", "(" * 300, "-" * 300 + "a", "9" * 400, "1e999", '"', "\u2028"]
 JUNK_TEXT += [
@@ -63,6 +68,8 @@ def data() -> pd.DataFrame:
     for name in ("y1", "y2", "y3", "y4", "y5"):
         frame[name] = frame["x1"] + rng.normal(size=20)[g] + rng.normal(size=100)
     frame.loc[7, "y3"] = np.nan
+    frame["kind"] = rng.choice(["a", "b c", "d"], size=100)
+    frame["sector"] = pd.Categorical(np.where(rng.random(20) > 0.5, "p", "q")[g])
     return frame
 
 
@@ -116,11 +123,13 @@ WITHIN = [
     *("f =~ y1 + y2 + y3", "g =~ y3 + y4 + y5", "g =~ f + y5", "f =~ y4 + b*y5", "f ~ x1"),
     *("g ~ f + x2", "y4 ~ a*x1", "y5 ~ y4 + x2", 'y4 ~ rv("s")*x2', 'f =~ rv("l")*y5', "y1 ~~ y2"),
     *("f ~~ g", "y1 ~~ 0.5*y1", "y1 ~~ b*y1", "y2 ~ 1", "f ~~ 1*f", "x1 ~~ x2", "y4 ~ x1 + x2"),
+    *("y4 ~ x1 + x2 + x1:x2", "y5 ~ kind + x1:w1", "f ~ x1 + kind + x1:kind", "y4 ~ kind[T.a]"),
     *("y4 ~ 0*1", "y1 ~ y2; y2 ~ y1", 'y5 ~~ rv("v")*y5', "y4 ~ f", 'f ~~ rv("r")*g', "y3 ~ w1"),
 ]
 BETWEEN = [
     *("fb =~ y1 + y2 + y3", "fb =~ y4 + y5 + z1", "fb ~ w1", "z1 ~ w1 + y4", "y4 ~ w1", "s ~ w1"),
     *("s ~~ y4", "l ~ 1", "y1 ~~ 0*y1", "y5 ~~ y4", "y3 ~ a*w1", "z1 ~~ y1", "fb ~~ z1", "s ~ 0*1"),
+    *("y4 ~ sector + w1 + w1:sector", "s ~ sector", "y3 ~ sector[T.q]", "fb ~ sector"),
     *("v ~ w1", "r ~ w1", "l ~~ s", "z1 ~ fb", "y1 + y2 ~ w1", "fb ~~ 1*fb", "y4 ~ a*w1"),
 ]
 EXTRA = ["d := a + b", "b == a", "b == 2*a", "a == 0.5", "d := exp(s)", "e := a*b/0", "d := a^s"]

@@ -52,7 +52,7 @@ def _warned(text: str, data: pd.DataFrame, **options: object) -> tuple[bm.Model,
 def test_a_label_that_is_a_variable(text: str, parts: list[str], data: pd.DataFrame) -> None:
     model, warned = _warned(f"level: within\n {text}{BETWEEN}", data)
     (note,) = [n for n, category in warned.items() if category is bm.SpecificationWarning]
-    for part in [*parts, "label(", "column of their products"]:
+    for part in [*parts, "label(", "y ~ x + z + x:z"]:
         assert part in note
     assert note in model.notes
     assert "Note: " in str(model)

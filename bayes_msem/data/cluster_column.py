@@ -61,6 +61,7 @@ def read_clusters(
     columns: Mapping[str, FloatArray],
     *,
     check_sizes: bool = True,
+    inside: Mapping[str, tuple[str, str]] | None = None,
 ) -> Clusters:
     """Code the clusters, and take the values of cluster-level variables from their rows.
 
@@ -72,6 +73,9 @@ def read_clusters(
         Cluster-level variables by name, (N,).
     check_sizes
         Whether sizes have to tell variation inside clusters from variation between them.
+    inside
+        For columns that are only part of a variable of level between: why they must not vary inside
+        clusters, and what to do if they do.
 
     Raises
     ------
@@ -83,7 +87,8 @@ def read_clusters(
     sizes = np.bincount(codes)
     if check_sizes:
         _check_sizes(sizes, ids)
-    values = {name: _of_clusters(name, v, codes, ids) for name, v in columns.items()}
+    said = inside or {}
+    values = {name: _of_clusters(name, v, codes, ids, said) for name, v in columns.items()}
     return Clusters(frozen(codes), ids, frozen(sizes), values)
 
 
@@ -157,7 +162,13 @@ def _check_sizes(sizes: IntArray, ids: pd.Index[Any]) -> None:
         )
 
 
-def _of_clusters(name: str, values: FloatArray, codes: IntArray, ids: pd.Index[Any]) -> FloatArray:
+def _of_clusters(
+    name: str,
+    values: FloatArray,
+    codes: IntArray,
+    ids: pd.Index[Any],
+    inside: Mapping[str, tuple[str, str]],
+) -> FloatArray:
     """Return the value of a cluster-level variable in every cluster, (J,).
 
     Rows without a value are passed over: the value of a cluster is that of its other rows, and NaN
@@ -172,12 +183,17 @@ def _of_clusters(name: str, values: FloatArray, codes: IntArray, ids: pd.Index[A
     varies = np.abs(values - result[codes]) > rounding(values)
     if varies.any():
         culprits = ids[np.unique(codes[varies])]
+        why, fix = inside.get(
+            name,
+            (
+                f"'{name}' is used at the between level only",
+                f"correct it, use '{name}' at the within level too, or use its cluster means, "
+                f"data.groupby('{ids.name}')['{name}'].transform('mean')",
+            ),
+        )
         raise DataError(
-            f"'{name}' is used at the between level only, so it must be constant inside each "
-            f"'{ids.name}', but it varies inside {len(culprits)} of {len(ids)} clusters: "
-            f"{first_few(list(culprits))}; "
-            f"correct it, use '{name}' at the within level too, or use its cluster means, "
-            f"data.groupby('{ids.name}')['{name}'].transform('mean')"
+            f"{why}, so it must be constant inside each '{ids.name}', but it varies inside "
+            f"{len(culprits)} of {len(ids)} clusters: {first_few(list(culprits))}; {fix}"
         )
     return result
 

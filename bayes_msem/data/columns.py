@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bayes_msem.errors import DataError
 from bayes_msem.wording import positions
 
-__all__ = ["numeric_column", "numeric_columns"]
+__all__ = ["numeric_column", "numeric_columns", "reads_as_number"]
 
 FloatArray = NDArray[np.float64]
 
@@ -103,19 +103,19 @@ def _not_numeric(series: pd.Series[Any], name: str) -> DataError:
     if dtype == "category" and series.cat.ordered:
         return DataError(
             f"{head}: it has ordered categories, but is not declared as an ordered outcome. "
-            f"Declare it: Model(..., ordered=['{name}']). As a predictor, code '{name}' as columns "
-            f"of 0 and 1 (pandas.get_dummies(data['{name}'], drop_first=True))"
+            f"Declare it: Model(..., ordered=['{name}']). (Predictors that nothing else models "
+            "become dummies by themselves.)"
         )
     if dtype == "category":
         return DataError(
             f"{head}: categories are no measurements, and models for unordered categories are not "
             "there yet. If the categories have an order, state it (pandas.Categorical(..., "
-            f"ordered=True)) and declare ordered=['{name}']. As a predictor, code '{name}' as "
-            f"columns of 0 and 1 (pandas.get_dummies(data['{name}'], drop_first=True)). If its "
-            "values are measurements, give the column a numeric dtype"
+            f"ordered=True)) and declare ordered=['{name}']. (Predictors that nothing else models "
+            "become dummies by themselves.) If its values are measurements, give the column a "
+            "numeric dtype"
         )
     for i, value in enumerate(series):
-        if not _reads_as_number(value):
+        if not reads_as_number(value):
             return DataError(
                 f"{head}: the first value that is not a number is {value!r} in row {i}; correct "
                 "it, or code the variable with numbers (categories as columns of 0 and 1)"
@@ -126,7 +126,8 @@ def _not_numeric(series: pd.Series[Any], name: str) -> DataError:
     )
 
 
-def _reads_as_number(value: object) -> bool:
+def reads_as_number(value: object) -> bool:
+    """Whether a value is missing, a number, or text that reads as one."""
     if value is None or value is pd.NA or value is pd.NaT:
         return True
     if not isinstance(value, numbers.Real | Decimal | str | np.bool_):

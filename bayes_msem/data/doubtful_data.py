@@ -18,12 +18,15 @@ that of differences inside clusters and that of differences between them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from bayes_msem.data.anova import anova_components
 from bayes_msem.data.cluster_means import cluster_means
+from bayes_msem.data.coded_columns import CodedColumns
 from bayes_msem.data.observed_data import ObservedData, labelled
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.wording import listed, plural
@@ -54,16 +57,21 @@ _FEW_VALUES = 7  # the longest usual rating scale
 
 def codes_for_missing(observed: ObservedData) -> list[str]:
     """Name values that look like codes for missing ones."""
-    blocks = (
+    blocks = [
         (observed.y_names, observed.y, "row"),
         (observed.z_names, observed.z, "cluster"),
         (observed.x_names, observed.x, "row"),
         (observed.w_names, observed.w, "cluster"),
-    )
+    ]
+    if observed.sources is not None:
+        blocks.append((observed.source_names, observed.sources, "row"))
+    computed = {*observed.coded.columns, *observed.coded.categories}
     found: dict[str, list[float]] = {}
     told: list[str] = []
     for names, values, unit in blocks:
         for k, name in enumerate(names):
+            if name in computed:
+                continue
             column = _numbers(observed, name, values[:, k])
             for code in _codes(column[~np.isnan(column)]):
                 found.setdefault(name, []).append(code)
@@ -246,17 +254,42 @@ def blended_slopes(observed: ObservedData, table: ParameterTable) -> list[str]:
             blended[name] = icc
     if not blended:
         return []
-    first = next(iter(blended))
     shown = ", ".join(f"{name} {icc:.2f}" for name, icc in blended.items())
     one = len(blended) == 1
     return [
         f"{'Covariate' if one else 'Covariates'} {listed(list(blended))} of level within "
         f"{'differs' if one else 'differ'} between clusters too (intraclass correlation: {shown}), "
         f"so {'its slope blends' if one else 'their slopes blend'} effects inside clusters with "
-        f"effects between clusters. To tell them apart, use '{first}' at level between as well (it "
-        "is then split into latent parts); for the effect inside clusters alone, centre it: "
-        f"data['{first}'] - data.groupby('{observed.cluster_name}')['{first}'].transform('mean')."
+        "effects between clusters. "
+        + " ".join(_told_apart(list(blended), observed.coded, str(observed.cluster_name)))
     ]
+
+
+def _told_apart(names: list[str], coded: CodedColumns, cluster: str) -> Iterator[str]:
+    """Say how to tell effects inside clusters from those between them, once for each kind."""
+    numbers = [name for name in names if name not in coded.columns]
+    dummies = [name for name in names if len(coded.columns.get(name, ())) == 1]
+    products = [name for name in names if len(coded.columns.get(name, ())) > 1]
+    means = f".groupby(data['{cluster}']).transform('mean')"
+    bound = [name for name in numbers if coded.is_bound(name)]
+    for first in [name for name in numbers if name not in bound][:1]:
+        yield (
+            f"To tell them apart, use '{first}' at level between as well (it is then split into "
+            f"latent parts); for the effect inside clusters alone, centre it: data['{first}'] - "
+            f"data.groupby('{cluster}')['{first}'].transform('mean')."
+        )
+    for name in dummies[:1]:
+        part = coded.columns[name][0]
+        yield (
+            f"For categories, add their shares in the clusters at level between: "
+            f"(data['{part.column}'] == {coded.category(part)!r}){means}."
+        )
+    for first in [*bound, *products][:1]:
+        column = coded.given([first])[0]
+        yield (
+            f"Products are those of the columns as they are: to have interactions inside clusters, "
+            f"centre the columns first, data['{column}'] - data['{column}']{means}."
+        )
 
 
 def _has_effect(name: str, table: ParameterTable) -> bool:

@@ -130,8 +130,10 @@ def _column(column: nw.Series[Any]) -> pd.Series[Any]:
         return pd.Series(pd.DatetimeIndex(utc, tz="UTC").tz_convert(dtype.time_zone))
     values = column.to_list()
     if isinstance(dtype, nw.Categorical | nw.Enum):
-        # Levels that occur are enough, in their order of appearance.
-        levels = list(dict.fromkeys(value for value in values if value is not None))
+        # Levels that occur are enough, in an order that does not depend on the rows.
+        found = {value for value in values if value is not None}
+        declared = dtype.categories if isinstance(dtype, nw.Enum) else sorted(found)
+        levels = [level for level in declared if level in found]
         return pd.Series(pd.Categorical(values, categories=levels))
     return pd.Series(values, dtype=None if isinstance(dtype, nw.String) else object)
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.arguments import integer, shown
 from bayes_msem.data.cluster_column import read_clusters
+from bayes_msem.data.coded_columns import CodedColumns, source_values, with_coded
 from bayes_msem.data.codings import exposures_of
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_cluster_argument, check_columns, check_frame
@@ -184,6 +185,7 @@ def _take(
         x=frozen(observed.x[rows]),
         row_index=pd.RangeIndex(len(rows)),
         dropped=0,
+        sources=None if observed.sources is None else frozen(observed.sources[rows]),
         y_exposure=None if observed.y_exposure is None else frozen(observed.y_exposure[rows]),
     )
     if clusters is None or of_row is None or sizes is None:
@@ -222,10 +224,13 @@ def design_from_frame(
     """
     check_frame(frame)
     check_cluster_argument(frame, observed.cluster_name, two_level=observed.two_level)
+    coded = observed.coded
+    frame = with_coded(frame, coded, (*observed.x_names, *observed.w_names))
     values = _design_columns(frame, observed, missing=missing)
+    sources = {v: source_values(frame[v], v, coded.categories.get(v)) for v in coded.sources()}
     y = side_by_side(values, observed.y_names, len(frame))
     x = side_by_side(values, observed.x_names, len(frame))
-    _check_present(x, ~np.isnan(y).all(axis=1), observed.x_names)
+    _check_present(x, ~np.isnan(y).all(axis=1), observed.x_names, coded)
     design = replace(
         observed,
         y=frozen(pattern(y)),
@@ -234,6 +239,9 @@ def design_from_frame(
         dropped=0,
         y_exposure=exposures_of(observed.y_names, values, observed.exposure, values, "row"),
     )
+    if coded.columns:
+        made_of = side_by_side(sources, observed.source_names, len(frame))
+        design = replace(design, sources=made_of)
     if observed.cluster_name is None:
         return design
     counts = [z for z in observed.z_names if z in observed.exposure]
@@ -244,7 +252,7 @@ def design_from_frame(
     )
     z = side_by_side(clusters.values, observed.z_names, len(clusters.ids))
     w = side_by_side(clusters.values, observed.w_names, len(clusters.ids))
-    _check_present(w[clusters.codes], np.ones(len(frame), bool), observed.w_names)
+    _check_present(w[clusters.codes], np.ones(len(frame), bool), observed.w_names, coded)
     return replace(
         design,
         z=frozen(pattern(z)),
@@ -280,13 +288,15 @@ def _design_columns(
     return numeric_columns(frame, [name for name in needed if name not in complete]) | complete
 
 
-def _check_present(values: FloatArray, needed: NDArray[np.bool_], names: tuple[str, ...]) -> None:
+def _check_present(
+    values: FloatArray, needed: NDArray[np.bool_], names: tuple[str, ...], coded: CodedColumns
+) -> None:
     for name, column in zip(names, values.T, strict=True):
         gone = np.isnan(column) & needed
         if gone.any():
             raise DataError(
-                f"covariate '{name}' is missing in {positions(gone)}, and outcomes cannot "
-                "be simulated without it; fill it in, or drop these rows"
+                f"covariate {coded.origin(name)} is missing in {positions(gone)}, and outcomes "
+                "cannot be simulated without it; fill it in, or drop these rows"
             )
 
 

@@ -2,7 +2,8 @@
 
 1. the frame and the names asked for (:mod:`bayes_msem.data.frame_checks`);
 2. columns as numbers (:mod:`bayes_msem.data.columns`), those of ordered outcomes as codes
-   (:mod:`bayes_msem.data.codings`);
+   (:mod:`bayes_msem.data.codings`); dummies and products stand in the frame already
+   (:mod:`bayes_msem.data.coded_columns`);
 3. rows that stay (:mod:`bayes_msem.data.missing_values`);
 4. clusters, and the variables that belong to them (:mod:`bayes_msem.data.cluster_column`);
 5. arrays by role (:mod:`bayes_msem.data.observed_data`);
@@ -16,6 +17,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.data.cluster_column import Clusters, read_clusters
+from bayes_msem.data.coded_columns import CodedColumns, source_values
 from bayes_msem.data.codings import Coding, check_categories, check_counts, exposures_of
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_cluster_argument, check_columns, check_frame
@@ -46,6 +49,7 @@ def observe(
     missing: Missing = "fiml",
     codings: Mapping[str, Coding] | None = None,
     exposure: Mapping[str, str] | None = None,
+    coded: CodedColumns | None = None,
 ) -> ObservedData:
     """Take from ``frame`` what the model needs, and check it.
 
@@ -65,6 +69,8 @@ def observe(
         Codes and labels of the ordered outcomes.
     exposure
         Column with the exposure of each count that has one.
+    coded
+        How the dummies and products among the columns were computed.
 
     Returns
     -------
@@ -90,17 +96,26 @@ def observe(
     values |= {name: coding.codes for name, coding in codings.items()}
     check_any_observed(values)
     exposures = numeric_columns(frame, list(dict.fromkeys(exposure.values())))
+    coded = coded or CodedColumns()
+    sources = {
+        name: source_values(frame[name], name, coded.categories.get(name))
+        for name in coded.sources()
+    }
     n_given = len(frame)
     if missing == "listwise":
         keep = complete_rows(values)
         frame, values = frame[keep], {name: column[keep] for name, column in values.items()}
         exposures = {name: column[keep] for name, column in exposures.items()}
+        sources = {name: column[keep] for name, column in sources.items()}
     _check_outcomes(values, table.families, codings, deleted=len(frame) < n_given)
     clusters = Clusters()
     if cluster is not None:
-        of_clusters = {name: values[name] for name in z_names + w_names}
+        parts = {name: sources[name] for name in coded.sources(w_names)}  # the user's own names
+        of_clusters = parts | {name: values[name] for name in z_names + w_names}
         of_clusters |= {exposure[z]: exposures[exposure[z]] for z in z_names if z in exposure}
-        clusters = read_clusters(frame[cluster], cluster, of_clusters)
+        inside = {name: _inside_between(name, coded, w_names, cluster) for name in parts}
+        clusters = read_clusters(frame[cluster], cluster, of_clusters, inside=inside)
+        sources |= {name: clusters.values[name][clusters.codes] for name in parts}
     observed = ObservedData(
         y=side_by_side(values, y_names, len(frame)),
         y_names=y_names,
@@ -122,9 +137,27 @@ def observe(
         exposure=dict(exposure),
         y_exposure=exposures_of(y_names, values, exposure, exposures, "row"),
         z_exposure=exposures_of(z_names, clusters.values, exposure, clusters.values, "cluster"),
+        coded=coded,
     )
+    if coded.columns:
+        own = side_by_side(sources, observed.source_names, len(frame))
+        observed = replace(observed, sources=own)
     check_roles(observed)
     return observed
+
+
+def _inside_between(
+    name: str, coded: CodedColumns, w_names: tuple[str, ...], cluster: str
+) -> tuple[str, str]:
+    """Say why a source must be constant inside clusters, and what to do if it is not."""
+    term = next(w for w in w_names if name in coded.sources([w]))
+    why = f"'{name}' is part of '{term}' at level between"
+    if name in coded.categories:
+        label = coded.categories[name][-1]
+        shares = f"(data['{name}'] == {label!r}).groupby(data['{cluster}']).transform('mean')"
+        return why, f"correct it, or use the shares of its categories, a column each: {shares}"
+    means = f"data.groupby('{cluster}')['{name}'].transform('mean')"
+    return why, f"correct it, or make a column of its cluster means, {means}, and use that"
 
 
 def _check_outcomes(

@@ -13,8 +13,9 @@ array  role in the table                                   shape
 
 Missing values are NaN: possible in y and z, in x only where a row has no observed y, never in w.
 Ordered outcomes hold codes 0, 1, ... of their categories, counts the counts. Clusters are numbered
-in order of first appearance. All arrays are copies of the user's columns, and
-read-only.
+in order of first appearance. Dummies and products among the covariates are computed
+(:mod:`bayes_msem.data.coded_columns`); what they are made of stands in ``sources``, where it is no
+variable itself. All arrays are copies of the user's columns, and read-only.
 """
 
 from __future__ import annotations
@@ -27,10 +28,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_msem.data.coded_columns import CodedColumns
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
 from bayes_msem.outcomes.families import Family
+from bayes_msem.spec.statements import Part
 
-__all__ = ["ObservedData", "columns_of", "frame_of", "labelled", "side_by_side"]
+__all__ = [
+    "ObservedData",
+    "categorical",
+    "columns_of",
+    "frame_of",
+    "given_columns_of",
+    "labelled",
+    "side_by_side",
+    "source_rows",
+]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -76,6 +88,11 @@ class ObservedData(ReadOnlyArrays):
     y_exposure, z_exposure
         Exposures, (N, p) and (J, q), 1 for outcomes without, NaN where one is unknown (and its
         count missing); None where no outcome has one.
+    coded
+        How the covariates that are dummies and products are computed.
+    sources
+        Columns that they come from, in the order of ``source_names``, (N, k): numbers, or codes of
+        categories; None where there are none.
     """
 
     y: FloatArray
@@ -98,6 +115,14 @@ class ObservedData(ReadOnlyArrays):
     exposure: Mapping[str, str] = field(default_factory=dict)
     y_exposure: FloatArray | None = None
     z_exposure: FloatArray | None = None
+    coded: CodedColumns = field(default_factory=CodedColumns)
+    sources: FloatArray | None = None
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Columns that covariates are computed from and that are no variables themselves."""
+        names = {*self.y_names, *self.z_names, *self.x_names, *self.w_names}
+        return tuple(name for name in self.coded.sources() if name not in names)
 
     @property
     def n_rows(self) -> int:
@@ -175,6 +200,29 @@ def columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> dict[str
     return _exposures(observed) | columns if observed.exposure else columns
 
 
+def given_columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> dict[str, FloatArray]:
+    """Columns from which the same data follow: as in :func:`columns_of`, but sources, not coded.
+
+    Columns of categories hold codes.
+    """
+    columns = columns_of(observed, y, z)
+    if not observed.coded.columns:
+        return columns
+    assert observed.sources is not None
+    kept = {name: v for name, v in columns.items() if name not in observed.coded.columns}
+    return kept | dict(zip(observed.source_names, observed.sources.T, strict=True))
+
+
+def source_rows(observed: ObservedData, part: Part) -> FloatArray:
+    """Values of one variable of a coded column in every row, (N,); dummies are 0 and 1."""
+    columns = given_columns_of(observed, observed.y, observed.z)
+    values = columns[part.column]
+    if part.kind == "column":
+        return values
+    code = observed.coded.categories[part.column].index(observed.coded.category(part))
+    return np.where(np.isnan(values), np.nan, (values == code).astype(np.float64))
+
+
 def _exposures(observed: ObservedData) -> dict[str, FloatArray]:
     """Columns with exposures, (N,)."""
     columns = {}
@@ -212,6 +260,13 @@ def labelled(codes: Any, labels: tuple[Any, ...]) -> Any:
     return pd.Categorical.from_codes(whole, categories=pd.Index(labels), ordered=True)
 
 
+def categorical(codes: Any, labels: tuple[Any, ...]) -> pd.Categorical:
+    """Return codes of a predictor's categories, NaN where missing, as unordered categories."""
+    codes = np.asarray(codes)
+    whole = np.where(np.isnan(codes), -1, codes).astype(np.int64)
+    return pd.Categorical.from_codes(whole, categories=pd.Index(labels))
+
+
 def frame_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> pd.DataFrame:
     """Frame with the clusters, covariates and row index of the data, and outcomes y and z.
 
@@ -225,12 +280,15 @@ def frame_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> pd.DataFra
     Returns
     -------
     pandas.DataFrame
-        Columns cluster, y, x, z, w; ordered outcomes have their labels.
+        Columns cluster, y, x, z, w; ordered outcomes have their labels. In the place of dummies and
+        products stand the columns that they are made of.
     """
     columns: dict[str, object] = {}
     if observed.cluster is not None and observed.cluster_name is not None:
         columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
-    columns |= columns_of(observed, y, z)
+    columns |= given_columns_of(observed, y, z)
     for name, labels in observed.categories.items():
         columns[name] = labelled(columns[name], labels)
+    for name, labels in observed.coded.categories.items():
+        columns[name] = categorical(columns[name], labels)
     return pd.DataFrame(columns, index=observed.row_index)

@@ -7,13 +7,14 @@ repaired silently.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.data.cluster_column import NEGLIGIBLE, rounding
 from bayes_msem.data.cluster_means import within_and_between
+from bayes_msem.data.coded_columns import CodedColumns
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import DataError
 from bayes_msem.wording import first_few, listed, plural, positions
@@ -52,25 +53,53 @@ def _check_covariates(observed: ObservedData) -> None:
     """Check that covariates are observed; a level-1 one may be missing where all outcomes are.
 
     Covariates are conditioned on, so there is no distribution that could stand in for a missing
-    one; writing their variance (``x ~~ x``) brings them into the model.
+    one; writing their variance (``x ~~ x``) brings them into the model, but for those that dummies
+    or products are made of.
     """
     places: dict[str, list[str]] = {"within": [], "between": []}
     lines: dict[str, list[str]] = {"within": [], "between": []}
+    bound = False
     gone = np.isnan(observed.x) & observed.informative[:, None]
-    for name, missing in zip(observed.x_names, gone.T, strict=True):
-        if missing.any():
-            places["within"].append(f"covariate '{name}' is missing in {positions(missing)}")
-            lines["within"].append(f"{name} ~~ {name}")
     ids = observed.cluster_ids
-    for name, missing in zip(observed.w_names, np.isnan(observed.w).T, strict=True):
-        if missing.any():
-            places["between"].append(
-                f"cluster-level covariate '{name}' is missing in {missing.sum()} of {len(ids)} "
-                f"clusters ('{ids.name}' {first_few(list(ids[missing]))})"
-            )
-            lines["between"].append(f"{name} ~~ {name}")
+    for name, given, missing in _as_given(observed.x_names, gone, observed.coded):
+        places["within"].append(f"covariate {given} is missing in {positions(missing)}")
+        lines["within"].append(f"{name} ~~ {name}")
+        bound |= observed.coded.is_bound(name)
+    for name, given, missing in _as_given(observed.w_names, np.isnan(observed.w), observed.coded):
+        places["between"].append(
+            f"cluster-level covariate {given} is missing in {missing.sum()} of {len(ids)} "
+            f"clusters ('{ids.name}' {first_few(list(ids[missing]))})"
+        )
+        lines["between"].append(f"{name} ~~ {name}")
+        bound |= observed.coded.is_bound(name)
+    if bound:
+        told = "; ".join([*places["within"], *places["between"]])
+        raise DataError(
+            f"{told}. Covariates are conditioned on, so nothing says what a missing one may be, "
+            "and dummies, products and what they are made of cannot be modelled. Fill the values "
+            "in (multiple imputation: a fit for each completed data set), or use "
+            "missing='listwise' to leave these rows out (biased unless values are missing "
+            "completely at random)"
+        )
     if places["within"] or places["between"]:
         raise DataError(_missing_covariates(places, lines, two_level=observed.two_level))
+
+
+def _as_given(
+    names: Sequence[str], gone: NDArray[np.bool_], coded: CodedColumns
+) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Yield covariates with missing values, their names in messages, and where.
+
+    All dummies of a column miss the same values, and a product those of its parts: told once.
+    """
+    told: dict[tuple[str, ...], NDArray[np.bool_]] = {}
+    for name, missing in zip(names, gone.T, strict=True):
+        sources = coded.sources([name])
+        known = [told[key] for key in (sources, *((s,) for s in sources)) if key in told]
+        if not missing.any() or (known and not (missing & ~np.any(known, axis=0)).any()):
+            continue
+        told[sources or (name,)] = missing
+        yield name, f"'{sources[0]}'" if len(sources) == 1 else coded.origin(name), missing
 
 
 def _missing_covariates(
@@ -134,18 +163,24 @@ def _check_variation(observed: ObservedData) -> None:
     for values, names, where in blocks:
         for k, name in enumerate(names):
             column = values[:, k]
-            _check_not_constant(column[~np.isnan(column)], name, where)
+            _check_not_constant(column[~np.isnan(column)], name, where, observed.coded)
     if observed.cluster is not None:
         for k, name in enumerate(observed.y_names):
             _check_both_levels(observed, observed.y[:, k], name)
 
 
-def _check_not_constant(column: FloatArray, name: str, where: str) -> None:
+def _check_not_constant(column: FloatArray, name: str, where: str, coded: CodedColumns) -> None:
     spread = float(column.max() - column.min())
     if spread <= 8 * np.finfo(float).eps * float(np.abs(column).max()):
+        fix = "remove it from the model, or check how the data were selected"
+        if name in coded.columns:
+            fix = (
+                "no row that stays is in such a category: join categories, or write out the "
+                "dummies and products of the model and leave this one out"
+            )
         raise DataError(
-            f"'{name}' is constant: it has the value {column[0]:g} in {where}, so it carries no "
-            "information; remove it from the model, or check how the data were selected"
+            f"{coded.origin(name)} is constant: it has the value {column[0]:g} in {where}, so it "
+            f"carries no information; {fix}"
         )
     if spread < _SMALLEST:
         raise DataError(f"'{name}' varies by less than {_SMALLEST:g}; express it in smaller units")

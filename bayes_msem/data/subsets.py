@@ -41,6 +41,7 @@ def take_rows(observed: ObservedData, rows: NDArray[np.int64]) -> ObservedData:
         x=frozen(observed.x[rows]),
         row_index=observed.row_index[rows],
         y_exposure=_taken(observed.y_exposure, rows),
+        sources=_taken(observed.sources, rows),
     )
     if observed.cluster is None:
         return part

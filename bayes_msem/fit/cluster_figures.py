@@ -110,14 +110,15 @@ class ClusterFigures(FitCore):
         -------
         matplotlib.figure.Figure
             As in :meth:`plot_forest`. Every line covers the range of its cluster; other
-            covariates of the outcome are held at their means. Clusters without any value of the
-            predictor are left out; the title counts those drawn.
+            covariates of the outcome are held at their means, also inside products with the
+            predictor (cluster-level ones at the value of the cluster). Clusters without any value
+            of the predictor are left out; the title counts those drawn.
 
         Raises
         ------
         SpecificationError
             No such regression, an outcome without a random intercept, a predictor that is latent,
-            split or does not vary, or a single-level model.
+            split, a product or does not vary, or a single-level model.
 
         Examples
         --------
@@ -164,9 +165,10 @@ class ClusterFigures(FitCore):
         matplotlib.figure.Figure
             As in :meth:`plot_forest`. Left, observed cluster means with the slope between; right,
             deviations from them with the slope within (its mean over clusters, if it varies).
-            Lines run through the centre of the points, and other predictors are not shown. Where
-            values are missing, means are of those observed, deviations are of rows with both
-            values from the means of such rows, and the number of points is written in the corner.
+            Lines run through the centre of the points, and other predictors are not shown; where
+            x is part of products, the slope is that at the means of the others. Where values are
+            missing, means are of those observed, deviations are of rows with both values from the
+            means of such rows, and the number of points is written in the corner.
 
         Raises
         ------

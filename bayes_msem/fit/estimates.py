@@ -7,6 +7,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from bayes_msem.arguments import checked, identifier, new_or_older, text
+from bayes_msem.data.coded_in_words import references_in_words
 from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.implied import implied_covariances
@@ -59,7 +60,9 @@ class Estimates(FitCore):
         >>> table[table["op"] == "r2"].groupby("level").size().to_dict()
         {'between': 4, 'within': 4}
         """
-        table = summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind)
+        model = self.model
+        references = references_in_words(model.observed.coded, model.table.rows)
+        table = summarise(model.table, self.draws, ci=ci, ci_kind=ci_kind, references=references)
         if not standardized:
             return table
         posterior = self.datatree["posterior"].to_dataset()

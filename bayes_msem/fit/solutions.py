@@ -276,7 +276,8 @@ class Solutions(FitCore):
         SpecificationError
             Unknown variables, or no path from x to y at any level.
         NotSupportedError
-            Random coefficients in a level with feedback loops.
+            Random coefficients in a level with feedback loops; or products with x among the
+            predictors, so that its effect depends on other variables.
 
         Examples
         --------

@@ -18,6 +18,7 @@ from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.checking.accuracy.marginal import integrated_likelihood
 from bayes_msem.checking.priors.prior_draws import prior_predictive_tree
+from bayes_msem.data.coded_columns import code_predictors
 from bayes_msem.data.frame_checks import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing_report import MissingReport, missing_report
@@ -46,7 +47,7 @@ from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, check_plan, make_plan
 from bayes_msem.model.notes import notes_of, remarks_of, warn_of
-from bayes_msem.model.outcomes import plain_outcomes, read_outcomes
+from bayes_msem.model.outcomes import named_outcomes, plain_outcomes, read_outcomes
 from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.model.writing import Writing
@@ -83,7 +84,8 @@ class Model(PriorChecks, Simulation, Writing):
     ----------
     spec
         Model text in lavaan's syntax, with ``level: within`` and ``level: between`` blocks for
-        two-level models.
+        two-level models. Predictors may hold categories, which become dummies ``x[T.b]``, and
+        be products ``x:z`` of observed columns.
     data
         One row per level-1 unit, as a data frame of pandas, polars, pyarrow or any other library
         that narwhals can read. Never modified.
@@ -175,9 +177,10 @@ class Model(PriorChecks, Simulation, Writing):
         self._spec = spec
         data = to_pandas_frame(data)
         check_frame(data)  # before names are looked up: its message names the real culprit
+        check_cluster_name(cluster, list(data.columns))
+        predictors = code_predictors(data, parse(spec), cluster, named_outcomes(ordered, families))
+        data, parsed = predictors.frame, predictors.parsed
         columns = list(data.columns)
-        check_cluster_name(cluster, columns)
-        parsed = parse(spec)
         outcomes = read_outcomes(data, parsed, cluster, ordered, families, exposure)
         parsed = expand_random(
             parsed,
@@ -207,6 +210,7 @@ class Model(PriorChecks, Simulation, Writing):
             missing=missing,
             codings=outcomes.codings,
             exposure=outcomes.exposure,
+            coded=predictors.coded,
         )
         check_storable(self._observed, spec)  # now, and not after hours of sampling
         self._scales = scales(self._observed)
@@ -228,7 +232,7 @@ class Model(PriorChecks, Simulation, Writing):
             warnings.warn(
                 "\n".join(self.missing.lines), MissingDataWarning, skip_file_prefixes=INSIDE
             )
-        notes = notes_of(parsed, columns, table, self._observed)
+        notes = notes_of(parsed, columns, table, self._observed, predictors.notes)
         self._remarks = remarks_of(table, priors, random_covariances)
         self._notes = tuple(note.text for note in notes)
         warn_of(notes)

@@ -50,6 +50,7 @@ def notes_of(
     columns: Sequence[str],
     table: ParameterTable,
     observed: ObservedData,
+    predictors: Sequence[str] = (),
 ) -> tuple[Note, ...]:
     """Collect what may make numbers wrong, or mean something else than their author thinks.
 
@@ -61,10 +62,13 @@ def notes_of(
         The parameter table.
     observed
         Data that passed all checks.
+    predictors
+        Notes on products and dummies.
     """
     varying = [row for row in table.rows if row.random]
     kinds: list[tuple[Sequence[str], type[MsemWarning] | None]] = [
         (labels_like_variables(parsed, columns), SpecificationWarning),
+        (predictors, SpecificationWarning),
         (codes_for_missing(observed), DataWarning),
         (means_of_outcomes(observed), DataWarning),
         (slopes_without_variation(observed, table), DataWarning),

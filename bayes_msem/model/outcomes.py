@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from bayes_msem.spec.outcome_rows import not_normal
 from bayes_msem.spec.roles import assign_roles
 from bayes_msem.spec.statements import ParsedModel
 
-__all__ = ["DeclaredOutcomes", "plain_outcomes", "read_outcomes"]
+__all__ = ["DeclaredOutcomes", "named_outcomes", "plain_outcomes", "read_outcomes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,15 @@ class DeclaredOutcomes:
     def categories(self) -> dict[str, int]:
         """Number of categories of each ordered outcome."""
         return {name: len(coding.labels) for name, coding in self.codings.items()}
+
+
+def named_outcomes(ordered: Any, families: Any) -> list[str]:
+    """Names among ``ordered=`` and ``families=``, whatever else these hold."""
+    named = [ordered] if isinstance(ordered, str) else ordered
+    again = isinstance(named, Iterable) and not isinstance(named, Iterator)  # may be read twice
+    found = [*(named if again else ())]
+    found += families if isinstance(families, Mapping) else ()
+    return [name for name in found if isinstance(name, str)]
 
 
 def read_outcomes(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bayes_msem.arguments import checked
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.spec.exchange.chosen_priors import chosen_priors
+from bayes_msem.spec.exchange.columns_to_make import columns_to_make, with_plain_names
 from bayes_msem.spec.exchange.lavaan_writer import to_lavaan
 from bayes_msem.spec.exchange.mplus_writer import to_mplus
 from bayes_msem.spec.table import ParameterTable
@@ -18,15 +20,26 @@ class Writing:
     """The part of :class:`bayes_msem.Model` that writes texts for other programs."""
 
     _table: ParameterTable
+    _observed: ObservedData
     _scales: Scales
     _options: dict[str, Any]
 
-    def _about(self) -> dict[str, Any]:
-        return {
+    def _written(self) -> tuple[ParameterTable, dict[str, Any]]:
+        coded = self._observed.coded
+        parts = {
+            name: [(p, coded.category(p) if p.kind == "dummy" else None) for p in members]
+            for name, members in coded.columns.items()
+        }
+        variables = [v for _, v in self._table.roles]
+        made = columns_to_make(parts, [*variables, *coded.sources()])
+        priors = chosen_priors(self._table, self._scales)
+        table, priors = with_plain_names(self._table, priors, made)
+        return table, {
             "cluster": str(self._options["cluster"] or ""),
             "missing": self._options["missing"],
             "exposure": self._options["exposure"],
-            "priors": chosen_priors(self._table, self._scales),
+            "priors": priors,
+            "made": list(made.values()),
         }
 
     @checked()
@@ -37,7 +50,8 @@ class Writing:
         -------
         str
             Model text, which this package reads as well. The comments above it hold the call in R,
-            and name what lavaan does not have: loadings, variances and covariances that vary over
+            and name what lavaan does not have: dummies and products (with lines of R that make
+            columns of them), loadings, variances and covariances that vary over
             clusters (written as equal in all), logits and counts, ordered outcomes with two
             levels, priors.
 
@@ -51,7 +65,8 @@ class Writing:
         mach ~~ NA*mach
         mach ~ 1
         """
-        return to_lavaan(self._table, **self._about())
+        table, about = self._written()
+        return to_lavaan(table, **about)
 
     @checked()
     def to_mplus(self) -> str:
@@ -63,7 +78,8 @@ class Writing:
             The input. :func:`bayes_msem.from_mplus` reads it as the same parameter table, unless
             something is missing in Mplus (correlations that vary over clusters, definitions with
             random coefficients, most priors, exposures), or names had to be shortened to eight
-            characters: comments name all of it.
+            characters: comments name all of it. Dummies and products are columns there, which a
+            comment shows how to make.
 
         Examples
         --------
@@ -77,4 +93,5 @@ class Writing:
             mach;
             [mach];
         """
-        return to_mplus(self._table, **self._about())
+        table, about = self._written()
+        return to_mplus(table, **about)

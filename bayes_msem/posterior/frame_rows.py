@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msem.data.cluster_column import code_clusters
+from bayes_msem.data.coded_columns import with_coded
 from bayes_msem.data.codings import exposures_of
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_columns, check_frame
@@ -158,7 +159,8 @@ def new_rows(
     check_frame(frame)
     is_new = clusters == "new" and observed.cluster is not None
     needed = observed.x_names + (observed.w_names if is_new else ())
-    _check_present(frame, needed, "covariates")
+    _check_present(frame, observed.coded.given(needed), "covariates")
+    frame = with_coded(frame, observed.coded, needed, what="newdata")
     counts = (*observed.y_names, *(observed.z_names if is_new else ()))
     of_counts = tuple(observed.exposure[v] for v in counts if v in observed.exposure)
     _check_present(frame, of_counts, "exposures")
@@ -170,7 +172,7 @@ def new_rows(
     for name in needed:
         if np.isnan(values[name]).any():
             raise DataError(
-                f"newdata has no value of the covariate '{name}' in "
+                f"newdata has no value of the covariate {observed.coded.origin(name)} in "
                 f"{positions(np.isnan(values[name]))}; fill it in or drop these rows"
             )
     n = len(frame)

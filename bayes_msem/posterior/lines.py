@@ -1,4 +1,8 @@
-"""Regression lines of clusters and of levels, with the points that they are drawn over."""
+"""Regression lines of clusters and of levels, with the points that they are drawn over.
+
+Where a product ``x:z`` is among the predictors, the slope of x is the one at a value of z: that of
+the cluster if z belongs to clusters, else its mean.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.data.cluster_column import rounding
+from bayes_msem.data.observed_data import ObservedData, source_rows
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.posterior.summary import IntervalKind, check_interval, interval
+from bayes_msem.spec.statements import Part
 from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = ["Band", "ClusterLines", "LevelSlope", "Posterior", "cluster_lines", "level_slopes"]
@@ -38,6 +44,45 @@ class Posterior:
             values = self.effects["effects"].sel(effect=row.random)
             return values.transpose("chain", "draw", "cluster_id").to_numpy()
         return self.draws[row.key][..., None]
+
+    def slope_at_means(self, row: Row) -> FloatArray:
+        """Draws of a coefficient with its products, the other variables being held."""
+        slope = self.slope(row)
+        for product in self.products(row.level, row.lhs):
+            parts = self.observed.coded.columns[product.rhs]
+            if row.rhs in [part.name for part in parts]:
+                held = [self._held(p, row.level) for p in parts if p.name != row.rhs]
+                slope = slope + self.slope(product) * np.prod(np.broadcast_arrays(*held), axis=0)
+        return slope
+
+    def products(self, level: str, outcome: str) -> list[Row]:
+        """Rows of the products that predict an outcome."""
+        columns = self.observed.coded.columns
+        return [
+            row
+            for row in self.table.rows
+            if (row.level, row.kind, row.lhs) == (level, "regression", outcome)
+            if len(columns.get(row.rhs, ())) > 1
+        ]
+
+    def product_at_means(self, product: Row) -> FloatArray:
+        """Value of a product where its variables are held, (cluster,) or (1,)."""
+        held = [self._held(p, product.level) for p in self.observed.coded.columns[product.rhs]]
+        result: FloatArray = np.prod(np.broadcast_arrays(*held), axis=0)
+        return result
+
+    def _held(self, part: Part, level: str) -> FloatArray:
+        """Values of the clusters of a variable that belongs to them, (cluster,), or its mean."""
+        observed = self.observed
+        code = observed.cluster
+        values = source_rows(observed, part)
+        assert code is not None
+        seen = ~np.isnan(values)
+        means = _means(values, code, observed.n_clusters)
+        varies = np.abs(values - means[code])[seen].max() > rounding(values[seen])
+        if level == "within" and not varies:
+            return means
+        return np.array([means.mean() if level == "between" else values[seen].mean()])
 
     def row(self, level: str, outcome: str, predictor: str) -> Row:
         """Row of a regression, or an error that lists those of the level."""
@@ -142,7 +187,8 @@ def cluster_lines(
         raise SpecificationError(
             f"'{outcome}' has no random intercept; write it at level between too"
         )
-    slope = posterior.slope(row)
+    _check_no_product(observed, predictor)
+    slope = posterior.slope_at_means(row)
     level, others = _level(posterior, outcome, predictor)
     x, code = observed.x[:, observed.x_names.index(predictor)], observed.cluster
     assert code is not None
@@ -205,7 +251,8 @@ def level_slopes(
     found = []
     totals = (observed.n_clusters, observed.n_rows)
     for row, (u, v), total in zip(rows, points, totals, strict=True):
-        slope = posterior.slope(row).mean(axis=-1)
+        _check_no_product(observed, row.rhs)
+        slope = posterior.slope_at_means(row).mean(axis=-1)
         grid = np.linspace(u.min(), u.max(), _GRID)
         lines = v.mean() + slope[..., None] * (grid - u.mean())
         found.append(LevelSlope(u, v, _band(grid, lines, ci, ci_kind), float(slope.mean()), total))
@@ -226,10 +273,24 @@ def _level(posterior: Posterior, outcome: str, predictor: str) -> tuple[FloatArr
     for row in posterior.table.rows:
         if (row.level, row.kind, row.lhs) != ("within", "regression", outcome):
             continue
-        if row.rhs != predictor and row.rhs in observed.x_names:
+        if row in posterior.products("within", outcome):
+            if predictor not in [part.name for part in observed.coded.columns[row.rhs]]:
+                level = level + posterior.slope(row) * posterior.product_at_means(row)
+        elif row.rhs != predictor and row.rhs in observed.x_names:
             mean = np.nanmean(observed.x[:, observed.x_names.index(row.rhs)])
             level, n = level + posterior.slope(row) * mean, n + 1
     return level, n
+
+
+def _check_no_product(observed: ObservedData, name: str) -> None:
+    """Raise if a predictor is a product, which does not vary alone."""
+    parts = observed.coded.columns.get(name, ())
+    if len(parts) > 1:
+        shown = " or ".join(f"'{part.name}'" for part in parts)
+        raise SpecificationError(
+            f"'{name}' is a product, which does not vary while its variables are held; choose "
+            f"{shown}, whose line takes the product along"
+        )
 
 
 def _column(observed: ObservedData, name: str) -> FloatArray:

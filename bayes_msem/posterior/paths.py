@@ -84,6 +84,7 @@ def path_effects(levels: Levels, x: Ends, y: Ends) -> list[Effect]:
         known = (*level.names, *level.covariates)
         if ends[0] not in known or ends[1] not in level.names:
             continue
+        _check_no_product(levels, level.level, ends[0])
         edges = _edges(levels, level.level)
         paths = _paths(edges, ends[0], ends[1])
         connected = connected or bool(paths)
@@ -96,6 +97,23 @@ def path_effects(levels: Levels, x: Ends, y: Ends) -> list[Effect]:
         difference = totals["between"] - totals["within"]
         result.append(Effect("", "contextual", "between - within", difference))
     return result
+
+
+def _check_no_product(levels: Levels, level: str, x: str) -> None:
+    """Raise if the effect of x depends on another variable."""
+    columns = levels.blueprint.observed.coded.columns
+    found: dict[str, list[str]] = {}
+    for row in levels.blueprint.table.rows:
+        names = [part.name for part in columns.get(row.rhs, ())]
+        if row.level == level and row.kind == "regression" and len(names) > 1 and x in names:
+            found.setdefault(row.lhs, []).append(row.rhs)
+    for outcome, products in found.items():
+        listed = ", ".join(f"'{name}'" for name in products)
+        raise NotSupportedError(
+            f"'{x}' has no single effect on '{outcome}': it depends on other variables by the "
+            f"products {listed}. Label the coefficients (b*{x} + c*{products[0]}) and define the "
+            "effect at the values that are of interest, e.g. at_1 := b + 1*c"
+        )
 
 
 def _edges(levels: Levels, level: str) -> Edges:

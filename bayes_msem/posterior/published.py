@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.data.coded_in_words import references_in_words
 from bayes_msem.posterior.convergence import R_HAT_LIMIT, Convergence, told_apart
+from bayes_msem.posterior.summary import reference_note
 from bayes_msem.posterior.tables import KIND_TITLES, EstimateTable
 from bayes_msem.spec.expressions import names
 from bayes_msem.spec.prior_text import Prior
@@ -133,6 +135,7 @@ def published_table(
     skewed = estimate == "mean" and any(MARK in cell for line in lines for cell in line.cells)
     notes = [
         _about_data(blueprint),
+        reference_note(references_in_words(blueprint.observed.coded, rows)).strip(),
         _about_numbers(summary, estimate, standardised, rows),
         *([f"{MARK} The posterior is skewed: its median describes it better."] if skewed else []),
         _about_draws(convergence, chains, draws, sampler),

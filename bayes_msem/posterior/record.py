@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
-from bayes_msem.data.observed_data import ObservedData, columns_of
+from bayes_msem.data.observed_data import ObservedData, categorical, given_columns_of
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.posterior.labels import (
@@ -43,9 +43,10 @@ def check_storable(observed: ObservedData, spec: str) -> None:
         where = f"the cluster column {observed.cluster_name!r}"
         places[where] = observed.cluster_ids
         check_text([observed.cluster_name, *observed.cluster_ids], where)
-    for name, labels in observed.categories.items():
-        check_text(labels, f"the categories of {name!r}")
-    _plain_categories(observed)
+    for categories in (observed.categories, observed.coded.categories):
+        for name, labels in categories.items():
+            check_text(labels, f"the categories of {name!r}")
+        _plain_categories(categories)
     for place, index in places.items():
         try:
             check_labels(index)
@@ -55,15 +56,17 @@ def check_storable(observed: ObservedData, spec: str) -> None:
 
 def data_record(observed: ObservedData) -> xr.Dataset:
     """Store the columns that the model reads, with the identifiers of clusters and rows."""
-    columns = columns_of(observed, observed.y, observed.z)
+    columns = given_columns_of(observed, observed.y, observed.z)
     record = xr.Dataset()
     if observed.cluster is not None:
         values, about = pack_labels(observed.cluster_ids)
         record["cluster_label"] = xr.Variable(("cluster",), values, {"labels": about})
         record["cluster_of_row"] = (("row",), np.asarray(observed.cluster))
-    if observed.categories:
-        labels = json.dumps(_plain_categories(observed))
-        record["categories"] = (("record",), np.array([labels], dtype=object))
+    kinds = {"categories": observed.categories, "of_predictors": observed.coded.categories}
+    for key, categories in kinds.items():
+        if categories:
+            labels = json.dumps(_plain_categories(categories))
+            record[key] = (("record",), np.array([labels], dtype=object))
     values, about = pack_labels(observed.row_index)
     record["row_label"] = xr.Variable(("row",), values, {"labels": about})
     record["values"] = (("row", "column"), np.column_stack(list(columns.values())))
@@ -79,19 +82,27 @@ def data_frame(record: xr.Dataset, cluster: Any) -> pd.DataFrame:
         stored = record["cluster_label"]
         ids = unpack_labels(stored.to_numpy(), stored.attrs["labels"])
         frame[cluster] = ids.take(record["cluster_of_row"].to_numpy()).array
-    if "categories" in record:
-        for name, plain in json.loads(str(record["categories"].to_numpy()[0])).items():
-            codes = frame[name].to_numpy()
-            whole = np.where(np.isnan(codes), -1.0, codes).astype(np.int64)
-            labels = pd.Index([from_plain(pair) for pair in plain], dtype=object)
-            frame[name] = pd.Categorical.from_codes(whole, labels, ordered=True)
+    for name, labels in _read_categories(record, "categories").items():
+        codes = frame[name].to_numpy()
+        whole = np.where(np.isnan(codes), -1.0, codes).astype(np.int64)
+        index = pd.Index(labels, dtype=object)
+        frame[name] = pd.Categorical.from_codes(whole, index, ordered=True)
+    for name, labels in _read_categories(record, "of_predictors").items():
+        frame[name] = categorical(frame[name].to_numpy(), labels)
     return frame
 
 
-def _plain_categories(observed: ObservedData) -> dict[str, list[Any]]:
-    """Labels of the categories of ordered outcomes as JSON-able values."""
+def _read_categories(record: xr.Dataset, key: str) -> dict[str, tuple[Any, ...]]:
+    if key not in record:
+        return {}
+    stored = json.loads(str(record[key].to_numpy()[0]))
+    return {name: tuple(from_plain(pair) for pair in plain) for name, plain in stored.items()}
+
+
+def _plain_categories(categories: Mapping[str, tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """Labels of categories as JSON-able values."""
     plain: dict[str, list[Any]] = {}
-    for name, labels in observed.categories.items():
+    for name, labels in categories.items():
         try:
             plain[name] = [to_plain(label) for label in labels]
         except NotSupportedError as error:

@@ -45,6 +45,7 @@ def summarise(
     *,
     ci: float,
     ci_kind: IntervalKind,
+    references: Mapping[str, str] | None = None,
 ) -> EstimateTable:
     """Summarise the draws of every table row.
 
@@ -58,6 +59,8 @@ def summarise(
         Mass of the interval, between 0 and 1.
     ci_kind
         "eti" or "hdi".
+    references
+        What the dummies of each column of categories are compared with, in words.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def summarise(
     result.attrs["caption"] = (
         f"Posterior mean, median, SD and {100 * ci:g}% {INTERVAL_NAMES[ci_kind]}. Rows x ~~ x are "
         "variances; their priors are on the scale named in brackets ([sd]: standard deviation)."
-        f"{skewness_note(frame)}"
+        f"{skewness_note(frame)}{reference_note(references or {})}"
     )
     result.attrs.update(ci=ci, ci_kind=ci_kind)
     return result
@@ -124,6 +127,14 @@ def estimate_columns(values: FloatArray, ci: float, ci_kind: IntervalKind) -> pd
 def skewness_note(frame: pd.DataFrame) -> str:
     """Sentence about rows whose mean and median disagree; empty if there are none."""
     return _NOTE if (frame["note"] == "skewed").any() else ""
+
+
+def reference_note(references: Mapping[str, str]) -> str:
+    """Sentence about reference categories; empty if there are none."""
+    if not references:
+        return ""
+    told = "; ".join(f"{column} {text}" for column, text in references.items())
+    return f" Reference {'category' if len(references) == 1 else 'categories'}: {told}."
 
 
 def derived_table(

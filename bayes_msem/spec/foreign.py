@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from lark import Token
 
-from bayes_msem.spec.mplus import bar_statement, mplus_header, mplus_sign
-from bayes_msem.spec.passages import NAME, Passage, Remark, cut, factors_of, statement_at
+from bayes_msem.spec.mplus import bar_statement, mplus_sign
+from bayes_msem.spec.passages import NAME, Passage, Remark, cut, statement_at
 
 __all__ = [
     "INTERACTION",
@@ -35,10 +35,9 @@ NAME_RULE = (
     "rename other columns of the data."
 )
 INTERACTION = (
-    "An interaction of observed variables is a column of their products: "
-    "data['x_z'] = data['x'] * data['z'], then y ~ x + z + x_z. Where z differs between clusters "
-    'only, let the slope vary and predict it: y ~ rv("s")*x at level within, s ~ z at level '
-    "between."
+    "An interaction of observed variables is written with a colon: y ~ x + z + x:z. Where z "
+    'differs between clusters only, the slope may vary besides: y ~ rv("s")*x at level within, '
+    "s ~ z at level between."
 )
 _INEQUALITY = (
     'Choose a prior with the wanted support instead, for example prior("halfnormal(1)")*x.'
@@ -90,8 +89,6 @@ def operator_remark(token: Token, text: str) -> Remark:
     match operator:
         case "|" | "||":
             return _bar(token, text)
-        case ":":
-            return _colon(token, text)
         case "<~":
             return (
                 "Formative factors ('<~') are not supported.",
@@ -106,26 +103,6 @@ def operator_remark(token: Token, text: str) -> Remark:
             return problem, _INEQUALITY, False
     suggestion = f"{_WRONG_OPERATORS.get(operator, '')} {VALID_OPERATORS}".lstrip()
     return f"Unknown operator '{operator}'.", suggestion, True
-
-
-def _colon(token: Token, text: str) -> Remark:
-    header = mplus_header(token, text)
-    if header is not None:
-        return header
-    around = statement_at(text, token)
-    before = re.search(r"[\w.]+\s*$", around.before)
-    after = re.match(r"\s*([\w.]+)", around.after)
-    pair = [before[0].strip() if before else "", after[1] if after else ""]
-    latent = [name for name in pair if name in factors_of(text)]
-    problem = "Interaction terms ('x1:x2') are not supported."
-    if latent:
-        return (
-            problem,
-            f"'{latent[0]}' is a factor, so its products are latent interactions, which are not "
-            "there yet.",
-            False,
-        )
-    return problem, INTERACTION, False
 
 
 def is_threshold_bar(token: Token, text: str) -> bool:
@@ -199,8 +176,8 @@ _LAG = (
 )
 _CATEGORICAL = (
     "'{call}' is not a variable.",
-    "Code categories as columns of 0 and 1, one less than there are categories "
-    "(pandas.get_dummies(..., drop_first=True)), and use these columns.",
+    "Categories of a predictor are written C(x), those of an outcome declared: "
+    "Model(..., ordered=['y']).",
     True,
 )
 _SMOOTH = ("Smooth terms, {call}, are not supported.", "They are not there yet.", False)
@@ -223,7 +200,7 @@ _CALLS: dict[str, Remark] = {
         False,
     ),
     **dict.fromkeys(("lag", "lag1", "lag2", "lags", "L", "shift"), _LAG),
-    **dict.fromkeys(("factor", "as.factor", "ordered", "C"), _CATEGORICAL),
+    **dict.fromkeys(("factor", "as.factor", "ordered"), _CATEGORICAL),
     **dict.fromkeys(("s", "te", "ti", "t2", "gp"), _SMOOTH),
     **dict.fromkeys(("cbind", "mvbind"), _SEVERAL),
 }

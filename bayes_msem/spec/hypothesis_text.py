@@ -27,9 +27,10 @@ __all__ = ["Comparison", "Hypothesis", "parse_hypothesis"]
 Sign = Literal["<", ">", "="]
 
 _NAME = r"(?:[^\W\d]|\.(?!\d))[\w.]*"
+_PREDICTOR = rf"{_NAME}(?:\[T\.[^\]]*\])?"
 _ROW = re.compile(
     rf"(?<![\w.])(?:(?:within|between|1|2)\s*:\s*)?{_NAME}\s*"
-    rf"(?:(?:=~|~~|~)\s*(?:{_NAME}|1(?![\w.]))|\|\s*t\d+(?![\w.]))"
+    rf"(?:(?:=~|~~|~)\s*(?:{_PREDICTOR}(?:\s*:\s*{_PREDICTOR})*|1(?![\w.]))|\|\s*t\d+(?![\w.]))"
 )
 _PREFIX = re.compile(rf"({_NAME}|\d+)\s*:")
 _SIGN = re.compile(r"!=|<>|<=|>=|==|=|<|>")

@@ -129,6 +129,14 @@ def mplus_sign(token: Token, text: str) -> Remark | None:
         case "%":
             return _percent(around)
         case "[":
+            if (indexed := re.search(r"([\w.]+)\)?$", around.before)) is not None:
+                written = around.after.partition("]")[0]
+                category = written.removeprefix("T.") or "b"
+                return (
+                    f"'{indexed[0]}[{written}]' is not a variable.",
+                    f"The dummy variable of a category is written {indexed[1]}[T.{category}].",
+                    True,
+                )
             inside = around.after.partition("]")[0]
             names = _items(inside)
             variable = " + ".join(names) if names else "y"

@@ -6,7 +6,7 @@ variable roles and unknown names are the parameter table's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from lark import Token, Tree
@@ -125,9 +125,32 @@ def _parsed_model(tree: Tree[Token], text: str) -> ParsedModel:
             next(iter(headers.values()), Span(1, 1, 1, 2)),
             "Write at least one formula, for example 'y ~ x'.",
         )
+    _check_products(formulas)
     return ParsedModel(
         text, bool(headers), tuple(formulas), tuple(definitions.values()), tuple(constraints)
     )
+
+
+def _check_products(formulas: Sequence[Formula]) -> None:
+    """Refuse products of latent variables."""
+    latent = {f.lhs: "a factor" for f in formulas if f.op == "=~"}
+    latent |= {
+        f.term.modifiers.random: "a coefficient that varies over clusters"
+        for f in formulas
+        if f.term.modifiers.random is not None
+    }
+    for f in formulas:
+        for part in f.term.parts:
+            if part.column in latent:
+                raise Culprit(
+                    f"'{f.term.name}' is a latent interaction: '{part.column}' is "
+                    f"{latent[part.column]}.",
+                    f.term.span,
+                    "Products of latent variables are not there yet; those of observed columns "
+                    "are. Where one of the two belongs to clusters, let the slope of the other "
+                    'vary and predict it: y ~ rv("s")*f at level within, s ~ w at level between.',
+                    supported=False,
+                )
 
 
 def _level(header: Tree[Token], headers: dict[Level, Span]) -> Level:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lark import Token
 
-__all__ = ["NAME", "Passage", "Remark", "cut", "factors_of", "statement_at"]
+__all__ = ["NAME", "Passage", "Remark", "cut", "statement_at"]
 
 Remark = tuple[str, str, bool]
 """Problem, suggestion, and whether this version can fulfil what was meant."""
@@ -21,7 +21,6 @@ NAME = re.compile(r"(?:[^\W\d]|\.(?!\d))[\w.]*")
 _COMMENT = re.compile(r"[#!][^\n]*")
 # Newlines after which, or before which, a statement goes on.
 _CONTINUED = re.compile(r"[~=+*/^,(|-]\s*\n|\n\s*(?=[+*])")
-_MEASURED = re.compile(r"(?:^|[\n;])([^\n;~=:<>]*)=~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,6 @@ def statement_at(text: str, token: Token) -> Passage:
     after = re.match(r"[^\n;]*", plain[end:])
     assert after is not None
     return Passage(plain[start:position], token.value, after[0].rstrip(), start)
-
-
-def factors_of(text: str) -> set[str]:
-    """Return the names that stand left of ``=~``."""
-    lefts = _MEASURED.findall(_COMMENT.sub("", text))
-    return {name.strip() for left in lefts for name in left.split("+")}
 
 
 def cut(text: str, sign: str) -> Iterator[str]:

@@ -4,18 +4,21 @@ A row is named by
 
 - its key ``("within", "fw", "=~", "y2")``, also without the level,
 - its text ``"within: fw =~ y2"``, also without the level, with any blanks,
-- its label, ``"b1"``, or, if it is defined, its name, ``"indirect"``.
+- its label, ``"b1"``, or, if it is defined, its name, ``"indirect"``;
+- ``"y ~ x"`` for the dummies ``y ~ x[T.b]``, ... of a column of categories: one row if there is
+  one of them.
 
-Levels may be written as 1 and 2, intercepts as ``~1``, and ``y2 ~~ y1`` is ``y1 ~~ y2``. Where one
-row is asked for, a name without its level must not fit rows of both levels; rows that share a
-label are one parameter. Where several rows may be meant, a kind names them: ``"loading"`` or
-``"=~"``, also with a level, ``("within", "loading")``.
+Levels may be written as 1 and 2, intercepts as ``~1``, ``y2 ~~ y1`` is ``y1 ~~ y2``, and
+``y ~ z:x`` is ``y ~ x:z``. Where one row is asked for, a name without its level must not fit rows
+of both levels; rows that share a label are one parameter. Where several rows may be meant, a kind
+names them: ``"loading"`` or ``"=~"``, also with a level, ``("within", "loading")``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 from bayes_msem.errors import SpecificationError, nearest
@@ -34,6 +37,7 @@ __all__ = [
     "key_text",
     "matching_rows",
     "rows_of_kind",
+    "term_of",
 ]
 
 LEVEL_NAMES = {"within": "within", "between": "between", "1": "within", "2": "between", "": ""}
@@ -55,6 +59,8 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 }
 _OPERATORS = ("=~", "~~", "~", "|", ":=")
 _LEVEL = re.compile(r"(within|between|1|2):(?!=)")
+_CATEGORY = re.compile(r"\[T\.[^\]]*\]")
+_PARTS = re.compile(r"[\w.]+(?:\[T\.[^\]]*\])?")  # x, x[T.b]; a product x:z has several
 
 
 class UnknownRowError(SpecificationError, KeyError):
@@ -63,6 +69,9 @@ class UnknownRowError(SpecificationError, KeyError):
     def __str__(self) -> str:
         """Return the message, which KeyError would put in quotes."""
         return str(self.args[0])
+
+
+_MOST_PARTS = 5  # of a product that are tried in every order
 
 
 def formula(row: Row) -> str:
@@ -240,7 +249,12 @@ def _normal_key(name: Sequence[object]) -> RowKey | None:
 def _at(rows: Sequence[Row], key: RowKey) -> tuple[Row, ...]:
     level, lhs, op, rhs = key
     written = [(lhs, op, rhs)] + ([(rhs, op, lhs)] if op == "~~" else [])
-    return tuple(r for r in rows if (not level or r.level == level) and r.key[1:] in written)
+    return tuple(
+        r
+        for r in rows
+        if (not level or r.level == level)
+        if any((r.lhs, r.op, other) in written for other in _written(r.rhs))
+    )
 
 
 def _plain(text: str) -> str:
@@ -249,10 +263,31 @@ def _plain(text: str) -> str:
 
 def _spellings(row: Row) -> set[str]:
     """Texts of a row without its level and without blanks."""
-    texts = {f"{row.lhs}{row.op}{_plain(row.rhs)}"}
+    texts = {f"{row.lhs}{row.op}{_plain(rhs)}" for rhs in _written(row.rhs)}
     if row.op == "~~":
         texts.add(f"{row.rhs}~~{row.lhs}")
     return texts
+
+
+def _orders(name: str) -> list[str]:
+    """Ways to write a product: z:x is x:z."""
+    parts = _PARTS.findall(name) if ":" in name else [name]
+    if not 1 < len(parts) <= _MOST_PARTS:
+        return [name]
+    return [":".join(order) for order in permutations(parts)]
+
+
+def _written(rhs: str) -> list[str]:
+    """Right-hand sides that stand for a row; x stands for all of its dummies x[T.b]."""
+    if ":" not in rhs and "[" not in rhs:  # most rows, and tables may be long
+        return [rhs]
+    term = term_of(rhs)
+    return _orders(rhs) if term == rhs else [*_orders(rhs), *_orders(term)]
+
+
+def term_of(rhs: str) -> str:
+    """Return the term of the model text that a row may come from: x for x[T.b]."""
+    return _CATEGORY.sub("", rhs)
 
 
 def _source(what: str) -> str:

@@ -16,7 +16,8 @@ word                                   coefficients that vary over clusters
 A row that carries a number, a label, ``rv()``, ``prior()`` or ``start()`` stays as it is written,
 so one row can be left out by a label. Everything else that is free gets a name of its own, made of
 a letter and the row: ``l.f.y2`` (loading), ``s.y.x`` (slope), ``v.y`` (variance: the log SD),
-``r.f1.f2`` (correlation: the Fisher z). These names stand in the parameter table and its text.
+``r.f1.f2`` (correlation: the Fisher z); ``x[T.b]`` is ``x.b`` and ``x:z`` is ``x.z`` in them. These
+names stand in the parameter table and its text.
 
 The words are expanded in the parsed statements, before any default is applied, exactly as if
 ``rv()`` had been written. Rows that a default would add (variances, covariances of factors) are
@@ -33,6 +34,7 @@ from typing import Literal, get_args
 from bayes_msem.arguments import shown
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.outcomes.families import Family
+from bayes_msem.spec.coded_terms import plain_name
 from bayes_msem.spec.defaults import build_table
 from bayes_msem.spec.parameter_labels import describe
 from bayes_msem.spec.roles import random_names
@@ -186,7 +188,7 @@ def _name(row: Row) -> str:
     if row.kind == "variance":
         return f"v.{row.lhs}"
     letter = {"loading": "l", "regression": "s", "covariance": "r"}[row.kind]
-    return f"{letter}.{row.lhs}.{row.rhs}"
+    return plain_name(f"{letter}.{row.lhs}.{row.rhs}")
 
 
 def _check_intercepts(table: ParameterTable, random: object) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from lark import Token, Tree
 
 from bayes_msem.errors import nearest
+from bayes_msem.spec.coded_terms import is_coded, parts_of, term_name, text_of
 from bayes_msem.spec.expressions import (
     FUNCTIONS,
     MOST_NESTED,
@@ -31,7 +32,7 @@ from bayes_msem.spec.expressions import (
     names,
 )
 from bayes_msem.spec.foreign import INTERACTION, call_remark, is_foreign
-from bayes_msem.spec.statements import Modifiers, Operator, Span, Term
+from bayes_msem.spec.statements import Modifiers, Operator, Part, Span, Term
 from bayes_msem.spec.syntax import Culprit, Node, span
 
 __all__ = ["expression", "terms", "variables"]
@@ -50,6 +51,8 @@ def variables(side: Node) -> tuple[str, ...]:
                 span(node),
                 "Put them before a variable on the right-hand side.",
             )
+        if is_coded(node):
+            parts_of(node, None)
         name = _variable(node)
         if name == "1":
             raise Culprit("A number cannot stand on the left-hand side.", span(node))
@@ -182,8 +185,10 @@ def terms(side: Node, op: Operator) -> tuple[Term, ...]:
     """Return the terms of a right-hand side, repeated variables (lavaan's form) merged."""
     places: dict[str, Span] = {}
     given: dict[str, list[_Modifier]] = {}
+    coded: dict[str, tuple[Part, ...]] = {}
     for node in _summands(side):
-        name, modifiers = _term(node, op)
+        name, parts, modifiers = _term(node, op)
+        coded[name] = parts
         if name in given and not (given[name] and modifiers):
             fix = "Remove one, or give each its own modifier."
             if any(m.field == "label" and m.value in given for m in modifiers):
@@ -191,10 +196,12 @@ def terms(side: Node, op: Operator) -> tuple[Term, ...]:
             raise Culprit(f"'{name}' stands twice in this formula.", span(node), fix)
         places.setdefault(name, span(node))
         given.setdefault(name, []).extend(modifiers)
-    return tuple(Term(name, _combined(given[name]), place) for name, place in places.items())
+    return tuple(
+        Term(name, _combined(given[name]), place, coded[name]) for name, place in places.items()
+    )
 
 
-def _term(node: Node, op: Operator) -> tuple[str, list[_Modifier]]:
+def _term(node: Node, op: Operator) -> tuple[str, tuple[Part, ...], list[_Modifier]]:
     *before, last = _factors(node)
     _refuse_foreign_calls(*before, last)
     if before and isinstance(last, Token) and last.type == "NUMBER" and last.value != "1":
@@ -203,7 +210,8 @@ def _term(node: Node, op: Operator) -> tuple[str, list[_Modifier]]:
             span(last),
             f"Modifiers stand before the variable: {last}*x.",
         )
-    name = _variable(last)
+    parts = parts_of(last, op) if is_coded(last) else ()
+    name = term_name(parts) if parts else _variable(last)
     if op == "|" and not _THRESHOLD.fullmatch(name):
         raise Culprit(
             f"'{name}' is not a threshold.",
@@ -215,7 +223,7 @@ def _term(node: Node, op: Operator) -> tuple[str, list[_Modifier]]:
         raise Culprit(
             f"'1' cannot stand right of '{op}'.", span(last), "Write an intercept as y ~ 1."
         )
-    return name, [_modifier(factor) for factor in before]
+    return name, parts, [_modifier(factor) for factor in before]
 
 
 def _modifier(node: Node) -> _Modifier:
@@ -311,24 +319,9 @@ def _refuse_foreign_calls(*nodes: Node) -> None:
                 function, *arguments = factor.children
                 name = cast("Token", function).value
                 if is_foreign(name):
-                    listed = ", ".join(_text(argument) for argument in arguments)
+                    listed = ", ".join(text_of(argument) for argument in arguments)
                     problem, suggestion, supported = call_remark(name, listed)
                     raise Culprit(problem, span(factor), suggestion, supported=supported)
-
-
-def _text(node: Node) -> str:
-    """Write a node as text, with its parts in the order of the text."""
-    if isinstance(node, Token):
-        return str(node)
-    parts = [_text(child) for child in node.children]
-    match node.data:
-        case "call":
-            return f"{parts[0]}({', '.join(parts[1:])})"
-        case "group":
-            return f"({parts[0]})"
-        case "negate":
-            return f"-{parts[0]}"
-    return f" {_BINARY[node.data]} ".join(parts)
 
 
 # Expressions ---------------------------------------------------------------------------------
@@ -354,6 +347,12 @@ def expression(node: Node) -> Expression:
                 f"This expression has more than {MOST_NESTED} levels or {MOST_PARTS} parts.",
                 span(node),
                 "Define parts of it under names of their own: part := ...",
+            )
+        if is_coded(part):
+            raise Culprit(
+                f"'{text_of(part)}' is a predictor; expressions hold labels.",
+                span(part),
+                "Give its coefficient a label, 'y ~ b*x:z', and use the label here.",
             )
         if isinstance(part, Tree) and part.data == "call":
             _check_call(part)

@@ -42,12 +42,43 @@ class Modifiers:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A variable inside a term that is coded: ``x``, ``C(x)`` or ``x[T.b]``.
+
+    ``kind`` is "column" for a column as it is, "categories" for all categories of a column but the
+    reference (``category``; empty: the first one), "dummy" for one ``category``. Categories are
+    named by their labels, as text.
+    """
+
+    column: str
+    kind: Literal["column", "categories", "dummy"] = "column"
+    category: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is written."""
+        if self.kind == "dummy":
+            return f"{self.column}[T.{self.category}]"
+        if self.kind == "column":
+            return self.column
+        if not self.category:
+            return f"C({self.column})"
+        quote = "'" if '"' in self.category else '"'
+        return f"C({self.column}, Treatment({quote}{self.category}{quote}))"
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
-    """One variable on the right-hand side; "1" is an intercept, "t1", ... are thresholds."""
+    """One variable on the right-hand side; "1" is an intercept, "t1", ... are thresholds.
+
+    ``parts`` are those of a term that is coded: a product ``x:z`` has several, ``C(x)`` and
+    ``x[T.b]`` one; the columns of the data have none.
+    """
 
     name: str
     modifiers: Modifiers
     span: Span = field(compare=False)
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from bayes_msem.spec.foreign import (
     is_threshold_bar,
     operator_remark,
 )
-from bayes_msem.spec.mplus import mplus_statement
+from bayes_msem.spec.mplus import mplus_header, mplus_statement
 from bayes_msem.spec.passages import Remark, statement_at
 from bayes_msem.spec.statements import Span
 
@@ -33,12 +33,14 @@ __all__ = ["Culprit", "Node", "UnsupportedSyntaxError", "span", "syntax_tree"]
 Node = Tree[Token] | Token
 
 # Tokens after which a formula must go on, on this line or on the next.
-_DANGLING = frozenset({"OPERATOR", "PLUS", "MINUS", "STAR", "SLASH", "CIRCUMFLEX", "COMMA"})
+_DANGLING = frozenset(
+    {"OPERATOR", "PLUS", "MINUS", "STAR", "SLASH", "CIRCUMFLEX", "COMMA", "COLON"}
+)
 # Tokens that continue the line before them.
 _CONTINUING = frozenset({"PLUS", "STAR"})
 # Tokens that end and that begin something complete: a sign is missing between the two.
-_COMPLETE = frozenset({"NAME", "NUMBER", "STRING", "RPAR"})
-_BEGINNING = frozenset({"NAME", "NUMBER", "STRING", "LPAR", "LEVEL"})
+_COMPLETE = frozenset({"NAME", "DUMMY", "NUMBER", "STRING", "RPAR"})
+_BEGINNING = frozenset({"NAME", "DUMMY", "NUMBER", "STRING", "LPAR", "LEVEL"})
 _ENDS = frozenset({"$END", "_SEPARATOR", "LEVEL"})
 
 # Line ends that str.splitlines knows, `\n` and `\r\n` apart: one character each.
@@ -99,6 +101,8 @@ def syntax_tree(text: str, start: Literal["model", "expression"]) -> Tree[Token]
         for token in lark.lex(plain):
             if token.type == "FOREIGN_OPERATOR" and is_threshold_bar(token, plain):
                 token.type = "OPERATOR"  # the layout step sees it too: its formula may go on below
+            if token.type == "COLON" and (heading := mplus_header(token, plain)) is not None:
+                raise _remarked(heading, span(token))
             parser.feed_token(token)
             fed.append(token)
         end = Token.new_borrow_pos("$END", "", fed[-1]) if fed else Token("$END", "")
@@ -152,6 +156,9 @@ class _Layout(PostLex):
                 inside = bool(parentheses) or token.type == "RPAR"
                 if ended or (broken and not inside and not _continues(previous, token)):
                     yield Token.new_borrow_pos("_SEPARATOR", ";", previous)
+                elif not ended and _is_variable(previous, token, broken=broken):
+                    name, token = _cut_header(token)
+                    yield name
             yield token
             previous, broken, ended = token, False, False
         if parentheses:
@@ -160,6 +167,37 @@ class _Layout(PostLex):
 
 def _continues(previous: Token, token: Token) -> bool:
     return previous.type in _DANGLING or token.type in _CONTINUING
+
+
+def _is_variable(previous: Token, token: Token, *, broken: bool) -> bool:
+    """Whether a header is none, but a variable in a product, as in `y ~ x + group:z`."""
+    if previous.type not in _DANGLING:
+        return False
+    return token.type == "FOREIGN_HEADER" or (token.type == "LEVEL" and not broken)
+
+
+def _cut_header(token: Token) -> tuple[Token, Token]:
+    """Cut a header into a name and a colon."""
+    name = token.value[:-1].rstrip()
+    start, line, column = token.start_pos, token.line, token.column
+    assert start is not None
+    assert line is not None
+    assert column is not None
+    cuts = (("NAME", name, 0), ("COLON", ":", len(token.value) - 1))
+    first, second = (
+        Token(
+            kind,
+            text,
+            start + at,
+            line,
+            column + at,
+            line,
+            column + at + len(text),
+            start + at + len(text),
+        )
+        for kind, text, at in cuts
+    )
+    return first, second
 
 
 def _balance(parentheses: list[Token], token: Token) -> None:

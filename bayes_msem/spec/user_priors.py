@@ -32,7 +32,7 @@ from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_sets import DEFAULT_SET, PRIOR_SETS, PriorSetName
 from bayes_msem.spec.prior_text import Prior, fit_to_kind, read_prior
-from bayes_msem.spec.row_names import KINDS, LEVEL_NAMES, key_text, matching_rows
+from bayes_msem.spec.row_names import KINDS, LEVEL_NAMES, key_text, matching_rows, term_of
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 from bayes_msem.spec.threshold_priors import settle_thresholds
 from bayes_msem.spec.variable_scales import Scales
@@ -263,11 +263,11 @@ def _named_rows(key: Any, table: ParameterTable, source: str) -> tuple[int, tupl
     if isinstance(key, str) and key.strip() in (rows[0].label, rows[0].lhs):
         return _LABEL, _only_free(rows, source)
     free = [r for r in rows if r.free]
-    if len(free) > 1:
+    if len({(r.level, r.lhs, term_of(r.rhs)) for r in free}) > 1:
         raise SpecificationError(
             f"{source} is ambiguous: write {' or '.join(repr(key_text(r.key)) for r in free)}"
         )
-    return _ROW, _only_free(free or rows[:1], source)
+    return _ROW, _only_free(free or rows[:1], source)  # several: the dummies of one term
 
 
 def _only_free(rows: Iterable[Row], source: str) -> tuple[Row, ...]:

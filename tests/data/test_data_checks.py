@@ -127,7 +127,7 @@ def test_cluster_ids_that_cannot_be_compared(frame, table):
     ("values", "parts"),
     [
         (lambda s: s.astype(str), ["dtype str", "read as numbers", "pandas.to_numeric"]),
-        (lambda s: s.astype("category"), ["dtype category", "not there yet", "get_dummies"]),
+        (lambda s: s.astype("category"), ["dtype category", "not there yet", "dummies"]),
         (lambda s: pd.Categorical(["low"] * len(s)), ["dtype category", "not there yet"]),
         (lambda s: ["low", *s[1:]], ["dtype object", "'low' in row 0", "code the variable"]),
         (lambda s: ["1", "2", "n/a", *s[3:].astype(str)], ["dtype str", "'n/a' in row 2"]),

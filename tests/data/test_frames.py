@@ -99,6 +99,12 @@ def test_categories_and_time_zones():
         assert isinstance(frame[name].dtype, pd.CategoricalDtype)
         assert frame[name].tolist()[::2] == ["b", "a"]
         assert frame[name].isna().tolist() == [False, True, False]
+    backwards = pl.DataFrame({"c": ["a", "b", None]}).select(
+        pl.col("c").cast(pl.Enum(["b", "unused", "a"])), lexical=pl.col("c").cast(pl.Categorical)
+    )
+    levels = to_pandas_frame(backwards)
+    assert levels["c"].cat.categories.tolist() == ["b", "a"]  # the first one is the reference
+    assert to_pandas_frame(backwards[::-1])["lexical"].cat.categories.tolist() == ["a", "b"]
     assert frame["zone"][0] == pd.Timestamp(NOON, tz="Europe/Paris")
     dictionary = pa.table({"c": pa.array([7, None, 5]).dictionary_encode()})
     assert to_pandas_frame(dictionary)["c"].tolist()[::2] == [7, 5]

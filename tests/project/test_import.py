@@ -8,7 +8,7 @@ import sys
 # Figures, files, tables, distributions, and nutpie, which comes with all of ArviZ.
 LATER = {
     *("arviz", "arviz_plots", "arviz_stats", "graphviz", "h5py", "jax", "matplotlib", "nutpie"),
-    *("docx", "great_tables", "scipy.stats", "xarray_einstats", "zarr"),
+    *("docx", "formulaic", "great_tables", "scipy.stats", "xarray_einstats", "zarr"),
 }
 
 SCRIPT = """

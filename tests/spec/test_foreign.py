@@ -46,11 +46,13 @@ TRANSLATED = [
     # R
     ("y ~ offset(x)", 1, 5, ["write 1*x."]),
     ("y ~ offset(log(n) + 2)", 1, 5, ["1*x, where the column x of the data is log(n) + 2"]),
-    ("y ~ factor(g)", 1, 5, ["get_dummies"]),
+    ("y ~ factor(g)", 1, 5, ["written C(x)", "ordered=['y']"]),
+    ("y ~ g[b]", 1, 6, ["written g[T.b]"]),
+    ("y ~ C(g)[T.b]", 1, 9, ["written g[T.b]"]),
     ("cbind(y1, y2) ~ x", 1, 1, ["y1 + y2 ~ x"]),
     ("y ~ .", 1, 5, ["Write out the predictors"]),
-    ("y ~ x + z + x*z", 1, 13, ["'z' stands twice", "column of their products", "s ~ z"]),
-    ("y ~ x*z*w", 1, 7, ["column of their products"]),
+    ("y ~ x + z + x*z", 1, 13, ["'z' stands twice", "y ~ x + z + x:z", "s ~ z"]),
+    ("y ~ x*z*w", 1, 7, ["y ~ x + z + x:z"]),
 ]
 NOT_THERE_YET = [
     ("y ~ (1 | school/class)", 1, 8, ["Nested or crossed", "not there yet"]),
@@ -63,9 +65,10 @@ NOT_THERE_YET = [
     ('y ~ rv("phi")*lag(y, 1)', 1, 15, ["lag(y, 1)"]),
     ("y ~ s(x)", 1, 5, ["Smooth terms"]),
     ("level: 3\ny ~ x", 1, 8, ["models have two levels", "third level"]),
-    ("f1 =~ y1 + y2\nf2 =~ y3\ny ~ f1:f2", 3, 7, ["'f1' is a factor", "latent interactions"]),
-    ("y ~ x:f\n f + g =~ y1", 1, 6, ["'f' is a factor", "latent interactions"]),
-    ("y ~ x:z", 1, 6, ["column of their products", 'rv("s")*x']),
+    ("f1 =~ y1 + y2\nf2 =~ y3\ny ~ f1:f2", 3, 5, ["'f1' is a factor", "latent interaction"]),
+    ("y ~ x:f\n f + g =~ y1", 1, 5, ["'f' is a factor", "latent interaction", 'rv("s")*f']),
+    ('y ~ rv("s")*x\ny ~ s:z', 2, 5, ["'s' is a coefficient that varies", "latent"]),
+    ("y ~ C(g, Sum())", 1, 10, ["coding Sum()", 'C(g, Treatment("b"))']),
     ("f <~ y1 + y2", 1, 3, ["weights"]),
     ("y ~ c(a, b)*x", 1, 5, ["differ between groups"]),
 ]

@@ -375,7 +375,7 @@ SYNTAX_ERRORS = [
 UNSUPPORTED = [
     ("f <~ y1 + y2", 1, 3, 2, "Formative"),
     ("y ~*~ 1*y", 1, 3, 3, "Scaling factors"),
-    ("y ~ x\ny ~ x1:x2", 2, 7, 1, "column of their products"),
+    ("f =~ z\ny ~ f:x2", 2, 5, 4, "latent interaction"),
     ("level: 3\ny ~ x", 1, 8, 1, "models have two levels"),
     ("y ~ a*x\na > 0", 2, 3, 1, 'prior("halfnormal(1)")'),
     ("a < 1", 1, 3, 1, "Inequality"),

@@ -8,9 +8,10 @@ lavaan has it: ``NA*y2 + a*y2``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from bayes_msem.spec.exchange.columns_to_make import ColumnToMake
 from bayes_msem.spec.exchange.counterparts import (
     Counterpart,
     comment,
@@ -31,6 +32,7 @@ def to_lavaan(
     missing: str = "fiml",
     exposure: Mapping[str, str] | None = None,
     priors: Mapping[RowKey, str] | None = None,
+    made: Sequence[ColumnToMake] = (),
 ) -> str:
     """Write a table as text for lavaan.
 
@@ -46,6 +48,8 @@ def to_lavaan(
         Column with the exposure of each count.
     priors
         Priors of the user, which become comments.
+    made
+        Columns that have to be made first.
 
     Returns
     -------
@@ -63,7 +67,9 @@ def to_lavaan(
     y ~ 1
     """
     part = counterpart(table, ("regression",))
-    lines = comment("#", _call(table, cluster, missing))
+    lines = ["# Columns to make first:"] if made else []
+    lines += [f"#   {column.in_r()}" for column in made]
+    lines += comment("#", _call(table, cluster, missing))
     left_out = [*part.left_out, *_families(table, exposure or {})]
     left_out += [_prior(key, prior) for key, prior in (priors or {}).items()]
     if any(row.random for row in part.rows):

@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import combinations, groupby
 
+from bayes_msem.spec.exchange.columns_to_make import ColumnToMake
 from bayes_msem.spec.exchange.counterparts import (
     Counterpart,
     comment,
@@ -50,6 +51,7 @@ def to_mplus(
     missing: str = "fiml",
     exposure: Mapping[str, str] | None = None,
     priors: Mapping[RowKey, str] | None = None,
+    made: Sequence[ColumnToMake] = (),
 ) -> str:
     """Write a table as an Mplus input.
 
@@ -65,6 +67,8 @@ def to_mplus(
         Column with the exposure of each count.
     priors
         Priors of the user.
+    made
+        Columns that have to be made first.
 
     Returns
     -------
@@ -72,7 +76,8 @@ def to_mplus(
         An input; :func:`bayes_msem.from_mplus` reads it back as the same table, as long as there is
         nothing that Mplus lacks and no name was shortened.
     """
-    return "\n".join(_Writer(table, cluster, missing, exposure or {}, priors or {}).lines())
+    writer = _Writer(table, cluster, missing, exposure or {}, priors or {}, tuple(made))
+    return "\n".join(writer.lines())
 
 
 @dataclass
@@ -82,6 +87,7 @@ class _Writer:
     missing: str
     exposure: Mapping[str, str]
     priors: Mapping[RowKey, str]
+    made: tuple[ColumnToMake, ...]
     part: Counterpart = field(init=False)
     names: dict[str, str] = field(init=False)
     labels: dict[str, str] = field(init=False)
@@ -193,6 +199,9 @@ class _Writer:
             yield from comment(
                 "!", "Priors that are not written are Mplus's own, not those of bayes_msem."
             )
+        if self.made:
+            yield "! Columns to make first:"
+            yield from (f"!   {column.in_python()}" for column in self.made)
         columns = ", ".join(f'"{name}"' for name in self.observed)
         yield from comment(
             "!",
