@@ -90,6 +90,7 @@ nitpick_ignore_regex = [
     ("py:data", r"Ellipsis|True|False"),
     # what the last section of the page on Model is for; no public names
     ("py:.*", r"bayes_msem\.(blueprint|data\.observed_data|spec\.table)\..*"),
+    ("py:.*", r"bayes_msem\.plotting\.diagram_scene\..*"),  # what a Diagram is drawn from
 ]
 
 

@@ -64,6 +64,31 @@ def choice(allowed: Any) -> Check:
     return check
 
 
+def flag_or_choice(allowed: Any) -> Check:
+    """Check a value that is True, False, or one of several words.
+
+    Examples
+    --------
+    >>> flag_or_choice(("std_lv", "std_all"))("standardized", "std_lv")
+    'std_lv'
+    >>> flag_or_choice(("std_lv", "std_all"))("standardized", 1)
+    Traceback (most recent call last):
+    bayes_msem.errors.SpecificationError: standardized must be True, False, 'std_lv' or 'std_all', got 1
+    """  # noqa: E501
+    one_of = choice(allowed)
+
+    def check(name: str, value: Any) -> bool | str:
+        if isinstance(value, (bool, np.bool_)):
+            return bool(value)
+        if isinstance(value, str):
+            return str(one_of(name, value))
+        words = [repr(str(word)) for word in (get_args(allowed) or allowed)]
+        listed = f"{', '.join(words[:-1])} or {words[-1]}"
+        raise SpecificationError(f"{name} must be True, False, {listed}, got {shown(value)}")
+
+    return check
+
+
 def text(name: str, value: Any) -> str:
     """Check text (no bytes)."""
     if not isinstance(value, str):

@@ -17,6 +17,7 @@ from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.draws import row_draws
 from bayes_msem.posterior.found_modes import read_modes
 from bayes_msem.posterior.recover import recover_effects
+from bayes_msem.posterior.solution_tables import Solution, solution_of
 from bayes_msem.spec.row_names import ByRow
 from bayes_msem.wording import plural
 
@@ -115,6 +116,11 @@ class FitCore:
             self.datatree["posterior"].to_dataset(),
             random_seed=int(self.datatree.attrs["random_seed"]),
         )
+
+    def _solution(self, cluster: Any = None) -> Solution:
+        """Matrices of all draws: of the average cluster, or of one cluster."""
+        posterior = self.datatree["posterior"].to_dataset()
+        return solution_of(self.model.blueprint, posterior, lambda: self.cluster_draws, cluster)
 
     def __repr__(self) -> str:
         """Return draws, convergence and where to go next."""

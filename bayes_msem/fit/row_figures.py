@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bayes_msem.arguments import checked, rows, values_by_row
+from bayes_msem.arguments import checked, flag_or_choice, rows, values_by_row
+from bayes_msem.errors import SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.plotting.select import RowSelector
 from bayes_msem.posterior.intervals import means_and_intervals
+from bayes_msem.posterior.standardise import STD_KINDS, StdKind
 from bayes_msem.posterior.summary import IntervalKind
+from bayes_msem.spec.table import RowKey
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -200,9 +203,14 @@ class RowFigures(FitCore):
             figsize=figsize,
         )
 
-    @checked()
+    @checked(standardized=flag_or_choice(STD_KINDS))
     def diagram(
-        self, *, estimates: bool = True, ci: float | None = None, ci_kind: IntervalKind = "eti"
+        self,
+        *,
+        estimates: bool = True,
+        ci: float | None = None,
+        ci_kind: IntervalKind = "eti",
+        standardized: bool | StdKind = False,
     ) -> Diagram:
         """Path diagram with posterior means.
 
@@ -213,25 +221,43 @@ class RowFigures(FitCore):
             node. Constants are written as they are. False: as :meth:`bayes_msem.Model.diagram`.
         ci, ci_kind
             Mass and kind ("eti" or "hdi") of intervals below the means; None: no intervals.
+        standardized
+            True or "std_all": means and intervals of the values of :meth:`standardized`, where
+            double-headed arrows are correlations (of residuals) and loops shares of variance that
+            are not explained. "std_lv": only factors and random effects in standard deviations,
+            as in that column of :meth:`summary`. What has no standardised value gets a dash.
 
         Returns
         -------
         Diagram
-            SVG, see :meth:`bayes_msem.Model.diagram`.
+            See :meth:`bayes_msem.Model.diagram`. Nodes, paths and labels stand where they stand
+            there, whatever is written at them.
 
         Raises
         ------
         SpecificationError
-            ``ci`` outside (0, 1), or an unknown ``ci_kind``.
+            ``ci`` outside (0, 1), an unknown ``ci_kind`` or ``standardized``, or ``standardized``
+            with ``estimates=False``.
 
         Examples
         --------
         >>> "<svg" in fit.diagram(ci=0.9).svg
         True
+        >>> factors.diagram(standardized=True, ci=0.9).save("standardized.pdf").name
+        'standardized.pdf'
         """
         from bayes_msem.plotting.diagram import draw_diagram
 
         if not estimates:
+            if standardized:
+                raise SpecificationError(
+                    f"estimates=False writes no numbers, but standardized={standardized!r} asks "
+                    "for them; leave one of the two out"
+                )
             return self.model.diagram()
-        values, limits = means_and_intervals(self.draws, ci, ci_kind)
+        draws: Mapping[RowKey, Any] = self.draws
+        if standardized:
+            kind: StdKind = "std_all" if standardized is True else standardized
+            draws = self._solution().standardized_draws(kind)
+        values, limits = means_and_intervals(draws, ci, ci_kind)
         return draw_diagram(self.model.table, values, limits)

@@ -9,7 +9,6 @@ import xarray as xr
 from bayes_msem.arguments import checked, identifier, new_or_older, variable
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.item_curves import item_curves
-from bayes_msem.posterior.solution_tables import Solution, solution_of
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
 
@@ -342,8 +341,3 @@ class Solutions(FitCore):
             self._solution().levels, outcome, factor, chains=chains, ci=ci, ci_kind=ci_kind
         )
         return characteristic_curves(curves, outcome, figsize=figsize)
-
-    def _solution(self, cluster: Any = None) -> Solution:
-        """Matrices of all draws: of the average cluster, or of one cluster."""
-        posterior = self.datatree["posterior"].to_dataset()
-        return solution_of(self.model.blueprint, posterior, lambda: self.cluster_draws, cluster)

@@ -688,8 +688,9 @@ class Model(PriorChecks, Simulation, Writing):
         Returns
         -------
         Diagram
-            SVG that notebooks show; ``svg`` is its text and ``save(path)`` writes it. Labels and
-            constants are written at their paths; paths fixed at zero are left out.
+            Picture that notebooks show; ``save(path)`` writes it as SVG, PNG or PDF, and ``svg``
+            is its text. Labels and constants are written at their paths; paths fixed at zero are
+            left out. Everything stands where it stands in the diagrams of a fit.
 
         Examples
         --------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from bayes_msem.spec.table import ParameterTable, Role, Row, RowKey
 
-__all__ = ["Edge", "EdgeKind", "LevelGraph", "Node", "Shape", "read_graph"]
+__all__ = ["Edge", "EdgeKind", "LevelGraph", "Node", "Shape", "number", "read_graph"]
 
 Shape = Literal["box", "ellipse"]
 EdgeKind = Literal["loading", "regression", "covariance", "variance"]
@@ -16,15 +17,22 @@ EdgeKind = Literal["loading", "regression", "covariance", "variance"]
 _LATENT: tuple[Role, ...] = ("within factor", "between factor", "random effect")
 
 
+_SIGNS = 6  # of a number, at most: diagram_sizes reserves room for them
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A variable at one level: its name, shape, and the lines below its name."""
+    """A variable at one level: its name, shape, and the lines below its name.
+
+    ``has_mean`` says whether a mean or an intercept can stand there, in some diagram of the model.
+    """
 
     name: str
     shape: Shape
     role: Role
     lines: tuple[str, ...] = ()
     intercept: RowKey | None = None
+    has_mean: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ def _read_level(
                     mean, values, intervals, prefix="mean " if _plain(mean, rows) else ""
                 )
             key = mean.key if mean is not None and lines else None
-            nodes.append(Node(name, _shape(level, role), role, lines, key))
+            nodes.append(Node(name, _shape(level, role), role, lines, key, mean is not None))
     edges = [_edge(r, values, intervals) for r in rows if _is_drawn(r)]
     return LevelGraph(level, tuple(nodes), tuple(edges))
 
@@ -158,6 +166,15 @@ def _lines(
 
 
 def number(x: float) -> str:
-    """Two decimals, or three digits where that would hide a small number."""
-    text = f"{x:.2f}" if abs(x) >= 0.1 or x == 0 else f"{x:.3f}"
+    """Two decimals, or three digits where that would hide a small number; six signs at most."""
+    if not math.isfinite(x):
+        return "\N{EN DASH}"
+    for text in (f"{x:.2f}" if abs(x) >= 0.0995 or x == 0 else f"{x:.3f}", f"{x:.1f}", f"{x:.0f}"):
+        if len(text) <= _SIGNS:
+            break
+    else:
+        digits, power = f"{x:.1e}".split("e")
+        text = f"{digits}e{int(power)}"
+        if len(text) > _SIGNS:
+            text = f"{x:.0e}".replace("e+", "e")
     return text.replace("-", "\N{MINUS SIGN}")

@@ -55,13 +55,14 @@ table.dataframe th, table.dataframe td { padding: 0.1em 0.6em; text-align: right
 table.dataframe thead th { border-bottom: 1px solid currentColor; }
 .scroll { overflow-x: auto; }
 .picture { background: #fff; padding: 0.75rem; border-radius: 4px; overflow-x: auto; }
-.picture img, .picture svg { display: block; margin: 0 auto; }
+.drawing { padding: 0.75rem 0; overflow-x: auto; }
+.picture img, .drawing svg { display: block; margin: 0 auto; }
 .picture img { max-width: 100%; height: auto; }
 .absent { opacity: 0.75; font-style: italic; }
 .problem { background: var(--warn); padding: 0.5rem 1rem 0.5rem 2.25rem;
   border-left: 4px solid #d55e00; }
 @media print { body { max-width: none; } nav { display: none; }
-  .picture svg { max-width: 100%; height: auto; } }
+  .drawing svg { max-width: 100%; height: auto; } }
 """
 
 _PAGE = Template("""<!DOCTYPE html>
@@ -183,8 +184,8 @@ def scrolling(table: str) -> str:
 
 
 def vector(svg: str) -> str:
-    """Drawing on white, as its lines are black; it scrolls where it is wider than the page."""
-    return f'<div class="picture">{svg}</div>'
+    """Drawing in the colour of the text; it scrolls where it is wider than the page."""
+    return f'<div class="drawing">{svg}</div>'
 
 
 def picture(figure: Figure, description: str) -> str:

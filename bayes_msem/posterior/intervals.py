@@ -25,6 +25,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 INNER = 0.5  # mass of the inner interval
+_ROUNDING = 1e-10  # relative size of rounding errors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,11 +125,17 @@ def centre_of_clusters(values: xr.DataArray, definition: FloatArray | None) -> f
 def means_and_intervals(
     draws: Mapping[RowKey, FloatArray], ci: float | None, ci_kind: IntervalKind
 ) -> tuple[dict[RowKey, float], dict[RowKey, tuple[float, float]]]:
-    """Posterior mean of every row and, unless ``ci`` is None, its interval."""
+    """Posterior mean of every row and, unless ``ci`` is None, its interval.
+
+    The mean is NaN where some draws are no numbers. Such rows have no interval, and nor have rows
+    whose standardised value is the same in all draws but for rounding.
+    """
     means = {key: float(x.mean()) for key, x in draws.items()}
     limits: dict[RowKey, tuple[float, float]] = {}
     if ci is not None:
+        check_interval(ci, ci_kind)
         for key, x in draws.items():
-            lower, upper = interval(x[..., None], ci, ci_kind)
-            limits[key] = (float(lower[0]), float(upper[0]))
+            if np.isfinite(x).all() and np.ptp(x) > _ROUNDING * np.abs(x).max():
+                lower, upper = interval(x[..., None], ci, ci_kind)
+                limits[key] = (float(lower[0]), float(upper[0]))
     return means, limits

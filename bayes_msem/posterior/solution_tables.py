@@ -25,6 +25,7 @@ from bayes_msem.posterior.paths import path_effects
 from bayes_msem.posterior.reliability import composite_reliabilities, left_out, sums_codes
 from bayes_msem.posterior.standardise import (
     STD_KINDS,
+    StdKind,
     explained_variance,
     omission_note,
     standardised_values,
@@ -100,6 +101,12 @@ class Solution:
         if self.cluster is None:
             caption += omission_note(table)
         return self._table(keys, [draws[r.key] for r in rows], ci, ci_kind, caption)
+
+    def standardized_draws(self, kind: StdKind) -> dict[RowKey, FloatArray]:
+        """Standardised values of every row that has one, (chain, draw)."""
+        draws = standardised_values(self.levels, kind)
+        values = self._by_chain(list(draws.values()))
+        return {key: values[..., i] for i, key in enumerate(draws)}
 
     def beside(self, summary: EstimateTable, ci: float, ci_kind: IntervalKind) -> EstimateTable:
         """Summary of the parameters with standardised values beside them, and R2 below.

@@ -33,6 +33,7 @@ from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 __all__ = [
     "STD_KINDS",
+    "StdKind",
     "explained_variance",
     "omission_note",
     "omitted_definitions",
