@@ -192,7 +192,7 @@ def nuts_sentence(results: pd.DataFrame) -> str:
     by = {name: part.set_index(key) for name, part in marginal.groupby("posterior")}
     if len(by) < 2:
         return ""
-    both = by["nuts"].join(by["laplace"], how="inner", lsuffix="_nuts", rsuffix="_laplace")
+    both = by["nuts"].join(by["laplace"], how="inner", suffixes=("_nuts", "_laplace"))
     both = both[both.index.get_level_values("level") != ""].reset_index()
     ratio = both[both["statistic"] == RATIO]
     difference = ratio["ppp_nuts"] - ratio["ppp_laplace"]
@@ -207,8 +207,8 @@ def nuts_sentence(results: pd.DataFrame) -> str:
     mean, sd = difference.mean(), difference.std()
     return (
         f"For {n} right data sets with integrated effects, NUTS and the normal approximation give "
-        f"about the same\np-values: differences of those of `{RATIO}` have a mean of {mean:.3f} and "
-        f"an SD of {sd:.3f} (two sets of 200\nreplicates alone make {noise:.3f}), differences of "
+        f"about the same\np-values: differences of those of `{RATIO}` have a mean of {mean:.3f} "
+        f"and an SD of {sd:.3f} (two sets\nof 200 replicates alone make {noise:.3f}), those of "
         f"adjusted p-values of the other statistics a mean of {rest.mean():.3f}\nand an SD of "
         f"{rest.std():.3f}. {pair['now_nuts'].sum()} of them are flagged by NUTS, "
         f"{pair['now_laplace'].sum()} by the approximation."

@@ -186,10 +186,12 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def save(found: list[pd.DataFrame], path: Path) -> None:
-    """Write all results."""
+    """Write all results, whole or not at all."""
     table = pd.concat([part for part in found if len(part)], ignore_index=True)
     rounded = {name: 4 for name in ("ppp", "bonferroni", "adjusted")}
-    table.round(rounded).to_csv(path, index=False)
+    draft = path.with_name(f"draft_{path.name}")
+    table.round(rounded).to_csv(draft, index=False)
+    draft.replace(path)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,9 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         clusters, and variances that the data do not tell from zero. With outcomes that are not
         normal, parts that need normal ones are left out and named, and LOO leaves out rows.
 
+        P-values are judged together, so that at most a tenth of right models has any finding of
+        misfit (docs/checks.md). A small p-value in ``ppp`` need not be a finding.
+
         Parameters
         ----------
         draws
