@@ -50,10 +50,12 @@ def report(results: pd.DataFrame, page: Path, figures: Path) -> None:
         "caught": caught_table(studied),
         "distribution": distribution_table(studied),
         "nuts": nuts_sentence(results),
+        "cost": cost_sentence(results),
     }
     if LOO_RESULTS.exists():
         loo = pd.read_csv(LOO_RESULTS)
         texts |= {"loo says": loo_table(loo), "loo errors": loo_error_table(loo)}
+        texts["loo cost"] = loo_cost(loo)
     page.write_text(with_marked(page.read_text("utf-8"), texts), "utf-8")
     power_figure(studied, figures / "check_power.png")
     distribution_figure(studied, figures / "check_distribution.png")
@@ -212,6 +214,26 @@ def nuts_sentence(results: pd.DataFrame) -> str:
         f"adjusted p-values of the other statistics a mean of {rest.mean():.3f}\nand an SD of "
         f"{rest.std():.3f}. {pair['now_nuts'].sum()} of them are flagged by NUTS, "
         f"{pair['now_laplace'].sum()} by the approximation."
+    )
+
+
+def cost_sentence(results: pd.DataFrame) -> str:
+    """Say how many data sets there are, and what they took."""
+    sets = results.drop_duplicates(TASK)
+    minutes, each = sets["cpu"].sum() / 60, sets.groupby("kind")["cpu"].median()
+    seconds = " and ".join(f"{each[kind]:.1f} ({said})" for kind, said in KINDS.items())
+    return (
+        f"In all {len(sets):,} data sets were fitted and checked, in {minutes:.0f} CPU minutes "
+        f"(medians of {seconds} s each)."
+    )
+
+
+def loo_cost(loo: pd.DataFrame) -> str:
+    """Say how many data sets and comparisons there are, and what they took."""
+    sets = loo.drop_duplicates(["planted", "clusters", "rows", "seed"])
+    minutes = sets["cpu"].sum() / 60
+    return (
+        f"In all {len(loo):,} comparisons in {len(sets):,} data sets, {minutes:.0f} CPU minutes."
     )
 
 

@@ -49,7 +49,7 @@ MISFITS = {
     "variances": (0.15, 0.3, 0.5),
 }
 ARGUMENT = {"within": "within", "between": "between", "slopes": "slope_sd", "variances": "log_sd"}
-RIGHT, WRONG, SAMPLED_WRONG, NUTS = 60, 12, 6, 6  # data sets per cell
+RIGHT, WRONG, SAMPLED_WRONG, NUTS = 50, 10, 10, 6  # data sets per cell
 REPLICATES = 200
 STATISTICS = (
     *("chi_square_refit", "skewness", "kurtosis", "slope_variance"),
@@ -77,7 +77,7 @@ def tasks() -> list[Task]:
     """All data sets, so that the first of them are spread over all cells."""
     cells = [
         *[("marginal", "laplace", "right", 0.0, RIGHT), ("marginal", "nuts", "right", 0.0, NUTS)],
-        ("sampled", "nuts", "right", 0.0, RIGHT // 2),
+        ("sampled", "nuts", "right", 0.0, RIGHT),
         *[("marginal", "laplace", case, size, WRONG) for case, sizes in MISFITS.items()
           for size in sizes],
         *[("sampled", "nuts", case, size, SAMPLED_WRONG) for case, sizes in MISFITS.items()

@@ -295,8 +295,8 @@ def test_check_study(start: Callable[..., str], tmp_path: Path) -> None:
     small = {"ProcessPoolExecutor": Serial, "CLUSTERS": (15,), "ROWS": (8,), "REPLICATES": 20,
              "MISFITS": {"within": (0.3, 0.5)}, "WRONG": 1, "SAMPLED_WRONG": 0}  # fmt: skip
     out = ("--out", str(results))
-    assert "3 data sets" in start("check_study", *out, **small, RIGHT=1, NUTS=0)
-    assert "6 data sets" in start("check_study", *out, **small, RIGHT=2, NUTS=1)
+    assert "4 data sets" in start("check_study", *out, **small, RIGHT=1, NUTS=0)
+    assert "7 data sets" in start("check_study", *out, **small, RIGHT=2, NUTS=1)
     text = (BENCHMARKS.parent / "docs" / "checks.md").read_text(encoding="utf-8")
     marks = re.findall(r"<!-- (?:begin|end): [a-z ]+ -->", text)
     page.write_text("\n".join(marks), encoding="utf-8")
