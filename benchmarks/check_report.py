@@ -232,9 +232,7 @@ def loo_cost(loo: pd.DataFrame) -> str:
     """Say how many data sets and comparisons there are, and what they took."""
     sets = loo.drop_duplicates(["planted", "clusters", "rows", "seed"])
     minutes = sets["cpu"].sum() / 60
-    return (
-        f"In all {len(loo):,} comparisons in {len(sets):,} data sets, {minutes:.0f} CPU minutes."
-    )
+    return f"In all {len(loo):,} comparisons in {len(sets):,} data sets, {minutes:.0f} CPU minutes."
 
 
 def loo_pairs(loo: pd.DataFrame) -> pd.DataFrame:
