@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,6 +143,28 @@ def test_misfit_beside_random_loadings_and_variances_shows_at_its_level() -> Non
     assert within["between"] > 0.05
     assert between["between"] < 0.02
     assert between["within"] > 0.05
+
+
+def test_a_search_that_ends_nowhere_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no mode can be used, the distance is that from the draw, and the notes say so."""
+    random, _ = models(planted(1, n_clusters=30, **RANDOM))
+    assert random.blueprint.pilot is not None
+    posterior = posterior_of(random.blueprint, np.tile(random.blueprint.pilot, (2, 5, 1)), 1)
+    fit = synthetic_fit(random, posterior=posterior)
+    found, calls = Refit._at_mode, []
+
+    def singular_at_first(self: Refit, sample: Sample, near: Structure) -> Structure:
+        calls.append(1)
+        at = found(self, sample, near)
+        singular = replace(at, omega=-10.0 * np.eye(len(at.omega)), found={})
+        return singular if len(calls) in (2, 4) else at
+
+    monkeypatch.setattr(Refit, "_at_mode", singular_at_first)
+    check = fit.ppc("chi_square_refit")
+    assert np.isfinite(check.replicated).all()
+    assert any("the mode of 2 data sets was not found" in note for note in check.notes)
+    far = check.replicated.reshape(10, 3)[:, 2]
+    assert far[[0, 2]].min() > np.delete(far, [0, 2]).mean()
 
 
 def test_what_vary_in_the_model_is_no_misfit_of_a_level() -> None:

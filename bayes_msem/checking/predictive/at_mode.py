@@ -87,6 +87,14 @@ class Refit:
         """Matrices at the mode of a sample, which is found once."""
         return sample.once(self, lambda: self._at_mode(sample, near))
 
+    def lost(self, sample: Sample) -> None:
+        """Count a sample whose mode is of no use, once."""
+
+        def count() -> None:
+            self.failures += 1
+
+        sample.once((self, "lost"), count)
+
     def _at_mode(self, sample: Sample, near: Structure) -> Structure:
         blueprint = self.complete.on(sample)
         density = _with_constant_effects(blueprint)
@@ -203,7 +211,15 @@ def refit_statistics(refit: Callable[[], Refit]) -> list[Statistic]:
         def compute(sample: Sample, near: Structure) -> FloatArray:
             search = refit()
             at = search.structure(sample, near)
-            return sample.once((search, plain.level), lambda: plain.compute(sample, at))
+
+            def value() -> FloatArray:
+                try:
+                    return plain.compute(sample, at)
+                except np.linalg.LinAlgError:  # the search ended where a covariance is singular
+                    search.lost(sample)
+                    return plain.compute(sample, without_sampled_effects(near))
+
+            return sample.once((search, plain.level), value)
 
         return compute
 
