@@ -14,6 +14,16 @@ level: between
     fb ~ w
 """
 
+SAMPLED_MODEL = """
+level: within
+    fw =~ y1 + rv("l2")*y2 + y3 + y4
+    fw ~ x
+    y3 ~~ rv("v3")*y3
+level: between
+    fb =~ y1 + y2 + y3 + y4
+    fb ~ w
+"""
+
 LOADINGS = np.array([1.0, 0.8, 0.9, 0.7])
 
 
@@ -26,6 +36,8 @@ def planted(
     between: float = 0.0,
     slope_sd: float = 0.0,
     log_sd: float = 0.0,
+    loading_sd: float = 0.0,
+    log_sd_of_y3: float = 0.0,
 ) -> pd.DataFrame:
     """One-factor data with a covariate at each level.
 
@@ -40,7 +52,11 @@ def planted(
     slope_sd
         SD over clusters of the effect of x on the factor (constant in MODEL).
     log_sd
-        SD over clusters of the log of the residual SD (constant in MODEL).
+        SD over clusters of the log of the residual SD, the same for all outcomes (constant in
+        MODEL).
+    loading_sd, log_sd_of_y3
+        SDs over clusters of the loading of y2 and of the log residual SD of y3 at level within
+        (constant in MODEL, random in SAMPLED_MODEL).
     """
     rng = np.random.default_rng(seed)
     n = np.resize(sizes, n_clusters)
@@ -52,6 +68,9 @@ def planted(
     f_b = 0.3 * w + 0.6 * rng.standard_normal(n_clusters)
     e_w = 0.8 * residuals(rng, len(cluster), within) * scale[cluster, None]
     e_b = 0.35 * residuals(rng, n_clusters, between)
+    if loading_sd or log_sd_of_y3:
+        e_w[:, 2] *= np.exp(log_sd_of_y3 * rng.standard_normal(n_clusters))[cluster]
+        e_w[:, 1] += f_w * (loading_sd * rng.standard_normal(n_clusters))[cluster]
     y = np.outer(f_w, LOADINGS) + e_w + (np.outer(f_b, LOADINGS) + e_b)[cluster]
     frame = pd.DataFrame(y, columns=["y1", "y2", "y3", "y4"])
     return frame.assign(x=x, w=w[cluster], cluster=cluster)

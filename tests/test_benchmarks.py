@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayes_msem as bm
@@ -27,6 +28,7 @@ SHARED = (
     *("measure", "models", "by_hand", "random_loadings", "planted", "vanishing"),
     *("marked_tables", "calibration_designs", "calibration_classes", "exact_ranks", "suite"),
     *("prior_cells", "prior_designs", "prior_msalt"),
+    "check_report",
     *("prior_candidates", "prior_reweighting", "prior_report", "small_samples_report"),
 )
 TINY = {"draws": 20, "tune": 20, "chains": 2}
@@ -285,6 +287,36 @@ def test_ppp_study(start: Callable[..., str], tmp_path: Path) -> None:
     )
     assert "chi_square_refit" in printed
     assert (tmp_path / "ppp_study.png").is_file()
+
+
+def test_check_study(start: Callable[..., str], tmp_path: Path) -> None:
+    """Two data sets, one more by each class in a second call; then the report."""
+    results, page = tmp_path / "results.csv.xz", tmp_path / "page.md"
+    small = {"ProcessPoolExecutor": Serial, "CLUSTERS": (15,), "ROWS": (8,), "REPLICATES": 20,
+             "MISFITS": {"within": (0.3, 0.5)}, "WRONG": 1, "SAMPLED_WRONG": 0}  # fmt: skip
+    out = ("--out", str(results))
+    assert "4 data sets" in start("check_study", *out, **small, RIGHT=1, NUTS=0)
+    assert "7 data sets" in start("check_study", *out, **small, RIGHT=2, NUTS=1)
+    text = (BENCHMARKS.parent / "docs" / "checks.md").read_text(encoding="utf-8")
+    marks = re.findall(r"<!-- (?:begin|end): [a-z ]+ -->", text)
+    page.write_text("\n".join(marks), encoding="utf-8")
+    start("check_study", "--report", *out, "--page", str(page), "--figures", str(tmp_path))
+    written = page.read_text(encoding="utf-8")
+    assert "| 15 | 2 | " in written
+    assert "For 1 right data sets with integrated effects, NUTS" in written
+    assert (tmp_path / "check_power.png").is_file()
+    assert (tmp_path / "check_distribution.png").is_file()
+
+
+def test_loo_study(start: Callable[..., str], tmp_path: Path) -> None:
+    results = tmp_path / "loo.csv"
+    small = {"ProcessPoolExecutor": Serial, "CLUSTERS": (15,), "ROWS": (8,), "DATA_SETS": 1,
+             "SIZE": {"slopes": 0.3}, "DRAWS": 30, "NEW": 20}  # fmt: skip
+    start("loo_study", "--out", str(results), **small)
+    start("loo_study", "--out", str(results), **small)  # nothing is missing
+    table = pd.read_csv(results)
+    assert table["planted"].tolist() == ["nothing", "slopes"]
+    assert (table["se_diff"] > 0).all()
 
 
 def test_outcomes(start: Callable[..., str]) -> None:

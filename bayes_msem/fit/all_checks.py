@@ -10,9 +10,7 @@ import pandas as pd
 from bayes_msem.arguments import checked, integer
 from bayes_msem.checking.accuracy.loo import LEAST_DRAWS as loo_draws
 from bayes_msem.checking.findings import (
-    cluster_findings,
     data_findings,
-    fit_findings,
     grouped,
     left_out,
     mode_findings,
@@ -22,6 +20,7 @@ from bayes_msem.checking.findings import (
     sampling_findings,
     too_few_draws,
 )
+from bayes_msem.checking.misfit import cluster_findings, fit_findings
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.checking.priors.prior_sensitivity import LEAST_DRAWS as sensitivity_draws
 from bayes_msem.checking.verdict import Verdict
@@ -53,6 +52,9 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         leave-one-cluster-out (leave-one-row-out with one level), sensitivity to priors, few
         clusters, and variances that the data do not tell from zero. With outcomes that are not
         normal, parts that need normal ones are left out and named, and LOO leaves out rows.
+
+        P-values are judged together, so that at most a tenth of right models has any finding of
+        misfit (docs/checks.md). A small p-value in ``ppp`` need not be a finding.
 
         Parameters
         ----------
@@ -86,7 +88,8 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         table = p_values(check)
         if families:
             findings.append(left_out("fit", "The likelihood ratio of each level", tuple(families)))
-        findings += fit_findings(pd.DataFrame(table)) + cluster_findings(check.clusters)
+        judged = pd.DataFrame(table)
+        findings += fit_findings(judged) + cluster_findings(check.clusters, judged)
         accuracy = sensitivity = None
         posterior = self.datatree["posterior"]
         total = posterior.sizes["chain"] * posterior.sizes["draw"]

@@ -42,7 +42,8 @@ class Checks(FitCore):
         Parameters
         ----------
         statistics
-            What to compare: None for all built-in discrepancies; names (chi_square, deviance,
+            What to compare: None for all built-in discrepancies; names (chi_square_refit,
+            chi_square, which is weak with sampled effects, deviance,
             srmr, icc, cluster_mean_sd, cluster_mean_skewness, cluster_mean_kurtosis,
             outlying_cluster, skewness, kurtosis, slope_variance, variance_spread,
             covariance_spread, outlying_within); functions; or a mapping from names to functions. A
@@ -127,8 +128,9 @@ class Checks(FitCore):
         EstimateTable
             One row per number compared: level ("": both), statistic, variable, its posterior mean
             for the data (observed) and the replicates (replicated), the central 95% of the
-            replicates (lower, upper), ppp, its Monte-Carlo error (mcse), and a flag for extreme
-            values. The first rows are those of the whole model.
+            replicates (lower, upper), ppp, its Monte-Carlo error (mcse), a p-value that allows for
+            all variables of the statistic at the level (adjusted), and a flag for extreme values.
+            The first rows are those of the whole model.
 
         Examples
         --------

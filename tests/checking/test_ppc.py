@@ -327,10 +327,11 @@ def test_models_with_sampled_effects(case) -> None:
     check = fit.ppc()
     assert np.isfinite(check.observed).all()
     assert np.isfinite(check.replicated).all()
-    asked = fit.ppc("chi_square_refit")
-    assert any("no closed form" in note for note in asked.notes)
-    assert len(asked.statistics) == 0
-    assert {"variance_spread", "outlying_cluster"} <= set(check.statistics["statistic"])
+    computed = set(check.statistics["statistic"])
+    assert {"variance_spread", "outlying_cluster", "chi_square_refit"} <= computed
+    assert any("chi_square is weak" in note for note in check.notes)
+    assert "Here chi_square is weak" in fit.ppp("chi_square", draws=4).attrs["caption"]
+    assert not any("weak" in note for note in fit.ppc("chi_square_refit", draws=4).notes)
 
 
 def test_few_clusters_leave_out_what_they_cannot_say() -> None:

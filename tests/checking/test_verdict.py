@@ -12,15 +12,14 @@ from scipy import stats
 import bayes_msem as bm
 from bayes_msem.checking.findings import (
     Finding,
-    cluster_findings,
     data_findings,
-    fit_findings,
     grouped,
     near_zero_findings,
     prediction_findings,
     prior_findings,
     sampling_findings,
 )
+from bayes_msem.checking.misfit import LOOK, PROBLEM, cluster_findings, fit_findings, limits
 from bayes_msem.checking.verdict import Verdict
 from bayes_msem.posterior.convergence import Convergence, Grade
 from bayes_msem.spec.table import Row
@@ -29,17 +28,23 @@ from tests.checking.laplace import laplace_fit
 
 
 def ppp_table(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["level", "statistic", "variable", "ppp"])
+    """Groups have one row, so that adjusted p-values are those of two sides of one number."""
+    table = pd.DataFrame(rows, columns=["level", "statistic", "variable", "ppp"])
+    ppp = table["ppp"]
+    one_sided = table["statistic"].str.contains("chi_square|outlying|srmr")
+    return table.assign(adjusted=np.where(one_sided, ppp, 2 * np.minimum(ppp, 1 - ppp)))
 
 
 @pytest.mark.parametrize(
-    ("ppp", "state"), [(0.5, "fine"), (0.051, "fine"), (0.03, "look"), (0.002, "problem")]
+    ("ppp", "state"), [(0.5, "fine"), (0.026, "fine"), (0.02, "look"), (0.004, "problem")]
 )
 def test_misfit_of_a_level(ppp: float, state: str) -> None:
+    """Two levels share half of 10% (a look) and of 2% (a problem)."""
     table = ppp_table(
         ("within", "chi_square_refit", "", ppp),
         ("within", "chi_square", "", 0.5),  # not looked at where there is a refitted one
         ("between", "chi_square_refit", "", 0.9),
+        ("between", "icc", "y1", 0.5),
     )
     within, between, *_ = fit_findings(table)
     assert (within.state, between.state) == (state, "fine")
@@ -56,15 +61,38 @@ def test_without_a_mode_the_likelihood_ratio_at_the_draws_is_judged() -> None:
     assert "of chi_square)" in first.message
 
 
-def test_groups_of_statistics_allow_for_their_number() -> None:
-    """Of two slopes, .012 is below .05 / 2 / 2 (two sides, two slopes); of four it is not."""
-    two = [("within", "slope_variance", f"y{i} ~ x", p) for i, p in enumerate([0.012, 0.5])]
-    four = [*two, *[("within", "slope_variance", f"y{i} ~ x", 0.5) for i in (2, 3)]]
-    (found,) = fit_findings(ppp_table(*two))
+def test_limits_divide_the_share_of_right_models_with_a_finding() -> None:
+    both = ppp_table(
+        *[(level, "chi_square_refit", "", 0.5) for level in ("", "within", "between")],
+        *[("within", "kurtosis", name, 0.5) for name in ("y1", "y2", "y3")],
+        *[("between", name, "", 0.5) for name in ("icc", "outlying_cluster")],
+        ("within", "srmr", "", 0.5), ("", "deviance", "", 0.5),
+    )  # fmt: skip
+    limit = limits(both)
+    assert 2 * limit.level == pytest.approx(LOOK / 2)
+    assert 3 * limit.group == pytest.approx(LOOK / 2)
+    groups = both[both["statistic"].isin(["kurtosis", "icc"])]
+    assert limits(groups).group == pytest.approx(LOOK / 2)  # no ratios: the whole for two groups
+    assert limit.state(limit.group * 1.01, limit.group) == "fine"
+    assert limit.state(limit.group, limit.group) == "look"
+    assert limit.state(limit.group * PROBLEM / LOOK, limit.group) == "problem"
+
+
+def test_groups_name_the_variables_that_are_beyond_the_limit() -> None:
+    table = pd.DataFrame(
+        [("within", "slope_variance", f"y{i} ~ x", ppp, adjusted)
+         for i, (ppp, adjusted) in enumerate([(0.001, 0.03), (0.02, 0.2), (0.999, 0.025)])],
+        columns=["level", "statistic", "variable", "ppp", "adjusted"],
+    )  # fmt: skip
+    (found,) = fit_findings(table)
     assert found.state == "look"
     assert "more in these slopes than the model allows (y0 ~ x)" in found.message
+    assert "less in these slopes than the model says (y2 ~ x)" in found.message
+    assert "y1 ~ x" not in found.message
     assert "rv(" in found.advice
-    assert [f.state for f in fit_findings(ppp_table(*four))] == ["fine"]
+    fine = table.assign(adjusted=0.101)
+    assert [f.state for f in fit_findings(fine)] == ["fine"]
+    assert fit_findings(table.assign(adjusted=0.019))[0].state == "problem"
 
 
 def test_small_values_are_told_from_large_ones() -> None:
@@ -77,17 +105,23 @@ def test_small_values_are_told_from_large_ones() -> None:
     assert "(y2)" in light
 
 
-def test_unusual_clusters_allow_for_their_number() -> None:
+def test_clusters_are_unusual_only_if_the_most_distant_one_is() -> None:
     p = np.full(100, 0.5)
     p[3], p[7] = 0.0004, 0.004  # 0.05 / 100 lies between
     clusters = pd.DataFrame(
         {"ppp_within": 0.5, "ppp_between": p}, index=[f"g{i}" for i in range(100)]
     )
-    (found,) = cluster_findings(clusters)
+    largest = [("within", "outlying_within", "", 0.5), ("between", "outlying_cluster", "", 0.02)]
+    (found,) = cluster_findings(clusters, ppp_table(*largest))
     assert found.state == "look"
+    assert "Unusual means: 1 cluster (g3)" in found.message
+    p[3] = 0.001  # none is beyond the limit of clusters, but one is the farthest
+    (found,) = cluster_findings(clusters.assign(ppp_between=p), ppp_table(*largest))
     assert "1 cluster (g3)" in found.message
-    assert cluster_findings(clusters.assign(ppp_between=0.5))[0].state == "fine"
-    assert cluster_findings(pd.DataFrame()) == []
+    common = [largest[0], ("between", "outlying_cluster", "", 0.06)]  # limit: .1 / 2
+    assert cluster_findings(clusters, ppp_table(*common))[0].state == "fine"
+    assert cluster_findings(clusters, ppp_table(largest[0]))[0].state == "fine"
+    assert cluster_findings(pd.DataFrame(), ppp_table()) == []
 
 
 def test_pareto_k_priors_data_and_sampling() -> None:

@@ -5,6 +5,27 @@ replicates alike: their p-values are safe, but they crowd around .5 and miss wea
 data set, observed or replicated, is measured at its own posterior mode instead. The statistic is
 then a function of the data alone, hardly depends on the parameters, and its p-values are close to
 uniform if the model is right. The price is an optimisation per replicate.
+
+With sampled effects b_j (random loadings, log SDs and the like) the posterior mode has no closed
+form. There the distance is that of the model whose sampled effects do not vary: every b_j is at its
+mean given the parameters (and given cluster-level outcomes z_j that depend on it), and what is left
+is found at its mode,
+
+    max over theta of  log p(y, z | b_j = E[b_j | z_j, theta], theta) + log p(theta) .
+
+That model is wrong if effects vary, but its distance from a data set is a function of the data
+alone, and replicates come from the whole model, effects drawn anew from their distribution (the
+mixed predictive distribution of Marshall & Spiegelhalter 2003). So the p-value is that of a right
+reference distribution, and no draw of the effects, which have followed the data, stands between
+data and model. Given r_j = b_j - E[b_j | z_j] = 0, the linear effects a_j and z_j have the
+covariance matrix
+
+    cov(a, z) - cov((a, z), r) cov(r)^-1 cov(r, (a, z)) .
+
+References
+----------
+Marshall, E. C., & Spiegelhalter, D. J. (2003). Approximate cross-validatory predictive checks in
+disease mapping models. Statistics in Medicine, 22(10), 1649-1660. https://doi.org/10.1002/sim.1403
 """
 
 from __future__ import annotations
@@ -16,12 +37,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
+from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.predictive.complete_data import CompleteModel
 from bayes_msem.checking.predictive.named_statistics import BUILT_IN, Compute, Statistic
 from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.structure import Structure, structure_at
-from bayes_msem.inference.density import log_posterior, support
+from bayes_msem.inference.density import (
+    log_posterior,
+    no_coordinates,
+    starting_point,
+    support,
+)
+from bayes_msem.inference.maximise import Maximum, maximise
 from bayes_msem.inference.mode import unconstrained_mode
+from bayes_msem.inference.modes import unconstrained_axes
 from bayes_msem.spec.table import RowKey
 
 FloatArray = NDArray[np.float64]
@@ -43,14 +72,13 @@ class Refit:
     Parameters
     ----------
     complete
-        The model, without sampled effects, on complete data.
+        The model on complete data.
     """
 
     def __init__(self, complete: CompleteModel) -> None:
         self.complete, self.failures = complete, 0
         self.bounds = support(complete.blueprint)
-        found = unconstrained_mode(complete.blueprint, jacobian=True)
-        self.center, _, self.converged, hessian = found
+        self.center, _, self.converged, hessian = _first_mode(complete.blueprint)
         values, vectors = np.linalg.eigh(-hessian)
         spread = np.maximum(values, 1e-6 * float(values.max()))
         self.root = np.asarray(vectors) / np.sqrt(spread)
@@ -59,11 +87,20 @@ class Refit:
         """Matrices at the mode of a sample, which is found once."""
         return sample.once(self, lambda: self._at_mode(sample, near))
 
+    def lost(self, sample: Sample) -> None:
+        """Count a sample whose mode is of no use, once."""
+
+        def count() -> None:
+            self.failures += 1
+
+        sample.once((self, "lost"), count)
+
     def _at_mode(self, sample: Sample, near: Structure) -> Structure:
         blueprint = self.complete.on(sample)
+        density = _with_constant_effects(blueprint)
 
         def objective(v: FloatArray) -> tuple[float, FloatArray]:
-            value, gradient = log_posterior(blueprint, self.center + self.root @ v, jacobian=True)
+            value, gradient = density(self.center + self.root @ v)
             if not (np.isfinite(value) and np.isfinite(gradient).all()):  # far from any data
                 return np.inf, np.zeros_like(v)
             return -value, -(self.root.T @ gradient)
@@ -73,7 +110,53 @@ class Refit:
         x = self.bounds.to_constrained(self.center + self.root @ v)[0]
         point = np.ascontiguousarray(blueprint.extend_sampled(x))
         nothing: Mapping[RowKey, float] = {}
-        return structure_at(blueprint, sample.design, point, near.b, nothing)
+        b = near.b
+        if blueprint.n_sampled:
+            b = blueprint.likelihood.effects(point, no_coordinates(blueprint))
+        return without_sampled_effects(structure_at(blueprint, sample.design, point, b, nothing))
+
+
+def _with_constant_effects(blueprint: Blueprint) -> Objective:
+    """Log posterior density of unconstrained parameters, sampled effects at their means.
+
+    Coordinates of a blueprint without a pilot are standardised effects, so zeros are the means.
+    """
+    n, means = blueprint.parameters.n, no_coordinates(blueprint).ravel()
+
+    def density(u: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = log_posterior(blueprint, np.concatenate([u, means]), jacobian=True)
+        return value, gradient[:n]
+
+    return density
+
+
+def _first_mode(blueprint: Blueprint) -> Maximum:
+    """Mode of the data themselves, with the Hessian there."""
+    if not blueprint.n_sampled:
+        return unconstrained_mode(blueprint, jacobian=True)
+    start = support(blueprint).to_unconstrained(starting_point(blueprint))
+    return maximise(_with_constant_effects(blueprint), start, unconstrained_axes(blueprint))
+
+
+def without_sampled_effects(structure: Structure) -> Structure:
+    """Structure in which sampled effects do not vary: Omega of (a, z) given that r is zero.
+
+    Sigma_j, coefficients and vectors stay as they are.
+    """
+    n_b = structure.b.shape[1]
+    if not n_b:
+        return structure
+    omega = structure.omega
+    n_a, n = len(structure.design.template.effects.linear), len(omega) - n_b
+    of_z, of_b = slice(n_a, n), slice(n, n + n_b)
+    slope = omega[of_b, of_z] @ np.linalg.pinv(omega[of_z, of_z], hermitian=True)
+    residual = omega[of_b, of_b] - slope @ omega[of_z, of_b]
+    cross = omega[:n_a, of_b] - omega[:n_a, of_z] @ slope.T
+    kept = omega[:n, :n].copy()
+    kept[:n_a, :n_a] -= cross @ np.linalg.pinv(residual, hermitian=True) @ cross.T
+    return replace(
+        structure, omega=kept, mean=structure.mean[:, :n], b=structure.b[:, :0], found={}
+    )
 
 
 def _minimum(objective: Objective, n: int) -> tuple[FloatArray, FloatArray]:
@@ -128,17 +211,20 @@ def refit_statistics(refit: Callable[[], Refit]) -> list[Statistic]:
         def compute(sample: Sample, near: Structure) -> FloatArray:
             search = refit()
             at = search.structure(sample, near)
-            return sample.once((search, plain.level), lambda: plain.compute(sample, at))
+
+            def value() -> FloatArray:
+                try:
+                    return plain.compute(sample, at)
+                except np.linalg.LinAlgError:  # the search ended where a covariance is singular
+                    search.lost(sample)
+                    return plain.compute(sample, without_sampled_effects(near))
+
+            return sample.once((search, plain.level), value)
 
         return compute
 
     def obstacle_of(plain: Statistic) -> Callable[[Structure], str | None]:
-        def obstacle(structure: Structure) -> str | None:
-            if structure.b.shape[1]:
-                return "the mode of a model with sampled effects has no closed form"
-            return plain.obstacle(structure)
-
-        return obstacle
+        return lambda structure: plain.obstacle(without_sampled_effects(structure))
 
     return [
         replace(

@@ -47,6 +47,10 @@ FloatArray = NDArray[np.float64]
 
 _KEEP_BYTES = 64 * 2**20  # of replicated outcomes that are kept for plots
 _KEEP_MOST = 100
+_WEAK = (
+    "here chi_square is weak: it takes random loadings, variances and the like from the draw, and "
+    "these have followed the data; judge by chi_square_refit"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -224,6 +228,9 @@ class _Run:
             elif self.asked is not None or statistic.name == "chi_square":
                 where = f" {statistic.level}" if statistic.level else ""
                 self.notes.append(f"{statistic.name}{where}: not computed, {obstacle}")
+        names = {statistic.name for statistic in self.chosen}
+        if complete.blueprint.n_sampled and "chi_square" in names:
+            self.notes.append(_WEAK)
         if self.distances is not None:
             self.distances.start(pair)
 
