@@ -92,7 +92,7 @@ def read_categories(series: pd.Series[Any], name: str, *, stated: bool) -> tuple
             f"rows of a category belong together, cluster='{name}'; C({name}) in the text says "
             "that all of them are meant"
         )
-    _check_labels(labels, name)
+    _check_labels(labels, name, series)
     return labels
 
 
@@ -141,18 +141,31 @@ def _check_no_numbers(series: pd.Series[Any], name: str, *, stated: bool) -> Ite
     )
 
 
-def _check_labels(labels: Sequence[Any], name: str) -> None:
+def _check_labels(labels: Sequence[Any], name: str, series: pd.Series[Any]) -> None:
     texts = [label_text(label) for label in labels]
     for label, text in zip(labels, texts, strict=True):
         if not text.strip() or any(sign in text for sign in "]\n\r"):
+            if isinstance(label, pd.Interval):
+                fix = "name the intervals: pandas.cut(..., labels=[...])"
+            elif isinstance(series.dtype, pd.CategoricalDtype):
+                fix = f"rename it, data['{name}'].cat.rename_categories({{{label!r}: ...}})"
+            else:
+                fix = f"rename it, data['{name}'].replace({{{label!r}: ...}})"
             raise DataError(
                 f"'{name}' has a category {label!r}, which cannot be written as {name}[T.{text}] "
-                f"in a model text; rename it, data['{name}'].replace({{{label!r}: ...}})"
+                f"in a model text; {fix}"
             )
     twice = [label for label, text in zip(labels, texts, strict=True) if texts.count(text) > 1]
     if twice:
         raise DataError(
             f"'{name}' has categories that are written alike: {listed(twice)}; make them one"
+        )
+    bare = [" ".join(text.split()) for text in texts]
+    spaced = [label for label, text in zip(labels, bare, strict=True) if bare.count(text) > 1]
+    if spaced:
+        raise DataError(
+            f"'{name}' has categories that differ only in spaces: {listed(spaced)}; make them one, "
+            f"data['{name}'] = data['{name}'].astype('string').str.split().str.join(' ')"
         )
 
 

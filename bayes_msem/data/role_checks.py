@@ -218,11 +218,36 @@ def _check_collinear(observed: ObservedData) -> None:
         found = exact_combination(values, names)
         if found:
             name, others = found
+            combined = (name, *others)
+            emptied = _without_reference(values, names, combined, observed.coded)
+            if emptied:
+                raise DataError(
+                    "no row that informs the estimates is in the reference category of "
+                    f"'{emptied}': its dummies {listed([n for n in names if n in combined])} add "
+                    "up to 1 in all of them, so their effects cannot be told apart; write the "
+                    "dummies and products of the model out and leave one category out, or join "
+                    "categories"
+                )
             raise DataError(
                 f"{role} '{name}' is an exact linear combination of {listed(others)} and the "
                 "intercept, so their effects cannot be told apart; remove one of them from the "
                 "model (for dummy variables, leave out the reference category)"
             )
+
+
+def _without_reference(
+    values: FloatArray, names: Sequence[str], combined: Sequence[str], coded: CodedColumns
+) -> str | None:
+    """Return the column whose dummies, which are all that is combined, add up to 1 in all rows."""
+    members = [coded.columns.get(name, ()) for name in combined]
+    columns = {part.column for parts in members for part in parts if part.kind == "dummy"}
+    if len(columns) != 1 or any(len(parts) != 1 for parts in members):
+        return None
+    column = columns.pop()
+    if len(combined) == len(coded.categories[column]):  # all written out: there is no reference
+        return None
+    together = values[:, [names.index(name) for name in combined]].sum(axis=1)
+    return column if bool((together == 1).all()) else None
 
 
 def exact_combination(

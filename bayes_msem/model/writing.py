@@ -31,7 +31,11 @@ class Writing:
             for name, members in coded.columns.items()
         }
         variables = [v for _, v in self._table.roles]
-        made = columns_to_make(parts, [*variables, *coded.sources()])
+        made = columns_to_make(
+            parts,
+            [*variables, *coded.sources()],
+            with_missing=self._options["missing"] == "listwise",
+        )
         priors = chosen_priors(self._table, self._scales)
         table, priors = with_plain_names(self._table, priors, made)
         return table, {

@@ -70,7 +70,8 @@ class NotebookFigure(Figure):
 
 
 def text_width(texts: list[str], size: float) -> float:
-    """Width of the widest text in inches, at a font size in points."""
+    """Width of the widest text in inches, at a font size in points; dollars are dollars."""
     font = FontProperties(size=size)
-    widths = [float(TextPath((0, 0), t, prop=font).get_extents().width) for t in texts if t.strip()]
+    plain = [t.replace("$", r"\$") for t in texts if t.strip()]
+    widths = [float(TextPath((0, 0), t, prop=font).get_extents().width) for t in plain]
     return max(widths, default=0.0) / _POINTS

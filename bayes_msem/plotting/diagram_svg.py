@@ -6,6 +6,7 @@ below it, or white where the reader prefers dark pages.
 
 from __future__ import annotations
 
+import re
 from xml.sax.saxutils import escape, quoteattr
 
 from bayes_msem.plotting.diagram_geometry import FloatArray
@@ -23,6 +24,7 @@ from bayes_msem.plotting.diagram_style import (
 __all__ = ["svg_text"]
 
 _FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
+_NO_XML = r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"  # not allowed, even escaped
 _D = ".msem-diagram"
 _STYLE = f"""
 svg:root{_D} {{ color: #1a1a1a; }}
@@ -58,12 +60,13 @@ def svg_text(scene: Scene) -> str:
     if scene.line is not None:
         ends = f'x1="6" x2="{scene.width - 6:.1f}" y1="{scene.line:.1f}" y2="{scene.line:.1f}"'
         body.append(f'<line class="levels" {ends} stroke-width="{LINE_WIDTHS["levels"]:g}"/>')
-    return (
+    svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="msem-diagram" role="img" '
         f'width="{scene.width:.0f}" height="{scene.height:.0f}" '
         f'viewBox="0 0 {scene.width:.1f} {scene.height:.1f}"><title>Path diagram</title>'
         f"<style>{_STYLE}</style>{''.join(body)}</svg>"
     )
+    return re.sub(_NO_XML, "\N{REPLACEMENT CHARACTER}", svg)
 
 
 def _node(drawn: DrawnNode) -> str:

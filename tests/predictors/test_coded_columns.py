@@ -160,6 +160,10 @@ def test_labels_as_text() -> None:
         (pd.Categorical(["a", "b"], categories=["a", "b", "c"]), ["'c'", "remove_unused"]),
         (["a", 1, "b", (1, 2)], ["types int and str and tuple", "state the categories"]),
         (pd.Categorical(["1", 1]), ["written alike"]),
+        (["a", "b", " a"], ["differ only in spaces", "' a'", "make them one"]),
+        (pd.Categorical(["a", "b  c", "b c "]), ["differ only in spaces", "'b  c', 'b c '"]),
+        (pd.Categorical(["", "b"]), ["''", "cat.rename_categories"]),
+        (pd.cut([1.0, 2.0, 3.0], 2), ["cut(..., labels=[...])"]),
     ],
 )
 def test_columns_that_hold_no_categories(values: list, parts: list[str]) -> None:

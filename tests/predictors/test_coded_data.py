@@ -195,3 +195,30 @@ def test_exports_of_awkward_categories(data: pd.DataFrame) -> None:
     assert len(set(made)) == 2
     assert frame[made].sum().tolist() == [(data.g == c).sum() for c in ("mid", "top")]
     assert '"say \\"no\\""' in model.to_lavaan()
+
+
+def test_exports_leave_missing_categories_missing(data: pd.DataFrame) -> None:
+    given = data.assign(g=data.g.where(data.index % 7 != 0), h=data.h.where(data.index % 5 != 0))
+    text = "y ~ x + g + h + x:g + g:h"
+    with pytest.warns(bm.MissingDataWarning):
+        model = bm.Model(text, given, missing="listwise")
+    frame = made_by(model.to_mplus(), given)
+    made = [c for c in frame if c not in given]
+    seen = given.g.notna() & given.h.notna()
+    assert frame[made].notna().all(axis=1).tolist() == seen.tolist()
+    assert frame.loc[seen, "g_top_h_u"].sum() == ((given.g == "top") & (given.h == "u")).sum()
+    with pytest.warns(bm.MissingDataWarning):
+        again = bm.Model(f"y ~ x + {' + '.join(made)}", frame.infer_objects(), missing="listwise")
+    theirs = again.mode(prior=False).log_likelihood
+    assert theirs == pytest.approx(model.mode(prior=False).log_likelihood, abs=1e-6)
+
+
+def test_a_reference_without_rows_is_named(data: pd.DataFrame) -> None:
+    emptied = data.assign(x=data.x.where(data.g != "low"))
+    told = "reference category of 'g'.*'g\\[T.mid\\]', 'g\\[T.top\\]'.*leave one category out"
+    with pytest.raises(bm.DataError, match=told):
+        bm.Model("y ~ x + g", emptied, missing="listwise")
+    with pytest.warns(bm.MissingDataWarning):
+        bm.Model("y ~ x + g[T.top]", emptied, missing="listwise")
+    with pytest.raises(bm.DataError, match="exact linear combination"):
+        bm.Model("y ~ x + g[T.low] + g[T.mid] + g[T.top]", data)

@@ -27,16 +27,21 @@ class ColumnToMake:
         Its name in the other program.
     parts
         Columns whose product it is; with a category: whether the column has it.
+    with_missing
+        Whether categories may be missing: what is compared with a missing value is False in pandas
+        (and missing in R), which would make it the reference.
     """
 
     name: str
     parts: tuple[tuple[str, Any], ...]
+    with_missing: bool = False
 
     def in_python(self) -> str:
         """How pandas makes it, from and in a frame ``data``."""
         first = [f"data[{json.dumps(c)}]" for c, category in self.parts if category is None]
         dummies = [
             f"(data[{json.dumps(c)}] == {category!r})"
+            + (f".where(data[{json.dumps(c)}].notna())" if self.with_missing else "")
             for c, category in self.parts
             if category is not None
         ]
@@ -62,7 +67,10 @@ def _in_r(category: Any) -> str:
 
 
 def columns_to_make(
-    parts: Mapping[str, Sequence[tuple[Part, Any]]], taken: Sequence[str]
+    parts: Mapping[str, Sequence[tuple[Part, Any]]],
+    taken: Sequence[str],
+    *,
+    with_missing: bool = False,
 ) -> dict[str, ColumnToMake]:
     """Name the columns that another program needs.
 
@@ -73,6 +81,8 @@ def columns_to_make(
         data.
     taken
         Names that they cannot have.
+    with_missing
+        Whether categories may be missing.
 
     Returns
     -------
@@ -100,7 +110,7 @@ def columns_to_make(
         pairs = tuple(
             (p.column, category if p.kind == "dummy" else None) for p, category in members
         )
-        found[name] = ColumnToMake(plain, pairs)
+        found[name] = ColumnToMake(plain, pairs, with_missing)
     return found
 
 
