@@ -118,7 +118,8 @@ def _not_numeric(series: pd.Series[Any], name: str) -> DataError:
         if not reads_as_number(value):
             return DataError(
                 f"{head}: the first value that is not a number is {value!r} in row {i}; correct "
-                "it, or code the variable with numbers (categories as columns of 0 and 1)"
+                "it, or code the variable with numbers (categories as columns of 0 and 1; a "
+                f"predictor in the model text is coded by C({name}))"
             )
     return DataError(
         f"{head}, though all its values read as numbers; convert it with "

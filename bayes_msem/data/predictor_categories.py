@@ -143,6 +143,12 @@ def _check_no_numbers(series: pd.Series[Any], name: str, *, stated: bool) -> Ite
 
 def _check_labels(labels: Sequence[Any], name: str, series: pd.Series[Any]) -> None:
     texts = [label_text(label) for label in labels]
+    nested = [label for label in labels if isinstance(label, tuple)]
+    if nested:
+        raise DataError(
+            f"'{name}' has tuples as categories, such as {nested[0]!r}; make them text, "
+            f"data['{name}'] = data['{name}'].astype(str)"
+        )
     for label, text in zip(labels, texts, strict=True):
         if not text.strip() or any(sign in text for sign in "]\n\r"):
             if isinstance(label, pd.Interval):

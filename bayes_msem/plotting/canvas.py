@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
 from bayes_msem import disk
@@ -30,6 +31,17 @@ class NotebookFigure(Figure):
     So there is no global state: nothing to close, no second copy at the end of a notebook cell,
     and no display needed. Notebooks show it as the result of a cell; elsewhere use ``savefig``.
     """
+
+    def draw(self, renderer: Any) -> None:
+        """Draw it, with names as they are: a dollar sign in them starts no formula."""
+        for ax in self.axes:
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.get_ticklabels()  # which puts in them what stands there now
+        for text in self.findobj(Text):
+            # matplotlib writes the labels of a logarithmic axis as formulas
+            if isinstance(text, Text) and r"\mathdefault" not in text.get_text():
+                text.set_parse_math(False)
+        super().draw(renderer)
 
     def savefig(self, fname: Any, **options: Any) -> None:
         """Write the figure, as matplotlib does, but whole or not at all.

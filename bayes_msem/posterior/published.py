@@ -254,7 +254,11 @@ def _about_data(blueprint: Blueprint) -> str:
             f" in J = {observed.n_clusters:,} clusters ({observed.cluster_name}) of {sizes.min()} "
             f"to {sizes.max()} (median {np.median(sizes):g})"
         )
-    return f"{text}{'; missing values by full information' if observed.incomplete else ''}."
+    if observed.incomplete:
+        text += "; missing values by full information"
+    if empty := int((~observed.informative).sum()):
+        text += f"; {plural(empty, 'row')} without any observed outcome, and so without influence"
+    return f"{text}."
 
 
 def _about_numbers(

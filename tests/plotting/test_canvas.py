@@ -45,3 +45,22 @@ def test_what_cannot_be_written_leaves_the_old_file(figure: NotebookFigure, tmp_
         figure.savefig(tmp_path / "none" / "a.png")
     with pytest.raises(FileError, match="leave that character out"):
         figure.savefig("a\0.png")
+
+
+def test_dollars_in_names_start_no_formula() -> None:
+    figure = NotebookFigure(figsize=(4, 3), dpi=100, layout="constrained")
+    ax = figure.add_subplot()
+    ax.set_title(r"$\foo$")  # no formula that matplotlib knows
+    ax.plot([1, 1000], [0, 1], label="$10-$20")
+    ax.legend()
+    ax.set_yticks([0, 1], [r"$\bar$", "b"])
+    ax.set_xscale("log")
+    buffer = io.BytesIO()
+    with rc_context({"svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg")
+    shown = buffer.getvalue().decode()
+    for name in (r"$\foo$", "$10-$20", r"$\bar$"):
+        assert f">{name}</text>" in shown
+    powers = [label for label in ax.get_xticklabels() if "mathdefault" in label.get_text()]
+    assert powers
+    assert all(label.get_parse_math() for label in powers)

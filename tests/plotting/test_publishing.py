@@ -133,6 +133,19 @@ def test_notes(fit: bm.Fit) -> None:
     assert "highest-density" in fit.to_table(ci_kind="hdi")
 
 
+def test_notes_count_rows_that_say_nothing() -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"g": np.repeat(np.arange(20), 5), "y": rng.normal(size=100)})
+    frame.loc[[3, 50, 77], "y"] = np.nan
+    fit = synthetic_fit(
+        bm.Model("level: within; y ~~ y; level: between; y ~~ y", frame, cluster="g")
+    )
+    assert (
+        "of 5 to 5 (median 5); missing values by full information; 3 rows without any observed "
+        "outcome, and so without influence."
+    ) in fit.to_table()
+
+
 def test_skewed_rows_are_marked(fit: bm.Fit) -> None:
     text = fit.to_table()
     skewed = (fit.summary()["note"] == "skewed").sum()

@@ -163,6 +163,7 @@ def test_labels_as_text() -> None:
         (["a", "b", " a"], ["differ only in spaces", "' a'", "make them one"]),
         (pd.Categorical(["a", "b  c", "b c "]), ["differ only in spaces", "'b  c', 'b c '"]),
         (pd.Categorical(["", "b"]), ["''", "cat.rename_categories"]),
+        ([(1, 2), (3, 4)], ["tuples as categories", "(1, 2)", "make them text"]),
         (pd.cut([1.0, 2.0, 3.0], 2), ["cut(..., labels=[...])"]),
     ],
 )
