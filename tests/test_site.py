@@ -179,3 +179,34 @@ def test_no_errors_on_the_console(address: str, name: str) -> None:
     page, console = shown(f"{address}/{name}.html")
     assert "</h1>" in page
     assert console == []
+
+
+PROBE = """<!DOCTYPE html><body><script>
+for (const width of WIDTHS) {
+  const frame = document.createElement("iframe");
+  frame.style.width = width + "px";
+  frame.onload = () => {
+    const box = frame.contentDocument.querySelector("article").getBoundingClientRect();
+    const line = document.createElement("p");
+    line.textContent = width + " " + Math.ceil(box.right);
+    document.body.append(line);
+  };
+  frame.src = "PAGE";
+  document.body.append(frame);
+}
+</script></body>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+def test_text_is_as_wide_as_the_window_allows(
+    build: tuple[Path, subprocess.CompletedProcess[str]], address: str
+) -> None:
+    """At widths around those where the sidebars come and go."""
+    widths = [420, 760, 1020, 1100, 1200, 1320, 1600]
+    probe = PROBE.replace("WIDTHS", str(widths)).replace("PAGE", "data.html")
+    (build[0] / "probe.html").write_text(probe, encoding="utf-8")
+    page, _ = shown(f"{address}/probe.html")
+    (build[0] / "probe.html").unlink()
+    found = {int(w): int(right) for w, right in re.findall(r"<p>(\d+) (\d+)</p>", page)}
+    assert sorted(found) == widths
+    assert [width for width, right in found.items() if right > width] == []
