@@ -21,7 +21,7 @@ Psychological Bulletin, 86(2), 420-428. https://doi.org/10.1037/0033-2909.86.2.4
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
@@ -266,26 +266,32 @@ def describe(
             "clusters or more, and clusters of two rows or more"
         )
     values = numeric_columns(data, names)
-    frames = _matrices(values, codes)
+    frames = _matrices(values, codes, anova_components, ("w", "b", "sigma"))
+    scaled = frames
+    if scaling == "cronbach-harnqvist":
+        scaled = _matrices(values, codes, shares_of_total, ("w", "b"))
     return Description(
         cluster_sizes=pd.Series(sizes, index=ids, name=cluster),
         variables=_variables(values, codes, frames),
-        within=frames["w"] if scaling == "anova" else frames["p_w"],
-        between=frames["b"] if scaling == "anova" else frames["p_b"],
+        within=scaled["w"],
+        between=scaled["b"],
         sigma_between=frames["sigma"],
         scaling=scaling,
     )
 
 
-def _matrices(values: dict[str, FloatArray], codes: IntArray) -> dict[str, pd.DataFrame]:
-    """S_W, S_B, Sigma_B, P_W and P_B of all variables."""
+def _matrices(
+    values: dict[str, FloatArray],
+    codes: IntArray,
+    of_pair: Callable[[FloatArray, FloatArray, IntArray], tuple[float, ...]],
+    keys: Sequence[str],
+) -> dict[str, pd.DataFrame]:
+    """Matrices of all variables, from what a function says of each pair."""
     names = list(values)
-    keys = ("w", "b", "sigma", "p_w", "p_b")
     matrices = {key: np.full((len(names), len(names)), np.nan) for key in keys}
     for i, first in enumerate(names):
         for k, second in enumerate(names[: i + 1]):
-            columns = values[first], values[second], codes
-            pair = *anova_components(*columns), *shares_of_total(*columns)
+            pair = of_pair(values[first], values[second], codes)
             for key, value in zip(matrices, pair, strict=True):
                 matrices[key][i, k] = matrices[key][k, i] = value
     return {key: pd.DataFrame(m, index=names, columns=names) for key, m in matrices.items()}
