@@ -21,6 +21,8 @@ from bayes_msem.spec.expressions import derivative, evaluate, names
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.model_template import ModelTemplate, build_template
+from bayes_msem.structure.nested import NestedTemplate
+from bayes_msem.structure.nested_template import build_nested
 from bayes_msem.structure.parameters import Parameters, build_parameters
 
 FloatArray = NDArray[np.float64]
@@ -48,6 +50,9 @@ class Blueprint:
         Priors, bounds and constraints as the compiled density reads them.
     pilot
         Sampled parameters at a mode; only for models with sampled effects.
+    nested
+        The template of all levels of a three-level model, of which ``template`` has the lower two;
+        None for other models.
     """
 
     table: ParameterTable
@@ -58,6 +63,7 @@ class Blueprint:
     likelihood: Likelihood
     prior_arrays: PriorArrays
     pilot: FloatArray | None = None
+    nested: NestedTemplate | None = None
 
     @property
     def statistics_by_cluster(self) -> FloatArray:
@@ -165,18 +171,30 @@ def build_blueprint(
     Blueprint
     """
     parameters = build_parameters(table, dict(priors))
-    template = build_template(
-        table,
-        y_names=observed.y_names,
-        z_names=observed.z_names,
-        x_names=observed.x_names,
-        w_names=observed.w_names,
-        position=parameters.position,
-    )
+    names = {
+        "y_names": observed.y_names,
+        "z_names": observed.z_names,
+        "x_names": observed.x_names,
+        "w_names": observed.w_names,
+    }
+    nested = None
+    if table.three_level:
+        nested = build_nested(
+            table,
+            **names,
+            z3_names=observed.z3_names,
+            w3_names=observed.w3_names,
+            position=parameters.position,
+        )
+        template = nested.lower
+    else:
+        template = build_template(table, **names, position=parameters.position)
     provider = make_plan(table, incomplete=observed.incomplete).provider
     likelihood = build_likelihood(template, parameters, table, observed, provider)
     arrays = pack_priors(table, parameters)
-    return Blueprint(table, priors, observed, parameters, template, likelihood, arrays)
+    return Blueprint(
+        table, priors, observed, parameters, template, likelihood, arrays, nested=nested
+    )
 
 
 def with_approximation(
