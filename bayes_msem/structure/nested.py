@@ -1,10 +1,11 @@
-"""The template of a three-level model: two levels of structure.model_template, and one above them.
+"""The template of a three-level model: levels 1 and 2 (structure.model_template), and level 3.
 
-What level 2 is to level 1, level 3 is to level 2. Level 2 models the vector u2 = (a, z2) of a cluster,
-with a the linear effects of level 1 and z2 the cluster-level outcomes, given its design (1, w2). Level 3
-models u3 = (c, z3) of a top unit, with c the linear effects of level 2 and z3 the outcomes of top units,
-given (1, w3). An effect c_q adds c_q d2[column] to the equation of a level-2 variable, or to an outcome of
-level 2 directly: the same uses as those of level-1 effects (structure.effects).
+What level 2 is to level 1, level 3 is to level 2. Level 2 models the vector u2 = (a, z2) of a
+cluster, with a the linear effects of level 1 and z2 the cluster-level outcomes, given its design
+(1, w2). Level 3 models u3 = (c, z3) of a top unit, with c the linear effects of level 2 and z3 the
+outcomes of top units, given (1, w3). An effect c_q adds c_q d2[column] to the equation of a level-2
+variable, or to an outcome of level 2 directly: the same uses as those of level-1 effects
+(structure.effects).
 """
 
 from __future__ import annotations
