@@ -187,7 +187,7 @@ def work_space(x, structure, values, data):
 
 
 @part_kernel
-def _back_space(structure, n_values):
+def back_space(structure, n_values):
     level, n_w, n_uses = structure.within, structure.between.n_design, len(structure.uses.effect)
     n_a, n_c = structure.n_a, structure.n_z + structure.n_b
     return Back(
@@ -259,19 +259,25 @@ def batch_message(g, b, mean, fresh, structure, data, work):
 @inner_part
 def _message_back(g, weight, mean, uses, data, work, back):
     """Reverse of ``batch_message`` and ``absorb``: add to the gradients of level 1 and of V."""
+    posterior_effects(work.message, work.v)
+    rows_back(g, weight, mean, uses, data, work, back)
+    absorb_back(weight, uses.effect, work.message, back.mean, back.v)
+
+
+@inner_part
+def rows_back(g, weight, mean, uses, data, work, back):
+    """Add to the gradients of level 1, given the posterior of the linear effects of batch g."""
     effect, message, d_c, d_effect = work.within.effect, work.message, back.c, back.effect
     pieces, d_t, d_c_w, deviation = work.pieces, back.t, back.c_w, work.message.deviation
     use, variable, column = uses.effect, uses.variable, uses.column
     size, dd, gradients = data.size, data.dd, (d_c, d_effect, back.sigma)
     d_c[:, :] = 0.0
     d_effect[:, :] = 0.0
-    posterior_effects(message, work.v)
     start = int(data.first[g])
     for j in range(start, int(data.first[g + 1])):
         piece_gradients(
             j - start, size[j, 0], dd[j], weight, column, effect, pieces, message, gradients
         )
-    absorb_back(weight, use, message, back.mean, back.v)
     for q in range(len(use)):
         if variable[q] >= 0:
             posterior_mean = mean[use[q]] + deviation[q]
@@ -296,7 +302,7 @@ def absorb_back(weight, effect, message, d_mean, d_v):
 
 
 @inner_part
-def _within_back(structure, within, back, d_effects):
+def within_back(structure, within, back, d_effects):
     """Pull gradients of level 1 back to values, to x and to the effects of a batch; clear them."""
     symmetrise(back.sigma)
     backward(
@@ -356,7 +362,7 @@ def add_clusters(x, b, structure, statistics, top, given_effects, weights, terms
     data = by_cluster(statistics, structure.within.n, structure.within.n_design)
     units = clusters(statistics, structure.between.n_design, n_z)
     known, seen = known_of(units, b)
-    work, back = work_space(x, structure, top.values, data), _back_space(structure, len(top.values))
+    work, back = work_space(x, structure, top.values, data), back_space(structure, len(top.values))
     given = given_space(1, structure.n_a, n_z + n_b)
     mean, e = lanes_vector(structure.n_a), lanes_vector(n_z + n_b)
     total, log_det = 0.0, 0.0
@@ -388,7 +394,7 @@ def add_clusters(x, b, structure, statistics, top, given_effects, weights, terms
         _message_back(g, weights[g, 0], mean, structure.uses, data, work, back)
         _given_back(g, weights[g, 0], units, seen[g], given, e, n_z, back, d.effects[g])
         if varies or g == n - 1:
-            _within_back(structure, work.within, back, d.effects[g])
+            within_back(structure, work.within, back, d.effects[g])
         if units.masked or g == n - 1:
             # unmasked, the first batch says which z are observed: all of them
             seen_g = seen[g if units.masked else 0]
