@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NoReturn, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.prior_arrays import pack_priors
 from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.errors import NotSupportedError
 from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.likelihood.approximation import Approximation
@@ -78,6 +80,12 @@ class Blueprint:
         """Return the same model, priors and coordinates on other data of the same kind."""
         likelihood = self.likelihood.on(observed)
         return replace(self, observed=observed, likelihood=likelihood)
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Observed outcomes: y, z, and with three levels z3."""
+        above = () if self.nested is None else self.nested.z3_names
+        return (*self.template.outcomes, *above)
 
     @property
     def n_sampled(self) -> int:
@@ -190,11 +198,25 @@ def build_blueprint(
     else:
         template = build_template(table, **names, position=parameters.position)
     provider = make_plan(table, incomplete=observed.incomplete).provider
-    likelihood = build_likelihood(template, parameters, table, observed, provider)
+    if nested is not None:
+        likelihood = cast("Likelihood", _NotThere())
+    else:
+        likelihood = build_likelihood(template, parameters, table, observed, provider)
     arrays = pack_priors(table, parameters)
     return Blueprint(
         table, priors, observed, parameters, template, likelihood, arrays, nested=nested
     )
+
+
+class _NotThere:
+    """In the place of the likelihood of three levels."""
+
+    n_coordinates = n_sampled = 0
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise NotSupportedError(
+            "models of three levels can be declared, printed and simulated, but not estimated yet"
+        )
 
 
 def with_approximation(

@@ -56,7 +56,7 @@ def _observed_data(blueprint: Blueprint) -> xr.Dataset:
         {"y": (("obs_id", "outcome"), observed_matrix(blueprint.observed))},
         coords={
             "obs_id": np.arange(blueprint.observed.n_rows),
-            "outcome": list(blueprint.template.outcomes),
+            "outcome": list(blueprint.outcomes),
         },
     )
 
