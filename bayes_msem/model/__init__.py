@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 import pymc as pm
@@ -14,6 +14,7 @@ import xarray as xr
 
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.known_levels import KnownLevels
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.checking.accuracy.marginal import integrated_likelihood
@@ -78,7 +79,7 @@ def _observed(name: str, value: Any) -> ObservedData:
     return value
 
 
-class Model(PriorChecks, Simulation, Writing):
+class Model(PriorChecks, Simulation, Writing, KnownLevels):
     """A Bayesian (multilevel) structural equation model.
 
     Parameters
@@ -155,6 +156,36 @@ class Model(PriorChecks, Simulation, Writing):
     >>> model.parameter_table[["level", "lhs", "op", "rhs"]].shape
     (6, 4)
     """
+
+    _KNOWN = frozenset(
+        {
+            "blueprint",
+            "fit",
+            "log_likelihood",
+            "missing",
+            "mode",
+            "notes",
+            "observed",
+            "on",
+            "options",
+            "parameter_table",
+            "plan",
+            "prior_predictive",
+            "simulate",
+            "spec",
+            "table",
+            "unpiloted_blueprint",
+        }
+    )
+    _INSTEAD: ClassVar[dict[str, str]] = {
+        "to_lavaan": "lavaan has models of two levels at most. ",
+        "to_mplus": "Inputs of TYPE = THREELEVEL are not written yet. ",
+        "prior_implied": "model.prior_predictive() draws data from the priors. ",
+    }
+
+    def _is_three_level(self) -> bool:
+        table = vars(self).get("_table")
+        return table is not None and table.three_level
 
     @checked(
         cluster=anything,
@@ -668,7 +699,7 @@ class Model(PriorChecks, Simulation, Writing):
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,
             "syntax": to_syntax(self._table),
-            "cluster": "" if self._observed.cluster is None else str(self._observed.cluster_name),
+            "cluster": ", ".join(map(str, self._observed.cluster_names)),
             "std_lv": int(self._std_lv),
             "missing": self._options["missing"],
             "random_seed": seed,
