@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayes_msem.data.between_size import between_size
 from bayes_msem.data.coded_in_words import coded_in_words
@@ -31,6 +32,7 @@ _SINGLE_LEVEL: dict[Role, str] = {
     "covariate": "covariate (conditioned on)",
     "within factor": "factor",
 }
+_KINDS = ("Single-level", "Two-level", "Three-level")
 _SHOWN_PAIRS = 8
 _ROWS_SHOWN = 40  # of the parameter table, before it is folded in notebooks
 _DIRICHLET = (
@@ -74,7 +76,7 @@ def describe_model(
     str
         Lines no longer than the terminal is wide, except where a name is.
     """
-    kind = "Two-level" if table.two_level else "Single-level"
+    kind = _KINDS[len(table.levels) - 1]
     about = between_size(observed, table)
     parts = [
         f"{kind} Bayesian structural equation model",
@@ -100,7 +102,7 @@ def model_html(
     random_covariances: str,
 ) -> str:
     """Describe a model for notebooks; arguments as for :func:`describe_model`."""
-    kind = "Two-level" if table.two_level else "Single-level"
+    kind = _KINDS[len(table.levels) - 1]
     roles = {role: ", ".join(names) for role, names in roles_in_words(table).items()}
     families = outcomes_in_words(observed)
     outcomes = {", ".join(names): text for text, names in families.items()}
@@ -134,6 +136,14 @@ def describe_data(observed: ObservedData) -> str:
     if observed.cluster is None:
         return f"Data: {observed.n_rows} rows"
     sizes = observed.sizes
+    if observed.parent is not None:
+        held = np.bincount(observed.parent)
+        return (
+            f"Data: {observed.n_rows} rows in {observed.n_clusters} clusters "
+            f"('{observed.cluster_name}') in {observed.n_tops} larger ones ('{observed.top_name}'); "
+            f"{_range(sizes)} rows per '{observed.cluster_name}', {_range(held)} "
+            f"'{observed.cluster_name}' per '{observed.top_name}'"
+        )
     return (
         f"Data: {observed.n_rows} rows in {observed.n_clusters} clusters "
         f"('{observed.cluster_name}'), sizes {sizes.min()} to {sizes.max()} "
@@ -141,8 +151,35 @@ def describe_data(observed: ObservedData) -> str:
     )
 
 
+def _range(counts: NDArray[np.int64]) -> str:
+    return f"{counts.min()} to {counts.max()} (median {np.median(counts):g})"
+
+
+def _roles_by_level(table: ParameterTable) -> dict[str, list[str]]:
+    """Map roles in a three-level model, with their levels, to the variables that have them."""
+    members: dict[str, list[str]] = {}
+    for variable in dict.fromkeys(v for _, v in table.roles):
+        own = [level for level in table.levels if (level, variable) in table.roles]
+        role = table.roles[own[0], variable]
+        if role == "random effect":
+            words = f"random coefficient (varies over '{own[0]}'"
+            words += f" and '{own[1]}')" if len(own) > 1 else ")"
+        elif role.endswith("factor"):
+            words = f"factor at level {' and '.join(own)}"
+        elif role.endswith("covariate"):
+            words = f"covariate at level {own[0]} (conditioned on)"
+        elif len(own) > 1:
+            words = f"split over levels {', '.join(own)} (a latent part at each)"
+        else:
+            words = f"outcome or indicator at level {own[0]} only"
+        members.setdefault(words, []).append(variable)
+    return members
+
+
 def roles_in_words(table: ParameterTable) -> dict[str, list[str]]:
     """Map the meaning of each role to the variables that have it."""
+    if table.three_level:
+        return _roles_by_level(table)
     names = _ROLES if table.two_level else _ROLES | _SINGLE_LEVEL
     members: dict[str, list[str]] = {}
     for (_, variable), role in table.roles.items():
@@ -227,14 +264,22 @@ def _parameters_in_words(parameters: pd.DataFrame) -> str:
 
 
 def _random_covariances(table: ParameterTable, setting: str) -> list[str]:
-    """Say which random effects covary; nothing if no coefficient varies.
+    """Say which random effects covary, at each level; nothing if no coefficient varies."""
+    return [t for level in table.levels[1:] for t in _covariances_at(table, setting, level)]
+
+
+def _covariances_at(table: ParameterTable, setting: str, level: str) -> list[str]:
+    """Say which random effects covary at a level.
 
     Indicators are left out: their residuals covary only where the text says so.
     """
-    rows = [r for r in table.rows if r.level == "between"]
+    rows = [r for r in table.rows if r.level == level]
     indicators = {r.rhs for r in rows if r.kind == "loading"}
-    modelled = table.variables("between", "split", "cluster-level", "between factor")
-    coefficients = table.variables("between", "random effect")
+    known = table.variables(
+        level, "split", "cluster-level", "between factor", "random effect"
+    )
+    coefficients = [v for v in known if v in table.coefficients]
+    modelled = [v for v in known if v not in coefficients]
     members = [v for v in (*modelled, *coefficients) if v not in indicators]
     if not coefficients or len(members) < 2:
         return []
@@ -242,7 +287,8 @@ def _random_covariances(table: ParameterTable, setting: str) -> list[str]:
     pairs = list(combinations(members, 2))
     others = [f"{a} ~~ {b}" for a, b in pairs if frozenset((a, b)) not in free]
     text = (
-        f"Covariances of random effects (random_covariances='{setting}'): "
+        f"Covariances of random effects{f' at level {level}' if table.three_level else ''} "
+        f"(random_covariances='{setting}'): "
         f"{len(pairs) - len(others)} of {len(pairs)} pairs of {', '.join(members)} are free."
     )
     if 0 < len(others) < len(pairs):

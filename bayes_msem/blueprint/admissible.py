@@ -44,7 +44,7 @@ def check_admissible(blueprint: Blueprint, theta: FloatArray) -> None:
                 "no data with these values; a value of at least 0 is needed here"
             )
     check_responses(blueprint, theta)
-    for level in ("within", "between"):
+    for level in blueprint.table.levels:
         for block in covariance_blocks(blueprint.table, level):
             if not varies(block, blueprint.table):
                 _check_block(blueprint, block, theta)

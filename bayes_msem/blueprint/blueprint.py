@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NoReturn, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.prior_arrays import pack_priors
 from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.errors import NotSupportedError
 from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.likelihood.approximation import Approximation
@@ -21,6 +23,8 @@ from bayes_msem.spec.expressions import derivative, evaluate, names
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.model_template import ModelTemplate, build_template
+from bayes_msem.structure.nested import NestedTemplate
+from bayes_msem.structure.nested_template import build_nested
 from bayes_msem.structure.parameters import Parameters, build_parameters
 
 FloatArray = NDArray[np.float64]
@@ -48,6 +52,9 @@ class Blueprint:
         Priors, bounds and constraints as the compiled density reads them.
     pilot
         Sampled parameters at a mode; only for models with sampled effects.
+    nested
+        The template of all levels of a three-level model, of which ``template`` has the lower two;
+        None for other models.
     """
 
     table: ParameterTable
@@ -58,6 +65,7 @@ class Blueprint:
     likelihood: Likelihood
     prior_arrays: PriorArrays
     pilot: FloatArray | None = None
+    nested: NestedTemplate | None = None
 
     @property
     def statistics_by_cluster(self) -> FloatArray:
@@ -72,6 +80,12 @@ class Blueprint:
         """Return the same model, priors and coordinates on other data of the same kind."""
         likelihood = self.likelihood.on(observed)
         return replace(self, observed=observed, likelihood=likelihood)
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Observed outcomes: y, z, and with three levels z3."""
+        above = () if self.nested is None else self.nested.z3_names
+        return (*self.template.outcomes, *above)
 
     @property
     def n_sampled(self) -> int:
@@ -165,18 +179,44 @@ def build_blueprint(
     Blueprint
     """
     parameters = build_parameters(table, dict(priors))
-    template = build_template(
-        table,
-        y_names=observed.y_names,
-        z_names=observed.z_names,
-        x_names=observed.x_names,
-        w_names=observed.w_names,
-        position=parameters.position,
-    )
+    names = {
+        "y_names": observed.y_names,
+        "z_names": observed.z_names,
+        "x_names": observed.x_names,
+        "w_names": observed.w_names,
+    }
+    nested = None
+    if table.three_level:
+        nested = build_nested(
+            table,
+            **names,
+            z3_names=observed.z3_names,
+            w3_names=observed.w3_names,
+            position=parameters.position,
+        )
+        template = nested.lower
+    else:
+        template = build_template(table, **names, position=parameters.position)
     provider = make_plan(table, incomplete=observed.incomplete).provider
-    likelihood = build_likelihood(template, parameters, table, observed, provider)
+    if nested is not None:
+        likelihood = cast("Likelihood", _NotThere())
+    else:
+        likelihood = build_likelihood(template, parameters, table, observed, provider)
     arrays = pack_priors(table, parameters)
-    return Blueprint(table, priors, observed, parameters, template, likelihood, arrays)
+    return Blueprint(
+        table, priors, observed, parameters, template, likelihood, arrays, nested=nested
+    )
+
+
+class _NotThere:
+    """In the place of the likelihood of three levels."""
+
+    n_coordinates = n_sampled = 0
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise NotSupportedError(
+            "models of three levels can be declared, printed and simulated, but not estimated yet"
+        )
 
 
 def with_approximation(

@@ -48,7 +48,7 @@ def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
                     "a value of at least 0 is needed here"
                 )
             x[i] = np.sqrt(x[i])
-    for level in ("within", "between"):
+    for level in blueprint.table.levels:
         for block in covariance_blocks(blueprint.table, level):
             if block.pattern != "direct":
                 for free, value in _partial_correlations(blueprint, block, theta).items():
@@ -111,4 +111,5 @@ def _typical_sd(blueprint: Blueprint, row: Row, theta: FloatArray) -> float:
 
 
 def _intercept(blueprint: Blueprint, name: str, theta: FloatArray) -> float:
-    return float(blueprint.row_value(RowKey("between", name, "~", "1"), theta))
+    level = blueprint.table.mean_level(name)
+    return float(blueprint.row_value(RowKey(level, name, "~", "1"), theta))

@@ -28,17 +28,23 @@ def between_size(observed: ObservedData, table: ParameterTable) -> list[str]:
     """
     if observed.cluster is None:
         return []
-    free = {row.free for row in table.rows if row.level == "between" and row.free}
-    if not free:
-        return []
-    each = observed.n_clusters / len(free)
-    line = f"Level between: {plural(len(free), 'free parameter')}, {_digits(each)} clusters each."
-    slopes = [row for row in table.rows if row.kind == "regression" and row.free in free]
-    if each < AMPLE and slopes:
-        limit, narrow = (FEW, "narrow") if each < FEW else (AMPLE, "may narrow")
-        line += f" Below {limit} each, priors {narrow} intervals of slopes ({PAGE})."
+    counts = [(observed.n_clusters, "clusters"), (observed.n_tops, f"'{observed.top_name}'")]
+    lines = []
+    for level, (count, units) in zip(table.levels[1:], counts, strict=False):
+        free = {row.free for row in table.rows if row.level == level and row.free}
+        if not free:
+            continue
+        each = count / len(free)
+        line = f"Level {level}: {plural(len(free), 'free parameter')}, {_digits(each)} {units} each."
+        slopes = [row for row in table.rows if row.kind == "regression" and row.free in free]
+        if each < AMPLE and slopes:
+            limit, narrow = (FEW, "narrow") if each < FEW else (AMPLE, "may narrow")
+            line += f" Below {limit} each, priors {narrow} intervals of slopes ({PAGE})."
+        lines.append(line)
+    if not lines or observed.three_level:
+        return lines
     reliability = on_reliability(predictors(observed, table), observed.n_clusters)
-    return [line, *([reliability] if reliability else [])]
+    return [*lines, *([reliability] if reliability else [])]
 
 
 def predictors(observed: ObservedData, table: ParameterTable) -> dict[str, float]:

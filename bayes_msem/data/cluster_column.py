@@ -24,6 +24,7 @@ __all__ = [
     "code_clusters",
     "read_clusters",
     "rounding",
+    "values_of_units",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -88,7 +89,7 @@ def read_clusters(
     if check_sizes:
         _check_sizes(sizes, ids)
     said = inside or {}
-    values = {name: _of_clusters(name, v, codes, ids, said) for name, v in columns.items()}
+    values = {name: values_of_units(name, v, codes, ids, said) for name, v in columns.items()}
     return Clusters(frozen(codes), ids, frozen(sizes), values)
 
 
@@ -162,7 +163,7 @@ def _check_sizes(sizes: IntArray, ids: pd.Index[Any]) -> None:
         )
 
 
-def _of_clusters(
+def values_of_units(
     name: str,
     values: FloatArray,
     codes: IntArray,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,13 @@ from bayes_msem.arguments import shown
 from bayes_msem.errors import DataError, NotSupportedError, nearest
 from bayes_msem.wording import listed, plural
 
-__all__ = ["check_cluster_argument", "check_cluster_name", "check_columns", "check_frame"]
+__all__ = [
+    "check_cluster_argument",
+    "check_cluster_name",
+    "check_columns",
+    "check_frame",
+    "cluster_columns",
+]
 
 
 def check_frame(frame: object) -> None:
@@ -29,6 +36,68 @@ def check_frame(frame: object) -> None:
         )
     if len(frame) == 0:
         raise DataError("data has no rows; check the filter or the file that made it")
+
+
+_LEVEL_NAME = re.compile(r"([^\W\d]|\.(?!\d))[\w.]*")
+_TAKEN = ("within", "between")
+
+
+def cluster_columns(cluster: Any, columns: Sequence[Hashable] = ()) -> tuple[Any, ...]:
+    """Return the columns that ``cluster`` names, the inner one first: none, one or two.
+
+    Parameters
+    ----------
+    cluster
+        What the user gave: a name, or a list of names.
+    columns
+        Columns of the data, which tell several names from one.
+
+    Raises
+    ------
+    DataError
+        It names no column, or one twice, or the names cannot be those of levels.
+    NotSupportedError
+        It names more than two, or two in a way that does not say which is the inner one.
+    """
+    if not isinstance(cluster, list) and not (isinstance(cluster, tuple) and cluster not in columns):
+        check_cluster_name(cluster, columns)
+        return () if cluster is None else (cluster,)
+    named = all(pd.api.types.is_hashable(name) and name in columns for name in cluster)
+    if len(cluster) > 2 and not named:
+        check_cluster_name(cluster)  # probably the column itself
+    if len(cluster) > 2:
+        raise NotSupportedError(
+            f"cluster names {len(cluster)} columns, but models have three levels at most: rows, "
+            "clusters, and clusters of clusters. Name two columns, the inner one first, e.g. "
+            "cluster=['class', 'school']; units of a fourth level, if they are few, may be a "
+            "predictor of categories at the highest level"
+        )
+    if not cluster:
+        raise DataError(
+            "cluster=[] names no column; write cluster='school', or leave cluster out if rows are "
+            "independent of each other"
+        )
+    for name in cluster:
+        check_cluster_name(name, columns)
+    if len(cluster) == 2:
+        _check_level_names(*cluster)
+    return tuple(cluster)
+
+
+def _check_level_names(inner: object, outer: object) -> None:
+    """Check the names of two cluster columns, after which levels are called."""
+    if inner == outer:
+        raise DataError(
+            f"cluster names {inner!r} twice; name two columns, the inner one first, or one for two "
+            "levels"
+        )
+    for name in (inner, outer):
+        if not isinstance(name, str) or name in _TAKEN or not _LEVEL_NAME.fullmatch(name):
+            raise DataError(
+                f"cluster column {name!r} would name a level of the model, so it has to be text of "
+                "letters, digits, '.' and '_' that starts with a letter, and neither 'within' nor "
+                f"'between'; rename the column, data.rename(columns={{{name!r}: 'unit'}})"
+            )
 
 
 def check_cluster_name(cluster: object, columns: Sequence[Hashable] = ()) -> None:
@@ -53,8 +122,9 @@ def check_cluster_name(cluster: object, columns: Sequence[Hashable] = ()) -> Non
     hashable = pd.api.types.is_hashable(cluster)
     if several := _several_columns(cluster, columns):
         raise NotSupportedError(
-            f"cluster names {plural(len(several), 'column')} ({listed(several)}), but a model has "
-            "one cluster column: three levels and crossed clusters are not there yet"
+            f"cluster names {plural(len(several), 'column')} ({listed(several)}); where one groups "
+            "the other, a model of three levels takes a list, the inner one first, e.g. "
+            "Model(..., cluster=['class', 'school']). Crossed clusters are not supported"
         )
     if cluster is None or (hashable and not pd.Series([cluster], dtype=object).isna().item()):
         return

@@ -38,6 +38,8 @@ class MissingReport:
         Identifiers of clusters in which no outcome of either level is observed.
     dropped
         Rows left out by listwise deletion.
+    top_level
+        Name of the third level; empty for models of one or two.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class MissingReport:
     empty_rows: int
     silent_clusters: tuple[Any, ...]
     dropped: int
+    top_level: str = ""
 
     @property
     def lines(self) -> list[str]:
@@ -75,6 +78,8 @@ class MissingReport:
         lines = ["Missing values (missing='fiml'): integrated out under the model"]
         for row in self.variables.itertuples(index=False):
             unit = "rows" if row.level == "within" else "clusters"
+            if row.level == self.top_level:
+                unit = f"'{self.top_level}'"
             lines.append(f"  {row.variable}: {row.missing} of {row.n} {unit} ({row.percent:.1f}%)")
         if self.empty_rows:
             lines.append(
@@ -142,9 +147,12 @@ def missing_report(observed: ObservedData) -> MissingReport:
     MissingReport
     """
     rows = []
+    middle = str(observed.cluster_name) if observed.three_level else "between"
+    top = observed.top_name or ""
     for level, names, values in (
         ("within", observed.y_names, observed.y),
-        ("between", observed.z_names, observed.z),
+        (middle, observed.z_names, observed.z),
+        (top, observed.z3_names, observed.z3),
     ):
         for k, name in enumerate(names):
             count = int(np.isnan(values[:, k]).sum())
@@ -165,6 +173,7 @@ def missing_report(observed: ObservedData) -> MissingReport:
         empty_rows=int((~observed.informative).sum()),
         silent_clusters=_silent_clusters(observed),
         dropped=observed.dropped,
+        top_level=top,
     )
 
 

@@ -25,6 +25,7 @@ from bayes_msem.data.coded_columns import CodedColumns, source_values, with_code
 from bayes_msem.data.codings import exposures_of
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_cluster_argument, check_columns, check_frame
+from bayes_msem.data.nesting import read_tops
 from bayes_msem.data.observed_data import ObservedData, side_by_side
 from bayes_msem.data.readonly import frozen
 from bayes_msem.errors import DataError, SpecificationError
@@ -57,7 +58,9 @@ class NewSample:
 
 
 def new_sample(
-    observed: ObservedData, clusters: int | None, sizes: int | Sequence[int] | None
+    observed: ObservedData,
+    clusters: int | Sequence[int] | None,
+    sizes: int | Sequence[int] | None,
 ) -> NewSample:
     """Check the numbers of clusters and rows that a user asks for.
 
@@ -224,8 +227,10 @@ def design_from_frame(
     """
     check_frame(frame)
     check_cluster_argument(frame, observed.cluster_name, two_level=observed.two_level)
+    if observed.top_name is not None:
+        check_cluster_argument(frame, observed.top_name, two_level=True)
     coded = observed.coded
-    frame = with_coded(frame, coded, (*observed.x_names, *observed.w_names))
+    frame = with_coded(frame, coded, (*observed.x_names, *observed.w_names, *observed.w3_names))
     values = _design_columns(frame, observed, missing=missing)
     sources = {v: source_values(frame[v], v, coded.categories.get(v)) for v in coded.sources()}
     y = side_by_side(values, observed.y_names, len(frame))
@@ -253,6 +258,16 @@ def design_from_frame(
     z = side_by_side(clusters.values, observed.z_names, len(clusters.ids))
     w = side_by_side(clusters.values, observed.w_names, len(clusters.ids))
     _check_present(w[clusters.codes], np.ones(len(frame), bool), observed.w_names, coded)
+    if observed.top_name is not None:
+        of_tops = {name: values[name] for name in (*observed.z3_names, *observed.w3_names)}
+        parent, ids, known = read_tops(
+            frame[observed.top_name], observed.top_name, clusters, of_tops, check_sizes=False
+        )
+        w3 = side_by_side(known, observed.w3_names, len(ids))
+        everywhere = np.ones(len(frame), bool)
+        _check_present(w3[parent[clusters.codes]], everywhere, observed.w3_names, coded)
+        z3 = frozen(pattern(side_by_side(known, observed.z3_names, len(ids))))
+        design = replace(design, parent=parent, top_ids=ids, z3=z3, w3=w3)
     return replace(
         design,
         z=frozen(pattern(z)),
@@ -273,14 +288,15 @@ def _design_columns(
 
     Complete outcomes are zeros, and so are observed categories.
     """
-    outcomes = (*observed.y_names, *observed.z_names)
+    outcomes = (*observed.y_names, *observed.z_names, *observed.z3_names)
     present = [name for name in outcomes if missing and name in frame.columns]
     if missing and not present:
         raise DataError(
             "missing=True keeps the pattern of missing values of data, but data has no column of "
             f"outcomes ({listed(outcomes)}); add some, or leave missing out"
         )
-    needed = (*observed.x_names, *observed.w_names, *present, *observed.exposure.values())
+    given = (*observed.x_names, *observed.w_names, *observed.w3_names)
+    needed = (*given, *present, *observed.exposure.values())
     check_columns(frame, needed)
     complete = {name: np.zeros(len(frame)) for name in outcomes if name not in present}
     for name in set(present) & set(observed.categories):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from bayes_msem.data.codings import Coding, check_categories, check_counts, expo
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_cluster_argument, check_columns, check_frame
 from bayes_msem.data.missing_values import check_any_observed, complete_rows
+from bayes_msem.data.nesting import read_tops
 from bayes_msem.data.observed_data import ObservedData, side_by_side
 from bayes_msem.data.role_checks import check_roles
 from bayes_msem.outcomes.families import Family
@@ -46,6 +47,7 @@ def observe(
     table: ParameterTable,
     cluster: str | None,
     *,
+    top: str | None = None,
     missing: Missing = "fiml",
     codings: Mapping[str, Coding] | None = None,
     exposure: Mapping[str, str] | None = None,
@@ -62,6 +64,8 @@ def observe(
     cluster
         Name of the column with the cluster identifiers (any type); None for single-level
         models.
+    top
+        Name of the column with the identifiers of top units; None unless there are three levels.
     missing
         "fiml": rows with missing outcomes are kept. "listwise": rows with any missing value are
         left out, and counted.
@@ -84,12 +88,17 @@ def observe(
     """
     y_names = table.variables("within", "split", "within-only")
     x_names = table.variables("within", "covariate")
-    z_names = table.variables("between", "cluster-level")
-    w_names = table.variables("between", "cluster-level covariate")
-    names = y_names + z_names + x_names + w_names
+    z_names = table.variables(table.level_two, "cluster-level")
+    w_names = table.variables(table.level_two, "cluster-level covariate")
+    third = table.levels[2] if table.three_level else ""
+    z3_names = table.variables(third, "cluster-level")
+    w3_names = table.variables(third, "cluster-level covariate")
+    names = y_names + z_names + x_names + w_names + z3_names + w3_names
 
     check_frame(frame)
     check_cluster_argument(frame, cluster, two_level=table.two_level)
+    if top is not None:
+        check_cluster_argument(frame, top, two_level=True)
     codings, exposure = codings or {}, exposure or {}
     check_columns(frame, [*names, *exposure.values()])
     values = numeric_columns(frame, [name for name in names if name not in codings])
@@ -113,9 +122,31 @@ def observe(
         parts = {name: sources[name] for name in coded.sources(w_names)}  # the user's own names
         of_clusters = parts | {name: values[name] for name in z_names + w_names}
         of_clusters |= {exposure[z]: exposures[exposure[z]] for z in z_names if z in exposure}
-        inside = {name: _inside_between(name, coded, w_names, cluster) for name in parts}
+        inside = {name: _inside_between(name, coded, w_names, cluster, table) for name in parts}
+        if table.three_level:
+            inside = _inside_level((*z_names, *w_names), table.level_two) | inside
         clusters = read_clusters(frame[cluster], cluster, of_clusters, inside=inside)
         sources |= {name: clusters.values[name][clusters.codes] for name in parts}
+    tops: dict[str, Any] = {}
+    if top is not None:
+        parts = {name: sources[name] for name in coded.sources(w3_names)}
+        of_tops = parts | {name: values[name] for name in z3_names + w3_names}
+        inside = {name: _inside_between(name, coded, w3_names, top, table) for name in parts}
+        inside = _inside_level((*z3_names, *w3_names), third) | inside
+        parent, ids, known = read_tops(frame[top], top, clusters, of_tops, inside=inside)
+        sources |= {name: known[name][parent[clusters.codes]] for name in parts}
+        tops = {
+            "parent": parent,
+            "top_ids": ids,
+            "top_name": top,
+            "z3": side_by_side(known, z3_names, len(ids)),
+            "z3_names": z3_names,
+            "w3": side_by_side(known, w3_names, len(ids)),
+            "w3_names": w3_names,
+            "top_split_names": tuple(
+                v for v in y_names + z_names if table.roles.get((third, v)) == "split"
+            ),
+        }
     observed = ObservedData(
         y=side_by_side(values, y_names, len(frame)),
         y_names=y_names,
@@ -138,6 +169,7 @@ def observe(
         y_exposure=exposures_of(y_names, values, exposure, exposures, "row"),
         z_exposure=exposures_of(z_names, clusters.values, exposure, clusters.values, "cluster"),
         coded=coded,
+        **tops,
     )
     if coded.columns:
         own = side_by_side(sources, observed.source_names, len(frame))
@@ -146,12 +178,21 @@ def observe(
     return observed
 
 
+def _inside_level(names: tuple[str, ...], level: str) -> dict[str, tuple[str, str]]:
+    """Say why variables of a level of a three-level model must not vary inside its units."""
+    fix = (
+        f"correct it, use it at a level below as well, or make a column of the means of its "
+        f"'{level}' and use that"
+    )
+    return {name: (f"'{name}' is used at level {level} and above only", fix) for name in names}
+
+
 def _inside_between(
-    name: str, coded: CodedColumns, w_names: tuple[str, ...], cluster: str
+    name: str, coded: CodedColumns, w_names: tuple[str, ...], cluster: str, table: ParameterTable
 ) -> tuple[str, str]:
     """Say why a source must be constant inside clusters, and what to do if it is not."""
     term = next(w for w in w_names if name in coded.sources([w]))
-    why = f"'{name}' is part of '{term}' at level between"
+    why = f"'{name}' is part of '{term}' at level {cluster if table.three_level else 'between'}"
     if name in coded.categories:
         label = coded.categories[name][-1]
         shares = f"(data['{name}'] == {label!r}).groupby(data['{cluster}']).transform('mean')"

@@ -11,6 +11,9 @@ array  role in the table                                   shape
 ``w``  cluster-level covariate (conditioned on)            (J, kw)
 =====  ==================================================  ==========
 
+Three-level models have ``z3`` (K, q3) and ``w3`` (K, k3) besides, the same for top units, and
+``parent`` (J,), the top unit of each cluster.
+
 Missing values are NaN: possible in y and z, in x only where a row has no observed y, never in w.
 Ordered outcomes hold codes 0, 1, ... of their categories, counts the counts. Clusters are numbered
 in order of first appearance. Dummies and products among the covariates are computed
@@ -93,6 +96,15 @@ class ObservedData(ReadOnlyArrays):
     sources
         Columns that they come from, in the order of ``source_names``, (N, k): numbers, or codes of
         categories; None where there are none.
+    parent
+        Top unit of each cluster, (J,), from 0 to K - 1 in order of first appearance; None unless
+        the model has three levels. All fields below are empty then.
+    top_ids, top_name
+        Identifiers of the top units, (K,), and the column that holds them.
+    z3, z3_names, w3, w3_names
+        Modelled variables and covariates of top units, (K, q3) and (K, k3).
+    top_split_names
+        Those of ``y_names`` and ``z_names`` that have a part at level 3.
     """
 
     y: FloatArray
@@ -117,11 +129,20 @@ class ObservedData(ReadOnlyArrays):
     z_exposure: FloatArray | None = None
     coded: CodedColumns = field(default_factory=CodedColumns)
     sources: FloatArray | None = None
+    parent: IntArray | None = None
+    top_ids: pd.Index[Any] = field(default_factory=lambda: pd.Index([]))
+    top_name: str | None = None
+    z3: FloatArray = field(default_factory=lambda: frozen(np.empty((0, 0))))
+    z3_names: tuple[str, ...] = ()
+    w3: FloatArray = field(default_factory=lambda: frozen(np.empty((0, 0))))
+    w3_names: tuple[str, ...] = ()
+    top_split_names: tuple[str, ...] = ()
 
     @property
     def source_names(self) -> tuple[str, ...]:
         """Columns that covariates are computed from and that are no variables themselves."""
         names = {*self.y_names, *self.z_names, *self.x_names, *self.w_names}
+        names |= {*self.z3_names, *self.w3_names}
         return tuple(name for name in self.coded.sources() if name not in names)
 
     @property
@@ -145,15 +166,17 @@ class ObservedData(ReadOnlyArrays):
         return self.z[:, [name not in self.families for name in self.z_names]]
 
     def outcome(self, name: str) -> FloatArray:
-        """Values of an outcome, by row or by cluster."""
+        """Values of an outcome, by row, by cluster or by top unit."""
         values, names = (self.z, self.z_names) if name in self.z_names else (self.y, self.y_names)
+        if name in self.z3_names:
+            values, names = self.z3, self.z3_names
         column: FloatArray = values[:, names.index(name)]
         return column
 
     @property
     def incomplete(self) -> bool:
         """Whether some y or z is missing."""
-        return bool(np.isnan(self.y).any() or np.isnan(self.z).any())
+        return any(bool(np.isnan(values).any()) for values in (self.y, self.z, self.z3))
 
     @property
     def informative(self) -> NDArray[np.bool_]:
@@ -176,6 +199,26 @@ class ObservedData(ReadOnlyArrays):
         """Whether rows are grouped in clusters."""
         return self.cluster is not None
 
+    @property
+    def three_level(self) -> bool:
+        """Whether clusters lie in top units."""
+        return self.parent is not None
+
+    @property
+    def n_tops(self) -> int:
+        """Number of top units K; 0 unless there are three levels."""
+        return len(self.top_ids)
+
+    @property
+    def top_design(self) -> FloatArray:
+        """Design (1, w3) of level 3, (K, 1 + k3)."""
+        return np.column_stack([np.ones(self.n_tops), self.w3])
+
+    @property
+    def cluster_names(self) -> tuple[str, ...]:
+        """Columns with identifiers, the inner one first."""
+        return tuple(name for name in (self.cluster_name, self.top_name) if name is not None)
+
 
 def side_by_side(
     columns: Mapping[str, FloatArray], names: tuple[str, ...], length: int
@@ -187,8 +230,12 @@ def side_by_side(
     return frozen(out)
 
 
-def columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> dict[str, FloatArray]:
+def columns_of(
+    observed: ObservedData, y: FloatArray, z: FloatArray, z3: FloatArray | None = None
+) -> dict[str, FloatArray]:
     """Columns of the data with outcomes y (N, p) and z (J, q), in the order y, x, z, w.
+
+    Outcomes of top units, z3 (K, q3) or else those of the data, and w3 come last.
 
     Ordered outcomes are columns of codes; columns of exposures come first.
     """
@@ -197,15 +244,22 @@ def columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> dict[str
     if observed.cluster is not None:
         columns |= dict(zip(observed.z_names, z[observed.cluster].T, strict=True))
         columns |= dict(zip(observed.w_names, observed.w[observed.cluster].T, strict=True))
+    if observed.parent is not None:
+        top = observed.parent[observed.cluster]
+        z3 = observed.z3 if z3 is None else z3
+        columns |= dict(zip(observed.z3_names, z3[top].T, strict=True))
+        columns |= dict(zip(observed.w3_names, observed.w3[top].T, strict=True))
     return _exposures(observed) | columns if observed.exposure else columns
 
 
-def given_columns_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> dict[str, FloatArray]:
+def given_columns_of(
+    observed: ObservedData, y: FloatArray, z: FloatArray, z3: FloatArray | None = None
+) -> dict[str, FloatArray]:
     """Columns from which the same data follow: as in :func:`columns_of`, but sources, not coded.
 
     Columns of categories hold codes.
     """
-    columns = columns_of(observed, y, z)
+    columns = columns_of(observed, y, z, z3)
     if not observed.coded.columns:
         return columns
     assert observed.sources is not None
@@ -267,26 +321,30 @@ def categorical(codes: Any, labels: tuple[Any, ...]) -> pd.Categorical:
     return pd.Categorical.from_codes(whole, categories=pd.Index(labels))
 
 
-def frame_of(observed: ObservedData, y: FloatArray, z: FloatArray) -> pd.DataFrame:
+def frame_of(
+    observed: ObservedData, y: FloatArray, z: FloatArray, z3: FloatArray | None = None
+) -> pd.DataFrame:
     """Frame with the clusters, covariates and row index of the data, and outcomes y and z.
 
     Parameters
     ----------
     observed
         The data.
-    y, z
-        Outcomes of both levels, (N, p) and (J, q).
+    y, z, z3
+        Outcomes of the levels, (N, p), (J, q) and, with three levels, (K, q3).
 
     Returns
     -------
     pandas.DataFrame
-        Columns cluster, y, x, z, w; ordered outcomes have their labels. In the place of dummies and
+        Columns cluster, top unit, y, x, z, w, z3, w3; ordered outcomes have their labels. In the place of dummies and
         products stand the columns that they are made of.
     """
     columns: dict[str, object] = {}
     if observed.cluster is not None and observed.cluster_name is not None:
         columns[observed.cluster_name] = observed.cluster_ids.take(observed.cluster)
-    columns |= given_columns_of(observed, y, z)
+    if observed.parent is not None and observed.top_name is not None:
+        columns[observed.top_name] = observed.top_ids.take(observed.parent[observed.cluster])
+    columns |= given_columns_of(observed, y, z, z3)
     for name, labels in observed.categories.items():
         columns[name] = labelled(columns[name], labels)
     for name, labels in observed.coded.categories.items():

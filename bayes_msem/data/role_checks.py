@@ -56,24 +56,28 @@ def _check_covariates(observed: ObservedData) -> None:
     one; writing their variance (``x ~~ x``) brings them into the model, but for those that dummies
     or products are made of.
     """
-    places: dict[str, list[str]] = {"within": [], "between": []}
-    lines: dict[str, list[str]] = {"within": [], "between": []}
+    middle = str(observed.cluster_name) if observed.three_level else "between"
+    levels = ("within", middle, *([str(observed.top_name)] if observed.three_level else []))
+    places: dict[str, list[str]] = {level: [] for level in levels}
+    lines: dict[str, list[str]] = {level: [] for level in levels}
     bound = False
     gone = np.isnan(observed.x) & observed.informative[:, None]
-    ids = observed.cluster_ids
     for name, given, missing in _as_given(observed.x_names, gone, observed.coded):
         places["within"].append(f"covariate {given} is missing in {positions(missing)}")
         lines["within"].append(f"{name} ~~ {name}")
         bound |= observed.coded.is_bound(name)
-    for name, given, missing in _as_given(observed.w_names, np.isnan(observed.w), observed.coded):
-        places["between"].append(
-            f"cluster-level covariate {given} is missing in {missing.sum()} of {len(ids)} "
-            f"clusters ('{ids.name}' {first_few(list(ids[missing]))})"
-        )
-        lines["between"].append(f"{name} ~~ {name}")
-        bound |= observed.coded.is_bound(name)
+    upper = [(observed.cluster_ids, observed.w_names, observed.w, "cluster-level covariate")]
+    upper += [(observed.top_ids, observed.w3_names, observed.w3, "covariate of level 3")]
+    for level, (ids, names, values, role) in zip(levels[1:], upper, strict=False):
+        for name, given, missing in _as_given(names, np.isnan(values), observed.coded):
+            places[level].append(
+                f"{role} {given} is missing in {missing.sum()} of {len(ids)} "
+                f"clusters ('{ids.name}' {first_few(list(ids[missing]))})"
+            )
+            lines[level].append(f"{name} ~~ {name}")
+            bound |= observed.coded.is_bound(name)
     if bound:
-        told = "; ".join([*places["within"], *places["between"]])
+        told = "; ".join(text for found in places.values() for text in found)
         raise DataError(
             f"{told}. Covariates are conditioned on, so nothing says what a missing one may be, "
             "and dummies, products and what they are made of cannot be modelled. Fill the values "
@@ -81,7 +85,7 @@ def _check_covariates(observed: ObservedData) -> None:
             "missing='listwise' to leave these rows out (biased unless values are missing "
             "completely at random)"
         )
-    if places["within"] or places["between"]:
+    if any(places.values()):
         raise DataError(_missing_covariates(places, lines, two_level=observed.two_level))
 
 
@@ -113,17 +117,17 @@ def _missing_covariates(
                 *(f"    {text}" for text in lines[level]),
             ]
         )
-        for level in ("within", "between")
+        for level in lines
         if lines[level]
     ]
     several = sum(len(found) for found in lines.values()) > 1
     it = "their variances" if several else "its variance"
-    left_out = " and ".join(
-        name for name, level in (("rows", "within"), ("clusters", "between")) if lines[level]
-    )
+    units = ("rows", "clusters", "clusters of level 3")
+    left_out = " and ".join(n for n, level in zip(units, lines, strict=False) if lines[level])
     return "\n".join(
         [
-            f"{'; '.join([*places['within'], *places['between']])}. Covariates are conditioned on, "
+            f"{'; '.join(t for found in places.values() for t in found)}. "
+            "Covariates are conditioned on, "
             f"so nothing says what a missing one may be. Bring them into the model by {it}, then "
             "their missing values are integrated out; add",
             *written,
@@ -141,6 +145,8 @@ def _check_counts(observed: ObservedData) -> None:
     units = [("row", observed.n_rows, observed.x_names, "covariate")]
     if observed.two_level:
         units.append(("cluster", observed.n_clusters, observed.w_names, "cluster-level covariate"))
+    if observed.three_level:
+        units.append(("top unit", observed.n_tops, observed.w3_names, "covariate of level 3"))
     for unit, count, names, role in units:
         needed = len(names) + 2
         if count < needed:
@@ -159,6 +165,8 @@ def _check_variation(observed: ObservedData) -> None:
         (observed.x, observed.x_names, "all rows"),
         (observed.z, observed.z_names, "all clusters"),
         (observed.w, observed.w_names, "all clusters"),
+        (observed.z3, observed.z3_names, "all top units"),
+        (observed.w3, observed.w3_names, "all top units"),
     )
     for values, names, where in blocks:
         for k, name in enumerate(names):
@@ -167,6 +175,9 @@ def _check_variation(observed: ObservedData) -> None:
     if observed.cluster is not None:
         for k, name in enumerate(observed.y_names):
             _check_both_levels(observed, observed.y[:, k], name)
+    for k, name in enumerate(observed.z_names):
+        if name in observed.top_split_names:
+            _check_upper_levels(observed, observed.z[:, k], name)
 
 
 def _check_not_constant(column: FloatArray, name: str, where: str, coded: CodedColumns) -> None:
@@ -193,9 +204,12 @@ def _check_both_levels(observed: ObservedData, column: FloatArray, name: str) ->
     column = column[seen]
     means, deviation, sizes = within_and_between(column, observed.cluster[seen])
     if np.abs(deviation).max() <= rounding(column):
+        above = "the between level only"
+        if observed.three_level:
+            above = f"level {observed.cluster_name} or above only"
         raise DataError(
             f"'{name}' is constant inside every '{observed.cluster_name}', so it is a "
-            f"cluster-level variable; use '{name}' at the between level only"
+            f"cluster-level variable; use '{name}' at {above}"
         )
     # Means of independent rows differ by about sd / sqrt(n). Far less than that is a variable
     # that was centred inside clusters and rounded, as in a file of a few decimals.
@@ -208,11 +222,33 @@ def _check_both_levels(observed: ObservedData, column: FloatArray, name: str) ->
         )
 
 
+def _check_upper_levels(observed: ObservedData, column: FloatArray, name: str) -> None:
+    """Check that a variable of clusters that is split varies inside top units, and between them."""
+    assert observed.parent is not None
+    seen = ~np.isnan(column)
+    column = column[seen]
+    inner, outer = observed.cluster_name, observed.top_name
+    means, deviation, sizes = within_and_between(column, observed.parent[seen])
+    if np.abs(deviation).max() <= rounding(column):
+        raise DataError(
+            f"'{name}' is constant inside every '{outer}', so it is a variable of level {outer}; "
+            f"use '{name}' at level {outer} only"
+        )
+    by_chance = float(deviation.std()) / np.sqrt(sizes.max())
+    if np.ptp(means) <= 1e-4 * by_chance:
+        raise DataError(
+            f"'{name}' is used at levels {inner} and {outer}, but all '{outer}' means are equal (it "
+            f"was probably centred inside them); use the uncentred variable, or remove '{name}' "
+            f"from level {outer}"
+        )
+
+
 def _check_collinear(observed: ObservedData) -> None:
     """Raise DataError if a covariate is an exact linear combination of others."""
     blocks = (
         (observed.x[observed.informative], observed.x_names, "covariate"),
         (observed.w, observed.w_names, "cluster-level covariate"),
+        (observed.w3, observed.w3_names, "covariate of level 3"),
     )
     for values, names, role in blocks:
         found = exact_combination(values, names)

@@ -6,7 +6,12 @@ With clusters j of size n_j and cluster means ybar_j,
     between = sqrt( sum_j (ybar_j - mean of ybar)^2 / (J - 1) )
 
 ``between`` estimates psi_b + psi_w / n, not psi_b: it can never be zero or negative, and for a
-prior scale too wide is the safe side. Outcomes that are not normal have no scale of their own here:
+prior scale too wide is the safe side. With three levels, ``between`` is the same around the means
+m_k of the cluster means of each top unit k, and m_k has the spread of the third level,
+
+    between = sqrt( sum_j (ybar_j - m_k(j))^2 / (J - K) ) ,    top = sqrt( sum_k (m_k - m)^2 / (K - 1) )
+
+for variables with a part at level 3. Outcomes that are not normal have no scale of their own here:
 that of a latent response follows from its link. Counts have the logarithm of their mean rate,
 log(sum of counts / sum of exposures).
 """
@@ -23,6 +28,7 @@ from bayes_msem.spec.variable_scales import Scales
 __all__ = ["scales"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 def scales(observed: ObservedData) -> Scales:
@@ -42,7 +48,9 @@ def scales(observed: ObservedData) -> Scales:
     mean: dict[str, float] = {}
     within: dict[str, float] = {}
     between: dict[str, float] = {}
+    top: dict[str, float] = {}
     mean |= _log_rates(observed)
+    parents = np.empty(0, np.int64) if observed.parent is None else observed.parent
     for k, name in enumerate(observed.y_names):
         if name in observed.families:
             continue
@@ -55,21 +63,46 @@ def scales(observed: ObservedData) -> Scales:
         means, deviation, sizes = within_and_between(column, observed.cluster[seen])
         freedom = len(column) - len(sizes)
         within[name] = float(np.sqrt(deviation @ deviation / freedom))
-        if name in observed.split_names:
+        if name in observed.top_split_names:
+            present = np.unique(observed.cluster[seen])
+            between[name], top[name] = _spreads(means, parents[present])
+        elif name in observed.split_names:
             between[name] = float(means.std(ddof=1))
     for k, name in enumerate(observed.z_names):
         if name in observed.families:
             continue
-        z = observed.z[~np.isnan(observed.z[:, k]), k]
+        known = ~np.isnan(observed.z[:, k])
+        z = observed.z[known, k]
         mean[name] = float(z.mean())
         between[name] = float(z.std(ddof=1))
+        if name in observed.top_split_names:
+            between[name], top[name] = _spreads(z, parents[known])
+    for k, name in enumerate(observed.z3_names):
+        z = observed.z3[~np.isnan(observed.z3[:, k]), k]
+        mean[name], top[name] = float(z.mean()), float(z.std(ddof=1))
     predictor: dict[str, float] = {}
     x = observed.x[observed.informative]
-    for values, names in ((x, observed.x_names), (observed.w, observed.w_names)):
+    covariates = (
+        (x, observed.x_names),
+        (observed.w, observed.w_names),
+        (observed.w3, observed.w3_names),
+    )
+    for values, names in covariates:
         for k, name in enumerate(names):
             mean[name] = float(values[:, k].mean())
             predictor[name] = float(values[:, k].std(ddof=1))
-    return Scales(mean=mean, within=within, between=between, predictor=predictor)
+    return Scales(mean=mean, within=within, between=between, predictor=predictor, top=top)
+
+
+def _spreads(values: FloatArray, parent: IntArray) -> tuple[float, float]:
+    """SD of values of clusters inside top units, and of the means of top units.
+
+    Where no top unit has two clusters with a value, the first is that of all values: too wide.
+    """
+    means, deviations, sizes = within_and_between(values, parent)
+    freedom = len(values) - len(sizes)
+    inside = np.sqrt(deviations @ deviations / freedom) if freedom else values.std(ddof=1)
+    return float(inside), float(means.std(ddof=1))
 
 
 def _log_rates(observed: ObservedData) -> dict[str, float]:

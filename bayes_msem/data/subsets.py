@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import frozen
 
-__all__ = ["only_cluster", "take_rows", "without_cluster", "without_outcomes"]
+__all__ = ["only_cluster", "take_rows", "without_cluster", "without_outcomes", "without_top"]
 
 
 def without_cluster(observed: ObservedData, cluster: int) -> ObservedData:
@@ -21,6 +21,13 @@ def without_cluster(observed: ObservedData, cluster: int) -> ObservedData:
 def only_cluster(observed: ObservedData, cluster: int) -> ObservedData:
     """Keep one cluster, given by its code."""
     return take_rows(observed, np.flatnonzero(observed.cluster == cluster))
+
+
+def without_top(observed: ObservedData, top: int) -> ObservedData:
+    """Leave out one top unit, given by its code."""
+    assert observed.parent is not None
+    assert observed.cluster is not None
+    return take_rows(observed, np.flatnonzero(observed.parent[observed.cluster] != top))
 
 
 def without_outcomes(observed: ObservedData, row: int) -> ObservedData:
@@ -46,6 +53,15 @@ def take_rows(observed: ObservedData, rows: NDArray[np.int64]) -> ObservedData:
     if observed.cluster is None:
         return part
     kept, codes = np.unique(observed.cluster[rows], return_inverse=True)
+    if observed.parent is not None:
+        tops, parent = np.unique(observed.parent[kept], return_inverse=True)
+        part = replace(
+            part,
+            parent=frozen(parent.astype(np.int64)),
+            top_ids=observed.top_ids[tops],
+            z3=frozen(observed.z3[tops]),
+            w3=frozen(observed.w3[tops]),
+        )
     return replace(
         part,
         z=frozen(observed.z[kept]),

@@ -5,6 +5,9 @@ The class is put together from parts, one module each; all of them read :class:`
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from bayes_msem.blueprint.known_levels import KnownLevels
 from bayes_msem.fit.accuracy import Accuracy
 from bayes_msem.fit.all_checks import Verdicts
 from bayes_msem.fit.check_figures import CheckFigures
@@ -44,6 +47,7 @@ class Fit(
     RowFigures,
     ClusterFigures,
     Files,
+    KnownLevels,
 ):
     """Result of :meth:`bayes_msem.Model.fit`.
 
@@ -75,3 +79,27 @@ class Fit(
     >>> "posterior" in fit.datatree.children
     True
     """
+
+    _KNOWN = frozenset(
+        {
+            "convergence",
+            "datatree",
+            "draws",
+            "icc",
+            "implied_covariance",
+            "model",
+            "plot_forest",
+            "plot_rank",
+            "plot_trace",
+            "r2",
+            "save",
+            "standardized",
+            "summary",
+            "to_table",
+            "variance_components",
+        }
+    )
+    _INSTEAD: ClassVar[dict[str, str]] = {}
+
+    def _is_three_level(self) -> bool:
+        return bool(self.model.table.three_level)

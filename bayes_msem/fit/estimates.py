@@ -72,7 +72,7 @@ class Estimates(FitCore):
     @checked(level=text, cluster_id=identifier, cluster=identifier)
     def implied_covariance(
         self,
-        level: Literal["within", "between"] = "within",
+        level: str = "within",
         *,
         cluster_id: Any = None,
         correlation: bool = False,
@@ -85,7 +85,7 @@ class Estimates(FitCore):
         Parameters
         ----------
         level
-            "within" or "between"; at the between level this is the covariance of the cluster
+            "within" or "between", or a level of a three-level model; at the between level this is the covariance of the cluster
             means' true values (given the cluster-level covariates).
         cluster_id
             Identifier of a cluster: its own within-level matrix, in models with random loadings,
@@ -114,7 +114,7 @@ class Estimates(FitCore):
         >>> factors.implied_covariance("between").mean(("chain", "draw")).shape
         (4, 4)
         """
-        levels = ("within", "between") if self.model.table.two_level else ("within",)
+        levels = self.model.table.levels
         if level not in levels:
             raise SpecificationError(
                 f"level='{level}' is not in this model; it has {' and '.join(levels)}"

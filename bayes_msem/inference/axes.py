@@ -98,7 +98,8 @@ def _spread_of_means(
 ) -> FloatArray:
     """Typical change of the mean of each variable with an intercept, for its own sake."""
     data = blueprint.observed
-    columns = dict(zip((*data.y_names, *data.z_names), (*data.y.T, *data.z.T), strict=True))
+    names = (*data.y_names, *data.z_names, *data.z3_names)
+    columns = dict(zip(names, (*data.y.T, *data.z.T, *data.z3.T), strict=True))
     spread = []
     for (_, name), slope in zip(variables, slopes, strict=True):
         if name in columns:
@@ -130,7 +131,9 @@ def variable_means(blueprint: Blueprint, theta: FloatArray) -> dict[Variable, fl
     extended = blueprint.extend(theta)
     rows = np.zeros(len(template.effects.rows))
     values = np.concatenate([extended, rows, template.constants])
-    between = _level_means(template.between, values, np.array([1.0, *w]))
+    third, moved, added_to = _means_of_tops(blueprint, values, np.array([1.0, *w]))
+    between = _level_means(template.between, values, np.array([1.0, *w]), moved)
+    between = {v: mean + added_to.get(v, 0.0) for v, mean in between.items()}
     added, design, effects = np.zeros(len(template.within.names)), [1.0, *x], template.effects
     uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
     for effect, variable, column in uses:
@@ -138,8 +141,33 @@ def variable_means(blueprint: Blueprint, theta: FloatArray) -> dict[Variable, fl
             added[variable] += between[effects.linear[effect]] * design[column]
     within = _level_means(template.within, values, np.array(design), added)
     both = {("within", v): mean + between.get(v, 0.0) for v, mean in within.items()}
-    shared = {("between", v): mean + within.get(v, 0.0) for v, mean in between.items()}
-    return both | shared
+    level = blueprint.table.level_two
+    shared = {(level, v): mean + within.get(v, 0.0) for v, mean in between.items()}
+    if not blueprint.table.three_level:
+        return both | shared
+    top, every = blueprint.table.levels[2], {v: m for (_, v), m in (both | shared).items()}
+    return both | shared | {(top, v): every.get(v, mean) for v, mean in third.items()}
+
+
+def _means_of_tops(
+    blueprint: Blueprint, values: FloatArray, design: FloatArray
+) -> tuple[dict[str, float], FloatArray | None, dict[str, float]]:
+    """Means at level 3, what they add to equations of level 2, and to its outcomes; or nothing."""
+    nested = blueprint.nested
+    if nested is None:
+        return {}, None, {}
+    w3 = blueprint.observed.w3.mean(axis=0)
+    third = _level_means(nested.top, values, np.array([1.0, *w3]))
+    effects, between = nested.top_effects, nested.lower.between
+    moved, directly = np.zeros(len(between.names)), {}
+    uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
+    for effect, variable, column in uses:
+        mean = third[effects.linear[effect]]
+        if variable >= 0:
+            moved[variable] += mean * design[column]
+        else:
+            directly[between.outcomes[-1 - variable]] = mean
+    return third, moved, directly
 
 
 def with_centred_covariates(blueprint: Blueprint) -> Blueprint | None:
@@ -151,10 +179,12 @@ def with_centred_covariates(blueprint: Blueprint) -> Blueprint | None:
     data = blueprint.observed
     varying = {int(column) - 1 for column in blueprint.template.effects.use_column if column > 0}
     x, far_x = _centred(data.x, [k not in varying for k in range(data.x.shape[1])])
-    w, far_w = _centred(data.w, [True] * data.w.shape[1])
-    if not (far_x or far_w):
+    above = set() if blueprint.nested is None else set(blueprint.nested.top_effects.use_column)
+    w, far_w = _centred(data.w, [k + 1 not in above for k in range(data.w.shape[1])])
+    w3, far_w3 = _centred(data.w3, [True] * data.w3.shape[1])
+    if not (far_x or far_w or far_w3):
         return None
-    observed = replace(data, x=x, w=w)
+    observed = replace(data, x=x, w=w, w3=w3)
     return blueprint.on(observed)
 
 

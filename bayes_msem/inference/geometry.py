@@ -101,20 +101,22 @@ def _shear(blueprint: Blueprint, x: FloatArray) -> tuple[Any, ...]:
     means = _means(blueprint, x)
     intercepts = _intercepts(blueprint)
     random = {row.random for row in table.rows if row.random}
-    top = "between" if table.two_level else "within"
+    with_means = table.levels[1:] if table.two_level else ("within",)
     entries: dict[tuple[int, int, int], float] = {}
     for row in sorted(_paths(table), key=lambda row: _target(row) not in random):
         to = intercepts.get(_target(row))
         source = position[row.free] if row.free else intercepts.get(row.random or "")
         weight = means.get((row.level, _source(row)), 0.0)
-        # parts within clusters have mean zero, and covariates no intercept
-        mean = intercepts.get(_source(row), -1) if row.level == top else -1
+        # parts below the level of a variable's mean have mean zero, and covariates no intercept
+        is_mean = row.level in with_means and table.mean_level(_source(row)) == row.level
+        mean = intercepts.get(_source(row), -1) if is_mean else -1
         if to is not None and source is not None and to != source and (weight or mean >= 0):
             key = (to, source, mean)
             entries[key] = entries.get(key, 0.0) + (weight if mean < 0 else 0.0)
     if _cyclic(entries):
         # feedback: means as constants, so that the Jacobian stays 1
-        at = {i: means[top, name] for name, i in intercepts.items() if (top, name) in means}
+        places = {name: (table.mean_level(name), name) for name in intercepts}
+        at = {i: means[places[name]] for name, i in intercepts.items() if places[name] in means}
         entries = {
             (to, source, -1): weight if mean < 0 else at[mean]
             for (to, source, mean), weight in entries.items()
@@ -186,12 +188,10 @@ def _means(blueprint: Blueprint, x: FloatArray) -> Means:
     """Means of all variables of each level at a mode."""
     table, observed = blueprint.table, blueprint.observed
     theta = blueprint.theta(x[None, :])[0]
-    means = _observed_means(observed)
-    top = "between" if table.two_level else "within"
+    means = _observed_means(observed, table)
     for level, variable in table.roles:
-        # parts within clusters have mean zero
-        zero = level != top and (top, variable) in table.roles
-        if zero:
+        # parts below the level of a variable's mean have mean zero
+        if table.mean_level(variable) != level:
             means[level, variable] = 0.0
     latent = [key for key in table.roles if key not in means]
     for _ in latent:  # as many passes as the longest chain of latent variables
@@ -209,15 +209,18 @@ def _means(blueprint: Blueprint, x: FloatArray) -> Means:
     return means
 
 
-def _observed_means(observed: ObservedData) -> Means:
-    top = "between" if observed.n_clusters else "within"
+def _observed_means(observed: ObservedData, table: ParameterTable) -> Means:
+    middle, third = table.level_two, table.levels[-1]
     means: Means = {}
     for level, names_, values in (
-        (top, observed.y_names, observed.y),
+        (third, observed.y_names, observed.y),
         ("within", observed.y_names, observed.y),
-        (top, observed.z_names, observed.z),
+        (third, observed.z_names, observed.z),
+        (middle, observed.z_names, observed.z),
         ("within", observed.x_names, observed.x),
-        ("between", observed.w_names, observed.w),
+        (middle, observed.w_names, observed.w),
+        (third, observed.z3_names, observed.z3),
+        (third, observed.w3_names, observed.w3),
     ):
         for i, name in enumerate(names_):
             seen = values[:, i][np.isfinite(values[:, i])]

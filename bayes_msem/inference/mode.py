@@ -332,7 +332,8 @@ def _table_values(
     random = [row for row in blueprint.table.rows if row.random]
     if random:
         means = variable_means(blueprint, theta[: blueprint.parameters.n])
-        result |= {row.key: means["between", row.random] for row in random}
+        places = {row.key: (blueprint.table.mean_level(row.random), row.random) for row in random}
+        result |= {key: means[place] for key, place in places.items()}
     return ByRow(blueprint.table.rows, result)
 
 

@@ -196,7 +196,7 @@ def _search(blueprint: Blueprint) -> PosteriorModes:
 
 def _number_of_starts(blueprint: Blueprint) -> int:
     """As many as the budget allows for gradients of this size."""
-    n, outcomes = blueprint.parameters.n, len(blueprint.template.outcomes)
+    n, outcomes = blueprint.parameters.n, len(blueprint.outcomes)
     seconds = 1e-4 + 2e-9 * blueprint.likelihood.statistics.size * outcomes
     return int(np.clip(_BUDGET / (seconds * 4 * n), _FEWEST_STARTS, _MOST_STARTS))
 

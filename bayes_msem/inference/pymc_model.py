@@ -58,7 +58,7 @@ def build_pymc_model(blueprint: Blueprint) -> pm.Model:
     coords: dict[str, Any] = {
         **coords_of(blueprint),
         "obs_id": np.arange(observed.n_rows),
-        "outcome": list(blueprint.template.outcomes),
+        "outcome": list(blueprint.outcomes),
     }
     with pm.Model(coords=coords) as model:
         x = pt.concatenate([_random_variable(group) for group in blueprint.parameters.groups])
@@ -74,7 +74,7 @@ def build_pymc_model(blueprint: Blueprint) -> pm.Model:
             *coordinates,
             *scores,
             np.arange(observed.n_rows),
-            np.arange(len(blueprint.template.outcomes)),
+            np.arange(len(blueprint.outcomes)),
             logp=_log_density(blueprint),
             random=_random(blueprint),
             signature=f"{','.join([*inputs, '(o)', '(v)'])}->(o,v)",
@@ -308,7 +308,10 @@ def _random(blueprint: Blueprint) -> Callable[..., FloatArray]:
 
 
 def observed_matrix(observed: ObservedData) -> FloatArray:
-    """Outcomes as one array (N, P): y, then z repeated for every row of its cluster."""
+    """Outcomes as one array (N, P): y, then z (and z3) repeated for every row of their unit."""
+    if observed.parent is not None:
+        z3 = observed.z3[observed.parent[observed.cluster]]
+        return np.column_stack([observed.y, observed.z[observed.cluster], z3])
     if observed.cluster is None or not observed.z_names:
         return np.array(observed.y)
     return np.column_stack([observed.y, observed.z[observed.cluster]])
@@ -317,7 +320,12 @@ def observed_matrix(observed: ObservedData) -> FloatArray:
 def with_outcomes(observed: ObservedData, outcomes: FloatArray) -> ObservedData:
     """Return the same design with other outcomes (N, P)."""
     p = len(observed.y_names)
-    if observed.cluster is None or not observed.z_names:
+    if observed.cluster is None or not (observed.z_names or observed.z3_names):
         return replace(observed, y=np.ascontiguousarray(outcomes[:, :p]))
     _, first = np.unique(observed.cluster, return_index=True)
+    if observed.parent is not None:
+        q = p + len(observed.z_names)
+        _, row = np.unique(observed.parent[observed.cluster], return_index=True)
+        observed = replace(observed, z3=outcomes[row, q:].copy())
+        outcomes = outcomes[:, :q]
     return replace(observed, y=np.ascontiguousarray(outcomes[:, :p]), z=outcomes[first, p:].copy())

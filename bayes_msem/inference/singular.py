@@ -6,7 +6,8 @@ matrices are evaluated at arbitrary parameters: a matrix that is singular there,
 (but for sets of measure zero).
 
 The rows inside clusters need a regular Sigma_w; the means of clusters of Sigma_w / n + Sigma_b, of
-which only the part of cluster-level outcomes has no within part.
+which only the part of cluster-level outcomes has no within part. What level 2 is to level 1, level 3
+is to level 2.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def check_singular(table: ParameterTable) -> None:
     numbers = {row.free: rng.uniform(0.3, 0.7) for row in table.rows if row.free}
     levels = {
         "within": table.variables("within", "split", "within-only"),
-        "between": table.variables("between", "cluster-level"),
+        **{level: table.variables(level, "cluster-level") for level in table.levels[1:]},
     }
     for level, outcomes in levels.items():
         # the log rate of a count has no residual, and its distribution needs none

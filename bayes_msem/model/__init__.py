@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 import pymc as pm
@@ -14,12 +14,13 @@ import xarray as xr
 
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.known_levels import KnownLevels
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.checking.accuracy.marginal import integrated_likelihood
 from bayes_msem.checking.priors.prior_draws import prior_predictive_tree
 from bayes_msem.data.coded_columns import code_predictors
-from bayes_msem.data.frame_checks import check_cluster_name, check_frame
+from bayes_msem.data.frame_checks import check_frame, cluster_columns
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.missing_report import MissingReport, missing_report
 from bayes_msem.data.observe import Missing, observe
@@ -65,6 +66,7 @@ from bayes_msem.spec.printing import table_frame, to_syntax
 from bayes_msem.spec.prior_sets import PriorSetName
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
+from bayes_msem.spec.statements import TWO_LEVELS
 from bayes_msem.spec.user_priors import resolve_priors
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def _observed(name: str, value: Any) -> ObservedData:
     return value
 
 
-class Model(PriorChecks, Simulation, Writing):
+class Model(PriorChecks, Simulation, Writing, KnownLevels):
     """A Bayesian (multilevel) structural equation model.
 
     Parameters
@@ -90,7 +92,10 @@ class Model(PriorChecks, Simulation, Writing):
         One row per level-1 unit, as a data frame of pandas, polars, pyarrow or any other library
         that narwhals can read. Never modified.
     cluster
-        Column with the cluster identifiers; needed for two-level models.
+        Column with the cluster identifiers; needed for two-level models. Three-level models have
+        clusters in larger clusters, and name both columns, the inner one first:
+        ``cluster=["class", "school"]``. Their blocks are ``level: within``, ``level: class`` and
+        ``level: school`` (or 1, 2, 3).
     priors
         Priors that replace the defaults: ``{key: "normal(0, 1)"}``, where a key is a row
         ("fw =~ y2" or ("within", "fw", "=~", "y2")), a label, or a pattern such as
@@ -152,6 +157,36 @@ class Model(PriorChecks, Simulation, Writing):
     (6, 4)
     """
 
+    _KNOWN = frozenset(
+        {
+            "blueprint",
+            "fit",
+            "log_likelihood",
+            "missing",
+            "mode",
+            "notes",
+            "observed",
+            "on",
+            "options",
+            "parameter_table",
+            "plan",
+            "prior_predictive",
+            "simulate",
+            "spec",
+            "table",
+            "unpiloted_blueprint",
+        }
+    )
+    _INSTEAD: ClassVar[dict[str, str]] = {
+        "to_lavaan": "lavaan has models of two levels at most. ",
+        "to_mplus": "Inputs of TYPE = THREELEVEL are not written yet. ",
+        "prior_implied": "model.prior_predictive() draws data from the priors. ",
+    }
+
+    def _is_three_level(self) -> bool:
+        table = vars(self).get("_table")
+        return table is not None and table.three_level
+
     @checked(
         cluster=anything,
         missing=choice(Missing),
@@ -163,7 +198,7 @@ class Model(PriorChecks, Simulation, Writing):
         spec: str,
         data: Any,
         *,
-        cluster: str | None = None,
+        cluster: str | Sequence[str] | None = None,
         priors: Mapping[Any, str | Prior] | PriorSetName | None = None,
         std_lv: bool = False,
         missing: Missing = "fiml",
@@ -177,8 +212,11 @@ class Model(PriorChecks, Simulation, Writing):
         self._spec = spec
         data = to_pandas_frame(data)
         check_frame(data)  # before names are looked up: its message names the real culprit
-        check_cluster_name(cluster, list(data.columns))
-        predictors = code_predictors(data, parse(spec), cluster, named_outcomes(ordered, families))
+        names = cluster_columns(cluster, list(data.columns))
+        cluster, top = (*names, None, None)[:2]
+        levels = ("within", *names) if top is not None else TWO_LEVELS
+        declared = named_outcomes(ordered, families)
+        predictors = code_predictors(data, parse(spec, levels), cluster, declared)
         data, parsed = predictors.frame, predictors.parsed
         columns = list(data.columns)
         outcomes = read_outcomes(data, parsed, cluster, ordered, families, exposure)
@@ -207,6 +245,7 @@ class Model(PriorChecks, Simulation, Writing):
             data,
             table,
             cluster,
+            top=top,
             missing=missing,
             codings=outcomes.codings,
             exposure=outcomes.exposure,
@@ -219,7 +258,7 @@ class Model(PriorChecks, Simulation, Writing):
         self._centring = centring
         self._options: dict[str, Any] = {
             "spec": spec,
-            "cluster": plain_name(cluster),
+            "cluster": plain_name(cluster) if top is None else list(names),
             "priors": plain_priors(priors),
             "std_lv": bool(std_lv),
             "missing": missing,
@@ -660,7 +699,7 @@ class Model(PriorChecks, Simulation, Writing):
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,
             "syntax": to_syntax(self._table),
-            "cluster": "" if self._observed.cluster is None else str(self._observed.cluster_name),
+            "cluster": ", ".join(map(str, self._observed.cluster_names)),
             "std_lv": int(self._std_lv),
             "missing": self._options["missing"],
             "random_seed": seed,

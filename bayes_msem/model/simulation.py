@@ -30,13 +30,14 @@ class Simulation:
         values: Values,
         *,
         random_seed: int | None = None,
-        clusters: int | None = None,
+        clusters: int | Sequence[int] | None = None,
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
         keep_missing: bool = False,
         effects: pd.DataFrame | None = None,
         return_effects: Literal[False] = False,
         missing: bool = False,
+        tops: int | None = None,
     ) -> pd.DataFrame: ...
 
     @overload
@@ -45,13 +46,14 @@ class Simulation:
         values: Values,
         *,
         random_seed: int | None = None,
-        clusters: int | None = None,
+        clusters: int | Sequence[int] | None = None,
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
         keep_missing: bool = False,
         effects: pd.DataFrame | None = None,
         return_effects: Literal[True],
         missing: bool = False,
+        tops: int | None = None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]: ...
 
     @checked()
@@ -60,13 +62,14 @@ class Simulation:
         values: Values,
         *,
         random_seed: int | None = None,
-        clusters: int | None = None,
+        clusters: int | Sequence[int] | None = None,
         sizes: int | Sequence[int] | None = None,
         data: Any = None,
         keep_missing: bool = False,
         effects: pd.DataFrame | None = None,
         return_effects: bool = False,
         missing: bool = False,
+        tops: int | None = None,
     ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
         """Simulate data from given values of the parameters.
 
@@ -109,6 +112,10 @@ class Simulation:
             Also return the effects of the clusters.
         missing
             Older name of ``keep_missing``.
+        tops
+            Number of new units of the highest level of a three-level model. ``clusters`` then is a
+            number of clusters in each of them, or a list with one for each, and ``sizes`` the rows
+            of every cluster; what is left out is that of the units drawn from the data.
 
         Returns
         -------
@@ -141,7 +148,7 @@ class Simulation:
         (1000, 50)
         """
         theta = theta_from_values(self.blueprint, values)
-        wanted = Wanted(clusters, sizes, data, keep_missing or missing, effects)
+        wanted = Wanted(clusters, sizes, data, keep_missing or missing, effects, tops)
         frame, true = simulated_frame(
             self.blueprint, theta, wanted, seed_of(random_seed), return_effects
         )

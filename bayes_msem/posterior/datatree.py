@@ -56,7 +56,7 @@ def _observed_data(blueprint: Blueprint) -> xr.Dataset:
         {"y": (("obs_id", "outcome"), observed_matrix(blueprint.observed))},
         coords={
             "obs_id": np.arange(blueprint.observed.n_rows),
-            "outcome": list(blueprint.template.outcomes),
+            "outcome": list(blueprint.outcomes),
         },
     )
 
@@ -71,6 +71,12 @@ def _constant_data(blueprint: Blueprint) -> xr.Dataset:
     if observed.x_names:
         data["x"] = (("obs_id", "covariate"), observed.x)
         coords["covariate"] = list(observed.x_names)
+    if observed.parent is not None:
+        data["parent"] = (("cluster_id",), observed.parent)
+        coords["top_id"] = [str(t) for t in observed.top_ids]
+        if observed.w3_names:
+            data["w3"] = (("top_id", "top_covariate"), observed.w3)
+            coords["top_covariate"] = list(observed.w3_names)
     if observed.w_names:
         data["w"] = (("cluster_id", "cluster_covariate"), observed.w)
         coords["cluster_covariate"] = list(observed.w_names)

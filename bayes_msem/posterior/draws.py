@@ -48,7 +48,7 @@ def derived_variables(blueprint: Blueprint, posterior: xr.Dataset) -> xr.Dataset
             dims = ["chain", "draw", f"{name}_row"]
             variables[name] = (dims, np.stack(arrays, axis=-1), labels)
 
-    for level in ("within", "between"):
+    for level in blueprint.table.levels:
         for kind in ("variance", "covariance"):
             rows = [
                 r for r in blueprint.table.rows if r.level == level and r.kind == kind and r.free

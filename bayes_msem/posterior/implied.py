@@ -34,7 +34,7 @@ def implied_covariances(
     posterior
         Posterior draws.
     level
-        "within" or "between".
+        Name of a level.
     cluster
         Identifier of a cluster: its own within-level matrix. None: the matrix that all clusters
         share or, if it varies, that of the typical cluster (sampled effects at their intercepts).
@@ -51,7 +51,9 @@ def implied_covariances(
     present = _present(blueprint, level)
     cluster_position(blueprint, cluster)
     points = blueprint.points(flat)
-    if level == "within":
+    if blueprint.nested is not None:
+        matrices = _of_three(blueprint, blueprint.theta(flat), level, present)
+    elif level == "within":
         matrices = _within(blueprint, posterior, points, cluster)
     else:
         matrices = _between(blueprint, points, present)
@@ -71,7 +73,23 @@ def _present(blueprint: Blueprint, level: str) -> tuple[str, ...]:
     observed = blueprint.observed
     if level == "within":
         return observed.y_names
+    if level == observed.top_name:
+        return (*observed.top_split_names, *observed.z3_names)
     return (*observed.split_names, *observed.z_names)
+
+
+def _of_three(
+    blueprint: Blueprint, theta: FloatArray, level: str, present: tuple[str, ...]
+) -> FloatArray:
+    """Covariance matrices of a level of a three-level model, without what levels above add."""
+    nested, constants = blueprint.nested, blueprint.template.constants
+    assert nested is not None
+    found = next(lev for lev in (*nested.lower.levels, nested.top) if lev.level == level)
+    fixed = np.broadcast_to(constants, (len(theta), len(constants)))
+    index = [found.names.index(name) for name in present]
+    matrices = level_matrices(found, np.concatenate([theta, fixed], axis=1)).covariance
+    selected: FloatArray = matrices[:, index][:, :, index]
+    return selected
 
 
 def cluster_position(blueprint: Blueprint, cluster: Any) -> int:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.posterior.count_variance import (
     count_variance,
     counts_between,
@@ -33,8 +34,10 @@ from bayes_msem.posterior.count_variance import (
     mean_exposure,
 )
 from bayes_msem.spec.table import RowKey
+from bayes_msem.structure.effects import Effects
 from bayes_msem.structure.matrices import level_matrices
 from bayes_msem.structure.model_template import ModelTemplate
+from bayes_msem.structure.nested import NestedTemplate
 from bayes_msem.structure.templates import LevelTemplate
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "between_loadings",
     "between_parts",
     "levels_at",
+    "top_parts",
     "whole_variances",
 ]
 
@@ -106,7 +110,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
-    """Both levels of a model; ``between`` is None in single-level models.
+    """The levels of a model; ``between`` is None in single-level models.
 
     Attributes
     ----------
@@ -117,17 +121,22 @@ class Levels:
     row_values
         Value of every row of the parameter table that is not a definition, (n,). Several rows
         may stand in one cell of a matrix; what one of them contributes is here.
+    top
+        The third level; None in models without one. ``between`` is then level 2, of the average top
+        unit.
     """
 
     blueprint: Blueprint
     within: Level
     between: Level | None
     row_values: Mapping[RowKey, FloatArray]
+    top: Level | None = None
 
     @property
     def both(self) -> tuple[Level, ...]:
-        """The levels there are."""
-        return (self.within,) if self.between is None else (self.within, self.between)
+        """The levels there are, the lowest first."""
+        found = (self.within, self.between, self.top)
+        return tuple(level for level in found if level is not None)
 
 
 def levels_at(
@@ -160,10 +169,17 @@ def levels_at(
     Levels
     """
     template, observed = blueprint.template, blueprint.observed
-    values, between = _shared_values(blueprint, theta), None
+    values, between, top = _shared_values(blueprint, theta), None, None
+    above: dict[str, FloatArray] = {}
+    if blueprint.nested is not None:
+        top = top_level(blueprint.nested, values, observed)
+        above = average_effects(top)
     if observed.two_level:
         moments = _design_moments(template.between.design, observed.w_names, observed.w)
-        between = _level(template.between, values, moments)
+        slopes = None
+        if blueprint.nested is not None:
+            slopes = _slopes(blueprint.nested.top_effects, template.between, above, len(theta))
+        between = _level(template.between, values, moments, slopes)
     rows = observed.informative  # the others may miss their covariates
     if cluster is not None:
         rows = rows & (observed.cluster == cluster)
@@ -171,16 +187,25 @@ def levels_at(
     slopes, shared, u = None, values, dict[str, FloatArray]()
     if template.varies and between is not None:
         u = dict(average_effects(between) if effects is None else effects)
-        slopes = _slopes(template, u, len(theta))
+        if effects is None and blueprint.nested is not None:
+            u = {name: mean + above.get(name, 0.0) for name, mean in u.items()}
+        slopes = _slopes(template.effects, template.within, u, len(theta))
         if template.effects.rows:
             values = _cluster_values(blueprint, x, u)
     within = _level(template.within, values, moments, slopes)
-    levels = Levels(blueprint, within, between, _row_values(blueprint, shared, values, u))
+    rows_of = _row_values(blueprint, shared, values, above | u)
+    levels = Levels(blueprint, within, between, rows_of, top)
     if counts := counts_within(observed):
         within = _with_counts(levels, within, counts)
     if between is not None and (counts := counts_between(observed)):
         between = _with_counts(levels, between, counts)
     return replace(levels, within=within, between=between)
+
+
+def top_level(nested: NestedTemplate, values: FloatArray, observed: ObservedData) -> Level:
+    """Matrices of the third level."""
+    moments = _design_moments(nested.top.design, observed.w3_names, observed.w3)
+    return _level(nested.top, values, moments)
 
 
 def _with_counts(levels: Levels, level: Level, counts: tuple[str, ...]) -> Level:
@@ -244,6 +269,44 @@ def between_parts(levels: Levels) -> FloatArray:
     loadings = between_loadings(levels)
     result: FloatArray = loadings @ levels.between.covariance @ loadings.transpose(0, 2, 1)
     return result
+
+
+def top_parts(levels: Levels, names: tuple[str, ...]) -> FloatArray:
+    """Variances of the parts of variables at level 3, covariates below at their means, (n, names).
+
+    Parameters
+    ----------
+    levels
+        A three-level model.
+    names
+        Split outcomes of level 1, and outcomes of level 2.
+    """
+    nested, between, top = levels.blueprint.nested, levels.between, levels.top
+    assert nested is not None
+    assert between is not None
+    assert top is not None
+    shift = np.zeros((len(between.b), len(between.names), len(top.names)))
+    effects = nested.top_effects
+    uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
+    for effect, variable, column in uses:
+        q = top.names.index(effects.linear[effect])
+        if variable < 0:
+            outcome = nested.lower.between.outcomes[-1 - variable]
+            shift[:, between.names.index(outcome), q] += 1.0
+        else:
+            shift[:, :, q] += between.total[:, :, variable] * between.design_mean[column]
+    split = levels.blueprint.observed.split_names
+    loadings = between_loadings(levels)
+    own = np.eye(len(between.names))
+    rows = [
+        loadings[:, split.index(name)]
+        if name in split
+        else np.broadcast_to(own[between.names.index(name)], loadings[:, 0].shape)
+        for name in names
+    ]
+    paths = np.stack(rows, axis=1) @ shift
+    variances: FloatArray = np.einsum("nij,njk,nik->ni", paths, top.covariance, paths)
+    return variances
 
 
 def whole_variances(levels: Levels) -> dict[str, FloatArray]:
@@ -326,10 +389,11 @@ def _cluster_values(
     return likelihood.values(points, b)
 
 
-def _slopes(template: ModelTemplate, u: Mapping[str, FloatArray], n: int) -> FloatArray:
+def _slopes(
+    effects: Effects, level: LevelTemplate, u: Mapping[str, FloatArray], n: int
+) -> FloatArray:
     """Coefficients of random slopes on covariates, (n, m, D); the template leaves them out."""
-    effects, level = template.effects, template.within
-    slopes = np.zeros((n, len(level.names), 1 + len(template.x_names)))
+    slopes = np.zeros((n, len(level.names), len(level.design)))
     uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
     for effect, variable, column in uses:
         if variable >= 0:

@@ -27,6 +27,9 @@ from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.user_priors import DEFAULTS_KEY, prior_set_of
 
 
+_SEVERAL = "cluster columns"
+
+
 def check_storable(observed: ObservedData, spec: str) -> None:
     """Raise NotSupportedError if a fit of this model could not be saved.
 
@@ -43,6 +46,10 @@ def check_storable(observed: ObservedData, spec: str) -> None:
         where = f"the cluster column {observed.cluster_name!r}"
         places[where] = observed.cluster_ids
         check_text([observed.cluster_name, *observed.cluster_ids], where)
+    if observed.parent is not None:
+        where = f"the cluster column {observed.top_name!r}"
+        places[where] = observed.top_ids
+        check_text([observed.top_name, *observed.top_ids], where)
     for categories in (observed.categories, observed.coded.categories):
         for name, labels in categories.items():
             check_text(labels, f"the categories of {name!r}")
@@ -62,6 +69,10 @@ def data_record(observed: ObservedData) -> xr.Dataset:
         values, about = pack_labels(observed.cluster_ids)
         record["cluster_label"] = xr.Variable(("cluster",), values, {"labels": about})
         record["cluster_of_row"] = (("row",), np.asarray(observed.cluster))
+    if observed.parent is not None:
+        values, about = pack_labels(observed.top_ids)
+        record["top_label"] = xr.Variable(("top",), values, {"labels": about})
+        record["top_of_cluster"] = (("cluster",), np.asarray(observed.parent))
     kinds = {"categories": observed.categories, "of_predictors": observed.coded.categories}
     for key, categories in kinds.items():
         if categories:
@@ -78,10 +89,16 @@ def data_frame(record: xr.Dataset, cluster: Any) -> pd.DataFrame:
     index = unpack_labels(record["row_label"].to_numpy(), record["row_label"].attrs["labels"])
     names = [str(name) for name in record["column"].to_numpy()]
     frame = pd.DataFrame(record["values"].to_numpy(), index=index, columns=names)
-    if cluster is not None:
+    inner, top = cluster if isinstance(cluster, list) else (cluster, None)
+    if inner is not None:
         stored = record["cluster_label"]
         ids = unpack_labels(stored.to_numpy(), stored.attrs["labels"])
-        frame[cluster] = ids.take(record["cluster_of_row"].to_numpy()).array
+        frame[inner] = ids.take(record["cluster_of_row"].to_numpy()).array
+    if top is not None:
+        stored = record["top_label"]
+        ids = unpack_labels(stored.to_numpy(), stored.attrs["labels"])
+        of_row = record["top_of_cluster"].to_numpy()[record["cluster_of_row"].to_numpy()]
+        frame[top] = ids.take(of_row).array
     for name, labels in _read_categories(record, "categories").items():
         codes = frame[name].to_numpy()
         whole = np.where(np.isnan(codes), -1.0, codes).astype(np.int64)
@@ -164,13 +181,20 @@ def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint
 
 
 def plain_name(name: Any) -> Any:
-    """Name of a column as a JSON-able value: text and whole numbers as they are."""
+    """Name of a column as a JSON-able value: text and whole numbers as they are.
+
+    The names of two cluster columns, a list, become a mapping, since other names become lists.
+    """
+    if isinstance(name, list):
+        return {_SEVERAL: name}
     name = name.item() if isinstance(name, np.generic) else name
     return name if name is None or type(name) in (str, int) else to_plain(name)
 
 
 def read_name(plain: Any) -> Any:
     """Reverse of :func:`plain_name`."""
+    if isinstance(plain, dict):
+        return list(plain[_SEVERAL])
     return from_plain(plain) if isinstance(plain, list) else plain
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.errors import SpecificationError
+from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.posterior.count_variance import counts_between, counts_within
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.implied import cluster_position
@@ -37,7 +37,12 @@ from bayes_msem.posterior.summary import (
     skewness_note,
 )
 from bayes_msem.posterior.tables import EstimateTable
-from bayes_msem.posterior.variance import average_size, intraclass_correlations, variance_parts
+from bayes_msem.posterior.variance import (
+    average_size,
+    intraclass_correlations,
+    shares_of_levels,
+    variance_parts,
+)
 from bayes_msem.spec.table import RowKey
 
 __all__ = ["Solution", "solution_of"]
@@ -164,6 +169,8 @@ class Solution:
     def icc(self, ci: float, ci_kind: IntervalKind, *, means: bool) -> EstimateTable:
         """Table of intraclass correlations, with ``means`` also those of cluster means."""
         levels = self.levels
+        if levels.top is not None:
+            return self._shares(ci, ci_kind, means=means)
         if not self.levels.blueprint.observed.split_names:
             raise SpecificationError(
                 "no variable of this model is split into a within and a between part, so there "
@@ -183,6 +190,28 @@ class Solution:
                 "within at their means."
             )
         return self._keyed(("icc", "variable"), values, ci, ci_kind, caption)
+
+    def _shares(self, ci: float, ci_kind: IntervalKind, *, means: bool) -> EstimateTable:
+        """Table of the shares of variance at the upper levels of a three-level model."""
+        if means:
+            raise NotSupportedError(
+                "icc(means=True), the reliability of observed means, is there for two levels only; "
+                "icc() has the shares of variance of all levels"
+            )
+        values = shares_of_levels(self.levels)
+        if not values:
+            raise SpecificationError(
+                "no variable of this model is split into parts of several levels, so there are no "
+                "intraclass correlations; write the variable at several levels"
+            )
+        named = {(f"ICC({level})", v): share for (level, v), share in values.items()}
+        caption = (
+            "ICC(level): variance at the level / sum over all levels of the variable, as the model "
+            f"implies.{self._covariates}"
+        )
+        if self._is_random:
+            caption += f"{_AVERAGE} Covariates with slopes that vary are at their means."
+        return self._keyed(("icc", "variable"), named, ci, ci_kind, caption)
 
     def r2(self, ci: float, ci_kind: IntervalKind) -> EstimateTable:
         """Table of shares of variance that are explained."""
@@ -284,7 +313,8 @@ class Solution:
     @property
     def _covariates(self) -> str:
         observed = self.levels.blueprint.observed
-        caption = _COVARIATES if observed.x_names or observed.w_names else ""
+        given = observed.x_names or observed.w_names or observed.w3_names
+        caption = _COVARIATES if given else ""
         return caption + self._responses
 
     @property

@@ -147,7 +147,7 @@ def _in_own_units(table: ParameterTable, level: Level, kind: StdKind) -> frozens
     if kind == "std_all":
         return frozenset()
     latent = table.variables(level.level, "within factor", "between factor", "random effect")
-    return frozenset({*level.names, *level.design} - {"1", *latent})
+    return frozenset({*level.names, *level.design} - {"1", *latent, *table.coefficients})
 
 
 @dataclass(frozen=True, slots=True)

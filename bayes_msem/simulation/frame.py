@@ -14,7 +14,8 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.new_designs import design_from_frame, new_sample, resampled_design
 from bayes_msem.data.observed_data import ObservedData, frame_of
-from bayes_msem.errors import SpecificationError
+from bayes_msem.data.nested_designs import nested_sample, resampled_tops
+from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.outcomes.counts import MOST_DRAWN
 from bayes_msem.simulation.conditional import simulate_from_table
 from bayes_msem.simulation.factors_and_effects import true_effects
@@ -26,11 +27,12 @@ __all__ = ["Wanted", "simulated_frame"]
 class Wanted:
     """Which rows to simulate; fields as the arguments of :meth:`bayes_msem.Model.simulate`."""
 
-    clusters: int | None
+    clusters: int | Sequence[int] | None
     sizes: int | Sequence[int] | None
     data: Any
     missing: bool
     effects: pd.DataFrame | None
+    tops: int | None = None
 
 
 def simulated_frame(
@@ -65,6 +67,12 @@ def simulated_frame(
     SpecificationError
         Effects of clusters in a single-level model, or arguments that contradict each other.
     """
+    if blueprint.table.three_level and (return_effects or wanted.effects is not None):
+        argument = "return_effects=True" if return_effects else "effects"
+        raise NotSupportedError(
+            f"simulate({argument}) is there for two levels only; leave it out: simulate(values) "
+            "draws the units of all levels"
+        )
     if not blueprint.table.two_level and (return_effects or wanted.effects is not None):
         argument = "return_effects=True was" if return_effects else "effects were"
         raise SpecificationError(
@@ -73,11 +81,12 @@ def simulated_frame(
     rng = np.random.default_rng(random_seed)
     design = _design(blueprint.observed, wanted, rng)
     simulated = simulate_from_table(blueprint, theta, design, rng, wanted.effects)
-    y, z = simulated.y, simulated.z
+    y, z, z3 = simulated.y, simulated.z, simulated.z3
     _check_counts(design, y, z)
     if wanted.missing:
         y, z = (np.where(np.isnan(seen), np.nan, v) for v, seen in ((y, design.y), (z, design.z)))
-    frame = frame_of(design, y, z)
+        z3 = None if z3 is None else np.where(np.isnan(design.z3), np.nan, z3)
+    frame = frame_of(design, y, z, z3)
     if not return_effects:
         return frame, None
     return frame, true_effects(blueprint, theta, simulated, design, rng)
@@ -100,13 +109,21 @@ def _check_counts(design: ObservedData, y: NDArray[np.float64], z: NDArray[np.fl
 def _design(observed: ObservedData, wanted: Wanted, rng: np.random.Generator) -> ObservedData:
     """Clusters and covariates that the arguments ask for."""
     if wanted.data is not None:
-        if wanted.clusters is not None or wanted.sizes is not None:
+        if any(given is not None for given in (wanted.clusters, wanted.sizes, wanted.tops)):
             raise SpecificationError(
                 "data says which clusters and rows there are; leave clusters and sizes out, or "
                 "leave data out"
             )
         return design_from_frame(to_pandas_frame(wanted.data), observed, missing=wanted.missing)
-    if wanted.clusters is None and wanted.sizes is None:
+    if all(given is None for given in (wanted.clusters, wanted.sizes, wanted.tops)):
         return observed
+    if observed.three_level:
+        nested = nested_sample(observed, wanted.tops, wanted.clusters, wanted.sizes)
+        return resampled_tops(observed, nested, rng, incomplete=wanted.missing)
+    if wanted.tops is not None:
+        raise SpecificationError(
+            f"tops={wanted.tops} is a number of units of a third level, but the model has "
+            f"{'two levels' if observed.two_level else 'a single level'}; leave tops out"
+        )
     sample = new_sample(observed, wanted.clusters, wanted.sizes)
     return resampled_design(observed, sample, rng, incomplete=wanted.missing)

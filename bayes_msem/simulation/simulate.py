@@ -33,6 +33,7 @@ from bayes_msem.simulation.drawn_responses import (
     intercept_effects,
     predictor_covariance,
 )
+from bayes_msem.simulation.nested_draws import draw_nested
 
 FloatArray = NDArray[np.float64]
 
@@ -49,14 +50,21 @@ class Simulated:
         Cluster-level outcomes, (J, q).
     level_two
         Level-2 deviations from what the covariates say, u_j - E(u_j | w_j): (a, z, b), (J, n_u).
+        With three levels, what their top unit adds is among them.
+    z3
+        Outcomes of top units, (K, q3); None unless there are three levels.
     """
 
     y: FloatArray
     z: FloatArray
     level_two: FloatArray
+    z3: FloatArray | None = None
 
     def outcomes(self, design: ObservedData) -> FloatArray:
-        """One array (N, P): y, then z repeated for every row of its cluster."""
+        """One array (N, P): y, then z (and z3) repeated for every row of their unit."""
+        if design.parent is not None and self.z3 is not None:
+            z3 = self.z3[design.parent[design.cluster]]
+            return np.column_stack([self.y, self.z[design.cluster], z3])
         if design.cluster is None or not self.z.shape[1]:
             return self.y
         return np.column_stack([self.y, self.z[design.cluster]])
@@ -102,6 +110,10 @@ def simulate_data(
         Models with sampled effects: no sampled parameters give these table values.
     """
     point = np.ascontiguousarray(point)
+    if blueprint.nested is not None:
+        theta = point if natural else blueprint.theta(point[None, : blueprint.parameters.n])[0]
+        y, z, level_two, z3 = draw_nested(blueprint, theta, design, rng)
+        return Simulated(y, z, level_two, z3)
     if natural and (blueprint.n_sampled or blueprint.template.responses is not None):
         point = blueprint.extend_sampled(sampled_from_table(blueprint, point))
         point, natural = np.ascontiguousarray(point), False

@@ -43,21 +43,22 @@ def check_columns_of_terms(
     NotSupportedError
         A column that is an outcome, an indicator, or used at both levels.
     """
-    uses = (level_use(parsed.formulas, "within"), level_use(parsed.formulas, "between"))
+    uses = tuple(level_use(parsed.formulas, level) for level in parsed.levels)
     for formula in parsed.formulas:
         for part in formula.term.parts:
-            _check_column(part.column, formula, uses, columns, cluster)
+            _check_column(part.column, formula, uses, columns, parsed, cluster)
 
 
 def _check_column(
     name: str,
     formula: Formula,
-    uses: tuple[LevelUse, LevelUse],
+    uses: Sequence[LevelUse],
     columns: Sequence[str],
+    parsed: ParsedModel,
     cluster: str | None,
 ) -> None:
     term, at = formula.term.name, f"at level {formula.level} {line(formula)}"
-    if name == cluster:
+    if parsed.is_cluster_column(name, cluster):
         raise SpecificationError(
             f"'{term}' {at} holds the cluster column '{name}', which only says which rows belong "
             "together; how clusters differ is what random intercepts and rv() slopes say"
@@ -76,7 +77,7 @@ def _check_column(
         )
 
 
-def _modelled(name: str, uses: tuple[LevelUse, LevelUse]) -> str:
+def _modelled(name: str, uses: Sequence[LevelUse]) -> str:
     """Say why a column is more than a predictor; empty if it is none."""
     for use in uses:
         if name in use.names and not use.is_pure_predictor(name):
@@ -84,17 +85,19 @@ def _modelled(name: str, uses: tuple[LevelUse, LevelUse]) -> str:
             if use.is_exogenous(name):
                 what = "has a variance, covariance or mean of its own in the text"
             return f"{what} (level {use.level})"
-    if all(name in use.names for use in uses):
+    if sum(name in use.names for use in uses) > 1:
+        if len(uses) > 2:
+            return "is used at several levels, and so split into a latent part at each of them"
         return "is used at both levels, and so split into latent within and between parts"
     return ""
 
 
-def _way_out(name: str, uses: tuple[LevelUse, LevelUse]) -> str:
+def _way_out(name: str, uses: Sequence[LevelUse]) -> str:
     if not uses[1].names:
         return ""
     text = (
         f"Where the other variable belongs to clusters, let the slope of '{name}' vary and predict "
-        f'it: y ~ rv("s")*{name} at level within, s ~ w at level between.'
+        f'it: y ~ rv("s")*{name} at level within, s ~ w at level {uses[1].level}.'
     )
     if all(use.is_pure_predictor(name) for use in uses):
         text += (
@@ -165,7 +168,7 @@ def _has_effect(parts: Sequence[Part], product: Formula, parsed: ParsedModel) ->
             continue
         own = {part.column for part in f.term.parts} or {f.term.name}
         same = (f.level, f.lhs) == (product.level, product.lhs)
-        if own == columns and (same or (product.level, f.level) == ("within", "between")):
+        if own == columns and (same or f.level in parsed.levels[parsed.levels.index(product.level) + 1 :]):
             return True
     return False
 

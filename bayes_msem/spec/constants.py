@@ -53,7 +53,7 @@ def check_constants(table: ParameterTable) -> None:
                 f"the dispersion {_text(row)} has the starting value {row.value:g}, but is "
                 f"positive; write for example 'start(1)*{row.rhs}'"
             )
-    for level in ("within", "between"):
+    for level in table.levels:
         _check_covariances(table, level)
         for names, coefficients in _fixed_feedback(table, level):
             inner = np.eye(len(names)) - coefficients
@@ -74,7 +74,7 @@ def doubtful_constants(table: ParameterTable) -> list[str]:
         The parameter table.
     """
     found = []
-    for level in ("within", "between"):
+    for level in table.levels:
         for names, coefficients in _fixed_feedback(table, level):
             radius = float(np.abs(np.linalg.eigvals(coefficients)).max())
             if radius >= 1:

@@ -72,7 +72,7 @@ https://doi.org/10.1016/j.jmva.2009.04.008
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bayes_msem.errors import DataError
@@ -123,7 +123,7 @@ def default_priors(
     units = Units(table, scales, PRIOR_SETS[named])
     direct = {
         (level, frozenset(edge))
-        for level in ("within", "between")
+        for level in table.levels
         for block in covariance_blocks(table, level)
         if block.pattern == "direct"
         for edge in block.edges
@@ -168,7 +168,7 @@ class Units:
         self._open: set[tuple[str, str]] = set()
         self._random = {r.random: r for r in reversed(table.rows) if r.random}
         self._means = {
-            r.lhs: r for r in table.rows if r.level == "between" and r.kind == "intercept"
+            r.lhs: r for r in table.rows if r.kind == "intercept" and r.lhs in self._random
         }
         self._anchors = self._find_anchors()
 
@@ -205,12 +205,12 @@ class Units:
         same = (row.level, row.lhs, row.kind)
         return sum((r.level, r.lhs, r.kind) == same and r.free > 0 for r in self._table.rows)
 
-    def is_split_predictor(self, name: str) -> bool:
-        """Whether a split variable predicts another at level between."""
-        if self._table.roles.get(("between", name)) != "split":
+    def is_split_predictor(self, level: str, name: str) -> bool:
+        """Whether the part of a split variable at a level above within predicts another there."""
+        if self._table.roles.get((level, name)) != "split":
             return False
         rows = self._table.rows
-        return any(r.level == "between" and r.kind == "regression" and r.rhs == name for r in rows)
+        return any(r.level == level and r.kind == "regression" and r.rhs == name for r in rows)
 
     def is_count(self, name: str) -> bool:
         """Whether the outcome is modelled by a log rate."""
@@ -240,28 +240,31 @@ class Units:
             return latent_sd(self._table, name)
         if self._table.roles.get((level, name)) != "split":
             return self.of(level, name)
-        return math.hypot(self.of("within", name), self._scales.between.get(name, 0.0))
+        parts = [place for place in self._table.levels if (place, name) in self._table.roles]
+        above = (self._of_data(place).get(name, 0.0) for place in parts[1:])
+        return math.hypot(self.of(parts[0], name), *above)
 
     def centre(self, level: str, name: str) -> float:
         """Where the mean of a variable is expected a priori."""
         role = self._table.roles.get((level, name))
-        if role == "random effect":
-            return self._centre_of_effect(name)
         if role is None or role.endswith("factor"):
             return 0.0
-        if role == "split" and level == "within" and self._table.two_level:
-            return 0.0  # the within part is a deviation from the cluster's mean
+        if self._table.mean_level(name) != level:
+            return 0.0  # a deviation from the mean of its unit at a level above
+        if name in self._random:
+            return self._centre_of_effect(name)
         return self._scales.mean.get(name, 0.0)
 
     def predictors(self, level: str, name: str) -> list[Row]:
         """Regressions that move the mean of a variable away from its intercept."""
         rows = [r for r in self._table.rows if r.kind == "regression" and r.lhs == name]
         own = [r for r in rows if r.level == level]
+        levels = self._table.levels
+        below = levels[: levels.index(level)] if level in levels else ()
         covariates = [
             r
             for r in rows
-            if r.level != level == "between"
-            and self._table.roles.get((r.level, r.rhs)) == "covariate"
+            if r.level in below and "covariate" in self._table.roles.get((r.level, r.rhs), "")
         ]
         return own + covariates
 
@@ -271,15 +274,28 @@ class Units:
             return latent_unit(self._table.families[name])
         if role in ("within factor", "between factor"):
             return self._of_factor(level, name)
-        if role == "random effect":
+        if name in self._random:
             return self._of_effect(name)
         if role in ("covariate", "cluster-level covariate"):
             return self._checked(self._scales.predictor.get(name), name)
-        if role == "split" and level == "between":
-            floor = _SMALLEST_BETWEEN * self._checked(self._scales.within.get(name), name)
-            return max(self._scales.between.get(name, 0.0), floor)
-        source = self._scales.between if role == "cluster-level" else self._scales.within
-        return self._checked(source.get(name), name)
+        if role == "split" and level != "within":
+            floor = _SMALLEST_BETWEEN * self._below(level, name)
+            return max(self._of_data(level).get(name, 0.0), floor)
+        return self._checked(self._of_data(level).get(name), name)
+
+    def _of_data(self, level: str) -> Mapping[str, float]:
+        """Standard deviations of the data at a level."""
+        if level == "within":
+            return self._scales.within
+        is_third = self._table.three_level and level == self._table.levels[2]
+        return self._scales.top if is_third else self._scales.between
+
+    def _below(self, level: str, name: str) -> float:
+        """Scale of a split variable at the next level below another, in the data."""
+        below = self._table.levels[self._table.levels.index(level) - 1]
+        if below == "within":
+            return self._checked(self._scales.within.get(name), name)
+        return self.of(below, name)
 
     def _checked(self, value: float | None, name: str) -> float:
         if value is None or not math.isfinite(value) or value <= 0:
@@ -344,6 +360,10 @@ class Units:
                 return replace(row, value=mean.value)
         return None
 
+    def _moves(self, name: str) -> bool:
+        """Whether a random coefficient has predictors."""
+        return bool(self.predictors(self._table.mean_level(name), name))
+
     def _find_anchors(self) -> set[RowKey]:
         """Keys of the loadings that fix the sign of their factor.
 
@@ -356,7 +376,7 @@ class Units:
             if self._marker(level, factor):
                 continue
             rows = self._loadings(level, factor)
-            random = [r for r in rows if r.random and not self.predictors("between", r.random)]
+            random = [r for r in rows if r.random and not self._moves(r.random)]
             candidates = [r for r in rows if r.free] + random
             anchors |= {r.key for r in candidates[:1]}
         return anchors
@@ -372,7 +392,7 @@ def _loading(row: Row, units: Units) -> Prior:
 
 def _regression(row: Row, units: Units) -> Prior:
     freedom = units.rules.freedom
-    if row.level == "between" and freedom and not units.is_count(row.lhs):
+    if row.level != "within" and freedom and not units.is_count(row.lhs):
         return Prior("studentt", (freedom, 0.0, _rounded(units.reach(row))))
     return _normal(0.0, units.reach(row))
 
@@ -415,8 +435,8 @@ def _widened(row: Row, units: Units, spread: float) -> tuple[float, float]:
 
 def _variance(row: Row, units: Units) -> Prior:
     scale = units.of(row.level, row.lhs)
-    if row.level == "between":
-        if units.rules.avoids_zero and units.is_split_predictor(row.lhs):
+    if row.level != "within":
+        if units.rules.avoids_zero and units.is_split_predictor(row.level, row.lhs):
             return Prior("gamma", (2.0, _rounded(2 / scale)), "sd")
         varying = units.varies(row.lhs)
         if varying is not None and varying.kind == "regression":

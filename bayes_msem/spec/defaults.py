@@ -55,15 +55,16 @@ from bayes_msem.spec.random_checks import (
     check_random_row,
 )
 from bayes_msem.spec.roles import (
-    LEVELS,
     LevelUse,
     assign_roles,
-    level_use,
     line,
+    passing_through,
     random_names,
+    uses_of,
 )
 from bayes_msem.spec.statements import Formula, ParsedModel
 from bayes_msem.spec.table import Kind, ParameterTable, Role, Row
+from bayes_msem.spec.three_levels import check_three_levels
 
 __all__ = ["RandomCovariances", "build_table"]
 
@@ -129,10 +130,20 @@ def build_table(
     check_random_formulas(parsed)
     _check_duplicates(parsed)
     rows: list[Row] = []
-    for level in LEVELS:
-        extra = tuple(random) if level == "between" else ()
-        use = level_use(parsed.formulas, level, extra=extra)
-        rows += _Level(use, roles, parsed.formulas, std_lv, random_covariances, outcomes).rows()
+    passing = passing_through(parsed) if parsed.three_level else ()
+    for i, use in enumerate(uses_of(parsed)):
+        level = _Level(
+            use=use,
+            roles=roles,
+            formulas=parsed.formulas,
+            std_lv=std_lv,
+            random_covariances=random_covariances,
+            outcomes=outcomes,
+            above=parsed.levels[i + 1 :] if parsed.two_level else (),
+            random=tuple(random),
+            passing=passing if i == 1 else (),
+        )
+        rows += level.rows()
     labels = [r.label for r in rows if r.label]
     for name in sorted(set(labels) & set(random)):
         raise SpecificationError(
@@ -152,14 +163,21 @@ def build_table(
         constraints=constrained,
         two_level=parsed.two_level,
         families=dict(outcomes.families),
+        cluster_levels=parsed.levels[1:] if parsed.three_level else (),
     )
     check_random_effects(table)
+    if table.three_level:
+        check_three_levels(table)
     return table
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """The rows of one level."""
+    """The rows of one level.
+
+    ``above`` are the levels above it, ``random`` the names in ``rv()`` anywhere, and ``passing`` its
+    variables that stand at the levels around it only: their part here has variance 0.
+    """
 
     use: LevelUse
     roles: dict[tuple[str, str], Role]
@@ -167,6 +185,9 @@ class _Level:
     std_lv: bool
     random_covariances: RandomCovariances
     outcomes: Outcomes
+    above: tuple[str, ...]
+    random: tuple[str, ...]
+    passing: tuple[str, ...]
 
     def rows(self) -> list[Row]:
         """Return the rows in table order; free rows are not numbered yet."""
@@ -237,13 +258,20 @@ class _Level:
 
     def _check_within_intercept(self, row: Row, at: str) -> None:
         # A split variable is a sum of two parts; only the sum of their means is identified.
-        if row.kind != "intercept" or row.level != "within" or self._role(row.lhs) != "split":
+        if row.kind != "intercept" or row.lhs in self.use.factors:
             return
-        if row.free or row.value != 0:
+        top = self._level_above(row.lhs)
+        if top and (row.free or row.value != 0):
+            several = "both levels" if self.above == ("between",) else f"levels {row.level} and {top}"
             raise SpecificationError(
-                f"'{row.lhs} ~ 1' at level within {at}: '{row.lhs}' is used at both levels, so "
-                f"its mean belongs to level between; write '{row.lhs} ~ 1' there"
+                f"'{row.lhs} ~ 1' at level {row.level} {at}: '{row.lhs}' is used at {several}, so "
+                f"its mean belongs to level {top}; write '{row.lhs} ~ 1' there"
             )
+
+    def _level_above(self, name: str) -> str:
+        """Name the highest level above this one at which a variable stands; empty if none."""
+        found = [level for level in self.above if (level, name) in self.roles]
+        return found[-1] if found else ""
 
     def _default(self, lhs: str, op: str, rhs: str, constant: float | None = None) -> Row:
         free, value = (UNNUMBERED, math.nan) if constant is None else (0, constant)
@@ -271,7 +299,7 @@ class _Level:
     def _variances(self) -> Iterator[Row]:
         single = self._single_indicators()
         for v in (*self._observed(), *self.use.factors, *self._with_role("random effect")):
-            constant = None
+            constant = 0.0 if v in self.passing else None
             family = self.outcomes.at(self.use.level, v)
             if family is not None:
                 yield from self._residual(v, family)
@@ -314,19 +342,23 @@ class _Level:
             combinations(dict.fromkeys(outcomes), 2),
             self._random_pairs(),
         )
-        apart = self._with_role("random effect") if self.random_covariances == "none" else ()
+        apart = self._coefficients() if self.random_covariances == "none" else []
         return (self._default(v, "~~", w) for v, w in pairs if v not in apart and w not in apart)
+
+    def _coefficients(self) -> list[str]:
+        """Return the random effects of this level, and the parts of those of the level below."""
+        return [v for v in self.use.names if v in self.random and v not in self.use.factors]
 
     def _random_pairs(self) -> Iterator[tuple[str, str]]:
         """Point 7 of the module's list."""
         use = self.use
-        random = self._with_role("random effect")
+        random = self._coefficients()
         if not random:
             return
-        given = (*_COVARIATES, "random effect")
-        others = [v for v in use.names if self._role(v) not in given]
+        others = [v for v in use.names if self._role(v) not in _COVARIATES and v not in random]
         others = [v for v in others if not self.outcomes.at(use.level, v)]
         intercepts = self._with_role("split") if self.random_covariances == "all" else []
+        intercepts = [v for v in intercepts if v not in random]
         constant = self._constants()
         for v, r in chain(
             combinations(intercepts, 2), product(others, random), combinations(random, 2)
@@ -337,8 +369,8 @@ class _Level:
                 yield v, r
 
     def _constants(self) -> set[str]:
-        """Return the variables whose (residual) variance the text fixes at 0."""
-        return {
+        """Return the variables whose (residual) variance is fixed at 0 by the text, or passing."""
+        return {*self.passing} | {
             f.lhs
             for f in self.formulas
             if f.level == self.use.level and f.op == "~~" and f.lhs == f.term.name
@@ -348,8 +380,8 @@ class _Level:
     def _intercepts(self) -> Iterator[Row]:
         scale = self._scale_of_random_variances()
         for v in (*self._observed(), *self._with_role("random effect")):
-            # The between part of a split variable carries the mean of both.
-            if self.use.level == "between" or self._role(v) != "split":
+            # The highest part of a split variable carries the mean of all.
+            if not self._level_above(v):
                 zero = v in scale or self.outcomes.has_thresholds(self.use.level, v)
                 yield self._default(v, "~", "1", 0.0 if zero else None)
 

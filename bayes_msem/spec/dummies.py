@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 from bayes_msem.errors import NotSupportedError, SpecificationError, nearest
@@ -82,14 +83,15 @@ def may_hold_categories(
         A coded term with a name that is no column, or that is modelled.
     """
     check_columns_of_terms(parsed, columns, cluster)
-    uses = [level_use(parsed.formulas, level) for level in ("within", "between")]
+    uses = [level_use(parsed.formulas, level) for level in parsed.levels]
+    is_cluster = partial(parsed.is_cluster_column, cluster=cluster)
     stated: dict[str, None] = {}
     found: dict[str, None] = {}
     for f in parsed.formulas:
         for part in f.term.parts:
             (found if part.kind == "column" else stated)[part.column] = None
         name = f.term.name
-        if f.op == "~" and not f.term.parts and name in columns and name != cluster:
+        if f.op == "~" and not f.term.parts and name in columns and not is_cluster(name):
             if all(name not in use.names or use.is_pure_predictor(name) for use in uses):
                 found[name] = None
     others = [name for name in found if name not in stated and name not in declared]

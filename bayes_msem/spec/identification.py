@@ -178,7 +178,7 @@ def _absorbed(table: ParameterTable) -> set[RowKey]:
 
 def _keeps_scale(row: Row, table: ParameterTable) -> bool:
     """Whether the mean of a random coefficient is fixed, such that its scale cannot change."""
-    mean = _find(table, "between", row.random, "~", "1")
+    mean = _find(table, table.mean_level(row.random), row.random, "~", "1")
     if mean is None or mean.free or row.kind == "covariance":  # correlations have no scale
         return False
     return row.kind == "variance" or mean.value != 0  # a log SD may be fixed at 0
@@ -198,7 +198,7 @@ def _check_single_indicator(table: ParameterTable, loadings: list[Row]) -> None:
 
     def is_open(row: Row) -> bool:
         if row.random:  # its mean is what the data must tell from the other variance
-            mean = _find(table, "between", row.random, "~", "1")
+            mean = _find(table, table.mean_level(row.random), row.random, "~", "1")
             return mean is not None and is_open(mean)
         return row.free > 0 and uses[row.free] == 1 and not row.prior
 
@@ -258,13 +258,15 @@ def counting_rule(table: ParameterTable) -> list[LevelCount]:
         For each level, one count for means and one for (co)variances and slopes.
     """
     counts: list[LevelCount] = []
-    for level in ("within", "between") if table.two_level else ("within",):
+    for level in table.levels:
+        random = table.coefficients
         outcomes = table.variables(level, "split", "within-only", "cluster-level")
+        outcomes = tuple(v for v in outcomes if v not in random)
         covariates = table.variables(level, "covariate", "cluster-level covariate")
         p, q = len(outcomes), len(covariates)
         n_means = p
-        if level == "within":  # split variables have their mean at level between
-            n_means = len(table.variables(level, "within-only"))
+        if level != table.levels[-1]:  # split variables have their mean at the highest level
+            n_means = sum(table.mean_level(v) == level for v in outcomes)
         means, others = _own_parameters(table, level)
         counts.append(LevelCount(level, "means", len(means), n_means))
         n_others = p * (p + 1) // 2 + p * q - sum(_is_ordered(table, level, v) for v in outcomes)
@@ -274,7 +276,7 @@ def counting_rule(table: ParameterTable) -> list[LevelCount]:
 
 def _own_parameters(table: ParameterTable, level: str) -> tuple[set[int], set[int]]:
     """Numbers of the free parameters of one level alone: intercepts, and all others."""
-    random = table.variables(level, "random effect")
+    random = table.coefficients
     elsewhere = {r.free for r in table.rows if r.level != level}
     means: set[int] = set()
     others: set[int] = set()

@@ -22,27 +22,25 @@ from bayes_msem.spec.statements import (
     Operator,
     ParsedModel,
     Span,
+    TWO_LEVELS,
 )
 from bayes_msem.spec.syntax import Culprit, span, syntax_tree
 
 __all__ = ["parse", "parse_expression"]
 
-_LEVELS: dict[str, Level] = {
-    "within": "within",
-    "1": "within",
-    "between": "between",
-    "2": "between",
-}
 _VALID_LEVELS = "Write 'level: within' (or 1) or 'level: between' (or 2)."
 
 
-def parse(text: str) -> ParsedModel:
+def parse(text: str, levels: Sequence[Level] = TWO_LEVELS) -> ParsedModel:
     """Read a model text.
 
     Parameters
     ----------
     text
         The model in lavaan-style syntax.
+    levels
+        Names of the levels that the text may have, the lowest first. More than two are named by
+        the columns of the clusters; each may be written as its number.
 
     Returns
     -------
@@ -63,7 +61,7 @@ def parse(text: str) -> ParsedModel:
     [('f', '=~', 'y1'), ('f', '=~', 'y2'), ('f', '~', 'x')]
     """
     try:
-        return _parsed_model(syntax_tree(text, "model"), text)
+        return _parsed_model(syntax_tree(text, "model"), text, tuple(levels))
     except Culprit as culprit:
         raise culprit.located(text) from None
 
@@ -95,9 +93,9 @@ def parse_expression(text: str) -> Expression:
 # Statements ----------------------------------------------------------------------------------
 
 
-def _parsed_model(tree: Tree[Token], text: str) -> ParsedModel:
+def _parsed_model(tree: Tree[Token], text: str, levels: tuple[Level, ...]) -> ParsedModel:
     headers: dict[Level, Span] = {}
-    level: Level = "within"
+    level: Level = levels[0]
     formulas: list[Formula] = []
     definitions: dict[str, Definition] = {}
     constraints: list[Constraint] = []
@@ -109,7 +107,7 @@ def _parsed_model(tree: Tree[Token], text: str) -> ParsedModel:
                     formulas[0].span,
                     "In a two-level text every formula belongs below a 'level:' line.",
                 )
-            level = _level(statement, headers)
+            level = _level(statement, headers, levels)
             continue
         operator = cast("Token", statement.children[1]).value
         if operator == ":=":
@@ -127,7 +125,12 @@ def _parsed_model(tree: Tree[Token], text: str) -> ParsedModel:
         )
     _check_products(formulas)
     return ParsedModel(
-        text, bool(headers), tuple(formulas), tuple(definitions.values()), tuple(constraints)
+        text,
+        bool(headers),
+        tuple(formulas),
+        tuple(definitions.values()),
+        tuple(constraints),
+        levels,
     )
 
 
@@ -153,22 +156,39 @@ def _check_products(formulas: Sequence[Formula]) -> None:
                 )
 
 
-def _level(header: Tree[Token], headers: dict[Level, Span]) -> Level:
+def _level(
+    header: Tree[Token], headers: dict[Level, Span], levels: tuple[Level, ...]
+) -> Level:
     value = header.children[1]
+    valid = _VALID_LEVELS if len(levels) < 3 else _valid_levels(levels)
     if not isinstance(value, Token):
-        raise Culprit("This is not a level.", span(value), _VALID_LEVELS)
-    level = _LEVELS.get(value.lower())
+        raise Culprit("This is not a level.", span(value), valid)
+    known = {str(i): name for i, name in enumerate(levels, 1)} | {name: name for name in levels}
+    level = known.get(value) or known.get(value.lower())
+    if level is None and value == "3":
+        raise Culprit(
+            "'level: 3' needs clusters of clusters, but one cluster column was given at most.",
+            span(value),
+            'Name both columns, the inner one first: cluster=["class", "school"]. Levels are then '
+            "written 'level: within', 'level: class' and 'level: school' (or 1, 2, 3).",
+        )
     if level is None and value.type == "NUMBER" and value != "0":
         raise Culprit(
-            f"'level: {value}' is not supported: models have two levels.",
+            f"'level: {value}' is not supported: models have three levels at most.",
             span(value),
-            "A third level is not there yet. Levels are written 'level: within' (or 1) and "
-            "'level: between' (or 2).",
+            valid if len(levels) > 2 else f"{_VALID_LEVELS} A third level needs two cluster "
+            'columns, the inner one first: cluster=["class", "school"].',
             supported=False,
         )
+    if level is None and len(levels) > 2 and value.lower() == "between":
+        raise Culprit(
+            f"'between' may be either of two levels, '{levels[1]}' and '{levels[2]}'.",
+            span(value),
+            valid,
+        )
     if level is None:
-        problem = f"'{value}' is not a level{nearest(value.lower(), _LEVELS) or '.'}"
-        raise Culprit(problem, span(value), _VALID_LEVELS)
+        problem = f"'{value}' is not a level{nearest(value.lower(), tuple(known)) or '.'}"
+        raise Culprit(problem, span(value), valid)
     if level in headers:
         raise Culprit(
             f"A second block for level '{level}'; the first begins in line {headers[level].line}.",
@@ -177,6 +197,11 @@ def _level(header: Tree[Token], headers: dict[Level, Span]) -> Level:
         )
     headers[level] = span(header)
     return level
+
+
+def _valid_levels(levels: tuple[Level, ...]) -> str:
+    written = [f"'level: {name}' (or {i})" for i, name in enumerate(levels, 1)]
+    return f"Write {', '.join(written[:-1])} or {written[-1]}."
 
 
 def _define(statement: Tree[Token], definitions: dict[str, Definition]) -> None:

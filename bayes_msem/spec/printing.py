@@ -85,7 +85,7 @@ def _could_be_fixed(row: Row, table: ParameterTable) -> bool:
     and mean log SDs of factors under ``std_lv``.
     """
     if row.kind == "intercept":
-        return table.roles.get((row.level, row.lhs)) == "random effect"
+        return row.lhs in table.coefficients
     return row.kind in ("loading", "variance")
 
 

@@ -57,12 +57,23 @@ def check_random_formulas(parsed: ParsedModel) -> None:
                 f'rv("{name}") {line(f)} lets a coefficient vary over clusters, but the model '
                 "has a single level; write 'level: within' and 'level: between' blocks"
             )
-        if f.level == "between":
+        if f.level == parsed.levels[-1]:
+            if parsed.three_level:
+                raise SpecificationError(
+                    f'rv("{name}") {line(f)} stands on {describe(row)}, but units of '
+                    f"'{f.level}' lie in no larger ones, so nothing is there for it to vary over; "
+                    "remove rv() or move the formula to a level below"
+                )
             raise SpecificationError(
                 f'rv("{name}") {line(f)} stands on {describe(row)}; only coefficients of level '
                 "within vary over clusters, so remove rv() or move the formula to level within"
             )
         first = kinds.setdefault(name, row)
+        if first.level != row.level:
+            raise SpecificationError(
+                f'rv("{name}") stands on {describe(first)} at level {first.level} and on '
+                f"{describe(row)} at level {row.level} {line(f)}; give each its own name"
+            )
         if first.kind != row.kind:
             raise SpecificationError(
                 f'rv("{name}") stands on the {first.kind} {describe(first)} and on the '
@@ -170,12 +181,14 @@ def _check_varies(
     A slope on a covariate may follow from other level-2 variables exactly; it is integrated, and
     that needs no inverse. All other effects are sampled, which needs a density.
     """
-    if not _is_zero(variances.get(("between", name))):
+    level = table.above(row.level)
+    if not _is_zero(variances.get((level, name))):
         return
-    covariates = table.variables("within", "covariate")
+    covariates = table.variables(row.level, "covariate", "cluster-level covariate")
     rows = [r for r in table.rows if r.random == name]
     linear = all(r.kind == "regression" and r.rhs in covariates for r in rows)
-    if linear and _has_random_causes(name, table):
+    varies_above = table.mean_level(name) != level
+    if linear and (varies_above or _has_random_causes(name, level, table)):
         return
     product = " (a cross-level interaction is a product of columns of the data)" if linear else ""
     raise SpecificationError(
@@ -185,13 +198,13 @@ def _check_varies(
     )
 
 
-def _has_random_causes(name: str, table: ParameterTable) -> bool:
-    """Whether a modelled variable of level 2 predicts or is measured by the effect."""
-    covariates = table.variables("between", "cluster-level covariate")
+def _has_random_causes(name: str, level: str, table: ParameterTable) -> bool:
+    """Whether a modelled variable of its level predicts or is measured by the effect."""
+    covariates = table.variables(level, "cluster-level covariate")
     causes = {
         r.rhs if r.kind == "regression" else r.lhs
         for r in table.rows
-        if r.level == "between" and not _is_zero(r)
+        if r.level == level and not _is_zero(r)
         if (r.kind == "regression" and r.lhs == name) or (r.kind == "loading" and r.rhs == name)
     }
     return bool(causes - set(covariates))

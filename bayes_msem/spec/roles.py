@@ -17,21 +17,25 @@ random effect             named in ``rv()`` at level 1: a variable of level 2
 
 "Any other use" is being an outcome or an indicator, or standing in ``~~``, ``~ 1`` or ``|``: who
 writes a variance, covariance, mean or threshold of a predictor asks for a model of it.
+
+**Three levels.** What level 2 is to level 1, level 3 is to level 2. A variable that stands at
+several levels is split: it has a part at each of them, and its mean at the highest. At its lowest
+level it is modelled, and keeps the name of what it is there (split, cluster-level, random effect);
+above, each part is "split". A variable of levels 1 and 3 has a part at level 2 too, with variance
+0. A coefficient with ``rv()`` at level 2 is a random effect of level 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.spec.statements import Formula, Level, ParsedModel
 from bayes_msem.spec.table import Role
 
-__all__ = ["LevelUse", "assign_roles", "level_use", "line", "random_names"]
+__all__ = ["LevelUse", "assign_roles", "level_use", "line", "passing_through", "random_names", "uses_of"]
 
-LEVELS: tuple[Level, Level] = ("within", "between")
-_FACTOR: dict[str, Role] = {"within": "within factor", "between": "between factor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,31 @@ def line(formula: Formula) -> str:
     return f"(line {formula.span.line})"
 
 
+def uses_of(parsed: ParsedModel) -> tuple[LevelUse, ...]:
+    """Collect how every level uses its variables, the lowest first.
+
+    Random effects are used at the level above that of their coefficient, and a variable at all
+    levels between two that mention it.
+    """
+    random = random_names(parsed)
+    uses = []
+    for i, level in enumerate(parsed.levels):
+        below = parsed.levels[i - 1] if i else ""
+        born = [name for name, f in random.items() if f.level == below]
+        passed = passing_through(parsed) if parsed.three_level and i == 1 else ()
+        uses.append(level_use(parsed.formulas, level, extra=(*born, *passed)))
+    return tuple(uses)
+
+
+def passing_through(parsed: ParsedModel) -> tuple[str, ...]:
+    """Variables of levels 1 and 3 that level 2 of a three-level text does not mention."""
+    first, second, third = (level_use(parsed.formulas, level) for level in parsed.levels)
+    factors = {*first.factors, *second.factors, *third.factors}
+    return tuple(
+        n for n in first.names if n in third.names and n not in {*second.names, *factors}
+    )
+
+
 def assign_roles(
     parsed: ParsedModel, columns: Sequence[str], *, cluster: str | None
 ) -> dict[tuple[str, str], Role]:
@@ -146,31 +175,35 @@ def assign_roles(
     """
     _check_levels(parsed, cluster)
     random = random_names(parsed)
-    within = level_use(parsed.formulas, "within")
-    between = level_use(parsed.formulas, "between", extra=tuple(random))
+    uses = uses_of(parsed)
     for name, formula in random.items():
-        _check_random_name(name, formula, (within, between), columns)
+        _check_random_name(name, formula, uses, columns)
     for formula in parsed.formulas:
-        _check_formula(formula, (within, between), columns, cluster, tuple(random))
-    for use in (within, between):
+        _check_formula(formula, uses, columns, parsed, cluster, random)
+    for use in uses:
         _check_circles(use)
     return {
-        (use.level, name): _role(name, use, other, random)
-        for use, other in ((within, between), (between, within))
+        (use.level, name): _role(name, i, uses, random)
+        for i, use in enumerate(uses)
         for name in use.names
     }
 
 
-def _role(name: str, use: LevelUse, other: LevelUse, random: Iterable[str]) -> Role:
+def _role(name: str, i: int, uses: Sequence[LevelUse], random: Mapping[str, Formula]) -> Role:
+    use, is_within = uses[i], i == 0
     if name in use.factors:
-        return _FACTOR[use.level]
-    if name in random:
+        return "within factor" if is_within else "between factor"
+    if not is_within and name in random and random[name].level == uses[i - 1].level:
         return "random effect"
-    if name in other.names:
+    if any(name in lower.names for lower in uses[:i]):
         return "split"
-    if use.level == "within":
+    above = any(name in upper.names for upper in uses[i + 1 :])
+    if is_within:
+        if above:
+            return "split"
         return "covariate" if use.is_pure_predictor(name) else "within-only"
-    return "cluster-level covariate" if use.is_pure_predictor(name) else "cluster-level"
+    conditioned = use.is_pure_predictor(name) and not above
+    return "cluster-level covariate" if conditioned else "cluster-level"
 
 
 def _check_levels(parsed: ParsedModel, cluster: str | None) -> None:
@@ -190,18 +223,25 @@ def _check_levels(parsed: ParsedModel, cluster: str | None) -> None:
             "between clusters below them (at least the random intercepts, e.g. 'y ~~ y'), or "
             "leave out cluster if rows are independent of each other"
         )
-    present = {f.level for f in parsed.formulas}
-    for level, other in (LEVELS, LEVELS[::-1]):
-        if parsed.two_level and level not in present:
-            raise SpecificationError(
-                f"the model text has no formulas for 'level: {level}', only for "
-                f"'level: {other}'; a two-level model needs both (at least variances, "
-                "e.g. 'y ~~ y')"
+    present = [level for level in parsed.levels if any(f.level == level for f in parsed.formulas)]
+    absent = [level for level in parsed.levels if level not in present]
+    if parsed.two_level and absent:
+        others = " and ".join(f"'level: {level}'" for level in present)
+        kind, both = ("three", "all three") if parsed.three_level else ("two", "both")
+        raise SpecificationError(
+            f"the model text has no formulas for 'level: {absent[0]}', only for "
+            f"{others}; a {kind}-level model needs {both} (at least variances, "
+            "e.g. 'y ~~ y')"
+            + (
+                "; a variable whose variance at this level is 0 is written 'y ~~ 0*y'"
+                if parsed.three_level
+                else ""
             )
+        )
 
 
 def _check_random_name(
-    name: str, formula: Formula, uses: tuple[LevelUse, LevelUse], columns: Sequence[str]
+    name: str, formula: Formula, uses: Sequence[LevelUse], columns: Sequence[str]
 ) -> None:
     what = ""
     if name in columns:
@@ -217,10 +257,11 @@ def _check_random_name(
 
 def _check_formula(
     formula: Formula,
-    uses: tuple[LevelUse, LevelUse],
+    uses: Sequence[LevelUse],
     columns: Sequence[str],
+    parsed: ParsedModel,
     cluster: str | None,
-    random: Sequence[str],
+    random: Mapping[str, Formula],
 ) -> None:
     lhs, rhs = formula.lhs, formula.term.name
     if lhs == rhs and formula.op in ("=~", "~"):
@@ -229,7 +270,7 @@ def _check_formula(
             f"'{lhs}' is {what} itself at level {formula.level} {line(formula)}; "
             f"remove '{rhs}' from the right-hand side"
         )
-    if formula.op == "=~" and lhs in columns and lhs != cluster:
+    if formula.op == "=~" and lhs in columns and not parsed.is_cluster_column(lhs, cluster):
         raise SpecificationError(
             f"factor '{lhs}' {line(formula)} is also a column of the data; "
             "give the factor another name"
@@ -240,20 +281,22 @@ def _check_formula(
             "ordered outcomes that measure it"
         )
     for name in _variables_of(formula):
-        _check_name(name, formula, uses, columns, cluster, random)
+        _check_name(name, formula, uses, columns, parsed, cluster, random)
 
 
 def _check_name(
     name: str,
     formula: Formula,
-    uses: tuple[LevelUse, LevelUse],
+    uses: Sequence[LevelUse],
     columns: Sequence[str],
+    parsed: ParsedModel,
     cluster: str | None,
-    random: Sequence[str],
+    random: Mapping[str, Formula],
 ) -> None:
-    here, other = uses if formula.level == "within" else uses[::-1]
+    place = parsed.levels.index(formula.level)
+    here, others = uses[place], (*uses[:place], *uses[place + 1 :])
     at = f"at level {formula.level} {line(formula)}"
-    if name == cluster:
+    if parsed.is_cluster_column(name, cluster):
         raise SpecificationError(
             f"the cluster column '{name}' is used as a variable {at}; "
             "it only says which rows belong together. How clusters differ in an outcome is its "
@@ -262,23 +305,32 @@ def _check_name(
     if name in here.factors or name in columns:
         return
     if name in random:
-        if formula.level == "between":
+        lowest = parsed.levels.index(random[name].level) + 1
+        if place >= lowest or lowest == len(parsed.levels):  # rv() above all: refused elsewhere
             return
         raise SpecificationError(
-            f"random effect '{name}' is used {at}, but it varies between clusters only; "
-            "use it at level between"
+            f"random effect '{name}' is used {at}, but it varies between "
+            f"{'clusters only' if not parsed.three_level else _units(parsed.levels[lowest])}; "
+            f"use it at level {parsed.levels[lowest]}"
         )
-    if name in other.factors:
+    other = next((use for use in others if name in use.factors), None)
+    if other is not None:
         raise SpecificationError(
             f"'{name}' is used {at}, but it is a factor of level {other.level}; define a "
             f"factor at level {formula.level} as well ('{name} =~ ...' there) or move the formula"
         )
-    known = [*columns, *here.factors, *(random if formula.level == "between" else ())]
+    born = (n for n, f in random.items() if parsed.levels.index(f.level) < place)
+    known = [*columns, *here.factors, *born]
     raise SpecificationError(
         f"unknown variable '{name}' {at}: neither a column of the data nor a factor"
         f"{nearest(name, known) or '.'} Correct the name, or define it as a factor with "
         f"'{name} =~ ...' at this level"
     )
+
+
+def _units(level: str) -> str:
+    """Name the units of a level of a three-level model."""
+    return f"units of '{level}' only"
 
 
 def _check_circles(use: LevelUse) -> None:

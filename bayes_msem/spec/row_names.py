@@ -35,12 +35,14 @@ __all__ = [
     "formula",
     "is_key",
     "key_text",
+    "level_words",
     "matching_rows",
     "rows_of_kind",
     "term_of",
 ]
 
 LEVEL_NAMES = {"within": "within", "between": "between", "1": "within", "2": "between", "": ""}
+_WITHIN_ALONE = {"within", "between", ""}
 KINDS: dict[str, tuple[Kind, ...]] = {
     "=~": ("loading",),
     "~": ("regression",),
@@ -74,6 +76,22 @@ class UnknownRowError(SpecificationError, KeyError):
 _MOST_PARTS = 5  # of a product that are tried in every order
 
 
+def level_words(rows: Iterable[Row]) -> dict[str, str]:
+    """Words for levels -> names of levels; numbers too, and "" for none.
+
+    The upper levels of three-level models are named by columns, which the rows tell. Numbers stand
+    for them where rows of all levels are there.
+    """
+    named = list(dict.fromkeys(row.level for row in rows))
+    if _WITHIN_ALONE.issuperset(named):
+        return LEVEL_NAMES
+    levels = [name for name in named if name]
+    words = {"": "", "within": "within", "1": "within"} | {name: name for name in levels}
+    if len(levels) == 3:
+        words |= {str(i): name for i, name in enumerate(levels, 1)}
+    return words
+
+
 def formula(row: Row) -> str:
     """Text of a row inside its level, such as ``"fw =~ y2"``."""
     return f"{row.lhs} {row.op} {row.rhs}"
@@ -94,7 +112,7 @@ def matching_rows(rows: Iterable[Row], name: object) -> tuple[Row, ...]:
     """Rows that a name stands for, none if it is unknown."""
     rows = tuple(rows)
     if isinstance(name, tuple):
-        key = _normal_key(name)
+        key = _normal_key(name, level_words(rows))
         return () if key is None else _at(rows, key)
     if not isinstance(name, str):
         return ()
@@ -102,9 +120,10 @@ def matching_rows(rows: Iterable[Row], name: object) -> tuple[Row, ...]:
     labelled = tuple(r for r in rows if text and text == (r.lhs if r.op == ":=" else r.label))
     if labelled:
         return labelled
-    found = _LEVEL.match(text)
+    words = level_words(rows)
+    found = (_LEVEL if words is LEVEL_NAMES else _level_of(words)).match(text)
     level, rest = (found[1], text[found.end() :]) if found else ("", text)
-    wanted = LEVEL_NAMES[level]
+    wanted = words[level]
     return tuple(r for r in rows if rest in _spellings(r) and (not level or r.level == wanted))
 
 
@@ -112,7 +131,8 @@ def rows_of_kind(rows: Iterable[Row], name: object) -> tuple[Row, ...]:
     """Rows of a kind, such as ``"loading"`` or ``("within", "=~")``; none if it names no kind."""
     level, kind = name if isinstance(name, tuple) and len(name) == 2 else ("", name)
     kinds = KINDS.get(_plain(kind), ()) if isinstance(kind, str) else ()
-    wanted = LEVEL_NAMES.get(str(level), "unknown")
+    rows = tuple(rows)
+    wanted = level_words(rows).get(str(level), "unknown")
     return tuple(r for r in rows if r.kind in kinds and (not wanted or r.level == wanted))
 
 
@@ -235,15 +255,25 @@ class ByRow[T](Mapping[RowKey, T]):
         return repr(self._values)
 
 
-def _normal_key(name: Sequence[object]) -> RowKey | None:
-    """(level, lhs, op, rhs) with lavaan's spellings resolved; level "" if it was not given."""
+def _level_of(words: Mapping[str, str]) -> re.Pattern[str]:
+    return re.compile(f"({'|'.join(re.escape(word) for word in words if word)}):(?!=)")
+
+
+def _normal_key(
+    name: Sequence[object], words: Mapping[str, str] | None = None
+) -> RowKey | None:
+    """(level, lhs, op, rhs) with lavaan's spellings resolved; level "" if it was not given.
+
+    Without ``words`` any level will do.
+    """
     parts = [str(part) for part in name]
     if len(parts) == 3 and parts[1] in (*_OPERATORS, "~1"):
         parts = ["", *parts]
-    if len(parts) != 4 or parts[2] not in (*_OPERATORS, "~1") or parts[0] not in LEVEL_NAMES:
+    words = LEVEL_NAMES | {parts[0]: parts[0]} if words is None else words
+    if len(parts) != 4 or parts[2] not in (*_OPERATORS, "~1") or parts[0] not in words:
         return None
     level, lhs, op, rhs = parts
-    return RowKey(LEVEL_NAMES[level], lhs, *(("~", "1") if op == "~1" else (op, rhs)))
+    return RowKey(words[level], lhs, *(("~", "1") if op == "~1" else (op, rhs)))
 
 
 def _at(rows: Sequence[Row], key: RowKey) -> tuple[Row, ...]:
@@ -301,7 +331,8 @@ def _unknown(rows: Sequence[Row], name: object, what: str) -> str:
     text = name if isinstance(name, str) else " ".join(map(str, _parts(name)))
     hint, example = nearest(text, dict.fromkeys(known)) or ".", rows[0]
     if text in {r.random for r in rows if r.random}:
-        hint = f"; the mean of this random coefficient is 'between: {text} ~ 1'."
+        above = [r.level for r in rows if r.level and (r.lhs, r.op, r.rhs) == (text, "~", "1")]
+        hint = f"; the mean of this random coefficient is '{[*above, 'between'][0]}: {text} ~ 1'."
     return (
         f"{_source(what)}no row {name!r}{hint} A row is named by its key, such as {example.key}, "
         f"by its text, such as '{key_text(example.key)}' or '{formula(example)}', or by its label"

@@ -7,7 +7,10 @@ from typing import Literal
 
 from bayes_msem.spec.expressions import Expression
 
-Level = Literal["within", "between"]
+Level = str
+"""Name of a level: "within", and "between" or, in three-level models, names of cluster columns."""
+
+TWO_LEVELS: tuple[Level, ...] = ("within", "between")
 Operator = Literal["=~", "~", "~~", "|"]
 
 
@@ -116,10 +119,24 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class ParsedModel:
-    """All statements of one model text, in reading order."""
+    """All statements of one model text, in reading order.
+
+    ``levels`` are the levels that it may have, the lowest first; a text without ``level:`` lines
+    (``two_level`` is False) has the first one only.
+    """
 
     text: str = field(compare=False)
     two_level: bool
     formulas: tuple[Formula, ...]
     definitions: tuple[Definition, ...]
     constraints: tuple[Constraint, ...]
+    levels: tuple[Level, ...] = TWO_LEVELS
+
+    @property
+    def three_level(self) -> bool:
+        """Whether clusters lie in larger ones; then these give the upper levels their names."""
+        return len(self.levels) > 2
+
+    def is_cluster_column(self, name: str, cluster: str | None) -> bool:
+        """Whether a name is that of a column that says which rows belong together."""
+        return name == cluster or (self.three_level and name in self.levels[1:])

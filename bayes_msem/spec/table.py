@@ -37,7 +37,7 @@ class RowKey(tuple[str, str, str, str]):
 
     @property
     def level(self) -> str:
-        """Level: "within", "between", or empty for defined parameters."""
+        """Level: "within", "between" (or a cluster column), or empty for defined parameters."""
         return self[0]
 
     @property
@@ -141,12 +141,13 @@ class ConstrainedRow:
 class ParameterTable:
     """All rows with the roles of all variables.
 
-    Rows come in the order within, between, defined, and inside a level in lavaan's order:
+    Rows come in the order of the levels, then defined, and inside a level in lavaan's order:
     loadings, regressions, (co)variances as written and then those added by default,
     intercepts, thresholds. ``roles`` maps (level, variable) to its role; a split variable has an
     entry for each level. ``families`` has the outcomes that are not normal. ``definitions`` keep
     their expressions as written; the expressions of ``constraints`` are rewritten to hold labels
-    of free rows only.
+    of free rows only. ``cluster_levels`` are the levels above within of a three-level model, named by
+    its cluster columns, the inner one first; it is empty otherwise.
     """
 
     rows: tuple[Row, ...]
@@ -155,6 +156,39 @@ class ParameterTable:
     constraints: tuple[ConstrainedRow, ...]
     two_level: bool
     families: dict[str, Family] = field(default_factory=dict)
+    cluster_levels: tuple[str, ...] = ()
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the levels, the lowest first."""
+        if not self.two_level:
+            return ("within",)
+        return ("within", *(self.cluster_levels or ("between",)))
+
+    @property
+    def three_level(self) -> bool:
+        """Whether clusters lie in larger ones."""
+        return len(self.levels) > 2
+
+    @property
+    def level_two(self) -> str:
+        """Name of the level above that of rows; "between" in single-level models, without rows."""
+        return self.levels[1] if self.two_level else "between"
+
+    def above(self, level: str) -> str:
+        """Name of the level above another one, empty if there is none."""
+        place = self.levels.index(level) + 1
+        return self.levels[place] if place < len(self.levels) else ""
+
+    def mean_level(self, name: str) -> str:
+        """Name of the highest level at which a variable stands: that of its mean."""
+        found = [level for level in self.levels if (level, name) in self.roles]
+        return found[-1] if found else self.levels[-1]
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """Names given in ``rv()``, in the order of the rows."""
+        return tuple(dict.fromkeys(row.random for row in self.rows if row.random))
 
     def variables(self, level: str, *roles: Role) -> tuple[str, ...]:
         """Names of the variables of ``level`` with one of ``roles``, in order of appearance."""

@@ -32,7 +32,7 @@ from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.prior_sets import DEFAULT_SET, PRIOR_SETS, PriorSetName
 from bayes_msem.spec.prior_text import Prior, fit_to_kind, read_prior
-from bayes_msem.spec.row_names import KINDS, LEVEL_NAMES, key_text, matching_rows, term_of
+from bayes_msem.spec.row_names import KINDS, key_text, level_words, matching_rows, term_of
 from bayes_msem.spec.table import Kind, ParameterTable, Row, RowKey
 from bayes_msem.spec.threshold_priors import settle_thresholds
 from bayes_msem.spec.variable_scales import Scales
@@ -43,7 +43,6 @@ __all__ = ["DEFAULTS_KEY", "prior_set_of", "resolve_priors", "unused_priors"]
 _KINDS: dict[str, Kind | Literal["~~"]] = {
     word: "~~" if word == "~~" else kinds[0] for word, kinds in KINDS.items() if word != "defined"
 }
-_LEVELS = {word: level for word, level in LEVEL_NAMES.items() if word}
 _SHOWN_KEYS = 12
 _ROW, _LABEL = 0, 1
 DEFAULTS_KEY = "defaults"
@@ -94,7 +93,7 @@ def resolve_priors(
     """
     parameters = _rows_by_parameter(table)
     priors = default_priors(table, scales, prior_set_of(user))
-    blocks = [b for level in ("within", "between") for b in covariance_blocks(table, level)]
+    blocks = [b for level in table.levels for b in covariance_blocks(table, level)]
     requests = _text_requests(table) + _user_requests(table, user, blocks)
     _check_set_once(requests)
     asked = {free: _most_specific(rows, requests) for free, rows in parameters.items()}
@@ -121,7 +120,7 @@ def unused_priors(
     list of str
         One note, or none.
     """
-    blocks = [b for level in ("within", "between") for b in covariance_blocks(table, level)]
+    blocks = [b for level in table.levels for b in covariance_blocks(table, level)]
     unused = [q.source for q in _user_requests(table, user, blocks) if not q.rows]
     if not unused:
         return []
@@ -163,7 +162,7 @@ def _text_requests(table: ParameterTable) -> list[_Request]:
     for row in table.rows:
         if row.prior:
             source = f'prior("{row.prior}") of {key_text(row.key)} in the model text'
-            rows = _only_free([row], source)
+            rows = _only_free([row], source, table)
             requests.append(_Request(source, _ROW, rows, _fitted(row.prior, row.kind, source)))
     return requests
 
@@ -205,11 +204,13 @@ def _pattern(key: Any, table: ParameterTable) -> tuple[str, Kind | Literal["~~"]
         is_label = any(r.label == word for r in table.rows)
         return ("", _KINDS[word]) if word in _KINDS and not is_label else None
     if isinstance(key, tuple) and len(key) == 2:
-        level, kind = _LEVELS.get(str(key[0])), _KINDS.get(str(key[1]))
-        if level is None or kind is None:
+        level, kind = level_words(table.rows).get(str(key[0])), _KINDS.get(str(key[1]))
+        if not level or kind is None:
+            names = table.levels if table.three_level else ("within", "between")
+            listed = " or ".join([", ".join(f"'{n}'" for n in names[:-1]), f"'{names[-1]}'"])
             raise SpecificationError(
-                f"priors[{key!r}]: a key of two parts is (level, kind) with level 'within' or "
-                f"'between' and a kind out of {', '.join(_KINDS)}"
+                f"priors[{key!r}]: a key of two parts is (level, kind) with level {listed} and a "
+                f"kind out of {', '.join(_KINDS)}"
             )
         return level, kind
     return None
@@ -261,16 +262,16 @@ def _named_rows(key: Any, table: ParameterTable, source: str) -> tuple[int, tupl
         text = key if isinstance(key, str) else f"{key[0]}: {' '.join(map(str, key[1:]))}"
         raise SpecificationError(f"{source} names nothing; {_valid_keys(text, table)}")
     if isinstance(key, str) and key.strip() in (rows[0].label, rows[0].lhs):
-        return _LABEL, _only_free(rows, source)
+        return _LABEL, _only_free(rows, source, table)
     free = [r for r in rows if r.free]
     if len({(r.level, r.lhs, term_of(r.rhs)) for r in free}) > 1:
         raise SpecificationError(
             f"{source} is ambiguous: write {' or '.join(repr(key_text(r.key)) for r in free)}"
         )
-    return _ROW, _only_free(free or rows[:1], source)  # several: the dummies of one term
+    return _ROW, _only_free(free or rows[:1], source, table)  # several: the dummies of one term
 
 
-def _only_free(rows: Iterable[Row], source: str) -> tuple[Row, ...]:
+def _only_free(rows: Iterable[Row], source: str, table: ParameterTable) -> tuple[Row, ...]:
     """Return the rows, all of which must be free parameters."""
     for row in rows:
         if row.free:
@@ -278,9 +279,10 @@ def _only_free(rows: Iterable[Row], source: str) -> tuple[Row, ...]:
         if row.kind == "defined":
             why = "it is defined by an expression; set priors of the parameters in it"
         elif row.random:
+            mean, spread = table.mean_level(row.random), table.above(row.level)
             why = (
-                f"it varies over clusters; set 'between: {row.random} ~ 1' for its mean and "
-                f"'between: {row.random} ~~ {row.random}' for its standard deviation"
+                f"it varies over clusters; set '{mean}: {row.random} ~ 1' for its mean and "
+                f"'{spread}: {row.random} ~~ {row.random}' for its standard deviation"
             )
         elif row.value == row.value:  # not NaN
             why = f"it is fixed at {row.value:g}; free it with NA* or drop its prior"

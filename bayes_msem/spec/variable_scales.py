@@ -7,7 +7,7 @@ data room fills it (:func:`bayes_msem.data.scales.scales`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Scales"]
 
@@ -33,9 +33,14 @@ class Scales:
     predictor
         Standard deviation of each covariate: over rows for level-1 covariates, over clusters
         for cluster-level covariates.
+    top
+        In three-level models, the standard deviation over top units of each variable with a part at
+        level 3: of the means of their clusters' means, or of the value itself. ``between`` is then
+        that of clusters inside top units, for variables that are split between them.
     """
 
     mean: Mapping[str, float]
     within: Mapping[str, float]
     between: Mapping[str, float]
     predictor: Mapping[str, float]
+    top: Mapping[str, float] = field(default_factory=dict)

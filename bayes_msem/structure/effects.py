@@ -56,12 +56,12 @@ class Effects:
     row_code: IntArray
 
 
-def linear_names(table: ParameterTable) -> frozenset[str]:
-    """Names of random coefficients all of whose rows are slopes on observed covariates."""
-    covariates = set(table.variables("within", "covariate"))
+def linear_names(table: ParameterTable, level: str = "within") -> frozenset[str]:
+    """Names of random coefficients of a level all of whose rows are slopes on its covariates."""
+    covariates = set(table.variables(level, "covariate", "cluster-level covariate"))
     uses: dict[str, bool] = {}
     for row in table.rows:
-        if row.random:
+        if row.random and row.level == level:
             is_linear = row.kind == "regression" and row.rhs in covariates
             uses[row.random] = uses.get(row.random, True) and is_linear
     return frozenset(name for name, is_linear in uses.items() if is_linear)
@@ -85,7 +85,7 @@ def find_effects(
     first, split = (split, []) if sample_all else ([], split)
     within = modelled_names(table, "within")
     design = {"1": 0} | {x: 1 + i for i, x in enumerate(x_names)}
-    random = [row for row in table.rows if row.random]
+    random = [row for row in table.rows if row.random and row.level == "within"]
     slopes = list(dict.fromkeys(r.random for r in random if r.random in linear))
     uses = [(i, -1 - y_names.index(v), 0) for i, v in enumerate(split)]
     for row in random:

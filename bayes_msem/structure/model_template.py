@@ -155,7 +155,7 @@ def build_template(
     return ModelTemplate(
         levels=(
             level_template(remaining, "within", y_names, ("1", *x_names), sources),
-            level_template(remaining, "between", level_two, ("1", *w_names), sources),
+            level_template(remaining, table.level_two, level_two, ("1", *w_names), sources),
         ),
         effects=effects,
         z_names=normal_z,

@@ -118,7 +118,7 @@ def build_parameters(table: ParameterTable, priors: dict[int, Prior]) -> Paramet
     for row in table.rows:
         if row.free:
             first.setdefault(row.free, row)
-    blocks = [b for lev in ("within", "between") for b in covariance_blocks(table, lev)]
+    blocks = [b for lev in table.levels for b in covariance_blocks(table, lev)]
     shares = _shares(first, priors)
     beta_shapes = _beta_shapes(blocks, priors) | {f: shape for _, f, shape in shares}
     groups = _groups(first, priors, beta_shapes)

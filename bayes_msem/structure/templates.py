@@ -33,10 +33,7 @@ from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
 IntArray = NDArray[np.int64]
 
-MODELLED: dict[str, tuple[str, ...]] = {
-    "within": ("split", "within-only", "within factor"),
-    "between": ("split", "within-only", "cluster-level", "between factor", "random effect"),
-}
+_CONDITIONED = ("covariate", "cluster-level covariate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,9 @@ def place_rows(
 def modelled_names(table: ParameterTable, level: str) -> tuple[str, ...]:
     """Variables of a level that are not conditioned on, in the order of its matrices."""
     return tuple(
-        v for (lev, v), role in table.roles.items() if lev == level and role in MODELLED[level]
+        v
+        for (lev, v), role in table.roles.items()
+        if lev == level and role not in _CONDITIONED
     )
 
 
@@ -144,7 +143,7 @@ def level_template(
     table
         The parameter table; every row of the level gets a cell.
     level
-        "within" or "between".
+        Its name.
     outcomes, design
         Names that the rows of T and the columns of K stand for.
     sources

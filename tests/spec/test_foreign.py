@@ -64,7 +64,7 @@ NOT_THERE_YET = [
     ("y ~ lag(x)", 1, 5, ["Lagged variables, lag(x)", "time series"]),
     ('y ~ rv("phi")*lag(y, 1)', 1, 15, ["lag(y, 1)"]),
     ("y ~ s(x)", 1, 5, ["Smooth terms"]),
-    ("level: 3\ny ~ x", 1, 8, ["models have two levels", "third level"]),
+    ("level: 4\ny ~ x", 1, 8, ["models have three levels at most", "third level"]),
     ("f1 =~ y1 + y2\nf2 =~ y3\ny ~ f1:f2", 3, 5, ["'f1' is a factor", "latent interaction"]),
     ("y ~ x:f\n f + g =~ y1", 1, 5, ["'f' is a factor", "latent interaction", 'rv("s")*f']),
     ('y ~ rv("s")*x\ny ~ s:z', 2, 5, ["'s' is a coefficient that varies", "latent"]),

@@ -370,13 +370,14 @@ SYNTAX_ERRORS = [
     ('d := "a"', 1, 6, 3, "Text cannot stand in an expression"),
     ("d := 1e999", 1, 6, 5, "not finite"),
     ("a == +b", 1, 6, 1, "Unexpected '+'"),
+    ("level: 3\ny ~ x", 1, 8, 1, "one cluster column was given at most"),
 ]
 
 UNSUPPORTED = [
     ("f <~ y1 + y2", 1, 3, 2, "Formative"),
     ("y ~*~ 1*y", 1, 3, 3, "Scaling factors"),
     ("f =~ z\ny ~ f:x2", 2, 5, 4, "latent interaction"),
-    ("level: 3\ny ~ x", 1, 8, 1, "models have two levels"),
+    ("level: 4\ny ~ x", 1, 8, 1, "three levels at most"),
     ("y ~ a*x\na > 0", 2, 3, 1, 'prior("halfnormal(1)")'),
     ("a < 1", 1, 3, 1, "Inequality"),
     ("a >= 1", 1, 3, 2, "Inequality"),

@@ -108,7 +108,7 @@ def check_same_data(check: PredictiveCheck, blueprint: Blueprint) -> None:
     ours, rows = observed_matrix(blueprint.observed), check.data["row"].values
     names = tuple(map(str, check.data["outcome"].values))
     if (
-        names != tuple(blueprint.template.outcomes)
+        names != tuple(blueprint.outcomes)
         or rows.max() >= len(ours)
         or not np.array_equal(ours[rows], check.data.values, equal_nan=True)
     ):

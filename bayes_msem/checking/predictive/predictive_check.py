@@ -244,7 +244,7 @@ class _Run:
 
     def result(self) -> PredictiveCheck:
         design, shape = self.replicates.design, self.replicates.shape
-        names = self.replicates.blueprint.template.outcomes
+        names = self.replicates.blueprint.outcomes
         columns = ["level", "statistic", "variable", "title", "two_sided"]
         coords = {"row": design.rows, "outcome": list(names)}
         rows = np.argsort(design.rows)

@@ -123,7 +123,7 @@ def prior_predictive_tree(blueprint: Blueprint, draws: int, random_seed: int) ->
     shared = {"chain": [0], "draw": np.arange(draws)}
     names = {name: label for name, label in coords_of(blueprint).items() if name.endswith("_row")}
     names.pop("score_row", None)
-    rows = {"obs_id": np.arange(y.shape[1]), "outcome": list(blueprint.template.outcomes)}
+    rows = {"obs_id": np.arange(y.shape[1]), "outcome": list(blueprint.outcomes)}
     dims = ("obs_id", "outcome")
     return xr.DataTree.from_dict(
         {
