@@ -188,6 +188,7 @@ def work_space(x, structure, values, data):
 
 @part_kernel
 def back_space(structure, n_values):
+    """Return room for the gradients of a batch, and of what all batches share."""
     level, n_w, n_uses = structure.within, structure.between.n_design, len(structure.uses.effect)
     n_a, n_c = structure.n_a, structure.n_z + structure.n_b
     return Back(

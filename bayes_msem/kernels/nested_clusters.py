@@ -183,19 +183,19 @@ def room_for(structure, top, moments):
 
 
 @part_kernel
-def top_room_for(top):
-    """Return room for a batch of top units."""
+def top_room_of(n_c, n_z):
+    """Return room for a batch of top units with effects c (n_c) and outcomes z3."""
     return TopRoom(
-        known_space(top.n_c, top.n_z),
+        known_space(n_c, n_z),
         lanes_vector(1),
-        lanes_vector(top.n_z),
-        message_space(top.n_c),
-        lanes_vector(top.n_z),
-        lanes_vector(top.n_z),
-        lanes_vector(top.n_c),
+        lanes_vector(n_z),
+        message_space(n_c),
+        lanes_vector(n_z),
+        lanes_vector(n_z),
+        lanes_vector(n_c),
         lanes_vector(1),
-        lanes_vector(top.n_c + top.n_z),
-        lanes_matrix(top.n_c + top.n_z, top.n_c + top.n_z),
+        lanes_vector(n_c + n_z),
+        lanes_matrix(n_c + n_z, n_c + n_z),
     )
 
 
@@ -241,27 +241,13 @@ def at_clusters(g, units, moments, uses, effect, room, v):
 
 
 @inner_part
-def up(g, structure, data, units, moments, uses, work, room):
-    """Absorb what the rows of batch g say, at the ``c`` of the room.
-
-    Returns
-    -------
-    tuple of (lanes, bool)
-        The log density of rows and z, and whether all covariance matrices are positive definite.
-    """
-    effect = structure.uses.effect
-    total, value = 0.0 * units.w[g, 0], 0.0 * units.w[g, 0]
-    if not at_clusters(g, units, moments, uses, effect, room, work.v):
-        return total, False
-    twice, positive = batch_message(g, room.none, room.mean, g == 0, structure, data, work)
-    if not positive:
-        return total, False
+def absorb_rows(exists, twice, effect, work, room):
+    """Absorb the message of the rows: fill term, score and matrix; false where it cannot be."""
     value, positive = absorb(work.message, work.v)
     if not positive:
-        return total, False
-    total = 0.5 * (twice + value) + known_density(
-        units.w[g, 0], room.log_det[0], room.seen, room.e
-    )
+        return False
+    of_z = known_density(exists, room.log_det[0], room.seen, room.e)
+    room.term[0] = 0.5 * (twice + value) + of_z
     score, matrix, message = room.score, room.matrix, work.message
     score[:] = 0.0
     matrix[:, :] = 0.0
@@ -269,7 +255,17 @@ def up(g, structure, data, units, moments, uses, work, room):
         score[effect[q]] += message.score[q]
         for s in range(len(effect)):
             matrix[effect[q], effect[s]] += message.matrix[q, s]
-    return total, True
+    return True
+
+
+@inner_kernel
+def _means_back(w, tilde, delta, c, d_c):
+    """Add to the gradient of C of level 2; ``c`` becomes its posterior mean."""
+    for i in range(len(tilde)):
+        for d in range(len(d_c)):
+            d_c[d, i] += tilde[i] * w[d]
+    for q in range(len(c)):
+        c[q] += delta[q]
 
 
 @inner_kernel
@@ -341,15 +337,15 @@ def top_step(k, units, moments, sums, room, terms, down):
 
 
 @inner_part
-def _top_back(k, units, room, d_omega, d_c):
-    """Add to the gradients of Omega (lower triangle) and C of level 3."""
+def add_gradients(room, w, d_omega, d_c):
+    """Add a batch of top units to the gradients of Omega (lower triangle) and C of level 3."""
     h, m = room.h, room.m
     lift(room.seen, room.known, room.e, room.message.score, room.message.matrix, h, m)
     for i in range(len(h)):
         for s in range(i + 1):
             d_omega[i, s] += 0.5 * (h[i] * h[s] - m[i, s])
         for d in range(len(d_c)):
-            d_c[d, i] += h[i] * units.w[k, d]
+            d_c[d, i] += h[i] * w[d]
 
 
 @inner_part
@@ -424,60 +420,57 @@ def value_and_gradient(x, ints, floats, statistics):
     data = by_cluster(lower, structure.within.n, structure.within.n_design)
     below = clusters(lower, structure.between.n_design, structure.n_z)
     n, n_u, n_c = len(below.w), structure.between.n, top.n_c
-    above = units_of(statistics, top.level.n_design, top.n_z, n * LANES)
+    above = units_of(statistics, top.level.n_design, top.n_z)
     n_top = len(above.w)
-    sums, down = np.zeros((n_top * LANES, n_c + n_c * n_c)), np.empty(
-        (n_top * LANES, 2 * n_c + n_c * n_c)
+    sums, down = (
+        np.zeros((n_top * LANES, n_c + n_c * n_c)),
+        np.empty((n_top * LANES, 2 * n_c + n_c * n_c)),
     )
     terms, kept_h, kept_m = np.zeros(n_top * LANES), lanes_matrix(n, n_u), lanes_stack(n, n_u, n_u)
     work, room = work_space(x, structure, two.values, data), room_for(structure, top, two)
-    top_room = top_room_for(top)
+    top_room = top_room_of(top.n_c, top.n_z)
     for k in range(n_top):
         if not at_unit(k, above, three, top_room):
             return -np.inf, d_x
         keep_means(k, top_room.mean, down)
-    for g in range(n):
-        first = g * LANES
-        from_parents(above.parent, first, 0, down, room.c)
-        term, positive = up(g, structure, data, below, two, top.uses, work, room)
-        if not positive:
-            return -np.inf, d_x
-        room.term[0] = term
-        add_terms(above.parent, first, room.term, terms)
-        lift(room.seen, room.known, room.e, room.score, room.matrix, kept_h[g], kept_m[g])
-        product(kept_m[g], room.lam, room.x)
-        send(room.lam, room.x, kept_h[g], room.message)
-        add_to_parents(above.parent, first, room.message, sums)
-    n_3 = top.level.n
-    d_omega, d_c = lanes_matrix(n_3, n_3), lanes_matrix(top.level.n_design, n_3)
-    for k in range(n_top):
-        if not top_step(k, above, three, sums, top_room, terms, down):
-            return -np.inf, d_x
-        _top_back(k, above, top_room, d_omega, d_c)
-    d_values = np.zeros(len(two.values))
-    _level_back(top.level, three, d_omega, d_c, np.zeros((top.level.m, n_3)), d_values)
+    n_3, uses, effect = top.level.n, structure.uses, structure.uses.effect
+    d_top, d_top_c = lanes_matrix(n_3, n_3), lanes_matrix(top.level.n_design, n_3)
     d_omega, d_c = lanes_matrix(n_u, n_u), lanes_matrix(structure.between.n_design, n_u)
     d_ways = lanes_matrix(len(top.uses.effect), n_u)
-    back, uses = back_space(structure, len(two.values)), structure.uses
-    for g in range(n):
-        first = g * LANES
-        from_parents(above.parent, first, 0, down, room.c)
-        from_parents(above.parent, first, n_c, down, room.delta)
-        matrix_from_parents(above.parent, first, 2 * n_c, down, room.p)
-        h, m, w = kept_h[g], kept_m[g], below.w[g]
-        at_clusters(g, below, two, top.uses, uses.effect, room, work.v)
-        product(m, room.lam, room.x)
-        expected_gradients(h, m, room.x, room.delta, room.p, room.xp, room.tilde, d_omega)
-        for i in range(n_u):
-            for d in range(len(d_c)):
-                d_c[d, i] += room.tilde[i] * w[d]
-        for q in range(n_c):
-            room.c[q] += room.delta[q]
-        ways_gradient(top.uses, w, room.c, room.tilde, room.xp, d_ways)
-        # rows are compared with the means given z at c without its deviation, as on the way up
-        batch_message(g, room.none, room.mean, g == 0, structure, data, work)
-        _posterior_of_a(two.omega, m, room.tilde, work.message, uses.effect, room)
-        rows_back(g, w[0], room.mean, uses, data, work, back)
+    back = back_space(structure, len(two.values))
+    for phase in range(2):  # up and down, in one loop because compilers copy what stands in it
+        for g in range(n):
+            h, m, w, first = kept_h[g], kept_m[g], below.w[g], g * LANES
+            from_parents(above.parent, first, 0, down, room.c)
+            if not at_clusters(g, below, two, top.uses, effect, room, work.v):
+                return -np.inf, d_x
+            twice, positive = batch_message(g, room.none, room.mean, g == 0, structure, data, work)
+            if not positive:
+                return -np.inf, d_x
+            if phase == 0:
+                if not absorb_rows(w[0], twice, effect, work, room):
+                    return -np.inf, d_x
+                add_terms(above.parent, first, room.term, terms)
+                lift(room.seen, room.known, room.e, room.score, room.matrix, h, m)
+                product(m, room.lam, room.x)
+                send(room.lam, room.x, h, room.message)
+                add_to_parents(above.parent, first, room.message, sums)
+            else:
+                from_parents(above.parent, first, n_c, down, room.delta)
+                matrix_from_parents(above.parent, first, 2 * n_c, down, room.p)
+                product(m, room.lam, room.x)
+                expected_gradients(h, m, room.x, room.delta, room.p, room.xp, room.tilde, d_omega)
+                _means_back(w, room.tilde, room.delta, room.c, d_c)
+                ways_gradient(top.uses, w, room.c, room.tilde, room.xp, d_ways)
+                _posterior_of_a(two.omega, m, room.tilde, work.message, effect, room)
+                rows_back(g, w[0], room.mean, uses, data, work, back)
+        if phase == 0:
+            for k in range(n_top):
+                if not top_step(k, above, three, sums, top_room, terms, down):
+                    return -np.inf, d_x
+                add_gradients(top_room, above.w[k], d_top, d_top_c)
+    d_values = np.zeros(len(two.values))
+    _level_back(top.level, three, d_top, d_top_c, np.zeros((top.level.m, n_3)), d_values)
     within_back(structure, work.within, back, room.none)
     d_t = np.zeros((structure.between.m, n_u))
     variable = top.uses.variable

@@ -17,8 +17,9 @@ from bayes_msem.kernels.compile import borrowed, part_kernel, stacked
 from bayes_msem.kernels.lanes import LANES, as_lanes
 from bayes_msem.kernels.layout import Level, Uses, integers, level_of, pack
 
-NESTED_HEADER = 3
-"""Statistics begin with the length of those of levels 1 and 2, K, and whether z3 has holes."""
+NESTED_HEADER = 4
+"""Statistics begin with the length of those of levels 1 and 2, K, whether z3 has missing values,
+and how many lanes of clusters are said the unit of."""
 
 
 class Top(NamedTuple):
@@ -34,7 +35,7 @@ class Units(NamedTuple):
     """Top units, as lanes: (1, w3), z3 and whether z3 is observed; zeros in empty lanes.
 
     ``n`` is their number, ``masked`` whether some z3 is missing, and ``parent`` the unit of every
-    cluster, floats (batches LANES); 0 in empty lanes.
+    cluster, floats (batches LANES), 0 in empty lanes; by size there are none.
     """
 
     n: Any
@@ -79,10 +80,10 @@ def lower_statistics(statistics):
 
 
 @part_kernel
-def units_of(statistics, n_w, n_z, n_parents):
-    """Return the :class:`Units` of packed statistics with ``n_parents`` lanes of clusters."""
+def units_of(statistics, n_w, n_z):
+    """Return the :class:`Units` of packed statistics."""
     statistics = borrowed(statistics)
-    k, masked = int(statistics[1]), statistics[2] > 0.0
+    k, masked, n_parents = int(statistics[1]), statistics[2] > 0.0, int(statistics[3])
     n, start = (k + LANES - 1) // LANES, NESTED_HEADER + int(statistics[0])
     parent, start = statistics[start : start + n_parents], start + n_parents
     w, start = as_lanes(stacked(statistics, start, (n, n_w, LANES))), start + n * n_w * LANES

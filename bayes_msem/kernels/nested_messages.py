@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayes_msem.kernels.compile import inner_kernel, inner_part, part_kernel
-from bayes_msem.kernels.lanes import LANES, as_floats, lanes_matrix, lanes_vector
+from bayes_msem.kernels.lanes import LANES, as_floats, lanes_matrix
 from bayes_msem.kernels.level_two import LevelTwo, whiten
 from bayes_msem.kernels.template import effects_of, forward
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from bayes_msem.kernels.compile import part_kernel
-from bayes_msem.kernels.level_two import level_two, level_two_back
+from bayes_msem.kernels.level_two import level_two
 from bayes_msem.kernels.statistics import sizes_center
 from bayes_msem.kernels.template import backward, effects_of, forward
+from bayes_msem.kernels.values import common_gradient
 
 
 @part_kernel
@@ -55,9 +56,21 @@ def outcome_moments(x, structure):
 @part_kernel
 def outcome_moments_back(x, structure, top, effects, place, gradients, d_x):
     """Pull gradients with respect to Sigma_w, Sigma_b (lower triangles) and C back to x."""
+    gradient, d_t = np.zeros(len(top.values)), np.zeros((structure.between.m, structure.between.n))
+    levels_back(structure, top, effects, place, gradients, d_t, gradient)
+    common_gradient(x, structure, gradient, d_x)
+
+
+@part_kernel
+def levels_back(structure, top, effects, place, gradients, d_t, gradient):
+    """Pull gradients with respect to Sigma_w, Sigma_b (lower triangles) and C back to the values.
+
+    ``d_t`` comes with the gradient of T' of level 2 from elsewhere, ``gradient`` with that of the
+    values.
+    """
     d_sigma_w, d_sigma_b, d_c = gradients
-    within = structure.within
-    p, n_d, n_w = within.n, within.n_design, structure.between.n_design
+    within, between = structure.within, structure.between
+    p, n_d, n_w = within.n, within.n_design, between.n_design
     d_omega, d_c_b, d_c_w = np.zeros_like(top.omega), np.zeros_like(top.c), np.zeros((n_d, p))
     for e in range(len(place)):
         for f in range(len(place)):
@@ -71,9 +84,10 @@ def outcome_moments_back(x, structure, top, effects, place, gradients, d_x):
             d_sigma_w[k, i] = d_sigma_w[i, k]
         for d in range(n_d):
             d_c_w[d, i] = d_c[i, d]
-    room, gradient = np.zeros((2, within.m, p)), np.zeros(len(top.values))
+    room = np.zeros((2, within.m, p))
     backward(within, top.values, effects, d_sigma_w, d_c_w, room[0], room[1], gradient)
-    level_two_back(x, structure, top, d_omega, d_c_b, gradient, d_x)
+    scratch = np.empty((between.m, between.n))
+    backward(between, top.values, top.effects, d_omega, d_c_b, d_t, scratch, gradient)
 
 
 @part_kernel
