@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from bayes_msem.arguments import anything, checked, shown
-from bayes_msem.datasets import simulate_team_performance, simulate_wellbeing
+from bayes_msem.datasets import (
+    simulate_school_classes,
+    simulate_team_performance,
+    simulate_wellbeing,
+)
 from bayes_msem.datasets.simulate_school_climate import TRUE_VALUES
 from bayes_msem.errors import DataError, nearest
 
@@ -36,6 +40,8 @@ class Dataset:
         Meaning of each column, in order.
     true_values
         For simulated data, the values behind them, by (level, lhs, op, rhs).
+    top
+        Column of the larger clusters in which clusters lie; empty where there are none.
     """
 
     name: str
@@ -45,11 +51,13 @@ class Dataset:
     licence: str
     columns: Mapping[str, str]
     true_values: Mapping[tuple[str, str, str, str], float] = field(default_factory=dict)
+    top: str = ""
 
     def __str__(self) -> str:
         """Return all of it as text, columns one a line."""
         width = max(map(len, self.columns))
-        lines = [f"{self.name}: {self.title}", f"cluster: {self.cluster}"]
+        nested = f" in {self.top}" if self.top else ""
+        lines = [f"{self.name}: {self.title}", f"cluster: {self.cluster}{nested}"]
         lines += [f"source: {self.source}", f"licence: {self.licence}", "columns:"]
         lines += [f"  {name:<{width}}  {meaning}" for name, meaning in self.columns.items()]
         return "\n".join(lines)
@@ -158,6 +166,25 @@ _CATALOGUE = {
             },
             true_values=simulate_team_performance.TRUE_VALUES,
         ),
+        Dataset(
+            name="school_classes",
+            title="Simulated: mathematics of 2,438 pupils in 161 classes in 40 schools",
+            cluster="class",
+            source="Simulated by bayes_msem.datasets.simulate_school_classes (seed 20251130).",
+            licence="MIT, as the package",
+            columns={
+                "school": "school, 40 identifiers (the highest of three levels)",
+                "class": "class, 161 identifiers, each in one school",
+                "urban": "1 = urban school",
+                "experience": "experience of the class's teacher, standardised",
+                "support": "observed support by the teacher (outcome of classes, some missing)",
+                "ses": "socio-economic status of the pupil's family, standardised",
+                "effort": "effort of the pupil (varies at all levels)",
+                "math": "mathematics score (varies at all levels, some missing)",
+            },
+            true_values=simulate_school_classes.TRUE_VALUES,
+            top="school",
+        ),
     )
 }
 
@@ -169,7 +196,7 @@ def list_datasets() -> tuple[str, ...]:
     Examples
     --------
     >>> list_datasets()
-    ('hsb', 'lq2002', 'school_climate', 'wellbeing', 'team_performance')
+    ('hsb', 'lq2002', 'school_climate', 'wellbeing', 'team_performance', 'school_classes')
     """
     return tuple(_CATALOGUE)
 
