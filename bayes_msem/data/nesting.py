@@ -20,7 +20,7 @@ from bayes_msem.data.readonly import frozen
 from bayes_msem.errors import DataError
 from bayes_msem.wording import first_few, plural
 
-__all__ = ["parents_of", "read_tops"]
+__all__ = ["check_nested", "parents_of", "read_tops"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -73,6 +73,19 @@ def read_tops(
     said = inside or {}
     values = {name: values_of_units(name, v, codes, ids, said) for name, v in columns.items()}
     return frozen(parent), ids, values
+
+
+def check_nested(inner: pd.Series[Any], cluster: str, outer: pd.Series[Any], top: str) -> None:
+    """Raise DataError unless every cluster lies in one top unit, before their variables are read.
+
+    Parameters
+    ----------
+    inner, cluster
+        The column of clusters and its name.
+    outer, top
+        The column of top units and its name.
+    """
+    parents_of(*code_clusters(inner, cluster), *code_clusters(outer, top))
 
 
 def parents_of(

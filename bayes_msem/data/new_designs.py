@@ -25,7 +25,7 @@ from bayes_msem.data.coded_columns import CodedColumns, source_values, with_code
 from bayes_msem.data.codings import exposures_of
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_cluster_argument, check_columns, check_frame
-from bayes_msem.data.nesting import read_tops
+from bayes_msem.data.nesting import check_nested, read_tops
 from bayes_msem.data.observed_data import ObservedData, side_by_side
 from bayes_msem.data.readonly import frozen
 from bayes_msem.errors import DataError, SpecificationError
@@ -229,6 +229,8 @@ def design_from_frame(
     check_cluster_argument(frame, observed.cluster_name, two_level=observed.two_level)
     if observed.top_name is not None:
         check_cluster_argument(frame, observed.top_name, two_level=True)
+        inner, outer = observed.cluster_name, observed.top_name
+        check_nested(frame[inner], str(inner), frame[outer], outer)
     coded = observed.coded
     frame = with_coded(frame, coded, (*observed.x_names, *observed.w_names, *observed.w3_names))
     values = _design_columns(frame, observed, missing=missing)

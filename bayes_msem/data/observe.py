@@ -30,7 +30,7 @@ from bayes_msem.data.codings import Coding, check_categories, check_counts, expo
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import check_cluster_argument, check_columns, check_frame
 from bayes_msem.data.missing_values import check_any_observed, complete_rows
-from bayes_msem.data.nesting import read_tops
+from bayes_msem.data.nesting import check_nested, read_tops
 from bayes_msem.data.observed_data import ObservedData, side_by_side
 from bayes_msem.data.role_checks import check_roles
 from bayes_msem.outcomes.families import Family
@@ -118,6 +118,8 @@ def observe(
         sources = {name: column[keep] for name, column in sources.items()}
     _check_outcomes(values, table.families, codings, deleted=len(frame) < n_given)
     clusters = Clusters()
+    if cluster is not None and top is not None:
+        check_nested(frame[cluster], cluster, frame[top], top)
     if cluster is not None:
         parts = {name: sources[name] for name in coded.sources(w_names)}  # the user's own names
         of_clusters = parts | {name: values[name] for name in z_names + w_names}
