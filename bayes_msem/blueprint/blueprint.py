@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NoReturn, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,11 +11,12 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.prior_arrays import pack_priors
 from bayes_msem.data.observed_data import ObservedData
-from bayes_msem.errors import NotSupportedError
 from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.likelihood import Likelihood, build_likelihood
+from bayes_msem.likelihood.nested_likelihood import build_nested_likelihood
+from bayes_msem.likelihood.nested_statistics import pack_nested
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.likelihood.statistics import pack_by_cluster
 from bayes_msem.spec.expressions import derivative, evaluate, names
@@ -69,11 +69,15 @@ class Blueprint:
 
     @property
     def statistics_by_cluster(self) -> FloatArray:
-        """Packed statistics by cluster, whatever the provider: what recovery reads."""
-        if self.likelihood.provider in ("cluster", "sampled"):
+        """Packed statistics by cluster, whatever the provider: what recovery reads.
+
+        Of three-level models with what is known of top units.
+        """
+        if self.likelihood.provider in ("cluster", "sampled", "nested"):
             return self.likelihood.statistics
         if self not in _BY_CLUSTER:
-            _BY_CLUSTER[self] = pack_by_cluster(self.observed)
+            pack = pack_by_cluster if self.nested is None else pack_nested
+            _BY_CLUSTER[self] = pack(self.observed)
         return _BY_CLUSTER[self]
 
     def on(self, observed: ObservedData) -> Blueprint:
@@ -198,25 +202,15 @@ def build_blueprint(
     else:
         template = build_template(table, **names, position=parameters.position)
     provider = make_plan(table, incomplete=observed.incomplete).provider
-    if nested is not None:
-        likelihood = cast("Likelihood", _NotThere())
-    else:
-        likelihood = build_likelihood(template, parameters, table, observed, provider)
+    likelihood = (
+        build_likelihood(template, parameters, table, observed, provider)
+        if nested is None
+        else build_nested_likelihood(nested, parameters, table, observed, provider)
+    )
     arrays = pack_priors(table, parameters)
     return Blueprint(
         table, priors, observed, parameters, template, likelihood, arrays, nested=nested
     )
-
-
-class _NotThere:
-    """In the place of the likelihood of three levels."""
-
-    n_coordinates = n_sampled = 0
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise NotSupportedError(
-            "models of three levels can be declared, printed and simulated, but not estimated yet"
-        )
 
 
 def with_approximation(

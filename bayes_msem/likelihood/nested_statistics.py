@@ -8,6 +8,7 @@ and whether it is observed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +18,9 @@ from bayes_msem.data.moments import Moments, moments
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import frozen
 from bayes_msem.kernels.lanes import LANES
-from bayes_msem.likelihood.statistics import in_batches, pack_by_cluster
+from bayes_msem.likelihood.statistics import Provider, in_batches, pack_by_cluster
 
-__all__ = ["pack_nested", "pack_nested_sizes"]
+__all__ = ["NESTED_PACKERS", "pack_nested", "pack_nested_sizes"]
 
 FloatArray = NDArray[np.float64]
 
@@ -97,3 +98,9 @@ def _with_units(observed: ObservedData, lower: FloatArray, parent: FloatArray) -
             ]
         )
     )
+
+
+NESTED_PACKERS: dict[Provider, Callable[[ObservedData], FloatArray]] = {
+    "nested": pack_nested,
+    "nested size": pack_nested_sizes,
+}

@@ -44,7 +44,8 @@ class Plan:
     provider
         What the likelihood is computed from: cross products per distinct cluster "size", per
         response "pattern", or of every "cluster"; "sampled" is the last with sampled effects, and
-        "augmented" goes through all rows.
+        "augmented" goes through all rows. Of three levels, "nested" is by cluster and "nested size"
+        by cluster size.
 
     Examples
     --------
@@ -96,6 +97,10 @@ _BY_PATTERN = (
     "; missing values are integrated out with the rest, by response pattern, so the cost depends "
     "on the number of patterns in each cluster"
 )
+_NESTED = (
+    "; what clusters say about their larger cluster is summed and absorbed there, so effects of "
+    "both levels are integrated out in one pass"
+)
 _SAMPLED = (
     "random loadings, variances and correlations and random slopes on latent variables change the "
     "covariance matrix of a cluster, so they have no closed-form integral; given them everything "
@@ -121,6 +126,8 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
     """
     if table.families:
         return _augmented(table)
+    if table.three_level:
+        return _nested(table, incomplete)
     linear = linear_names(table)
     slopes = [r for r in table.rows if r.random in linear]
     sampled = [r for r in table.rows if r.random and r.random not in linear]
@@ -145,6 +152,48 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
         reason=reason,
         provider=_provider(bool(sampled), bool(slopes), incomplete),
     )
+
+
+def _nested(table: ParameterTable, incomplete: bool) -> Plan:
+    """Plan of a three-level model: everything that varies is integrated out."""
+    sorts: list[tuple[str, str, tuple[str, ...]]]
+    sorts = [("within factor", "", table.variables("within", "within factor"))]
+    slopes = [row for row in table.rows if row.random]
+    for i, level in enumerate(table.levels[1:]):
+        below = table.levels[i]
+        rows = [row for row in slopes if row.level == below]
+        at = f"of '{level}': "
+        parts = tuple(v for v in table.variables(level, "split") if (below, v) in table.roles)
+        sorts += [
+            ("random intercept", at, parts),
+            ("random slope", at, tuple(f"{row.random} ({_row(row)})" for row in rows)),
+            ("factor", at, table.variables(level, "between factor")),
+        ]
+    if slopes:
+        how = _BY_CLUSTER
+    else:
+        how = "" if incomplete else _BY_SIZE
+    return Plan(
+        name="marginal",
+        integrated=_words(*sorts),
+        sampled=(),
+        reason=_NORMAL + how + _NESTED + (_BY_PATTERN if incomplete else ""),
+        provider="nested" if slopes or incomplete else "nested size",
+    )
+
+
+def _check_nested(table: ParameterTable) -> None:
+    """Refuse effects that would have to be sampled in a three-level model."""
+    linear = linear_names(table)
+    for row in table.rows:
+        if row.level == "within" and row.random and row.random not in linear:
+            (sort,) = _by_sort([row])
+            raise NotSupportedError(
+                f"{sort}: with three levels, what varies has to enter linearly (random intercepts "
+                "and random slopes on observed covariates), because everything is integrated out; "
+                f"{_SAMPLED.split(',')[0]}. Hold '{_row(row)}' constant, or leave out level "
+                f"'{table.levels[2]}' (cluster='{table.levels[1]}'), where it can be sampled"
+            )
 
 
 def _augmented(table: ParameterTable) -> Plan:
@@ -217,6 +266,8 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
         values of a normal outcome that predicts outcomes that are not, in rows or clusters where
         these are observed.
     """
+    if table.three_level:
+        _check_nested(table)
     responses, clusters = families_by_level(table)
     check_cluster_responses(table, clusters)
     _check_predictors(table, observed, responses)

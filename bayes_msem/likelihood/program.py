@@ -23,9 +23,11 @@ from bayes_msem.kernels.layout import (
     flat_cells,
     pack_structure,
 )
+from bayes_msem.kernels.nested_layout import Top, with_top
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.table import ParameterTable
 from bayes_msem.structure.model_template import ModelTemplate
+from bayes_msem.structure.nested import NestedTemplate
 from bayes_msem.structure.parameters import Parameters, flatten_blocks, no_thresholds, varies
 from bayes_msem.structure.templates import Cells, LevelTemplate, without_outcomes
 
@@ -50,6 +52,7 @@ def build_program(
     *,
     natural: bool = False,
     with_rows: bool = True,
+    above: NestedTemplate | None = None,
 ) -> Program:
     """Pack a template and parameter transforms.
 
@@ -62,6 +65,8 @@ def build_program(
         without sampled effects.
     with_rows
         False: level within has no outcomes; they stand elsewhere (likelihood.response_rows).
+    above
+        The template of a three-level model, of which ``template`` has the lower two levels.
 
     Raises
     ------
@@ -73,7 +78,9 @@ def build_program(
     extra = np.full(template.n_theta - parameters.n, IDENTITY)
     rows = np.array([_TRANSFORM_OF.get(int(c), IDENTITY) for c in effects.row_code])
     transform = np.full(parameters.n, IDENTITY) if natural else parameters.transform
-    varying, common = _blocks(table, template, parameters, natural=natural)
+    levels = [*template.levels, *([] if above is None else [above.top])]
+    names = () if natural else tuple(level.level for level in levels)
+    varying, common = _blocks(table, template, parameters, names)
     structure = Structure(
         n_theta=template.n_theta,
         n_a=len(effects.linear),
@@ -89,7 +96,19 @@ def build_program(
         between=_level(template.between),
         thresholds=no_thresholds() if natural else parameters.thresholds,
     )
-    return Program(*pack_structure(structure))
+    ints, floats = pack_structure(structure)
+    if above is not None:
+        c = above.top_effects
+        ints = with_top(
+            ints,
+            Top(
+                n_c=len(c.linear),
+                n_z=len(above.z3_names),
+                uses=Uses(c.use_effect, c.use_variable, c.use_column),
+                level=_level(above.top),
+            ),
+        )
+    return Program(ints, floats)
 
 
 def _level(level: LevelTemplate) -> Level:
@@ -111,13 +130,16 @@ def _flat(cells: Cells) -> IntArray:
 
 
 def _blocks(
-    table: ParameterTable, template: ModelTemplate, parameters: Parameters, *, natural: bool
+    table: ParameterTable,
+    template: ModelTemplate,
+    parameters: Parameters,
+    levels: tuple[str, ...],
 ) -> tuple[Blocks, Blocks]:
     """Covariance blocks that differ between clusters, and all others."""
     varying: list[CovarianceBlock] = []
     common: list[CovarianceBlock] = []
-    for level in () if natural else template.levels:
-        for block in covariance_blocks(table, level.level):
+    for level in levels:
+        for block in covariance_blocks(table, level):
             if block.pattern == "direct" and varies(block, table):
                 raise NotSupportedError(
                     f"the covariances of {', '.join(block.variables)} leave out pairs, or are "

@@ -42,9 +42,10 @@ IntArray = NDArray[np.int64]
 
 _WIDE = 20  # distinct cluster sizes times outcomes from which on vectors cost less
 
-Provider = Literal["size", "pattern", "cluster", "sampled", "augmented"]
+Provider = Literal["size", "pattern", "cluster", "sampled", "augmented", "nested", "nested size"]
 """What the likelihood is computed from: "sampled" is "cluster" with sampled effects; "augmented"
-reads all rows, with sampled effects and scores."""
+reads all rows, with sampled effects and scores; "nested" and "nested size" are of three levels, by
+cluster and by size (likelihood.nested_statistics)."""
 
 
 def pack_by_cluster(observed: ObservedData, parts: Pieces | None = None) -> FloatArray:

@@ -71,9 +71,7 @@ class Case:
                 source += len(cells)
             order = _topological(parts[0], len(level.names))
             seen = [
-                (level.names.index(v), o)
-                for o, v in enumerate(level.outcomes)
-                if v in level.names
+                (level.names.index(v), o) for o, v in enumerate(level.outcomes) if v in level.names
             ]
             built.append(
                 LevelTemplate(

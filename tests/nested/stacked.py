@@ -1,13 +1,14 @@
 """The oracle of three-level models: all outcomes of a top unit as one normal vector.
 
-Shares no code with the package and uses no sufficient statistics. With T = F (I - B)^-1 of each level,
+Shares no code with the package and uses no sufficient statistics. With T = F (I - B)^-1 of each
+level,
 
     u3_k  = T_3 K_3 d3 + T_3 e3 ,                                     u3 = (c, z3)
     u2_jk = T_2 K_2 d2 + sum_q c_q d2[col_q] l_q + T_2 e2 ,           u2 = (a, z2)
     y_ijk = T_1 K_1 d1 + sum_q a_q d1[col_q] l_q + T_1 e1 ,
 
-every e ~ N(0, Psi) of its level, and l_q the way of a use: a column of T, or a unit vector. Substituted,
-the stacked vector (y_11k, ..., z2_1k, ..., z3_k) is a constant plus a matrix times (e3, e2's, e1's).
+every e ~ N(0, Psi) of its level, and l_q the way of a use: a column of T, or a unit vector. So the
+stacked vector (y_11k, ..., z2_1k, ..., z3_k) is a constant plus a matrix times (e3, e2's, e1's).
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Unit:
 
 
 def moments(levels: tuple[Plain, Plain, Plain], lower: Uses, upper: Uses, unit: Unit):
-    """Mean and covariance matrix of (every y, every z2, z3, every u2, u3), stacked, and of which data.
+    """Moments of (every y, every z2, z3, every u2, u3), stacked, and the data.
 
     Returns
     -------
