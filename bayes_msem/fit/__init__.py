@@ -82,10 +82,14 @@ class Fit(
 
     _KNOWN = frozenset(
         {
+            "cluster_draws",
+            "cluster_effects",
             "convergence",
             "datatree",
             "draws",
             "icc",
+            "log_likelihood",
+            "loo",
             "implied_covariance",
             "model",
             "plot_forest",
@@ -97,6 +101,7 @@ class Fit(
             "summary",
             "to_table",
             "variance_components",
+            "waic",
         }
     )
     _INSTEAD: ClassVar[dict[str, str]] = {}

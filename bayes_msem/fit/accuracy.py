@@ -20,6 +20,7 @@ from bayes_msem.checking.accuracy.log_likelihood import (
     cluster_integral,
     cluster_log_likelihood,
     observation_log_likelihood,
+    top_log_likelihood,
     unit_labels,
 )
 from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, warn_of_high_k
@@ -58,7 +59,8 @@ class Accuracy(FitCore):
             row of a known cluster* is predicted; u_j are posterior draws of the cluster's effects,
             and cluster-level outcomes are no part of it. The two are not comparable. None:
             "cluster" in two-level models; "observation" in single-level models, which have
-            nothing else.
+            nothing else; "top" in three-level models, log p(y, z | theta) of a new unit of the
+            highest level, which have nothing else yet.
         nodes
             Points of the numerical integral over those effects of a cluster that NUTS samples,
             per draw and cluster; None: 32 for one or two such effects, 64 for up to four, 128
@@ -107,7 +109,9 @@ class Accuracy(FitCore):
         if kept is not None and thin == 1 and nodes in (None, kept.attrs.get("nodes", nodes)):
             return kept
         posterior = self.datatree["posterior"].to_dataset().isel(draw=slice(None, None, thin))
-        if unit == "cluster":
+        if unit == "top":
+            values = top_log_likelihood(blueprint, posterior)
+        elif unit == "cluster":
             integral = self._integral(posterior, nodes)
             values, errors = cluster_log_likelihood(blueprint, posterior, integral)
             if integral.is_numerical and thin == 1:
@@ -196,6 +200,11 @@ class Accuracy(FitCore):
         unit = check_unit(unit, observed)
         options = _checked_refit(refit, options, threshold)
         _check_executor(executor, refit)
+        if refit is not None and unit == "top":
+            raise NotSupportedError(
+                "loo(refit=...) is there for two levels only; for the units that loo().high_k names, "
+                "fit model.on(...) without each of them"
+            )
         if refit is not None:
             _check_left_out(self.model.blueprint, unit)
         log_likelihood = self.log_likelihood(unit)

@@ -9,6 +9,7 @@ import xarray as xr
 from bayes_msem.arguments import checked
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.effects_table import effects_table
+from bayes_msem.posterior.nested_effects import nested_effects_table
 from bayes_msem.posterior.recover import recover_in_parts
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
@@ -37,7 +38,8 @@ class Clusters(FitCore):
             cluster), mean, sd, lower, upper and shrinkage. Effects are total coefficients: fixed
             part plus the cluster's deviation. Shrinkage is 1 - Var(deviation | data) /
             Var(deviation): 1 if a cluster's own data determine its effect, 0 if it is pooled
-            completely.
+            completely. In three-level models a column ``level`` comes first, there is a row for
+            every unit of both levels above within, and no shrinkage.
 
         Raises
         ------
@@ -52,7 +54,10 @@ class Clusters(FitCore):
         >>> len(table)
         320
         """
-        observed = self.model.blueprint.observed
+        blueprint = self.model.blueprint
+        if blueprint.nested is not None:
+            return nested_effects_table(blueprint, self.cluster_draws, ci=ci, ci_kind=ci_kind)
+        observed = blueprint.observed
         return effects_table(
             self._cluster_parts(), observed.cluster_ids, observed.sizes, ci=ci, ci_kind=ci_kind
         )

@@ -16,6 +16,7 @@ from bayes_msem.posterior.chain_checks import convergence_of
 from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.draws import row_draws
 from bayes_msem.posterior.found_modes import read_modes
+from bayes_msem.posterior.nested_effects import recover_nested
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.posterior.solution_tables import Solution, solution_of
 from bayes_msem.spec.row_names import ByRow
@@ -95,7 +96,8 @@ class FitCore:
         that is random intercepts (named after their outcome), random coefficients (named as in
         ``rv()``) and definitions that use some; ``factors`` (chain, draw, cluster_id,
         between_factor): level-2 factors. What NUTS did not sample is drawn from its exact
-        conditional distribution, one draw per posterior draw.
+        conditional distribution, one draw per posterior draw. Three-level models have
+        ``top_effects`` (chain, draw, top_id, top_effect) besides, and no factors.
 
         Raises
         ------
@@ -111,6 +113,12 @@ class FitCore:
         """
         if not self.model.table.two_level:
             raise SpecificationError("a single-level model has no cluster effects")
+        if self.model.table.three_level:
+            return recover_nested(
+                self.model.blueprint,
+                self.datatree["posterior"].to_dataset(),
+                random_seed=int(self.datatree.attrs["random_seed"]),
+            )
         return recover_effects(
             self.model.blueprint,
             self.datatree["posterior"].to_dataset(),
@@ -128,7 +136,7 @@ class FitCore:
 
     def _repr_html_(self) -> str:
         """Notebook display."""
-        kind = "two-level" if self.model.table.two_level else "single-level"
+        kind = ("single-level", "two-level", "three-level")[len(self.model.table.levels) - 1]
         data = describe_data(self.model.blueprint.observed).removeprefix("Data: ")
         return block(
             text_paragraph(self._title(), bold=True),

@@ -34,11 +34,18 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes, proposal_from
 from bayes_msem.data.observed_data import ObservedData
-from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest
+from bayes_msem.errors import (
+    INSIDE,
+    AccuracyWarning,
+    NotSupportedError,
+    SpecificationError,
+    nearest,
+)
 from bayes_msem.kernels.normal_rows import normal_rows
 from bayes_msem.likelihood.row_integral import RowIntegral, row_integral
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.frame_rows import Rows, data_rows
+from bayes_msem.posterior.nested_effects import unit_log_likelihood
 from bayes_msem.posterior.recover import coordinates_of_effects
 from bayes_msem.posterior.scores import known_effects
 from bayes_msem.posterior.within import WithinDraws, WithinModel
@@ -51,27 +58,46 @@ __all__ = [
     "cluster_log_likelihood",
     "observation_log_likelihood",
     "row_log_likelihoods",
+    "top_log_likelihood",
     "unit_labels",
     "unit_positions",
 ]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Unit = Literal["cluster", "observation"]
+Unit = Literal["cluster", "observation", "top"]
 
-UNIT_DIMENSION: dict[str, str] = {"cluster": "cluster_id", "observation": "obs_id"}
+UNIT_DIMENSION: dict[str, str] = {
+    "cluster": "cluster_id",
+    "observation": "obs_id",
+    "top": "top_id",
+}
 _ROWS = 0.005  # error of the integral over scores, per cluster (or row) on average
 LARGE_ERROR = 0.1  # root mean square over draws; biases elpd_loo by about its square
 
 
 def check_unit(unit: str | None, observed: ObservedData) -> Unit:
-    """Return the unit asked for; None: clusters in two-level models, rows in others.
+    """Return the unit asked for; None: the largest that the model has.
 
     Raises
     ------
     SpecificationError
-        Unknown unit, or "cluster" in a single-level model.
+        Unknown unit, "cluster" in a single-level model, or "top" without a third level.
+    NotSupportedError
+        Units below the highest level of a three-level model.
     """
+    if observed.three_level:
+        if unit in (None, "top"):
+            return "top"
+        raise NotSupportedError(
+            f"unit='{unit}' is there for two levels only; with three, the units that are predicted "
+            f"are those of level {observed.top_name}: unit='top'"
+        )
+    if unit == "top":
+        raise SpecificationError(
+            "unit='top' is a unit of the highest of three levels, which this model has not; use "
+            "'cluster' or 'observation'"
+        )
     if unit is None:
         return "cluster" if observed.two_level else "observation"
     if unit not in get_args(Unit):
@@ -92,6 +118,11 @@ def unit_positions(observed: ObservedData, unit: Unit) -> IntArray:
     rows = observed.informative
     if unit == "observation" or observed.cluster is None:
         return np.flatnonzero(rows)
+    if unit == "top" and observed.parent is not None:
+        seen = ~np.isnan(observed.z3).all(axis=1)
+        seen[observed.parent[~np.isnan(observed.z).all(axis=1)]] = True
+        seen[observed.parent[observed.cluster[rows]]] = True
+        return np.flatnonzero(seen)
     informative = ~np.isnan(observed.z).all(axis=1)  # False where there are no z at all
     informative[observed.cluster[rows]] = True
     return np.flatnonzero(informative)
@@ -100,6 +131,7 @@ def unit_positions(observed: ObservedData, unit: Unit) -> IntArray:
 def unit_labels(observed: ObservedData, unit: Unit) -> pd.Index[Any]:
     """Return identifiers of the clusters, or labels of the rows, that are units."""
     every = observed.cluster_ids if unit == "cluster" else observed.row_index
+    every = observed.top_ids if unit == "top" else every
     return every.take(unit_positions(observed, unit))
 
 
@@ -185,6 +217,15 @@ def cluster_log_likelihood(
     return tuple(  # type: ignore[return-value]
         _array(array, posterior, "cluster", ids, about) for array in (values, errors)
     )
+
+
+def top_log_likelihood(blueprint: Blueprint, posterior: xr.Dataset) -> xr.DataArray:
+    """Log p(y, z2, z3 | theta) of every top unit at every draw, (chain, draw, top_id)."""
+    observed = blueprint.observed
+    keep = unit_positions(observed, "top")
+    values = unit_log_likelihood(blueprint, posterior).to_numpy().reshape(-1, observed.n_tops)
+    ids = np.array([str(label) for label in unit_labels(observed, "top")], dtype=object)
+    return _array(values[:, keep], posterior, "top", ids, _about("top", observed))
 
 
 def parameter_points(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
@@ -302,7 +343,7 @@ def _inverse_roots(within: WithinDraws, seen: NDArray[np.bool_]) -> tuple[FloatA
 
 def _about(unit: Unit, observed: ObservedData) -> dict[str, str | int | float]:
     """Attributes that say what was computed."""
-    every = observed.n_clusters if unit == "cluster" else observed.n_rows
+    every = {"cluster": observed.n_clusters, "top": observed.n_tops}.get(unit, observed.n_rows)
     return {"unit": unit, "left_out": every - len(unit_positions(observed, unit))}
 
 

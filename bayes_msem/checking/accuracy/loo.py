@@ -40,10 +40,11 @@ IntArray = NDArray[np.int64]
 
 LEAST_DRAWS = 25  # of all chains
 _MOST = 8  # units named in a message
-_UNITS = {"cluster": "clusters", "observation": "rows"}
+_UNITS = {"cluster": "clusters", "observation": "rows", "top": "top units"}
 _QUESTION = {
     "cluster": "new clusters (random effects integrated out)",
     "observation": "new rows of known clusters (given the clusters' effects)",
+    "top": "new units of the highest level (all random effects integrated out)",
     "": "new rows",
 }
 

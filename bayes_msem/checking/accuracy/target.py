@@ -20,6 +20,7 @@ FloatArray = NDArray[np.float64]
 _WHAT = {
     "cluster": "a new cluster (unit='cluster')",
     "observation": "a new row of a known cluster (unit='observation')",
+    "top": "a new unit of the highest level (unit='top')",
 }
 
 
@@ -48,11 +49,14 @@ class Target:
 def target_of(observed: ObservedData, unit: Unit) -> Target:
     """Return what the log-likelihoods of a model with these data are about."""
     outcomes = dict(zip(observed.y_names, observed.y.T, strict=True))
-    if unit == "cluster":
+    if unit in ("cluster", "top"):
         outcomes |= dict(zip(observed.z_names, observed.z.T, strict=True))
     clusters = None
     if observed.cluster is not None:
         clusters = observed.cluster_ids.take(observed.cluster)
+    if unit == "top" and observed.parent is not None:
+        outcomes |= dict(zip(observed.z3_names, observed.z3.T, strict=True))
+        clusters = observed.top_ids.take(observed.parent[observed.cluster])
     return Target(unit, outcomes, observed.row_index, clusters)
 
 
