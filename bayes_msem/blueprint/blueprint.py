@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -48,6 +48,13 @@ class Blueprint:
         Priors, bounds and constraints as the compiled density reads them.
     pilot
         Sampled parameters at a mode; only for models with sampled effects.
+    parts
+        Of several groups, each group's structure and data with the parameters of all groups
+        (blueprint.grouped).
+    wide
+        Of several groups, the wide default priors.
+    labels
+        Of a part, the position of every label of all groups.
     """
 
     table: ParameterTable
@@ -58,6 +65,9 @@ class Blueprint:
     likelihood: Likelihood
     prior_arrays: PriorArrays
     pilot: FloatArray | None = None
+    parts: tuple[Blueprint, ...] = ()
+    wide: Mapping[int, Prior] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def statistics_by_cluster(self) -> FloatArray:
@@ -81,6 +91,8 @@ class Blueprint:
     @property
     def label_positions(self) -> dict[str, int]:
         """Position in theta of every label that stands on a free row."""
+        if self.labels:
+            return dict(self.labels)
         return {
             row.label: self.parameters.position[row.free]
             for row in self.table.rows

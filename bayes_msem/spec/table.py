@@ -146,7 +146,7 @@ class ParameterTable:
     intercepts, thresholds. ``roles`` maps (level, variable) to its role; a split variable has an
     entry for each level. ``families`` has the outcomes that are not normal. ``definitions`` keep
     their expressions as written; the expressions of ``constraints`` are rewritten to hold labels
-    of free rows only.
+    of free rows only. ``elsewhere`` has the free numbers that stand in tables of other groups too.
     """
 
     rows: tuple[Row, ...]
@@ -155,6 +155,7 @@ class ParameterTable:
     constraints: tuple[ConstrainedRow, ...]
     two_level: bool
     families: dict[str, Family] = field(default_factory=dict)
+    elsewhere: frozenset[int] = frozenset()
 
     def variables(self, level: str, *roles: Role) -> tuple[str, ...]:
         """Names of the variables of ``level`` with one of ``roles``, in order of appearance."""
