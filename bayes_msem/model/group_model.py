@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_msem.arguments import checked
-from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
 from bayes_msem.blueprint.grouped import build_grouped
 from bayes_msem.blueprint.one_group import joint_values, table_of_group
 from bayes_msem.blueprint.values import Values, theta_from_values
@@ -26,6 +26,7 @@ from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.scales import scales
 from bayes_msem.errors import (
     INSIDE,
+    DataError,
     IdentificationWarning,
     MissingDataWarning,
     MsemError,
@@ -145,6 +146,7 @@ class GroupModel(Model):
             frame, tables.local[0], cluster, missing=missing, coded=predictors.coded
         )
         check_storable(self._observed, spec)
+        self._places = _places(frame, tables.local[0], cluster, missing, predictors.coded, groups)
         self._scales = scales(self._observed)
         self._priors = group_priors(tables, twin, self._scales, priors, wiggle_sd)
         self._wide = wide_group_priors(tables, twin, self._scales, wiggle_sd)
@@ -196,6 +198,46 @@ class GroupModel(Model):
         ]
         self._notes = tuple(note.text for note in notes)
         warn_of(notes)
+
+    @property
+    def tables(self) -> GroupTables:
+        """The tables of all groups (spec.group_tables)."""
+        return self._tables
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The groups, in their order."""
+        return self._groups.names
+
+    @cached_property
+    def positions(self) -> list[Any]:
+        """Positions of the rows of every group in ``observed``."""
+        return self._places
+
+    def rows_of(self, frame: Any, name: str) -> pd.DataFrame:
+        """Rows of one group in another data frame with the column of the groups."""
+        column = self._groups.column
+        if not isinstance(frame, pd.DataFrame) or column not in frame.columns:
+            raise DataError(f"newdata must be a data frame with the column {column!r} of the groups")
+        unknown = set(frame[column].dropna().astype(str)) - set(self._groups.names)
+        if unknown or frame[column].isna().any():
+            raise DataError(
+                f"newdata has rows of no known group ({', '.join(sorted(unknown)) or 'missing'}); "
+                f"groups are {', '.join(self._groups.names)}"
+            )
+        return frame[frame[column].astype(str) == name]
+
+    def groups_with(self, joint: Blueprint) -> dict[str, Model]:
+        """Return the models of the groups, with the coordinates of effects of a joint blueprint."""
+        found: dict[str, Model] = {}
+        for (name, one), part in zip(self.groups.items(), joint.parts, strict=True):
+            copy = one.on(one.observed)
+            own = copy.unpiloted_blueprint()
+            if own.n_sampled:
+                own = with_approximation(own, part.likelihood.approximation, None)
+            vars(copy)["blueprint"] = own
+            found[name] = copy
+        return found
 
     @cached_property
     def groups(self) -> Mapping[str, Model]:
@@ -360,6 +402,18 @@ def _observed_group(
         return observe(frame, table, cluster, missing=missing, coded=coded)
     except MsemError as error:
         raise type(error)(f"group '{name}': {error}") from error
+
+
+def _places(
+    frame: pd.DataFrame, table: ParameterTable, cluster: Any, missing: Any, coded: Any, groups: Groups
+) -> list[Any]:
+    """Positions of the rows of every group among the rows that stay."""
+    codes = groups.codes
+    if missing == "listwise":
+        numbered = frame.reset_index(drop=True)
+        kept = observe(numbered, table, cluster, missing=missing, coded=coded).row_index
+        codes = codes[kept.to_numpy()]
+    return [(codes == g).nonzero()[0] for g in range(len(groups.names))]
 
 
 def _refuse_outcomes(ordered: Any, families: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.blueprint.grouped import label_in_words
@@ -14,10 +16,14 @@ from bayes_msem.data.group_column import Groups
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.inference.coordinates import COORDINATES, dimensions
 from bayes_msem.posterior.datatree import complete_tree, data_groups
-from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.draws import row_draws, sampled_parameters
+from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.spec.group_tables import GroupTables
+from bayes_msem.spec.row_names import ByRow
 
-__all__ = ["group_tree", "tree_of_group"]
+__all__ = ["group_tree", "in_order_of", "public_draws", "tree_of_group", "with_group_column"]
+
+UNIT_DIMENSION = {"cluster": "cluster_id", "observation": "obs_id"}
 
 
 def group_tree(
@@ -102,3 +108,68 @@ def tree_of_group(
     stats = tree["sample_stats"].to_dataset()
     raw = xr.DataTree.from_dict({"posterior": data, "sample_stats": stats})
     return complete_tree(raw, own, {**tree.attrs, "modes": ""})
+
+
+def public_draws(
+    joint: Blueprint, posterior: xr.Dataset, tables: GroupTables
+) -> ByRow[NDArray[np.float64]]:
+    """Draws of every row as users see them, row -> (chain, draw)."""
+    found = row_draws(joint, posterior)
+    pairs = zip(tables.joint.rows, tables.public, strict=True)
+    return ByRow(tables.public, {p.key: found[j.key] for j, p in pairs})
+
+
+def with_group_column(tables: Mapping[str, pd.DataFrame]) -> EstimateTable:
+    """Tables of groups below each other, with a first column ``group``."""
+    parts = []
+    for name, table in tables.items():
+        plain = pd.DataFrame(table)
+        if any(n is not None for n in plain.index.names):
+            plain = plain.reset_index()
+        plain.insert(0, "group", name)
+        parts.append(plain)
+    first = next(iter(tables.values()))
+    result = EstimateTable(pd.concat(parts, ignore_index=True))
+    result.attrs = dict(first.attrs)
+    return result
+
+
+def in_order_of(
+    observed: ObservedData,
+    positions: Sequence[NDArray[np.int64]],
+    parts: Sequence[xr.DataArray],
+    unit: str,
+) -> xr.DataArray:
+    """Join log-likelihoods of groups in the order of the data of all groups.
+
+    Parameters
+    ----------
+    observed
+        The data of all groups.
+    positions
+        Positions of the rows of every group.
+    parts
+        Log-likelihoods (chain, draw, unit) of the groups.
+    unit
+        "cluster" or "observation".
+    """
+    dimension = UNIT_DIMENSION[unit]
+    moved = []
+    for own, part in zip(positions, parts, strict=True):
+        if unit == "observation":
+            part = part.assign_coords({dimension: own[part[dimension].to_numpy()]})
+        moved.append(part)
+    joined = xr.concat(moved, dim=dimension, join="exact", combine_attrs="drop")
+    if unit == "cluster":
+        order = [str(c) for c in observed.cluster_ids]
+        there = set(joined[dimension].to_numpy().tolist())
+        joined = joined.sel({dimension: [c for c in order if c in there]})
+    else:
+        joined = joined.sortby(dimension)
+    joined.attrs = dict(parts[0].attrs)
+    joined.attrs["left_out"] = sum(int(part.attrs.get("left_out", 0)) for part in parts)
+    errors = [float(part.attrs.get("largest_integration_error", 0.0)) for part in parts]
+    if "largest_integration_error" in parts[0].attrs:
+        joined.attrs["largest_integration_error"] = max(errors)
+    joined.name = parts[0].name
+    return joined
