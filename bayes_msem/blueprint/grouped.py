@@ -83,7 +83,15 @@ def build_grouped(
         [part.likelihood for part in parts], places, template, parameters, tables.modelled
     )
     return Blueprint(
-        tables.joint, priors, data, parameters, template, joint, arrays, parts=tuple(parts), wide=wide
+        tables.joint,
+        priors,
+        data,
+        parameters,
+        template,
+        joint,
+        arrays,
+        parts=tuple(parts),
+        wide=wide,
     )
 
 
@@ -119,7 +127,9 @@ def _joint_template(
         w_names=data.w_names,
         position=parameters.position,
     )
-    extra = {r.key: parameters.position[r.free] for r in tables.joint.rows if r.free in tables.extra}
+    extra = {
+        r.key: parameters.position[r.free] for r in tables.joint.rows if r.free in tables.extra
+    }
     return replace(template, sources=template.sources | extra)
 
 
@@ -131,7 +141,9 @@ def _with_plain_labels(parameters: Parameters, tables: GroupTables) -> Parameter
         row = public[free]
         text = f"{row.lhs} {row.op} {row.rhs}"
         # covariances that are sampled as they are stand among all covariances, one per group
-        everywhere = free in tables.shared and (group.kind != "covariance" or group.family == "beta")
+        everywhere = free in tables.shared and (
+            group.kind != "covariance" or group.family == "beta"
+        )
         return text if everywhere else f"{text} [{row.group}]"
 
     groups = tuple(
@@ -173,24 +185,22 @@ def joint_data(
         w=_blocks([own.w for own in observed], _around),
         w_names=names("w_names"),
         cluster=cluster,
-        cluster_ids=_appended([own.cluster_ids for own in observed]) if two_level else observed[0].cluster_ids,
+        cluster_ids=_appended([own.cluster_ids for own in observed])
+        if two_level
+        else observed[0].cluster_ids,
         cluster_name=observed[0].cluster_name,
         sizes=np.concatenate([own.sizes for own in observed]),
         row_index=_appended([own.row_index for own in observed]).rename(first_index.name),
         dropped=sum(own.dropped for own in observed),
     )
-    places = [
-        Place(
-            np.arange(starts[g], starts[g + 1]),
-            *(slice(g * n, (g + 1) * n) for n in lengths),
-            observed=own,
-        )
-        for g, own in enumerate(observed)
-    ]
+    places = []
+    for g, own in enumerate(observed):
+        y, z, x, w = (slice(g * n, (g + 1) * n) for n in lengths)
+        places.append(Place(np.arange(starts[g], starts[g + 1]), y, z, x, w, own))
     return joint, places
 
 
-def _appended(indexes: Sequence[pd.Index]) -> pd.Index:  # type: ignore[type-arg]
+def _appended(indexes: Sequence[pd.Index]) -> pd.Index:
     first, *others = indexes
     return first.append(list(others)) if others else first
 

@@ -40,7 +40,7 @@ def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
         in order: no sampled parameters give these values.
     """
     check_responses(blueprint, theta)
-    x = _inverse(blueprint, theta[None])[0]
+    x: FloatArray = _inverse(blueprint, theta[None])[0]
     _fill_fractions(blueprint.parameters, theta, x)
     return x
 

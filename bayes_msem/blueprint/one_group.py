@@ -100,7 +100,7 @@ def joint_keys(tables: GroupTables, number: int) -> dict[RowKey, RowKey]:
 def draws_of_group(
     joint: Blueprint, own: Blueprint, theta: FloatArray, keys: Mapping[RowKey, RowKey]
 ) -> FloatArray:
-    """Sampled parameters of one group by itself at draws of the joint model.
+    """Compute the sampled parameters of one group by itself at draws of the joint model.
 
     Parameters
     ----------

@@ -86,8 +86,10 @@ def read_values(table: ParameterTable, values: Values) -> dict[RowKey, float]:
             )
         groups = values["group"] if "group" in values.columns else [""] * len(values)
         given: dict[Any, Any] = {
-            RowKey(*r[:4], group): r[4]
-            for r, group in zip(values[needed].itertuples(index=False, name=None), groups, strict=True)
+            RowKey(r[0], r[1], r[2], r[3], group): r[4]
+            for r, group in zip(
+                values[needed].itertuples(index=False, name=None), groups, strict=True
+            )
         }
     elif isinstance(values, Mapping):
         given = dict(values)

@@ -113,11 +113,17 @@ def read_groups(frame: pd.DataFrame, group: Any, cluster: Any) -> Groups:
 
 
 def _check_nested(
-    clusters: pd.Series[Any], codes: NDArray[np.int64], names: tuple[str, ...], group: Any, cluster: Any
+    clusters: pd.Series[Any],
+    codes: NDArray[np.int64],
+    names: tuple[str, ...],
+    group: Any,
+    cluster: Any,
 ) -> None:
     """Refuse clusters that have rows of several groups."""
     seen = clusters.notna().to_numpy()
-    of_cluster = pd.Series(codes[seen]).groupby(clusters[seen].to_numpy(), sort=False).agg(["min", "max"])
+    of_cluster = (
+        pd.Series(codes[seen]).groupby(clusters[seen].to_numpy(), sort=False).agg(["min", "max"])
+    )
     crossing = of_cluster[of_cluster["min"] != of_cluster["max"]]
     if len(crossing) == 0:
         return

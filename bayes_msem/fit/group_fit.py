@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pandas as pd
 import xarray as xr
@@ -140,7 +140,9 @@ class GroupFit(Fit):
         if standardized:
             return self._below_each_other("summary", ci, ci_kind=ci_kind, standardized=True)
         references = references_in_words(self.model.observed.coded, self.model.table.rows)
-        return summarise(self.model.table, self.draws, ci=ci, ci_kind=ci_kind, references=references)
+        return summarise(
+            self.model.table, self.draws, ci=ci, ci_kind=ci_kind, references=references
+        )
 
     @checked(rows=anything)
     def group_differences(
@@ -233,6 +235,7 @@ class GroupFit(Fit):
         new_clusters: bool | None = None,
         draws: int | None = None,
         random_seed: int | None = None,
+        clusters: Any = None,
     ) -> EstimateTable:
         """Posterior predictive p-values of all groups together and of each; see :meth:`Fit.ppp`.
 
@@ -241,7 +244,7 @@ class GroupFit(Fit):
 
         Parameters
         ----------
-        statistics, new_clusters, draws, random_seed
+        statistics, new_clusters, draws, random_seed, clusters
             As for one group, but for chi_square_refit, which would fit every group without what it
             shares with the others.
         """
@@ -249,7 +252,12 @@ class GroupFit(Fit):
         seed = self._seed_of_replicates(random_seed)
         for g, (name, fit) in enumerate(self.groups.items()):
             checks[name] = fit.ppc(
-                statistics, new_clusters=new_clusters, draws=draws, keep=0, random_seed=seed + g
+                statistics,
+                new_clusters=new_clusters,
+                draws=draws,
+                keep=0,
+                random_seed=seed + g,
+                clusters=clusters,
             )
         tables = {name: p_values(check) for name, check in checks.items()}
         joint = together(list(checks.values()))
@@ -272,11 +280,11 @@ class GroupFit(Fit):
             raise _refusal(self, "predict(return_draws=True)")
         if newdata is None:
             return self._below_each_other("predict", **options)
-        tables = {}
+        tables: dict[str, pd.DataFrame] = {}
         for name, fit in self.groups.items():
             rows = self.model.rows_of(newdata, name)
             if len(rows):
-                tables[name] = fit.predict(rows, **options)
+                tables[name] = cast("EstimateTable", fit.predict(rows, **options))
         return with_group_column(tables)
 
     def _below_each_other(self, method: str, *args: Any, **options: Any) -> EstimateTable:
@@ -315,9 +323,7 @@ def _tables_of(method: str) -> Callable[..., EstimateTable]:
         return self._below_each_other(method, *args, **options)
 
     tables.__name__ = method
-    tables.__doc__ = (
-        f"Tables of all groups below each other; see :meth:`bayes_msem.Fit.{method}`."
-    )
+    tables.__doc__ = f"Tables of all groups below each other; see :meth:`bayes_msem.Fit.{method}`."
     return tables
 
 
@@ -333,8 +339,8 @@ def _refused(method: str) -> Callable[..., NoReturn]:
 def _joint(method: str) -> Callable[..., NoReturn]:
     def refused(self: OneGroupFit, *args: Any, **options: Any) -> NoReturn:
         raise NotSupportedError(
-            f"{method} is not available for one group of a fit: it needs priors or a new fit, which "
-            "belong to the model of all groups; fit a model to the rows of this group"
+            f"{method} is not available for one group of a fit: it needs priors or a new fit, "
+            "which belong to the model of all groups; fit a model to the rows of this group"
         )
 
     refused.__name__ = method

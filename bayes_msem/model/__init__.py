@@ -129,8 +129,8 @@ class Model(PriorChecks, Simulation, Writing):
         Column that holds the time or the number at risk of each count, ``{"c": "hours"}``.
     group
         Column of the groups, such as countries: every group has parameters of its own, unless the
-        text gives one label (``a*x``) or ``group_equal`` says otherwise (``docs/groups.md``). Clusters
-        lie inside groups. The model is a :class:`bayes_msem.model.group_model.GroupModel`.
+        text gives one label (``a*x``) or ``group_equal`` says otherwise (``docs/groups.md``).
+        Clusters lie inside groups. The model is a :class:`bayes_msem.model.group_model.GroupModel`.
     group_equal
         What is equal in all groups, in lavaan's words: "loadings", "intercepts", "means",
         "regressions", "residuals", "residual.covariances", "lv.variances", "lv.covariances"; or by
@@ -700,7 +700,7 @@ class Model(PriorChecks, Simulation, Writing):
         return fit
 
     def _record(self, seed: int, sampler: str) -> dict[str, str | int]:
-        """What a fit remembers of its run."""
+        """Return what a fit remembers of its run."""
         return {
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,

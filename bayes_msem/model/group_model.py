@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_msem.arguments import checked
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
 from bayes_msem.blueprint.grouped import build_grouped
-from bayes_msem.blueprint.one_group import joint_values, table_of_group
+from bayes_msem.blueprint.one_group import joint_keys, joint_values, table_of_group
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.data.coded_columns import code_predictors
 from bayes_msem.data.frame_checks import check_cluster_name, check_frame
@@ -34,12 +35,14 @@ from bayes_msem.errors import (
     SpecificationError,
 )
 from bayes_msem.inference.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
+from bayes_msem.inference.options import FIT_ARGUMENTS, Sampler
+from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, check_plan, make_plan
 from bayes_msem.model import Model
 from bayes_msem.model.notes import Note, notes_of, remarks_of, warn_of
 from bayes_msem.model.one_group import OneGroup
-from bayes_msem.model.outcomes import named_outcomes, plain_outcomes, read_outcomes
+from bayes_msem.model.outcomes import plain_outcomes
 from bayes_msem.posterior.group_draws import group_tree
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
 from bayes_msem.simulation.conditional import likelihood_given_effects
@@ -59,7 +62,7 @@ from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.wording import plural
 
 if TYPE_CHECKING:
-    from bayes_msem.fit import Fit
+    from bayes_msem.fit.group_fit import GroupFit
 
 __all__ = ["GroupModel"]
 
@@ -103,14 +106,13 @@ class GroupModel(Model):
         self._groups = groups = read_groups(data, group, cluster)
         names, every = groups.names, []
         text = parse(spec)
-        _refuse_outcomes(ordered, families)
+        _refuse_outcomes(ordered, families, exposure)
         equal = read_equal("group_equal", group_equal, two_level=text.two_level)
         nearly = read_equal("wiggle", wiggle, two_level=text.two_level)
         frame = data
         for g in range(len(names)):
             predictors = code_predictors(data, in_group(text, g, names), cluster, [])
             frame = predictors.frame
-            outcomes = read_outcomes(frame, predictors.parsed, cluster, None, None, exposure)
             columns = list(frame.columns)
             every.append(
                 expand_random(predictors.parsed, random, columns, cluster=cluster, std_lv=std_lv)
@@ -139,7 +141,9 @@ class GroupModel(Model):
             check_constants(table)
             check_singular(table)
         self._parts = tuple(
-            _observed_group(frame.iloc[groups.rows(g)], table, cluster, missing, predictors.coded, name)
+            _observed_group(
+                frame.iloc[groups.rows(g)], table, cluster, missing, predictors.coded, name
+            )
             for g, (name, table) in enumerate(zip(names, tables.local, strict=True))
         )
         self._observed = observe(
@@ -163,7 +167,7 @@ class GroupModel(Model):
             "random": random if random is None or isinstance(random, str) else list(random),
             "random_covariances": random_covariances,
             "centring": centring,
-            **plain_outcomes(None, None, exposure),
+            **plain_outcomes(None, None, None),
             "group": plain_name(group),
             "group_equal": _plain(group_equal),
             "group_partial": _plain_rows(group_partial),
@@ -176,7 +180,9 @@ class GroupModel(Model):
         self._remarks = remarks_of(self._tables.local[0], None, random_covariances)
         self._say(every, columns, predictors.notes)
 
-    def _say(self, parsed: Sequence[Any], columns: Sequence[str], predictors: Sequence[str]) -> None:
+    def _say(
+        self, parsed: Sequence[Any], columns: Sequence[str], predictors: Sequence[str]
+    ) -> None:
         """Collect the notes of all groups, and warn of what may make numbers wrong."""
         found: dict[tuple[str, type[Any] | None], list[str]] = {}
         rows = zip(self._groups.names, parsed, self._tables.local, self._parts, strict=True)
@@ -193,7 +199,9 @@ class GroupModel(Model):
             for note in own:
                 found.setdefault((note.text, note.warning), []).append(name)
         notes = [
-            Note(text if len(names) == len(parsed) else f"Group {', '.join(names)}: {text}", warning)
+            Note(
+                text if len(names) == len(parsed) else f"Group {', '.join(names)}: {text}", warning
+            )
             for (text, warning), names in found.items()
         ]
         self._notes = tuple(note.text for note in notes)
@@ -218,14 +226,17 @@ class GroupModel(Model):
         """Rows of one group in another data frame with the column of the groups."""
         column = self._groups.column
         if not isinstance(frame, pd.DataFrame) or column not in frame.columns:
-            raise DataError(f"newdata must be a data frame with the column {column!r} of the groups")
+            raise DataError(
+                f"newdata must be a data frame with the column {column!r} of the groups"
+            )
         unknown = set(frame[column].dropna().astype(str)) - set(self._groups.names)
         if unknown or frame[column].isna().any():
             raise DataError(
                 f"newdata has rows of no known group ({', '.join(sorted(unknown)) or 'missing'}); "
                 f"groups are {', '.join(self._groups.names)}"
             )
-        return frame[frame[column].astype(str) == name]
+        rows: pd.DataFrame = frame[frame[column].astype(str) == name]
+        return rows
 
     def groups_with(self, joint: Blueprint) -> dict[str, Model]:
         """Return the models of the groups, with the coordinates of effects of a joint blueprint."""
@@ -255,10 +266,16 @@ class GroupModel(Model):
         """
         return MappingProxyType(
             {
-                name: OneGroup.of(self, name, observed, *table_of_group(self._tables, g, self._priors, self._scales))
-                for g, (name, observed) in enumerate(zip(self._groups.names, self._parts, strict=True))
+                name: self._group(g, name, observed)
+                for g, (name, observed) in enumerate(
+                    zip(self._groups.names, self._parts, strict=True)
+                )
             }
         )
+
+    def _group(self, number: int, name: str, observed: ObservedData) -> Model:
+        table, priors = table_of_group(self._tables, number, self._priors, self._scales)
+        return OneGroup.of(self, name, observed, table, priors)
 
     @cached_property
     def parameter_table(self) -> pd.DataFrame:
@@ -357,8 +374,55 @@ class GroupModel(Model):
         found = posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
         return _public(found, self._tables)
 
+    @checked()
+    def simulate(  # type: ignore[override]
+        self, values: Values, *, random_seed: int | None = None, keep_missing: bool = False
+    ) -> pd.DataFrame:
+        """Simulate data of all groups at given values; see :meth:`bayes_msem.Model.simulate`.
+
+        Parameters
+        ----------
+        values
+            For all free rows; keys may have the group as a fifth part.
+        random_seed
+            Seed; None draws a new one.
+        keep_missing
+            Remove what is missing in the data.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Rows of the data, with simulated outcomes and the column of the groups, in the order of
+            the data.
+
+        Examples
+        --------
+        >>> import bayes_msem as bm
+        >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"), group="sector")
+        >>> model.simulate(model.mode(), random_seed=1).columns.tolist()
+        ['sector', 'mach', 'ses']
+        """
+        theta = self._theta(values)
+        seeds = np.random.SeedSequence(seed_of(random_seed)).generate_state(len(self._parts))
+        frames = []
+        joint = self.blueprint
+        for g, (label, model) in enumerate(
+            zip(self._groups.labels, self.groups.values(), strict=True)
+        ):
+            keys = joint_keys(self._tables, g)
+            own = {
+                row.key: float(joint.row_value(keys[row.key], theta))
+                for row in model.table.rows
+                if row.free
+            }
+            frame = model.simulate(own, random_seed=int(seeds[g]), keep_missing=keep_missing)
+            frame.insert(0, self._groups.column, [label] * len(frame))
+            frame["_position"] = self._places[g]
+            frames.append(frame)
+        return pd.concat(frames).sort_values("_position").drop(columns="_position")
+
     def _described(self) -> tuple[Any, ...]:
-        table, frame, observed, missing, *rest = super()._described()
+        _, frame, observed, missing, *rest = super()._described()
         lines = [self._groups_in_words(), *missing]
         return (self._tables.local[0], frame, observed, lines, *rest)
 
@@ -370,7 +434,49 @@ class GroupModel(Model):
         ]
         return f"{len(counts)} groups ('{self._groups.column}'): {', '.join(counts)}"
 
-    def _finished(self, tree: xr.DataTree, record: dict[str, str | int]) -> Fit:
+    @checked(**FIT_ARGUMENTS)
+    def fit(
+        self,
+        draws: int = 1000,
+        tune: int = 1000,
+        chains: int = 4,
+        *,
+        random_seed: int | None = None,
+        progress: bool = True,
+        cores: int | None = None,
+        sampler: Sampler = "nutpie",
+        **options: Any,
+    ) -> GroupFit:
+        """Sample the posterior of all groups with NUTS; see :meth:`bayes_msem.Model.fit`.
+
+        Parameters
+        ----------
+        draws, tune, chains, random_seed, progress, cores, **options
+            As there.
+        sampler
+            "nutpie" only.
+
+        Returns
+        -------
+        GroupFit
+        """
+        if sampler != "nutpie":
+            raise NotSupportedError(
+                f"sampler={sampler!r} samples PyMC's graph, which models of several groups do not "
+                "have; leave it out"
+            )
+        found = super().fit(
+            draws,
+            tune,
+            chains,
+            random_seed=random_seed,
+            progress=progress,
+            cores=cores,
+            **options,
+        )
+        return cast("GroupFit", found)
+
+    def _finished(self, tree: xr.DataTree, record: dict[str, str | int]) -> GroupFit:
         from bayes_msem.fit.group_fit import GroupFit
 
         complete = group_tree(
@@ -405,7 +511,12 @@ def _observed_group(
 
 
 def _places(
-    frame: pd.DataFrame, table: ParameterTable, cluster: Any, missing: Any, coded: Any, groups: Groups
+    frame: pd.DataFrame,
+    table: ParameterTable,
+    cluster: Any,
+    missing: Any,
+    coded: Any,
+    groups: Groups,
 ) -> list[Any]:
     """Positions of the rows of every group among the rows that stay."""
     codes = groups.codes
@@ -416,10 +527,10 @@ def _places(
     return [(codes == g).nonzero()[0] for g in range(len(groups.names))]
 
 
-def _refuse_outcomes(ordered: Any, families: Any) -> None:
-    if ordered is not None or families is not None:
+def _refuse_outcomes(*given: Any) -> None:
+    if any(value is not None for value in given):
         raise NotSupportedError(
-            "groups have normal outcomes only: ordered= and families= are not there for several "
+            "groups have normal outcomes only: ordered=, families= and exposure= are not there for several "
             "groups yet; fit a model to each group, or use the group as a predictor"
         )
 
@@ -453,3 +564,29 @@ def _plain_rows(rows: Any) -> Any:
     if is_key(rows):
         return [list(rows)]
     return [row if isinstance(row, str) else list(row) for row in rows]
+
+
+def _refusal(method: str, why: str) -> Any:
+    def refused(self: GroupModel, *args: Any, **options: Any) -> NoReturn:
+        raise NotSupportedError(f"model.{method} is not there for several groups yet: {why}")
+
+    refused.__name__ = method
+    refused.__doc__ = f"Refuse: {why}."
+    return property(refused) if method == "pymc_model" else refused
+
+
+_NOT_YET = {
+    "pymc_model": "the model is sampled without PyMC's graph; model.groups[...] has the models of "
+    "single groups",
+    "prior_predictive": "look at a model of the rows of each group, which has the same kind of "
+    "priors",
+    "prior_implied": "look at a model of the rows of each group, which has the same kind of priors",
+    "plot_prior_predictive": "look at a model of the rows of each group, which has the same kind "
+    "of priors",
+    "on": "build the model with the other data",
+    "diagram": "draw one group, model.groups[...].diagram()",
+    "to_lavaan": "write the text of one group by hand with group.equal in R",
+    "to_mplus": "write the input of one group by hand with GROUPING in Mplus",
+}
+for _name, _why in _NOT_YET.items():
+    setattr(GroupModel, _name, _refusal(_name, _why))

@@ -44,7 +44,9 @@ def complete_tree(
     groups = {
         "posterior": posterior[sampled].merge(derived, compat="no_conflicts", join="exact"),
         "sample_stats": tree["sample_stats"].to_dataset(),
-        **dict(zip(("observed_data", "constant_data"), data_groups(blueprint.observed), strict=True)),
+        **dict(
+            zip(("observed_data", "constant_data"), data_groups(blueprint.observed), strict=True)
+        ),
     }
     result = xr.DataTree.from_dict(groups)
     result.attrs = dict(record)

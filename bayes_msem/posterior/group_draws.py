@@ -65,7 +65,8 @@ def group_tree(
             "constant_data": constant_data,
         }
     )
-    result.attrs = {**complete.attrs, "group": str(groups.column), "groups": list(groups.names)}
+    attributes = {str(key): value for key, value in complete.attrs.items()}
+    result.attrs = {**attributes, "group": str(groups.column), "groups": list(groups.names)}
     return result
 
 
@@ -107,7 +108,7 @@ def tree_of_group(
     data = data.assign_coords(chain=posterior["chain"], draw=posterior["draw"])
     stats = tree["sample_stats"].to_dataset()
     raw = xr.DataTree.from_dict({"posterior": data, "sample_stats": stats})
-    return complete_tree(raw, own, {**tree.attrs, "modes": ""})
+    return complete_tree(raw, own, {**{str(k): v for k, v in tree.attrs.items()}, "modes": ""})
 
 
 def public_draws(

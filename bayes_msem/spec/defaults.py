@@ -436,6 +436,7 @@ def _check_no_modifier(row: Row, constant: float, at: str) -> None:
 
 
 def check_constant(row: Row) -> None:
+    """Raise SpecificationError if a variance is fixed at a negative number."""
     if row.kind == "variance" and row.free == 0 and row.value < 0:
         raise SpecificationError(
             f"the variance {describe(row)} is fixed at {row.value:g}; a variance is at least 0"

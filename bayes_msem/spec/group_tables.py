@@ -12,9 +12,9 @@ the *joint* table
 *public* rows
     the rows of the joint table with the names of the text and ``Row.group``: what users see.
 
-**Equal parameters** (spec.group_equality) get a label of their own, ".p7.", as in lavaan. With equal
-loadings and ``std_lv`` the variances of factors are free in all groups but the first; with equal
-intercepts, the means of factors whose indicators have intercepts at their level.
+**Equal parameters** (spec.group_equality) get a label of their own, ".p7.", as in lavaan. With
+equal loadings and ``std_lv`` the variances of factors are free in all groups but the first; with
+equal intercepts, the means of factors whose indicators have intercepts at their level.
 
 **Nearly equal parameters** (``wiggle``; Muthén & Asparouhov 2012,
 https://doi.org/10.1037/a0026802) are computed, lambda_g = average + d_g, from two rows that no part
@@ -24,7 +24,7 @@ of the model reads: the average, of the group "average", and the differences, of
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bayes_msem.errors import SpecificationError
@@ -135,7 +135,7 @@ def build_group_tables(
     partial: frozenset[RowKey],
     std_lv: bool,
 ) -> GroupTables:
-    """Number the parameters of all groups.
+    """Give numbers to the parameters of all groups.
 
     Parameters
     ----------
@@ -171,7 +171,9 @@ def build_group_tables(
     own = _with_means(own, first.roles, released, both)
     if std_lv:
         own = _with_variances(own, first.roles, released, both)
-    labelled, extra, constraints = _equated(own, groups, lambda r: chosen(r, equal), lambda r: chosen(r, nearly))
+    labelled, extra, constraints = _equated(
+        own, groups, lambda r: chosen(r, equal), lambda r: chosen(r, nearly)
+    )
     return _numbered(parsed, first, labelled, extra, constraints, groups, columns)
 
 
@@ -206,7 +208,9 @@ def _with_means(
         if not role.endswith("factor") or "means" in words[level] or (level, name) in written:
             continue
         indicators = {
-            (r.level, r.rhs) for r in own[0] if r.kind == "loading" and (r.level, r.lhs) == (level, name)
+            (r.level, r.rhs)
+            for r in own[0]
+            if r.kind == "loading" and (r.level, r.lhs) == (level, name)
         }
         if not indicators & intercepts:
             continue
@@ -236,7 +240,12 @@ def _with_variances(
     return [own[0], *([freed(r) for r in rows] for rows in own[1:])]
 
 
-def _equated(own: Rows, groups, is_equal, is_nearly) -> tuple[Rows, list[tuple[str, Row]], list[Constraint]]:  # type: ignore[no-untyped-def]
+def _equated(
+    own: Rows,
+    groups: Sequence[str],
+    is_equal: Callable[[Row], bool],
+    is_nearly: Callable[[Row], bool],
+) -> tuple[Rows, list[tuple[str, Row]], list[Constraint]]:
     """Give equal rows a label, and nearly equal ones an expression of additional rows.
 
     Returns
@@ -257,7 +266,13 @@ def _equated(own: Rows, groups, is_equal, is_nearly) -> tuple[Rows, list[tuple[s
                 name, own_label = f".d{k + 1}.{g + 1}.", f".p{k + 1}.{g + 1}."
                 own[g][k] = replace(row, label=own_label, prior="", value=math.nan)
                 difference = Row(
-                    row.level, row.lhs, row.op, row.rhs, label=name, free=UNNUMBERED, origin="default"
+                    row.level,
+                    row.lhs,
+                    row.op,
+                    row.rhs,
+                    label=name,
+                    free=UNNUMBERED,
+                    origin="default",
                 )
                 extra.append((f"{groups[g]} - {AVERAGE}", difference))
                 total = Binary("+", Name(label), Name(name))
@@ -289,7 +304,10 @@ def _numbered(
     )
     for row in numbered:
         check_constant(row)
-    pairs = [(g, replace(r, free=n.free, value=n.value)) for (g, r), n in zip(of_row, numbered, strict=True)]
+    pairs = [
+        (g, replace(r, free=n.free, value=n.value))
+        for (g, r), n in zip(of_row, numbered, strict=True)
+    ]
     definitions, shown = _definitions(text.definitions, first.random, groups)
     n_extra = len(extra)
     joint = ParameterTable(
@@ -346,7 +364,9 @@ def _definitions(
         for g in groups:
             renamed = {name: Name(tagged(name, g)) for name in (*random, *varying)}
             expression = substitute(definition.expression, renamed)
-            found.append(replace(definition, name=tagged(definition.name, g), expression=expression))
+            found.append(
+                replace(definition, name=tagged(definition.name, g), expression=expression)
+            )
             row = Row("", definition.name, ":=", str(definition.expression), group=g)
             shown.append(row)
     return tuple(found), tuple(shown)

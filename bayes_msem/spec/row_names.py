@@ -222,9 +222,7 @@ def by_key[T](rows: Iterable[Row], values: Mapping[Any, T], *, what: str) -> dic
     return result
 
 
-def _general_first[T](
-    rows: Sequence[Row], values: Mapping[Any, T]
-) -> Iterable[tuple[Any, T]]:
+def _general_first[T](rows: Sequence[Row], values: Mapping[Any, T]) -> Iterable[tuple[Any, T]]:
     """Values that are meant for all groups before those of one, which take their place."""
     if not any(r.group for r in rows):
         return values.items()
@@ -283,7 +281,11 @@ def _normal_key(name: Sequence[object]) -> RowKey | None:
     operators = (*_OPERATORS, "~1")
     if len(parts) in (3, 4) and parts[1] in operators and parts[2:3] != ["~1"]:
         parts = ["", *parts]
-    if len(parts) not in (4, 5) or parts[2] not in (*_OPERATORS, "~1") or parts[0] not in LEVEL_NAMES:
+    if (
+        len(parts) not in (4, 5)
+        or parts[2] not in (*_OPERATORS, "~1")
+        or parts[0] not in LEVEL_NAMES
+    ):
         return None
     level, lhs, op, rhs, *group = parts
     place = (lhs, "~", "1") if op == "~1" else (lhs, op, rhs)

@@ -60,9 +60,7 @@ def test_lavaan(name, frame):
     level = {0: "", 1: "within", 2: "between"}
     compared = 0
     columns = ("level", "lhs", "op", "rhs", "group", "est", "se")
-    for lev, lhs, op, rhs, group, value, se in zip(
-        *(reference[c] for c in columns), strict=True
-    ):
+    for lev, lhs, op, rhs, group, value, se in zip(*(reference[c] for c in columns), strict=True):
         op, rhs = ("~", "1") if op == "~1" else (op, rhs)
         key = bm.spec.table.RowKey(level[lev], lhs, op, "d" if op == ":=" else rhs, group)
         if op == ":=":
