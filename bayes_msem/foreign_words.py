@@ -35,7 +35,8 @@ class Word:
     says: str = ""
 
 
-_NO_GROUPS = Word(says="There is no analysis of several groups yet.")
+_GROUPS_SAY = "It names a column of the data."
+_LABELS = Word(says="Groups are named by the values of the column that group= names.")
 _FAMILIES = Word(
     "families",
     _MODEL,
@@ -64,7 +65,10 @@ _INDICES = Word(says="It is a method of the fit: fit.indices().")
 
 WORDS: dict[str, Word] = {
     # what there is not yet
-    **dict.fromkeys(("group", "groups", "group_equal", "group_label", "group_partial"), _NO_GROUPS),
+    **dict.fromkeys(("groups", "group_by"), Word("group", _MODEL, _GROUPS_SAY)),
+    **dict.fromkeys(("group", "group_equal", "group_partial", "wiggle_sd"), Word(of=_MODEL)),
+    "group_label": _LABELS,
+    "group_w_free": Word(says="Sizes of groups are given, not modelled."),
     **dict.fromkeys(("sampling_weights", "weights", "weight", "wt", "bweight"), _NO_WEIGHTS),
     "constraints": Word(says="Constraints stand in the model text, as in 'b1 == 2*b2'."),
     "bounds": Word(says="There are no bounds; give a prior with the support that is wanted."),
@@ -138,7 +142,7 @@ WORDS: dict[str, Word] = {
         ("save_lvs", "save_lv"),
         Word(says="Factor scores and effects are there without asking: fit.scores()."),
     ),
-    **dict.fromkeys(("wiggle", "wiggle_sd"), Word(says="There is no approximate equality yet.")),
+    "wiggle": Word(of=_MODEL, says="It makes parameters of groups nearly equal."),
     # of results
     **dict.fromkeys(
         ("prob", "probs", "ci_prob", "hdi_prob", "credible_interval", "conf_level", "mass"),

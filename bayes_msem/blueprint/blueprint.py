@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -55,6 +55,13 @@ class Blueprint:
     nested
         The template of all levels of a three-level model, of which ``template`` has the lower two;
         None for other models.
+    parts
+        Of several groups, each group's structure and data with the parameters of all groups
+        (blueprint.grouped).
+    wide
+        Of several groups, the wide default priors.
+    labels
+        Of a part, the position of every label of all groups.
     """
 
     table: ParameterTable
@@ -66,6 +73,9 @@ class Blueprint:
     prior_arrays: PriorArrays
     pilot: FloatArray | None = None
     nested: NestedTemplate | None = None
+    parts: tuple[Blueprint, ...] = ()
+    wide: Mapping[int, Prior] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def statistics_by_cluster(self) -> FloatArray:
@@ -99,6 +109,8 @@ class Blueprint:
     @property
     def label_positions(self) -> dict[str, int]:
         """Position in theta of every label that stands on a free row."""
+        if self.labels:
+            return dict(self.labels)
         return {
             row.label: self.parameters.position[row.free]
             for row in self.table.rows

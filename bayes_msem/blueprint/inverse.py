@@ -16,6 +16,8 @@ from bayes_msem.structure.parameters import Parameters, row_label
 
 FloatArray = NDArray[np.float64]
 
+_SINGULAR, _SHRUNK = 1e-13, 1e-9
+
 
 def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
     """Find the sampled parameters that give certain table values.
@@ -37,23 +39,39 @@ def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
         A negative variance, covariances that are not positive definite, or thresholds that are not
         in order: no sampled parameters give these values.
     """
-    parameters = blueprint.parameters
     check_responses(blueprint, theta)
-    x = theta[: parameters.n].copy()
+    x: FloatArray = _inverse(blueprint, theta[None])[0]
+    _fill_fractions(blueprint.parameters, theta, x)
+    return x
+
+
+def sampled_from_draws(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
+    """Find the sampled parameters of many draws of table values, (S, n_free) from (S, n_theta).
+
+    Draws are in the parameter space, but correlations may round to 1: those are moved inside it.
+    """
+    return _inverse(blueprint, theta, rounded=True)
+
+
+def _inverse(blueprint: Blueprint, theta: FloatArray, *, rounded: bool = False) -> FloatArray:
+    """Undo squares and correlations of draws (S, n_theta)."""
+    parameters = blueprint.parameters
+    x = theta[:, : parameters.n].copy()
     for i, row in enumerate(parameters.rows):
         if parameters.transform[i] == SQUARE:
-            if x[i] < 0:
+            lowest = x[:, i].min()
+            if lowest < 0:
                 raise SpecificationError(
-                    f"{row.level}: {row_label(row)} = {x[i]:g} is a negative variance; "
+                    f"{row.level}: {row_label(row)} = {lowest:g} is a negative variance; "
                     "a value of at least 0 is needed here"
                 )
-            x[i] = np.sqrt(x[i])
+            x[:, i] = np.sqrt(x[:, i])
     for level in blueprint.table.levels:
         for block in covariance_blocks(blueprint.table, level):
             if block.pattern != "direct":
-                for free, value in _partial_correlations(blueprint, block, theta).items():
-                    x[parameters.position[free]] = value
-    _fill_fractions(parameters, theta, x)
+                found = _partial_correlations(blueprint, block, theta, rounded)
+                for free, values in found.items():
+                    x[:, parameters.position[free]] = values
     return x
 
 
@@ -71,25 +89,27 @@ def _fill_fractions(parameters: Parameters, theta: FloatArray, x: FloatArray) ->
 
 
 def _partial_correlations(
-    blueprint: Blueprint, block: CovarianceBlock, theta: FloatArray
-) -> dict[int, float]:
-    """Free number -> (z + 1) / 2 of every free covariance of a block."""
+    blueprint: Blueprint, block: CovarianceBlock, theta: FloatArray, rounded: bool
+) -> dict[int, FloatArray]:
+    """Free number -> (z + 1) / 2 of every free covariance of a block, (S,)."""
     rows = {(r.level, r.lhs): r for r in blueprint.table.rows if r.kind == "variance"}
     sd = {v: _typical_sd(blueprint, rows[(block.level, v)], theta) for v in block.variables}
     place = {v: i for i, v in enumerate(block.variables)}
-    correlation = np.eye(len(place))
+    correlation = np.tile(np.eye(len(place)), (len(theta), 1, 1))
     for (a, b), row in zip(block.edges, block.rows, strict=True):
         if row.random:
-            value = float(np.tanh(_intercept(blueprint, row.random, theta)))
+            value = np.tanh(_intercept(blueprint, row.random, theta))
         else:
-            value = float(blueprint.row_value(row.key, theta))
-            if value:  # a variance of zero leaves no other covariance than zero
-                with np.errstate(divide="ignore"):
-                    value = float(np.divide(value, sd[a] * sd[b]))
-        correlation[place[a], place[b]] = correlation[place[b], place[a]] = value
+            value = blueprint.row_value(row.key, theta)
+            # a variance of zero leaves no other covariance than zero
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value = np.where(value == 0.0, 0.0, np.divide(value, sd[a] * sd[b]))
+        correlation[:, place[a], place[b]] = correlation[:, place[b], place[a]] = value
     try:
         if not np.isfinite(correlation).all():
             raise np.linalg.LinAlgError
+        if rounded:
+            correlation = _inside(correlation)
         root = np.linalg.cholesky(correlation)
     except np.linalg.LinAlgError:
         raise SpecificationError(
@@ -99,17 +119,26 @@ def _partial_correlations(
     result = {}
     for free, (a, b) in block.free_edges.items():
         i, k = place[a], place[b]
-        rest = np.sqrt(1.0 - sum(root[i, m] ** 2 for m in range(k)))
-        result[free] = float((1.0 + root[i, k] / rest) / 2.0)
+        rest = np.sqrt(1.0 - sum(root[:, i, m] ** 2 for m in range(k)))
+        result[free] = (1.0 + root[:, i, k] / rest) / 2.0
     return result
 
 
-def _typical_sd(blueprint: Blueprint, row: Row, theta: FloatArray) -> float:
+def _inside(correlation: FloatArray) -> FloatArray:
+    """Shrink matrices that are singular to rounding."""
+    singular = np.linalg.eigvalsh(correlation)[:, 0] < _SINGULAR
+    identity = np.eye(correlation.shape[1])
+    part = np.where(singular, _SHRUNK, 0.0)[:, None, None]
+    moved: FloatArray = (1.0 - part) * correlation + part * identity
+    return moved
+
+
+def _typical_sd(blueprint: Blueprint, row: Row, theta: FloatArray) -> FloatArray:
     if row.random:
-        return float(np.exp(_intercept(blueprint, row.random, theta)))
-    return float(np.sqrt(blueprint.row_value(row.key, theta)))
+        return np.exp(_intercept(blueprint, row.random, theta))
+    return np.sqrt(blueprint.row_value(row.key, theta))
 
 
-def _intercept(blueprint: Blueprint, name: str, theta: FloatArray) -> float:
+def _intercept(blueprint: Blueprint, name: str, theta: FloatArray) -> FloatArray:
     level = blueprint.table.mean_level(name)
-    return float(blueprint.row_value(RowKey(level, name, "~", "1"), theta))
+    return blueprint.row_value(RowKey(level, name, "~", "1"), theta)

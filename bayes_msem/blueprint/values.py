@@ -84,8 +84,12 @@ def read_values(table: ParameterTable, values: Values) -> dict[RowKey, float]:
                 f"the data frame of values lacks the column(s) {', '.join(absent)}; "
                 f"it needs {', '.join(needed)}"
             )
+        groups = values["group"] if "group" in values.columns else [""] * len(values)
         given: dict[Any, Any] = {
-            tuple(r[:4]): r[4] for r in values[needed].itertuples(index=False, name=None)
+            RowKey(r[0], r[1], r[2], r[3], group): r[4]
+            for r, group in zip(
+                values[needed].itertuples(index=False, name=None), groups, strict=True
+            )
         }
     elif isinstance(values, Mapping):
         given = dict(values)

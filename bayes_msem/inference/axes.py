@@ -22,9 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.data.scales import scales
-from bayes_msem.inference.density import prior_scales
-from bayes_msem.spec.default_priors import default_priors
+from bayes_msem.inference.density import prior_scales, wide_priors
 from bayes_msem.structure.templates import LevelTemplate
 
 __all__ = [
@@ -45,7 +43,7 @@ _NEAR = 3.0  # standard deviations from zero
 
 def default_scales(blueprint: Blueprint) -> FloatArray:
     """Typical changes of the sampled parameters, from default priors: units, and no beliefs."""
-    priors = default_priors(blueprint.table, scales(blueprint.observed), "wide")
+    priors = wide_priors(blueprint)
     return prior_scales(replace(blueprint, priors=priors))
 
 

@@ -17,7 +17,8 @@ def coords_of(blueprint: Blueprint) -> dict[str, list[Any]]:
     }
     if blueprint.n_sampled:
         coords["cluster_id"] = [str(c) for c in blueprint.observed.cluster_ids]
-        coords["sampled_effect"] = list(blueprint.template.effects.sampled)
+        template = blueprint.parts[0].template if blueprint.parts else blueprint.template
+        coords["sampled_effect"] = list(template.effects.sampled)
     responses = blueprint.likelihood.responses
     if responses is not None and responses.template.sampled:
         # positions of the rows in the data: they are sampled cluster by cluster

@@ -7,6 +7,7 @@ there is one bound, log(x - lower) - log(upper - x) where there are two.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,6 +165,13 @@ def log_posterior(
     return blueprint.likelihood.posterior(np.ascontiguousarray(u), jacobian, priors, geometry)
 
 
+def wide_priors(blueprint: Blueprint) -> Mapping[int, Prior]:
+    """Wide default priors of all free parameters: the units of the data, and no beliefs."""
+    if blueprint.parts:
+        return blueprint.wide
+    return default_priors(blueprint.table, scales(blueprint.observed), "wide")
+
+
 def starting_point(blueprint: Blueprint) -> FloatArray:
     """Return starting values of x: the user's, otherwise the median of the prior.
 
@@ -174,7 +182,7 @@ def starting_point(blueprint: Blueprint) -> FloatArray:
     start: list[float] = []
     transform = blueprint.parameters.transform
     user = {row.free: row.value for row in blueprint.table.rows if row.free}
-    defaults = default_priors(blueprint.table, scales(blueprint.observed), "wide")
+    defaults = wide_priors(blueprint)
     for group in blueprint.parameters.groups:
         for i, free in enumerate(group.free):
             value = user[free]

@@ -24,10 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
+from bayes_msem.blueprint.grouped import with_parts
 from bayes_msem.gaussian.normal import given_known
 from bayes_msem.inference.density import starting_point
 from bayes_msem.inference.dependence import depends
 from bayes_msem.likelihood.approximation import Approximation, semidefinite
+from bayes_msem.likelihood.grouped_likelihood import GroupedLikelihood
 
 FloatArray = NDArray[np.float64]
 
@@ -37,7 +39,20 @@ _ROUNDING = 1e-9  # of log densities, relative
 _PART = 0.01  # of a standard deviation given the data: the step of differences
 
 
-def expand_clusters(blueprint: Blueprint, x: FloatArray, b: FloatArray | None) -> Blueprint:
+def expand_groups(blueprint: Blueprint, x: FloatArray, b: FloatArray | None) -> Blueprint:
+    """As :func:`expand_clusters`, of a model of several groups: one group after the other."""
+    assert isinstance(blueprint.likelihood, GroupedLikelihood)
+    units = starting_point(blueprint)
+    parts = [
+        expand_clusters(part, x, None if b is None else np.ascontiguousarray(b[own]), units)
+        for part, own in zip(blueprint.parts, blueprint.likelihood.clusters, strict=True)
+    ]
+    return with_parts(blueprint, parts, x)
+
+
+def expand_clusters(
+    blueprint: Blueprint, x: FloatArray, b: FloatArray | None, units: FloatArray | None = None
+) -> Blueprint:
     """Coordinates built on expansions around the modes of the effects at sampled parameters x.
 
     Parameters
@@ -48,8 +63,10 @@ def expand_clusters(blueprint: Blueprint, x: FloatArray, b: FloatArray | None) -
         Sampled parameters (n_free,).
     b
         Where the search for the modes starts; None: at the means of the effects.
+    units
+        Sampled parameters at which the effects have their units; None: at the starting point.
     """
-    clusters = _Clusters(blueprint, x)
+    clusters = _Clusters(blueprint, x, units)
     b = clusters.means() if b is None else b
     height = clusters.height(b)
     if not np.isfinite(height).all():
@@ -77,7 +94,7 @@ def centred(blueprint: Blueprint) -> Blueprint:
 class _Clusters:
     """All clusters at fixed parameters."""
 
-    def __init__(self, blueprint: Blueprint, x: FloatArray) -> None:
+    def __init__(self, blueprint: Blueprint, x: FloatArray, units: FloatArray | None) -> None:
         self.blueprint, self.x, self.likelihood = blueprint, x, blueprint.likelihood
         self.extended = np.ascontiguousarray(blueprint.extend_sampled(x))
         self.omega, self.c_b = self.likelihood.level_two(self.extended)
@@ -85,7 +102,8 @@ class _Clusters:
         self.n_a = len(blueprint.template.effects.linear)
         self.n_uses = len(blueprint.template.effects.use_effect)
         # in the units of the effects, whatever the current parameters
-        start = np.ascontiguousarray(blueprint.extend_sampled(starting_point(blueprint)))
+        units = starting_point(blueprint) if units is None else units
+        start = np.ascontiguousarray(blueprint.extend_sampled(units))
         omega = self.likelihood.level_two(start).Omega
         self.steps = np.sqrt(np.diag(omega)[self.first :])
         with_z = depends(blueprint, "z", "b")

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.data.scales import scales
 from bayes_msem.inference.axes import default_scales, mean_axes
+from bayes_msem.inference.density import wide_priors
 from bayes_msem.inference.maximise import Maximum
-from bayes_msem.spec.default_priors import default_priors
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.parameters import row_label
 
@@ -106,7 +105,7 @@ def undetermined_rows(blueprint: Blueprint, maximum: Maximum) -> list[str]:
 
 def _typical_changes(blueprint: Blueprint) -> FloatArray:
     """Of the free table values, in the units of the data."""
-    priors = default_priors(blueprint.table, scales(blueprint.observed), "wide")
+    priors = wide_priors(blueprint)
     sd = {
         (row.level, row.lhs): priors[row.free].median if row.free else float(np.sqrt(row.value))
         for row in blueprint.table.rows

@@ -51,6 +51,7 @@ from bayes_msem.inference.modes import (
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.kernels.layout import CORRELATION, IDENTITY, SQUARE
 from bayes_msem.markup import block, grid, text_paragraph
+from bayes_msem.spec.printing import key_frame
 from bayes_msem.spec.row_names import ByRow
 from bayes_msem.spec.table import RowKey
 from bayes_msem.structure.parameters import row_label
@@ -134,6 +135,8 @@ class Mode(Mapping[RowKey, float]):
     def to_frame(self) -> pd.DataFrame:
         """Return a data frame with columns level, lhs, op, rhs, value (and se if known).
 
+        Of a model of several groups, a column group comes first.
+
         Examples
         --------
         >>> import bayes_msem as bm
@@ -142,7 +145,7 @@ class Mode(Mapping[RowKey, float]):
            level   lhs op  rhs  value   se
         0 within  mach  ~  ses   3.18  0.1
         """
-        frame = pd.DataFrame(list(self.estimates), columns=["level", "lhs", "op", "rhs"])
+        frame = key_frame(self.estimates)
         frame["value"] = list(self.estimates.values())
         if self.standard_errors:
             frame["se"] = [self.standard_errors.get(key, np.nan) for key in self.estimates]
@@ -157,7 +160,9 @@ class Mode(Mapping[RowKey, float]):
         kind = "Maximum likelihood" if np.isnan(self.log_posterior) else "Posterior mode"
         frame = self.to_frame()
         tables = []
-        for level, rows in frame.groupby("level", sort=False):
+        by = ["group", "level"] if "group" in frame else "level"
+        for level, rows in frame.groupby(by, sort=False):
+            level = f"{level[1]} [{level[0]}]" if isinstance(level, tuple) and any(level) else level
             names = rows["lhs"] + " " + rows["op"] + " " + rows["rhs"]
             numbers = [[f"{v:.4g}" if np.isfinite(v) else "" for v in rows["value"]]]
             heads = [str(level) or "defined parameters", "value"]

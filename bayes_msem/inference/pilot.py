@@ -31,7 +31,7 @@ from scipy import optimize
 
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
 from bayes_msem.inference.density import log_posterior, prior_scales, starting_point, support
-from bayes_msem.inference.expansion import centred, expand_clusters
+from bayes_msem.inference.expansion import centred, expand_clusters, expand_groups
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.inference.working import expand_rows
 from bayes_msem.likelihood.approximation import no_approximation
@@ -80,6 +80,8 @@ def pilot_mode(blueprint: Blueprint) -> Blueprint:
     scale = np.where(bounded, 1.0, prior_scales(blueprint))
     u = bounds.to_unconstrained(starting_point(blueprint))
     expand = expand_clusters if blueprint.template.responses is None else expand_rows
+    if blueprint.parts:
+        expand = expand_groups
     current = expand(blueprint, bounds.to_constrained(u)[0], None)
     for _ in range(_ROUNDS):
         found, t = _joint_mode(current, u, scale)
@@ -106,16 +108,27 @@ def _finite(expand: Expand, blueprint: Blueprint, x: FloatArray, b: FloatArray) 
             expanded = expand(blueprint, x, b)
     except np.linalg.LinAlgError:
         return None
+    if blueprint.parts:
+        start = starting_point(blueprint)
+        sound = [
+            _is_sound(old, new, start)
+            for old, new in zip(blueprint.parts, expanded.parts, strict=True)
+        ]
+        return expanded if all(sound) else None
+    return expanded if _is_sound(blueprint, expanded, starting_point(blueprint)) else None
+
+
+def _is_sound(blueprint: Blueprint, expanded: Blueprint, start: FloatArray) -> bool:
     approximation = expanded.likelihood.approximation
     arrays = (approximation.information, approximation.linear)
     if not all(np.isfinite(array).all() for array in arrays):
-        return None
-    start = np.ascontiguousarray(blueprint.extend_sampled(starting_point(blueprint)))
-    omega = blueprint.likelihood.level_two(start).Omega
+        return False
+    at = np.ascontiguousarray(blueprint.extend_sampled(start))
+    omega = blueprint.likelihood.level_two(at).Omega
     variances = np.diag(omega)[blueprint.template.first_sampled :]
     information = np.diagonal(approximation.information, axis1=1, axis2=2)
     known = information[:, approximation.n_linear :] * variances
-    return expanded if known.max(initial=0.0) < _ABSURD else None
+    return bool(known.max(initial=0.0) < _ABSURD)
 
 
 def _joint_mode(

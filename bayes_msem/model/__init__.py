@@ -12,7 +12,7 @@ import pandas as pd
 import pymc as pm
 import xarray as xr
 
-from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
+from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, number, shown
 from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
 from bayes_msem.blueprint.known_levels import KnownLevels
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
@@ -47,6 +47,7 @@ from bayes_msem.inference.pymc_model import build_pymc_model, has_potentials
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, check_plan, make_plan
+from bayes_msem.model.group_words import check_no_groups
 from bayes_msem.model.notes import notes_of, remarks_of, warn_of
 from bayes_msem.model.outcomes import named_outcomes, plain_outcomes, read_outcomes
 from bayes_msem.model.prior_checks import PriorChecks
@@ -131,6 +132,22 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         "ordinal(probit)", "ordinal(logit)", "poisson" or "negbinomial".
     exposure
         Column that holds the time or the number at risk of each count, ``{"c": "hours"}``.
+    group
+        Column of the groups, such as countries: every group has parameters of its own, unless the
+        text gives one label (``a*x``) or ``group_equal`` says otherwise (``docs/groups.md``).
+        Clusters lie inside groups. The model is a :class:`bayes_msem.model.group_model.GroupModel`.
+    group_equal
+        What is equal in all groups, in lavaan's words: "loadings", "intercepts", "means",
+        "regressions", "residuals", "residual.covariances", "lv.variances", "lv.covariances"; or by
+        level, ``{"within": ["loadings"]}``.
+    group_partial
+        Rows that stay free all the same, such as ["fw =~ y2"].
+    wiggle
+        What is nearly equal in all groups, in the same words: parameters differ from their average
+        by small amounts.
+    wiggle_sd
+        Prior standard deviation of the difference between two groups, in units of the coefficient:
+        0.1 is a tenth of its default scale.
 
     Raises
     ------
@@ -186,9 +203,21 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
     def _is_three_level(self) -> bool:
         table = vars(self).get("_table")
         return table is not None and table.three_level
+    def __new__(cls, *args: Any, **options: Any) -> Model:
+        """Make a model of several groups where there is a column of them."""
+        if cls is Model and options.get("group") is not None:
+            from bayes_msem.model.group_model import GroupModel
+
+            return object.__new__(GroupModel)
+        return object.__new__(cls)
 
     @checked(
         cluster=anything,
+        group=anything,
+        group_equal=anything,
+        group_partial=anything,
+        wiggle=anything,
+        wiggle_sd=number("a positive number", 0.0, strict=True),
         missing=choice(Missing),
         random_covariances=choice(RandomCovariances),
         centring=choice(Centring),
@@ -208,7 +237,14 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         ordered: Sequence[str] | bool | None = None,
         families: Mapping[str, str] | None = None,
         exposure: Mapping[str, str] | None = None,
+        group: str | None = None,
+        group_equal: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        group_partial: Sequence[Any] | None = None,
+        wiggle: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        wiggle_sd: float = 0.1,
     ) -> None:
+        # with a group, __new__ has made a GroupModel
+        check_no_groups(group_equal, group_partial, wiggle)
         self._spec = spec
         data = to_pandas_frame(data)
         check_frame(data)  # before names are looked up: its message names the real culprit
@@ -695,7 +731,15 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             sampler=sampler,
             **options,
         )
-        record: dict[str, str | int] = {
+        fit = self._finished(tree, self._record(seed, sampler))
+        if fit.convergence.problems:
+            message = f"sampling had problems: {fit.convergence}"
+            warnings.warn(message, ConvergenceWarning, skip_file_prefixes=INSIDE)
+        return fit
+
+    def _record(self, seed: int, sampler: str) -> dict[str, str | int]:
+        """Return what a fit remembers of its run."""
+        return {
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,
             "syntax": to_syntax(self._table),
@@ -706,11 +750,9 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             "sampler": sampler,
             "modes": write_modes(found_modes(self.blueprint)),
         }
-        fit = Fit(self, complete_tree(tree, self.blueprint, record))
-        if fit.convergence.problems:
-            message = f"sampling had problems: {fit.convergence}"
-            warnings.warn(message, ConvergenceWarning, skip_file_prefixes=INSIDE)
-        return fit
+
+    def _finished(self, tree: xr.DataTree, record: dict[str, str | int]) -> Fit:
+        return Fit(self, complete_tree(tree, self.blueprint, record))
 
     def _check_free(self, consequence: str) -> None:
         """Raise SpecificationError if every row is a constant; ``consequence`` says what lacks."""

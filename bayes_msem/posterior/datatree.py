@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.inference.coordinates import COORDINATES, SCORE_COORDINATES
 from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.posterior.draws import derived_variables
@@ -43,26 +44,31 @@ def complete_tree(
     groups = {
         "posterior": posterior[sampled].merge(derived, compat="no_conflicts", join="exact"),
         "sample_stats": tree["sample_stats"].to_dataset(),
-        "observed_data": _observed_data(blueprint),
-        "constant_data": _constant_data(blueprint),
+        **dict(
+            zip(("observed_data", "constant_data"), data_groups(blueprint.observed), strict=True)
+        ),
     }
     result = xr.DataTree.from_dict(groups)
     result.attrs = dict(record)
     return result
 
 
-def _observed_data(blueprint: Blueprint) -> xr.Dataset:
+def data_groups(observed: ObservedData) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return the groups observed_data and constant_data."""
+    return _observed_data(observed), _constant_data(observed)
+
+
+def _observed_data(observed: ObservedData) -> xr.Dataset:
     return xr.Dataset(
-        {"y": (("obs_id", "outcome"), observed_matrix(blueprint.observed))},
+        {"y": (("obs_id", "outcome"), observed_matrix(observed))},
         coords={
-            "obs_id": np.arange(blueprint.observed.n_rows),
-            "outcome": list(blueprint.outcomes),
+            "obs_id": np.arange(observed.n_rows),
+            "outcome": [*observed.y_names, *observed.z_names, *observed.z3_names],
         },
     )
 
 
-def _constant_data(blueprint: Blueprint) -> xr.Dataset:
-    observed = blueprint.observed
+def _constant_data(observed: ObservedData) -> xr.Dataset:
     data: dict[str, Any] = {}
     coords: dict[str, Any] = {"obs_id": np.arange(observed.n_rows)}
     if observed.cluster is not None:

@@ -24,6 +24,7 @@ from bayes_msem.arguments import IntervalKind as IntervalKind
 from bayes_msem.arguments import choice, probability
 from bayes_msem.posterior.enough import sd_of_draws
 from bayes_msem.posterior.tables import EstimateTable
+from bayes_msem.spec.printing import key_frame
 from bayes_msem.spec.table import ParameterTable, RowKey
 
 FloatArray = NDArray[np.float64]
@@ -75,7 +76,7 @@ def summarise(
     """
     check_interval(ci, ci_kind)
     values = np.stack([draws[row.key] for row in table.rows], axis=-1)
-    keys = pd.DataFrame([r.key for r in table.rows], columns=["level", "lhs", "op", "rhs"])
+    keys = key_frame(r.key for r in table.rows)
     keys["label"] = [f'rv("{r.random}")' if r.random else r.label for r in table.rows]
     frame = pd.concat([keys, estimate_columns(values, ci, ci_kind)], axis=1)
     frame["prior"] = [r.prior if r.free else "" for r in table.rows]

@@ -144,12 +144,12 @@ def _sections(frame: pd.DataFrame) -> list[Section]:
     """Split by level and kind, and format every value."""
     plain = pd.DataFrame(frame)
     rows = _rows(plain)
-    levels = list(dict.fromkeys(r.level for r in rows))
-    used = [c for c in plain.columns if c not in _KEY and not _is_empty(plain[c])]
+    places = [_place(r) for r in rows]
+    used = [c for c in plain.columns if c not in (*_KEY, "group") and not _is_empty(plain[c])]
     sections: list[Section] = []
-    for level in levels:
+    for level in dict.fromkeys(places):
         for kind, title in _TITLES.items():
-            chosen = [i for i, r in enumerate(rows) if r.level == level and _kind(r) == kind]
+            chosen = [i for i, r in enumerate(rows) if places[i] == level and _kind(r) == kind]
             if chosen:
                 body = _formatted(plain.iloc[chosen][used])
                 body.insert(0, "", [_name(rows[i]) for i in chosen], allow_duplicates=True)
@@ -163,12 +163,19 @@ def _rows(plain: pd.DataFrame) -> list[Row]:
     Priors of variances are on the standard deviation; x ~~ x with another one is a dispersion.
     """
     keys = [plain[c].astype(str) for c in _KEY]
-    priors = plain["prior"].astype(str) if "prior" in plain else [""] * len(plain)
+    nothing = [""] * len(plain)
+    priors = plain["prior"].astype(str) if "prior" in plain else nothing
+    groups = plain["group"].astype(str) if "group" in plain else nothing
     found = []
-    for level, lhs, op, rhs, prior in zip(*keys, priors, strict=True):
+    for level, lhs, op, rhs, prior, group in zip(*keys, priors, groups, strict=True):
         odd = op == "~~" and lhs == rhs and prior != "" and not prior.endswith("[sd]")
-        found.append(Row(level, lhs, op, rhs, is_dispersion=odd))
+        found.append(Row(level, lhs, op, rhs, is_dispersion=odd, group=group))
     return found
+
+
+def _place(row: Row) -> str:
+    """Level of a row, with its group if there are groups."""
+    return f"{row.level} [{row.group}]".lstrip() if row.group else row.level
 
 
 def _kind(row: Row) -> str:

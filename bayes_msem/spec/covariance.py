@@ -95,6 +95,7 @@ def covariance_blocks(table: ParameterTable, level: str) -> tuple[CovarianceBloc
     used = {label for c in table.constraints for label in labels_of(c.expression)}
     uses = Counter(r.free for r in table.rows if r.free)
     shared = {r.free for r in present if uses[r.free] > 1 or r.label in used}
+    shared |= table.elsewhere
     return tuple(_block(level, names, graph, present, shared) for names in _components(graph))
 
 

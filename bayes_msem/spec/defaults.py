@@ -47,6 +47,7 @@ from typing import Literal
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.outcomes.families import Family
+from bayes_msem.spec.group_modifiers import refuse_by_group
 from bayes_msem.spec.outcome_rows import Outcomes, check_outcome_rows, not_normal
 from bayes_msem.spec.parameter_labels import UNNUMBERED, check_definitions, describe, resolve_labels
 from bayes_msem.spec.random_checks import (
@@ -66,7 +67,7 @@ from bayes_msem.spec.statements import Formula, ParsedModel
 from bayes_msem.spec.table import Kind, ParameterTable, Role, Row
 from bayes_msem.spec.three_levels import check_three_levels
 
-__all__ = ["RandomCovariances", "build_table"]
+__all__ = ["Declared", "RandomCovariances", "build_table", "check_constant", "declare"]
 
 RandomCovariances = Literal["all", "coefficients", "none"]
 _MODELLED: tuple[Role, ...] = ("split", "within-only", "cluster-level")
@@ -124,6 +125,74 @@ def build_table(
     NotSupportedError
         For well-formed requests that cannot be fulfilled.
     """
+    refuse_by_group(parsed)
+    declared = declare(
+        parsed,
+        columns,
+        cluster=cluster,
+        std_lv=std_lv,
+        random_covariances=random_covariances,
+        families=families,
+        categories=categories,
+    )
+    labels = [r.label for r in declared.rows if r.label]
+    check_definitions(
+        parsed.definitions, labels, declared.random, {*columns, *(v for _, v in declared.roles)}
+    )
+    reserved = {*declared.random, *(d.name for d in parsed.definitions)}
+    numbered, constrained = resolve_labels(declared.rows, parsed.constraints, reserved=reserved)
+    for row in numbered:
+        check_constant(row)
+    check_outcome_rows(numbered, declared.outcomes)
+    defined = tuple(Row("", d.name, ":=", str(d.expression)) for d in parsed.definitions)
+    table = ParameterTable(
+        rows=(*numbered, *defined),
+        roles=declared.roles,
+        definitions=parsed.definitions,
+        constraints=constrained,
+        two_level=parsed.two_level,
+        families=dict(declared.outcomes.families),
+        cluster_levels=parsed.levels[1:] if parsed.three_level else (),
+    )
+    check_random_effects(table)
+    if table.three_level:
+        check_three_levels(table)
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The rows of a model before labels are resolved and free rows numbered.
+
+    Attributes
+    ----------
+    rows
+        In table order; ``free`` is 0 or ``UNNUMBERED``.
+    roles
+        (level, variable) -> role.
+    random
+        Names given in ``rv()``.
+    outcomes
+        Outcomes that are not normal.
+    """
+
+    rows: tuple[Row, ...]
+    roles: dict[tuple[str, str], Role]
+    random: tuple[str, ...]
+    outcomes: Outcomes
+
+
+def declare(
+    parsed: ParsedModel,
+    columns: Sequence[str],
+    *,
+    cluster: str | None = None,
+    std_lv: bool = False,
+    random_covariances: RandomCovariances = "all",
+    families: Mapping[str, Family] | None = None,
+    categories: Mapping[str, int] | None = None,
+) -> Declared:
+    """Give every variable its role and write all rows; arguments as for :func:`build_table`."""
     roles = assign_roles(parsed, columns, cluster=cluster)
     outcomes = Outcomes(not_normal(families, roles), categories or {}, roles)
     random = random_names(parsed)
@@ -144,31 +213,11 @@ def build_table(
             passing=passing if i == 1 else (),
         )
         rows += level.rows()
-    labels = [r.label for r in rows if r.label]
-    for name in sorted(set(labels) & set(random)):
+    for name in sorted({r.label for r in rows if r.label} & set(random)):
         raise SpecificationError(
             f"'{name}' is used as a label and as the name of a random effect; rename one of them"
         )
-    check_definitions(parsed.definitions, labels, random, {*columns, *(v for _, v in roles)})
-    reserved = {*random, *(d.name for d in parsed.definitions)}
-    numbered, constrained = resolve_labels(rows, parsed.constraints, reserved=reserved)
-    for row in numbered:
-        _check_constant(row)
-    check_outcome_rows(numbered, outcomes)
-    defined = tuple(Row("", d.name, ":=", str(d.expression)) for d in parsed.definitions)
-    table = ParameterTable(
-        rows=(*numbered, *defined),
-        roles=roles,
-        definitions=parsed.definitions,
-        constraints=constrained,
-        two_level=parsed.two_level,
-        families=dict(outcomes.families),
-        cluster_levels=parsed.levels[1:] if parsed.three_level else (),
-    )
-    check_random_effects(table)
-    if table.three_level:
-        check_three_levels(table)
-    return table
+    return Declared(tuple(rows), roles, tuple(random), outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,7 +469,8 @@ def _check_no_modifier(row: Row, constant: float, at: str) -> None:
         )
 
 
-def _check_constant(row: Row) -> None:
+def check_constant(row: Row) -> None:
+    """Raise SpecificationError if a variance is fixed at a negative number."""
     if row.kind == "variance" and row.free == 0 and row.value < 0:
         raise SpecificationError(
             f"the variance {describe(row)} is fixed at {row.value:g}; a variance is at least 0"

@@ -183,7 +183,6 @@ _CATEGORICAL = (
 _SMOOTH = ("Smooth terms, {call}, are not supported.", "They are not there yet.", False)
 _SEVERAL = ("'{call}' is not a variable.", "Several outcomes are joined by '+': y1 + y2 ~ x.", True)
 _CALLS: dict[str, Remark] = {
-    "c": ("Several groups, as in c(...), are not supported.", _GROUPS, False),
     "efa": (
         "Exploratory factor blocks, efa(...), are not supported.",
         "Rotated factors are not there yet.",

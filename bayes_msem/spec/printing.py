@@ -10,15 +10,15 @@ up to ``Row.origin``:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import pandas as pd
 
 from bayes_msem.spec.expressions import number
-from bayes_msem.spec.table import ParameterTable, Row
+from bayes_msem.spec.table import ParameterTable, Row, RowKey
 
-__all__ = ["table_frame", "to_syntax"]
+__all__ = ["key_frame", "table_frame", "to_syntax"]
 
 _COLUMNS = ("level", "lhs", "op", "rhs", "label", "free", "value", "prior", "random")
 
@@ -117,7 +117,20 @@ def table_frame(table: ParameterTable) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns level, lhs, op, rhs, label, free (0: not a free parameter), value (constant or
-        starting value; NaN if neither), prior (as written) and random.
+        starting value; NaN if neither), prior (as written) and random; group before them, if there
+        are groups.
     """
-    records = [[getattr(row, c) for c in _COLUMNS] for row in table.rows]
-    return pd.DataFrame(records, columns=list(_COLUMNS)).astype({"free": int, "value": float})
+    groups = ("group",) if any(row.group for row in table.rows) else ()
+    columns = [*groups, *_COLUMNS]
+    records = [[getattr(row, c) for c in columns] for row in table.rows]
+    return pd.DataFrame(records, columns=columns).astype({"free": int, "value": float})
+
+
+def key_frame(keys: Iterable[RowKey]) -> pd.DataFrame:
+    """Return keys as columns level, lhs, op and rhs; the first is group if there are groups."""
+    keys = list(keys)
+    frame = pd.DataFrame([key[:4] for key in keys], columns=["level", "lhs", "op", "rhs"])
+    groups = ["".join(key[4:]) for key in keys]
+    if any(groups):
+        frame.insert(0, "group", groups)
+    return frame

@@ -12,6 +12,11 @@ Levels may be written as 1 and 2, intercepts as ``~1``, ``y2 ~~ y1`` is ``y1 ~~ 
 ``y ~ z:x`` is ``y ~ x:z``. Where one row is asked for, a name without its level must not fit rows
 of both levels; rows that share a label are one parameter. Where several rows may be meant, a kind
 names them: ``"loading"`` or ``"=~"``, also with a level, ``("within", "loading")``.
+
+In models of several groups the group is a fifth part of the key, ``("within", "fw", "=~", "y2",
+"DE")``, and stands in brackets behind the text, ``"fw =~ y2 [DE]"``. A name without a group stands
+for the rows of all groups where a value or a prior is given; where one row is asked for, they must
+be one parameter.
 """
 
 from __future__ import annotations
@@ -99,8 +104,9 @@ def formula(row: Row) -> str:
 
 def key_text(key: RowKey) -> str:
     """Text of a key, such as ``"within: fw =~ y2"``."""
-    level, lhs, op, rhs = key
-    return f"{level}: {lhs} {op} {rhs}" if level else f"{lhs} {op} {rhs}"
+    level, lhs, op, rhs = key[:4]
+    group = f" [{key[4]}]" if len(key) > 4 else ""
+    return f"{level}: {lhs} {op} {rhs}{group}" if level else f"{lhs} {op} {rhs}{group}"
 
 
 def is_key(name: object) -> bool:
@@ -124,7 +130,21 @@ def matching_rows(rows: Iterable[Row], name: object) -> tuple[Row, ...]:
     found = (_LEVEL if words is LEVEL_NAMES else _level_of(words)).match(text)
     level, rest = (found[1], text[found.end() :]) if found else ("", text)
     wanted = words[level]
-    return tuple(r for r in rows if rest in _spellings(r) and (not level or r.level == wanted))
+    rest, group = _without_group(rest, rows)
+    return tuple(
+        r
+        for r in rows
+        if rest in _spellings(r)
+        if (not level or r.level == wanted) and group in ("", _plain(r.group))
+    )
+
+
+def _without_group(text: str, rows: Sequence[Row]) -> tuple[str, str]:
+    """Split the name of a group in brackets off a text without blanks."""
+    for group in dict.fromkeys(_plain(r.group) for r in rows if r.group):
+        if text.endswith(f"[{group}]"):
+            return text.removesuffix(f"[{group}]"), group
+    return text, ""
 
 
 def rows_of_kind(rows: Iterable[Row], name: object) -> tuple[Row, ...]:
@@ -171,7 +191,8 @@ def find_row(rows: Iterable[Row], name: object, *, what: str = "") -> Row:
     found = find_rows(rows, name, what=what)
     # rows with one label are equal
     labelled = isinstance(name, str) and all(r.label == _plain(name) for r in found)
-    if len(found) > 1 and not labelled:
+    equal = found[0].group != "" and found[0].free > 0 and len({r.free for r in found}) == 1
+    if len(found) > 1 and not labelled and not equal:
         several = " or ".join(repr(key_text(r.key)) for r in found)
         raise UnknownRowError(f"{_source(what)}{name!r} is ambiguous; write {several}")
     return found[0]
@@ -199,17 +220,33 @@ def by_key[T](rows: Iterable[Row], values: Mapping[Any, T], *, what: str) -> dic
     rows = tuple(rows)
     result: dict[RowKey, T] = {}
     sources: dict[RowKey, Any] = {}
-    for name, value in values.items():
-        first = find_row(rows, name, what=what)
-        labelled = isinstance(name, str) and name.strip() == first.label
-        for row in find_rows(rows, name, what=what) if labelled else (first,):
-            if row.key in result and result[row.key] != value:
+    every: set[tuple[str, ...]] = set()
+    for name, value in _general_first(rows, values):
+        found = find_rows(rows, name, what=what)
+        if len({r.key[:4] for r in found}) == 1:  # rows of several groups
+            chosen = found
+        else:
+            first = find_row(rows, name, what=what)
+            labelled = isinstance(name, str) and name.strip() == first.label
+            chosen = found if labelled else (first,)
+        for row in chosen:
+            general = len(chosen) == 1 and row.key in result and row.key[:4] in every
+            if row.key in result and result[row.key] != value and not general:
                 raise SpecificationError(
                     f"{what}: {sources[row.key]!r} and {name!r} are one row but have the values "
                     f"{result[row.key]} and {value}; keep one"
                 )
             result[row.key], sources[row.key] = value, name
+        if len(chosen) > 1:
+            every.add(chosen[0].key[:4])
     return result
+
+
+def _general_first[T](rows: Sequence[Row], values: Mapping[Any, T]) -> Iterable[tuple[Any, T]]:
+    """Values that are meant for all groups before those of one, which take their place."""
+    if not any(r.group for r in rows):
+        return values.items()
+    return sorted(values.items(), key=lambda item: -len(matching_rows(rows, item[0])))
 
 
 class ByRow[T](Mapping[RowKey, T]):
@@ -262,25 +299,31 @@ def _level_of(words: Mapping[str, str]) -> re.Pattern[str]:
 def _normal_key(name: Sequence[object], words: Mapping[str, str] | None = None) -> RowKey | None:
     """(level, lhs, op, rhs) with lavaan's spellings resolved; level "" if it was not given.
 
-    Without ``words`` any level will do.
+    Without ``words`` any level will do. Of several groups, the group may be the last part.
     """
     parts = [str(part) for part in name]
-    if len(parts) == 3 and parts[1] in (*_OPERATORS, "~1"):
+    operators = (*_OPERATORS, "~1")
+    if len(parts) in (3, 4) and parts[1] in operators and parts[2:3] != ["~1"]:
         parts = ["", *parts]
     words = LEVEL_NAMES | {parts[0]: parts[0]} if words is None else words
-    if len(parts) != 4 or parts[2] not in (*_OPERATORS, "~1") or parts[0] not in words:
+    if (
+        len(parts) not in (4, 5)
+        or parts[2] not in (*_OPERATORS, "~1")
+        or parts[0] not in words
+    ):
         return None
-    level, lhs, op, rhs = parts
-    return RowKey(words[level], lhs, *(("~", "1") if op == "~1" else (op, rhs)))
+    level, lhs, op, rhs, *group = parts
+    place = (lhs, "~", "1") if op == "~1" else (lhs, op, rhs)
+    return RowKey(words[level], *place, *group)
 
 
 def _at(rows: Sequence[Row], key: RowKey) -> tuple[Row, ...]:
-    level, lhs, op, rhs = key
+    level, lhs, op, rhs = key[:4]
     written = [(lhs, op, rhs)] + ([(rhs, op, lhs)] if op == "~~" else [])
     return tuple(
         r
         for r in rows
-        if (not level or r.level == level)
+        if (not level or r.level == level) and key.group in ("", r.group)
         if any((r.lhs, r.op, other) in written for other in _written(r.rhs))
     )
 
@@ -310,7 +353,7 @@ def _written(rhs: str) -> list[str]:
     if ":" not in rhs and "[" not in rhs:  # most rows, and tables may be long
         return [rhs]
     term = term_of(rhs)
-    return _orders(rhs) if term == rhs else [*_orders(rhs), *_orders(term)]
+    return [rhs, *_orders(rhs)] if term == rhs else [rhs, *_orders(rhs), *_orders(term)]
 
 
 def term_of(rhs: str) -> str:

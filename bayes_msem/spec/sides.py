@@ -146,7 +146,7 @@ class _Modifier:
     """One factor before a variable: the field of ``Modifiers`` it sets, and its value."""
 
     field: str
-    value: float | str | bool
+    value: float | str | bool | tuple[str | float | None, ...]
     span: Span
     bare: bool = False
 
@@ -160,6 +160,7 @@ _MODIFIER_FUNCTIONS = {
 }
 _FIELD_OF_FUNCTION = {"equal": "label", "rv": "random"}
 _WORDS = {
+    "by_group": "c()",
     "fixed": "a fixed value",
     "free": "NA",
     "label": "a label",
@@ -168,7 +169,12 @@ _WORDS = {
     "start": "a starting value",
 }
 _MOVE = "Give it to the rows of the rv() name in the between block."
+_BY_GROUP = "c(...) says for every group whether the coefficient is fixed, free or has a label."
 _CONTRADICTIONS = {
+    ("by_group", "fixed"): _BY_GROUP,
+    ("by_group", "free"): _BY_GROUP,
+    ("by_group", "label"): _BY_GROUP,
+    ("by_group", "random"): f"A coefficient that varies over clusters is no parameter. {_MOVE}",
     ("fixed", "free"): "NA frees a coefficient, a number fixes it.",
     ("fixed", "prior"): "A fixed coefficient has no prior; a label may stay.",
     ("fixed", "random"): "A coefficient is either fixed or varies over clusters.",
@@ -236,6 +242,8 @@ def _modifier(node: Node) -> _Modifier:
         raise Culprit("Text is not a modifier.", place, f"Write label({node})*x for a label.")
     if isinstance(node, Tree) and node.data == "call":
         function = cast("Token", node.children[0]).value
+        if function == "c":
+            return _Modifier("by_group", _entries(node), place)
         if function in _MODIFIER_FUNCTIONS:
             field = _FIELD_OF_FUNCTION.get(function, function)
             return _Modifier(field, _argument(function, node), place)
@@ -246,6 +254,28 @@ def _modifier(node: Node) -> _Modifier:
                 f"Modifiers: {', '.join(_MODIFIER_FUNCTIONS.values())}.",
             )
     return _Modifier("fixed", _constant(node), place)
+
+
+def _entries(call: Tree[Token]) -> tuple[str | float | None, ...]:
+    """Return the entries of ``c(a1, 0.5, NA)``: labels, numbers, None for NA."""
+    found: list[str | float | None] = []
+    for node in call.children[1:]:
+        if node is None:
+            raise Culprit("c() is empty.", span(call), "Write one entry per group: c(a1, a2)*x.")
+        if isinstance(node, Token) and node.type in ("NAME", "STRING"):
+            name = str(node).strip("\"'").strip()
+            if not _NAME.fullmatch(name):
+                raise Culprit(f"'{name}' is not a name.", span(node), "Write c(a1, a2)*x.")
+            found.append(None if name == "NA" else name)
+            continue
+        if isinstance(node, Tree) and node.data == "call":
+            raise Culprit(
+                "c() takes labels, numbers and NA.",
+                span(node),
+                "What else a coefficient has holds in all groups: c(a1, a2)*start(0.5)*x.",
+            )
+        found.append(_constant(node))
+    return tuple(found)
 
 
 def _argument(function: str, call: Tree[Token]) -> float | str:

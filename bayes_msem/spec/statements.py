@@ -32,7 +32,8 @@ class Modifiers:
     label (``a*x``, ``equal("a")*x``, ``label("a")*x``); ``start`` a starting value; ``prior``
     the text inside ``prior("...")``; ``random`` the name inside ``rv("...")``. ``bare_label`` says
     that the label stands without ``label()``, as in ``a*x``, where a reader may take it for a
-    variable.
+    variable. ``by_group`` holds the entries of ``c(a1, 0.5, NA)*x``, one for each group: labels,
+    numbers, and None for NA.
     """
 
     fixed: float | None = None
@@ -41,6 +42,7 @@ class Modifiers:
     start: float | None = None
     prior: str | None = None
     random: str | None = None
+    by_group: tuple[str | float | None, ...] = ()
     bare_label: bool = field(default=False, compare=False)
 
 

@@ -147,7 +147,8 @@ class ParameterTable:
     entry for each level. ``families`` has the outcomes that are not normal. ``definitions`` keep
     their expressions as written; the expressions of ``constraints`` are rewritten to hold labels
     of free rows only. ``cluster_levels`` are the levels above within of a three-level model, named by
-    its cluster columns, the inner one first; it is empty otherwise.
+    its cluster columns, the inner one first; it is empty otherwise. ``elsewhere`` has the free
+    numbers that stand in tables of other groups too.
     """
 
     rows: tuple[Row, ...]
@@ -157,6 +158,7 @@ class ParameterTable:
     two_level: bool
     families: dict[str, Family] = field(default_factory=dict)
     cluster_levels: tuple[str, ...] = ()
+    elsewhere: frozenset[int] = frozenset()
 
     @property
     def levels(self) -> tuple[str, ...]:
