@@ -15,7 +15,7 @@ from bayes_msem.kernels.layout import SQUARE
 from bayes_msem.kernels.priors import PriorArrays
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.likelihood import Likelihood, build_likelihood
-from bayes_msem.likelihood.plan import make_plan
+from bayes_msem.likelihood.plan import make_plan, missing_predictors
 from bayes_msem.likelihood.statistics import pack_by_cluster
 from bayes_msem.spec.expressions import derivative, evaluate, names
 from bayes_msem.spec.prior_text import Prior
@@ -172,6 +172,7 @@ def build_blueprint(
         x_names=observed.x_names,
         w_names=observed.w_names,
         position=parameters.position,
+        unknown=missing_predictors(table, observed),
     )
     provider = make_plan(table, incomplete=observed.incomplete).provider
     likelihood = build_likelihood(template, parameters, table, observed, provider)

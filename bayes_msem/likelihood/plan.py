@@ -101,15 +101,20 @@ _SAMPLED = (
     "covariance matrix of a cluster, so they have no closed-form integral; given them everything "
     "else is normal and is integrated out"
 )
-
-
 _AUGMENTED = (
     "outcomes that are not normal have no closed-form integral over the effects and scores they "
     "depend on; given those, rows are independent, and what is normal is integrated out"
 )
+_SCALED = (
+    "residual SDs of {} differ from row to row with what predicts them, so there are no cross "
+    "products of clusters that say everything; given effects and scores, rows are independent, and "
+    "what is normal is integrated out"
+)
 
 
-def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
+def make_plan(
+    table: ParameterTable, *, incomplete: bool = False, unknown: tuple[str, ...] = ()
+) -> Plan:
     """Choose the plan of a model.
 
     Parameters
@@ -118,9 +123,11 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
         The parameter table.
     incomplete
         Whether outcomes have missing values.
+    unknown
+        From :func:`missing_predictors`.
     """
-    if table.families:
-        return _augmented(table)
+    if table.responses:
+        return _augmented(table, unknown)
     linear = linear_names(table)
     slopes = [r for r in table.rows if r.random in linear]
     sampled = [r for r in table.rows if r.random and r.random not in linear]
@@ -147,7 +154,7 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
     )
 
 
-def _augmented(table: ParameterTable) -> Plan:
+def _augmented(table: ParameterTable, unknown: tuple[str, ...]) -> Plan:
     responses, clusters = families_by_level(table)
     scores, carried = sampled_scores(table, responses), carried_responses(table, responses)
     feeding = feeding_factors(table, clusters)
@@ -164,13 +171,25 @@ def _augmented(table: ParameterTable) -> Plan:
         sampled=_words(
             ("score", "of ", scores),
             ("latent response", "of ", carried),
+            ("missing value", "of ", unknown),
             ("random intercept", "of ", intercepts),
             ("random coefficient", "", coefficients),
             ("between factor", "", feeding),
         ),
-        reason=_AUGMENTED + f" ({', '.join(f'{y}: {f.text}' for y, f in table.families.items())})",
+        reason=_reason(table),
         provider="augmented",
     )
+
+
+def _reason(table: ParameterTable) -> str:
+    families, scaled = table.families, list(table.log_sds)
+    reasons = []
+    if families:
+        named = ", ".join(f"{y}: {f.text}" for y, f in families.items())
+        reasons.append(f"{_AUGMENTED} ({named})")
+    if scaled:
+        reasons.append(_SCALED.format(", ".join(scaled)))
+    return "; ".join(reasons)
 
 
 def _words(*sorts: tuple[str, str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -214,8 +233,8 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
     ------
     NotSupportedError
         An outcome of clusters that is not normal and a predictor, or has a covariance; missing
-        values of a normal outcome that predicts outcomes that are not, in rows or clusters where
-        these are observed.
+        values of a normal outcome that predicts a latent response on which others depend, or an
+        outcome of clusters that is not normal, where that is observed.
     """
     responses, clusters = families_by_level(table)
     check_cluster_responses(table, clusters)
@@ -241,6 +260,23 @@ def _check_cluster_predictors(
             )
 
 
+def missing_predictors(table: ParameterTable, observed: ObservedData) -> tuple[str, ...]:
+    """Normal outcomes that are missing where outcomes that are not normal depend on them."""
+    responses, _ = families_by_level(table)
+    outcomes: dict[str, list[str]] = {name: [name] for name in responses}
+    for outcome, log_sd in table.log_sds.items():
+        outcomes.setdefault(log_sd, []).append(outcome)
+    missing = dict(zip(observed.y_names, np.isnan(observed.y).T, strict=True))
+    found = dict.fromkeys(
+        source
+        for target, source in (edge(row) or ("", "") for row in table.rows)
+        if source in missing and source not in responses
+        for outcome in outcomes.get(target, ())
+        if (missing[source] & ~missing[outcome]).any()
+    )
+    return tuple(found)
+
+
 def _check_predictors(
     table: ParameterTable, observed: ObservedData, responses: Mapping[str, Family]
 ) -> None:
@@ -249,14 +285,14 @@ def _check_predictors(
     missing = dict(zip(observed.y_names, np.isnan(observed.y).T, strict=True))
     for row in table.rows:
         target, source = edge(row) or ("", "")
-        if target not in responses or source in responses or source not in missing:
+        if target not in carried or source in responses or source not in missing:
             continue
-        gone = int((missing[source] & ((target in carried) | ~missing[target])).sum())
+        gone = int(missing[source].sum())
         if gone:
             raise NotSupportedError(
                 f"'{_row(row)}': {gone} values of '{source}' are missing where they predict "
-                f"{target}, which is {responses[target].text}; normal outcomes can be integrated "
-                "out only where nothing but normal outcomes and factors depends on them. Let a "
+                f"{target}, which is {responses[target].text} and has a latent response that other "
+                "variables depend on; a predictor of such an outcome has to be known. Let a "
                 f"factor with '{source}' among its indicators take its place, or drop these rows "
                 "with missing='listwise'"
             )

@@ -245,7 +245,7 @@ class Units:
     def centre(self, level: str, name: str) -> float:
         """Where the mean of a variable is expected a priori."""
         role = self._table.roles.get((level, name))
-        if role == "random effect":
+        if role in ("random effect", "log SD"):
             return self._centre_of_effect(name)
         if role is None or role.endswith("factor"):
             return 0.0
@@ -271,7 +271,7 @@ class Units:
             return latent_unit(self._table.families[name])
         if role in ("within factor", "between factor"):
             return self._of_factor(level, name)
-        if role == "random effect":
+        if role in ("random effect", "log SD"):
             return self._of_effect(name)
         if role in ("covariate", "cluster-level covariate"):
             return self._checked(self._scales.predictor.get(name), name)

@@ -34,7 +34,9 @@ Beyond lavaan:
    "none" also lets coefficients covary with nothing. A variable whose variance is fixed at 0
    gets no covariance.
 8. *Outcomes that are not normal* have thresholds, fixed residual variances or dispersions
-   (:mod:`bayes_msem.spec.outcome_rows`), and no default covariances of their residuals.
+   (:mod:`bayes_msem.spec.outcome_rows`), and no default covariances of their residuals. Nor have
+   outcomes whose residual log SD is predicted at level within (:mod:`bayes_msem.spec.log_sds`).
+   In single-level models these log SDs have their intercepts there.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from typing import Literal
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.outcomes.families import Family
+from bayes_msem.spec.log_sds import check_log_sd_formulas, check_log_sds
 from bayes_msem.spec.outcome_rows import Outcomes, check_outcome_rows, not_normal
 from bayes_msem.spec.parameter_labels import UNNUMBERED, check_definitions, describe, resolve_labels
 from bayes_msem.spec.random_checks import (
@@ -127,10 +130,11 @@ def build_table(
     outcomes = Outcomes(not_normal(families, roles), categories or {}, roles)
     random = random_names(parsed)
     check_random_formulas(parsed)
+    check_log_sd_formulas(parsed, columns)
     _check_duplicates(parsed)
     rows: list[Row] = []
     for level in LEVELS:
-        extra = tuple(random) if level == "between" else ()
+        extra = tuple(random) if level == "between" and parsed.two_level else ()
         use = level_use(parsed.formulas, level, extra=extra)
         rows += _Level(use, roles, parsed.formulas, std_lv, random_covariances, outcomes).rows()
     labels = [r.label for r in rows if r.label]
@@ -154,6 +158,7 @@ def build_table(
         families=dict(outcomes.families),
     )
     check_random_effects(table)
+    check_log_sds(table)
     return table
 
 
@@ -308,6 +313,7 @@ class _Level:
             v
             for v in (*use.factors, *use.outcomes)
             if v in use.outcomes and use.is_childless(v) and not self.outcomes.at(use.level, v)
+            if use.level == "between" or v not in self._log_sds()
         ]
         pairs = chain(
             combinations([*factors, *predictors], 2),
@@ -316,6 +322,11 @@ class _Level:
         )
         apart = self._with_role("random effect") if self.random_covariances == "none" else ()
         return (self._default(v, "~~", w) for v, w in pairs if v not in apart and w not in apart)
+
+    def _log_sds(self) -> set[str]:
+        """Return log SDs with predictors at this level, and the outcomes whose residuals have them."""
+        names = set(self._with_role("log SD"))
+        return names | {f.lhs for f in self.formulas if f.term.modifiers.random in names}
 
     def _random_pairs(self) -> Iterator[tuple[str, str]]:
         """Point 7 of the module's list."""
@@ -347,7 +358,8 @@ class _Level:
 
     def _intercepts(self) -> Iterator[Row]:
         scale = self._scale_of_random_variances()
-        for v in (*self._observed(), *self._with_role("random effect")):
+        alone = () if any(f.level == "between" for f in self.formulas) else ("log SD",)
+        for v in (*self._observed(), *self._with_role("random effect", *alone)):
             # The between part of a split variable carries the mean of both.
             if self.use.level == "between" or self._role(v) != "split":
                 zero = v in scale or self.outcomes.has_thresholds(self.use.level, v)

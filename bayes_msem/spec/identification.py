@@ -274,7 +274,7 @@ def counting_rule(table: ParameterTable) -> list[LevelCount]:
 
 def _own_parameters(table: ParameterTable, level: str) -> tuple[set[int], set[int]]:
     """Numbers of the free parameters of one level alone: intercepts, and all others."""
-    random = table.variables(level, "random effect")
+    random = table.variables(level, "random effect", "log SD")
     elsewhere = {r.free for r in table.rows if r.level != level}
     means: set[int] = set()
     others: set[int] = set()

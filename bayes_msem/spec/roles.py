@@ -13,6 +13,7 @@ cluster-level covariate   observed, level 2 only, nothing but a predictor: condi
 cluster-level             observed, level 2 only, any other use: modelled
 within / between factor   stands left of ``=~`` at that level
 random effect             named in ``rv()`` at level 1: a variable of level 2
+log SD                    named in ``rv()`` of a residual variance, and left of ``~`` at level 1
 ========================  ==================================================================
 
 "Any other use" is being an outcome or an indicator, or standing in ``~~``, ``~ 1`` or ``|``: who
@@ -28,7 +29,7 @@ from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.spec.statements import Formula, Level, ParsedModel
 from bayes_msem.spec.table import Role
 
-__all__ = ["LevelUse", "assign_roles", "level_use", "line", "random_names"]
+__all__ = ["LevelUse", "assign_roles", "level_use", "line", "log_sd_names", "random_names"]
 
 LEVELS: tuple[Level, Level] = ("within", "between")
 _FACTOR: dict[str, Role] = {"within": "within factor", "between": "between factor"}
@@ -114,6 +115,15 @@ def random_names(parsed: ParsedModel) -> dict[str, Formula]:
     return found
 
 
+def log_sd_names(parsed: ParsedModel) -> tuple[str, ...]:
+    """Names in ``rv()`` of variances that stand left of ``~`` at level within."""
+    variances = {
+        f.term.modifiers.random for f in parsed.formulas if f.op == "~~" and f.lhs == f.term.name
+    }
+    names = (f.lhs for f in parsed.formulas if f.level == "within" and f.op == "~")
+    return tuple(dict.fromkeys(name for name in names if name in variances))
+
+
 def line(formula: Formula) -> str:
     """Return where a formula stands, for use in messages."""
     return f"(line {formula.span.line})"
@@ -145,13 +155,15 @@ def assign_roles(
         level where it does not exist.
     """
     _check_levels(parsed, cluster)
-    random = random_names(parsed)
+    random, log_sds = random_names(parsed), log_sd_names(parsed)
     within = level_use(parsed.formulas, "within")
-    between = level_use(parsed.formulas, "between", extra=tuple(random))
+    between = level_use(
+        parsed.formulas, "between", extra=tuple(random) if parsed.two_level else ()
+    )
     for name, formula in random.items():
         _check_random_name(name, formula, (within, between), columns)
     for formula in parsed.formulas:
-        _check_formula(formula, (within, between), columns, cluster, tuple(random))
+        _check_formula(formula, (within, between), columns, cluster, tuple(random), log_sds)
     for use in (within, between):
         _check_circles(use)
     return {
@@ -165,7 +177,7 @@ def _role(name: str, use: LevelUse, other: LevelUse, random: Iterable[str]) -> R
     if name in use.factors:
         return _FACTOR[use.level]
     if name in random:
-        return "random effect"
+        return "random effect" if use.level == "between" else "log SD"
     if name in other.names:
         return "split"
     if use.level == "within":
@@ -221,6 +233,7 @@ def _check_formula(
     columns: Sequence[str],
     cluster: str | None,
     random: Sequence[str],
+    log_sds: Sequence[str],
 ) -> None:
     lhs, rhs = formula.lhs, formula.term.name
     if lhs == rhs and formula.op in ("=~", "~"):
@@ -240,6 +253,8 @@ def _check_formula(
             "ordered outcomes that measure it"
         )
     for name in _variables_of(formula):
+        if formula.op == "~" and name == lhs and name in log_sds:
+            continue
         _check_name(name, formula, uses, columns, cluster, random)
 
 
@@ -266,7 +281,8 @@ def _check_name(
             return
         raise SpecificationError(
             f"random effect '{name}' is used {at}, but it varies between clusters only; "
-            "use it at level between"
+            "use it at level between (what has predictors at level within, left of '~', is the log "
+            "SD of a residual variance)"
         )
     if name in other.factors:
         raise SpecificationError(

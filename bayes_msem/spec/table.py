@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bayes_msem.outcomes.families import Family
+from bayes_msem.outcomes.families import LOCATION_SCALE, Family
 from bayes_msem.spec.expressions import Expression
 from bayes_msem.spec.statements import Definition
 
@@ -80,6 +80,7 @@ Role = Literal[
     "within factor",
     "between factor",
     "random effect",  # level-2 variable created by rv()
+    "log SD",  # of residuals, created by rv() and predicted at level 1
 ]
 
 
@@ -155,6 +156,18 @@ class ParameterTable:
     constraints: tuple[ConstrainedRow, ...]
     two_level: bool
     families: dict[str, Family] = field(default_factory=dict)
+
+    @property
+    def log_sds(self) -> dict[str, str]:
+        """Outcomes whose residual log SD has predictors at level 1 -> its name."""
+        names = self.variables("within", "log SD")
+        rows = [r for r in self.rows if r.random in names and r.kind == "variance"]
+        return {row.lhs: row.random for row in rows}
+
+    @property
+    def responses(self) -> dict[str, Family]:
+        """Outcomes with a likelihood of their own: not normal, or with log SDs of their rows."""
+        return {**self.families, **dict.fromkeys(self.log_sds, LOCATION_SCALE)}
 
     def variables(self, level: str, *roles: Role) -> tuple[str, ...]:
         """Names of the variables of ``level`` with one of ``roles``, in order of appearance."""

@@ -85,7 +85,7 @@ def find_effects(
     first, split = (split, []) if sample_all else ([], split)
     within = modelled_names(table, "within")
     design = {"1": 0} | {x: 1 + i for i, x in enumerate(x_names)}
-    random = [row for row in table.rows if row.random]
+    random = [row for row in table.rows if row.random and table.two_level]
     slopes = list(dict.fromkeys(r.random for r in random if r.random in linear))
     uses = [(i, -1 - y_names.index(v), 0) for i, v in enumerate(split)]
     for row in random:
