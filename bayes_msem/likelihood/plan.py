@@ -161,7 +161,9 @@ def _augmented(table: ParameterTable, unknown: tuple[str, ...]) -> Plan:
     intercepts = table.variables("within", "split") if table.two_level else ()
     others = [f for f in table.variables("within", "within factor") if f not in scores]
     between = table.variables("between", "between factor")
-    coefficients = tuple(dict.fromkeys(row.random for row in table.rows if row.random))
+    constant = table.constant_log_sds if table.two_level else set(table.log_sds.values())
+    named = (r.random for r in table.rows if r.random and r.random not in constant)
+    coefficients = tuple(dict.fromkeys(named))
     return Plan(
         name="augmented",
         integrated=_words(

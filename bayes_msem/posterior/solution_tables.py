@@ -94,6 +94,9 @@ class Solution:
             "Standardised within each level (StdYX): rows x ~~ x are shares of variance, other "
             f"rows ~~ are correlations of residuals.{self._covariates}"
         )
+        if table.log_sds:
+            named = ", ".join(dict.fromkeys(table.log_sds.values()))
+            caption += f" Slopes of {named} within: change of the log SD per SD of the predictor."
         if any(row.kind == "threshold" for row in table.rows):
             caption += " Thresholds are in SDs of the whole latent response."
         if self.cluster is not None:

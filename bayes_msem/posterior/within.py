@@ -93,7 +93,7 @@ class WithinDraws:
         design
             (n, D).
         """
-        seen = ~np.isnan(y.reshape(-1, y.shape[-1])[0])
+        seen = ~np.isnan(y[(0,) * (y.ndim - 1)])
         k, both = (
             len(wanted),
             np.vstack([np.eye(self.selection.shape[1])[wanted], self.selection[seen]]),

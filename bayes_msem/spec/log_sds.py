@@ -68,11 +68,12 @@ def check_log_sds(table: ParameterTable) -> None:
     Raises
     ------
     NotSupportedError
-        A predictor that is neither a covariate nor a normal outcome with a residual variance
+        Level between has more than the mean of a log SD without variation there; a predictor that is neither a covariate nor a normal outcome with a residual variance
         without such predictors; an outcome that is a predictor itself, or whose residual covaries.
     """
     names = set(table.log_sds.values())
     for row in table.rows:
+        _check_constant(row, table)
         if row.level != "within" or row.kind == "defined":
             continue
         if row.kind == "regression" and row.lhs in names:
@@ -89,6 +90,21 @@ def check_log_sds(table: ParameterTable) -> None:
                     f"column, data['{source}_seen'] = data['{source}'], and use '{source}_seen'; "
                     f"or predict '{table.log_sds[source]}' at level between only"
                 )
+
+
+def _check_constant(row: Row, table: ParameterTable) -> None:
+    """Refuse what a log SD without variation over clusters has beside its mean."""
+    if row.level != "between" or row.kind in ("intercept", "variance"):
+        return
+    for name in sorted({row.lhs, row.rhs} & table.constant_log_sds):
+        if row.kind == "covariance" and not row.free and row.value == 0:
+            continue
+        raise NotSupportedError(
+            f"{describe(row)}: '{name}' has no variation over clusters of its own ('{name} ~~ "
+            f"0*{name}'), and then nothing but its mean stands at level between. A covariate of "
+            f"clusters predicts it at level within: copy its column, data['w_row'] = data['w'], "
+            f"and write '{name} ~ w_row' there; or remove '{name} ~~ 0*{name}'"
+        )
 
 
 def _check_predictor(row: Row, table: ParameterTable) -> None:

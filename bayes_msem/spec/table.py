@@ -165,6 +165,17 @@ class ParameterTable:
         return {row.lhs: row.random for row in rows}
 
     @property
+    def constant_log_sds(self) -> frozenset[str]:
+        """Those of ``log_sds`` that are the same in all clusters but for what predicts them."""
+        names = set(self.log_sds.values())
+        return frozenset(
+            r.lhs
+            for r in self.rows
+            if r.level == "between" and r.kind == "variance" and r.lhs in names
+            if r.free == 0 and r.value == 0
+        )
+
+    @property
     def responses(self) -> dict[str, Family]:
         """Outcomes with a likelihood of their own: not normal, or with log SDs of their rows."""
         return {**self.families, **dict.fromkeys(self.log_sds, LOCATION_SCALE)}

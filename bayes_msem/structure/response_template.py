@@ -168,6 +168,8 @@ def build_responses(
         found = [effects.index(v) if v in split else -1 for v in names]
         return np.array(found, dtype=np.int64)
 
+    constant = table.constant_log_sds
+
     def places(name: str) -> list[int]:
         own = [items[name]] if name in items else []
         return own + [len(items) + k for k, known in enumerate(log_sds) if known == name]
@@ -191,6 +193,8 @@ def build_responses(
             if ends[1] in stand_ins:
                 columns.append(first_stand_in + stand_ins.index(ends[1]))
             cells += [(k, column, sources[row.key]) for k in found for column in columns]
+        elif row.level == "between" and row.kind == "intercept" and row.lhs in constant:
+            cells += [(k, 0, sources[row.key]) for k in places(row.lhs)]
         elif correlated(row, families):
             one, other = items[row.lhs], items[row.rhs]
             pairs.append((max(one, other), min(one, other), sources[row.key]))
