@@ -26,11 +26,13 @@ _ROLES: dict[Role, str] = {
     "within factor": "factor at level within",
     "between factor": "factor at level between",
     "random effect": "random coefficient (varies over clusters)",
+    "log SD": "log SD of residuals that differs between rows",
 }
 _SINGLE_LEVEL: dict[Role, str] = {
     "within-only": "outcome or indicator",
     "covariate": "covariate (conditioned on)",
     "within factor": "factor",
+    "log SD": "log SD of residuals",
 }
 _KINDS = ("Single-level", "Two-level", "Three-level")
 _SHOWN_PAIRS = 8

@@ -17,7 +17,7 @@ from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.likelihood import Likelihood, build_likelihood
 from bayes_msem.likelihood.nested_likelihood import build_nested_likelihood
 from bayes_msem.likelihood.nested_statistics import pack_nested
-from bayes_msem.likelihood.plan import make_plan
+from bayes_msem.likelihood.plan import make_plan, missing_predictors
 from bayes_msem.likelihood.statistics import pack_by_cluster
 from bayes_msem.spec.expressions import derivative, evaluate, names
 from bayes_msem.spec.prior_text import Prior
@@ -212,7 +212,12 @@ def build_blueprint(
         )
         template = nested.lower
     else:
-        template = build_template(table, **names, position=parameters.position)
+        template = build_template(
+            table,
+            **names,
+            position=parameters.position,
+            unknown=missing_predictors(table, observed),
+        )
     provider = make_plan(table, incomplete=observed.incomplete).provider
     likelihood = (
         build_likelihood(template, parameters, table, observed, provider)

@@ -25,7 +25,7 @@ def check_normal_outcomes(blueprint: Blueprint, what: str, instead: str) -> None
     NotSupportedError
         Some outcome has another family; the message names it.
     """
-    families = blueprint.observed.families
+    families = blueprint.table.responses
     if not families:
         return
     named = ", ".join(f"{name}: {family.text}" for name, family in families.items())

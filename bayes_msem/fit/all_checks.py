@@ -81,7 +81,7 @@ class Verdicts(Checks, Accuracy, Sensitivity):
         >>> verdict.findings[0].topic
         'sampling'
         """
-        families = self.model.observed.families
+        families = self.model.table.responses
         findings: list[Finding] = sampling_findings(self.convergence)
         findings += mode_findings(self.convergence)
         check = self.ppc(draws=draws, keep=0, random_seed=random_seed)

@@ -141,6 +141,11 @@ def variable_means(blueprint: Blueprint, theta: FloatArray) -> dict[Variable, fl
     both = {("within", v): mean + between.get(v, 0.0) for v, mean in within.items()}
     level = blueprint.table.level_two
     shared = {(level, v): mean + within.get(v, 0.0) for v, mean in between.items()}
+    if template.responses is not None and not data.two_level:
+        rows_of = template.responses
+        known = [*design, *np.zeros(len(rows_of.carried)), *(within[v] for v in rows_of.normal)]
+        found = rows_of.log_sd_coefficients(values) @ np.array(known)
+        both |= {("within", v): float(m) for v, m in zip(rows_of.log_sds, found, strict=True)}
     if not blueprint.table.three_level:
         return both | shared
     top, every = blueprint.table.levels[2], {v: m for (_, v), m in (both | shared).items()}

@@ -3,6 +3,7 @@ r"""Log density of one cell given its linear predictor, for every family, with d
 For an outcome y with linear predictor eta:
 
     gaussian      y ~ N(eta, dispersion)
+    scaled        y ~ N(eta, exp(2 delta)) ,  delta a linear predictor of its own (log_sd)
     ordered       y = c where  lower < y* <= upper ,  y* = eta + e ,  e standard normal (probit) or
                   logistic (logit);   p = F(upper - eta) - F(lower - eta)
     poisson       y ~ Poisson(m) ,  m = exp(eta)
@@ -18,7 +19,8 @@ b = upper - eta, w = upper - lower = 2 h, c = (a + b) / 2, and Mills' ratio M(z)
 - Logits: p = F(b) (1 - F(a)) (1 - e^-w), three factors with all their digits.
 - Counts: from 16 on, Stirling's series is written out, so that large terms cancel on paper.
 
-All densities are log-concave in eta: the working weight, - d^2 log p / d eta^2, is not negative.
+All densities are log-concave in eta: the working weight, - d^2 log p / d eta^2, is not negative. That
+of delta is the expected one.
 Thresholds must not cross: where lower is upper, log p is minus infinity.
 """
 
@@ -29,7 +31,7 @@ import math
 from bayes_msem.kernels.compile import inner_kernel, kernel
 
 # Codes of the families; outcomes.families has their names.
-GAUSSIAN, PROBIT, LOGIT, POISSON, NEGBINOMIAL = range(5)
+GAUSSIAN, PROBIT, LOGIT, POISSON, NEGBINOMIAL, SCALED, LOG_SD = range(7)
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 NARROW = 0.15  # h, times |c| if that is above 1: what the series leaves out is below 1e-12
@@ -79,6 +81,18 @@ def response(code, y, eta, lower, upper, dispersion):
 def working_weight(code, y, eta, lower, upper, dispersion):
     """Observed information about eta, the negative second derivative of the log density."""
     return _cell(code, y, eta, lower, upper, dispersion)[5]
+
+
+@inner_kernel
+def scaled(y, eta, delta):
+    """Log density of N(eta, exp(2 delta)), and its derivatives in eta and delta.
+
+    The expected information about (eta, delta) is diag(exp(-2 delta), 2).
+    """
+    weight = math.exp(-2.0 * delta)
+    slope = (y - eta) * weight
+    squares = (y - eta) * slope
+    return -HALF_LOG_2PI - delta - 0.5 * squares, slope, squares - 1.0
 
 
 @inner_kernel

@@ -14,9 +14,10 @@ import numpy as np
 from numba.extending import register_jitable
 
 from bayes_msem.kernels.carried import freeze
-from bayes_msem.kernels.compile import inner_part
+from bayes_msem.kernels.compile import inner_kernel, inner_part
 from bayes_msem.kernels.lanes import LANES, across, grouped
 from bayes_msem.kernels.probit_cells import probit_space
+from bayes_msem.kernels.row_shared import idle
 
 __all__ = [
     "BLOCK",
@@ -24,6 +25,7 @@ __all__ = [
     "block_space",
     "copy_rows",
     "groups",
+    "leave_out_idle",
     "means_back",
     "predictors",
     "sum_of_products",
@@ -56,7 +58,8 @@ class Block(NamedTuple):
     kept_mu, kept_base
         mu and beta at frozen y*.
     count, where
-        Number of scores that each response depends on, (K,), and which, (K, q).
+        Number of scores that each response depends on, (K,), and which, (K, q); of rows that miss
+        the same.
     eta
         Linear predictors of one response, (B,).
     cells, edges
@@ -131,6 +134,23 @@ def block_space(structure):
     )  # fmt: skip
 
 
+@inner_kernel
+def leave_out_idle(missing, structure, count, where):
+    """Let responses depend on the scores that stand for what is ``missing``, and not on others."""
+    items, n_fixed = structure.items, structure.level.n_design + structure.n_normal
+    n, n_v = structure.level.n, structure.n_normal
+    for k in range(len(items.code)):
+        count[k] = 0
+        for f in range(n - n_v):
+            if idle(n_v + f, missing, structure.stands_for, n):
+                continue
+            for cell in range(len(items.item)):
+                if items.item[cell] == k and items.regressor[cell] == n_fixed + f:
+                    where[k, count[k]] = f
+                    count[k] += 1
+                    break
+
+
 @inner_part
 def groups(n):
     """Return the number of groups of n rows."""
@@ -156,8 +176,11 @@ def copy_rows(source, first, stop, target):
 
 
 @inner_part
-def predictors(first, stop, b, structure, data, shared, block):
-    """Fill mu, deviations of v, regressors and beta of rows ``first`` to ``stop``; y* is frozen."""
+def predictors(first, stop, b, missing, structure, data, shared, block):
+    """Fill mu, deviations of v, regressors and beta of rows ``first`` to ``stop``; y* is frozen.
+
+    What of v is ``missing`` adds nothing to beta: a score may stand for it.
+    """
     n_x, n_k, n_g = data.design.shape[0], len(structure.items.code), groups(stop - first)
     effect, own, (n_d, n) = structure.effect, structure.items.effect, shared.c.shape
     n_v, n_fixed, fixed, c = structure.n_normal, shared.fixed.shape[1], shared.fixed, shared.c
@@ -174,6 +197,7 @@ def predictors(first, stop, b, structure, data, shared, block):
     if structure.n_carried > 0:
         freeze(stop - first, structure, shared, block.regressors)
     real, regressors = grouped(block.real), grouped(block.regressors)
+    zero = 0.0 * real[0]
     mu, deviation, base = grouped(block.mu), grouped(block.deviation), grouped(block.base)
     for o in range(n):
         for g in range(n_g):
@@ -187,6 +211,8 @@ def predictors(first, stop, b, structure, data, shared, block):
             mu[o, g] += level
             deviation[o, g] = real[g] * (regressors[n_d + o, g] - mu[o, g])
             regressors[n_d + o, g] -= real[g] * level
+            if missing[o] > 0.0:
+                regressors[n_d + o, g] = zero
     for k in range(n_k):
         level = b[own[k]] if own[k] >= 0 else 0.0
         for g in range(n_g):
@@ -197,7 +223,7 @@ def predictors(first, stop, b, structure, data, shared, block):
 
 
 @inner_part
-def means_back(first, stop, structure, shared, block, d, d_b):
+def means_back(first, stop, missing, structure, shared, block, d, d_b):
     """Pull the gradients of mu and beta back to coefficients and effects."""
     effect, own, fixed = structure.effect, structure.items.effect, shared.fixed
     n_g, n_v = groups(stop - first), structure.n_normal
@@ -217,5 +243,5 @@ def means_back(first, stop, structure, shared, block, d, d_b):
         if own[k] >= 0:
             d_b[own[k]] += total
         for o in range(n_v):
-            if effect[o] >= 0:
+            if effect[o] >= 0 and missing[o] == 0.0:
                 d_b[effect[o]] -= total * fixed[k, n_d + o]

@@ -17,7 +17,8 @@ class Items(NamedTuple):
     Attributes
     ----------
     code
-        Family of each (kernels.responses).
+        Family of each (kernels.responses). Where K responses are SCALED, their log SDs, LOG_SD,
+        are the last K, in the same order.
     effect
         Position of its random intercept among the effects, -1 if it has none.
     first
@@ -50,6 +51,8 @@ class RowStructure(NamedTuple):
 
     The first ``n_carried`` responses are carried (kernels.carried); the design of (v, s) ends with
     their y*. ``effect`` are the positions of the random intercepts of v among the effects, or -1.
+    The last of s stand for some of v, whose positions ``stands_for`` has, where these are missing:
+    for their parts that vary within clusters.
     ``top`` are the responses of clusters (kernels.cluster_terms); ``n_known`` of their
     regressors are not effects.
     """
@@ -59,6 +62,7 @@ class RowStructure(NamedTuple):
     n_known: Any
     level: Any
     effect: Any
+    stands_for: Any
     items: Any
     top: Any
 
@@ -103,7 +107,7 @@ class RowData(NamedTuple):
 
 
 # Packed integers of a row structure, in this order.
-_SIZES, _LEVEL, _EFFECT, _ITEMS, _TOP = 0, 1, 6, 7, 18
+_SIZES, _LEVEL, _EFFECT, _STANDS, _ITEMS, _TOP = 0, 1, 6, 7, 8, 19
 
 
 @part_kernel
@@ -129,8 +133,9 @@ def row_structure(packed):
     ints = borrowed(packed)
     sizes = integers(ints, _SIZES)
     level, effect = level_of(ints, sizes[1:5], _LEVEL), integers(ints, _EFFECT)
+    stands_for = integers(ints, _STANDS)
     items, top = _items(ints, _ITEMS), _items(ints, _TOP)
-    return RowStructure(sizes[0], sizes[5], sizes[6], level, effect, items, top)
+    return RowStructure(sizes[0], sizes[5], sizes[6], level, effect, stands_for, items, top)
 
 
 @kernel

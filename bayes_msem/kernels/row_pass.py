@@ -11,7 +11,13 @@ import numpy as np
 from bayes_msem.kernels.carried import carry, carry_back, frozen_back
 from bayes_msem.kernels.compile import inner_kernel, kernel
 from bayes_msem.kernels.level_two import LOG_2PI
-from bayes_msem.kernels.row_block import BLOCK, block_space, means_back, predictors
+from bayes_msem.kernels.row_block import (
+    BLOCK,
+    block_space,
+    leave_out_idle,
+    means_back,
+    predictors,
+)
 from bayes_msem.kernels.row_responses import responses
 from bayes_msem.kernels.row_scores import density, scores, scores_back
 from bayes_msem.kernels.row_shared import (
@@ -75,24 +81,30 @@ def add_rows(x, b, t, structure, values, rows, data, result):
     effects = effects_of(rows.level)
     sigma, d_sigma, width = np.empty((n, n)), np.zeros((n, n)), max(rows.level.m, n)
     d_total, h, log_det, n_since = np.zeros((rows.level.m, n)), np.empty((width, n)), 0.0, 0
-    pattern, n_seen = -1, 0
+    pattern, n_seen, stands_for = -1, 0, rows.stands_for
     for j in range(len(terms)):
         if varies or j == 0:
             cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
-            pattern = -1
+            pattern = -1  # nothing is pending then
             if not fill(rows, own, effects, sigma, shared):
                 return False
         start, stop = int(data.first[j]), int(data.first[j + 1])
         while start < stop:
             if int(data.pattern[start]) != pattern:
-                observe_back(shared.omega, n_since, h, d.omega, d_sigma)
+                observe_back(
+                    data.missing[max(pattern, 0)], stands_for, shared.omega, n_since, h, d.omega,
+                    d_sigma,
+                )  # fmt: skip
                 pattern, n_since = int(data.pattern[start]), 0
-                log_det, n_seen, positive = observe(data.missing[pattern], sigma, h, shared.omega)
+                missing = data.missing[pattern]
+                log_det, n_seen, positive = observe(missing, stands_for, sigma, h, shared.omega)
                 if not positive:
                     return False
+                if len(stands_for) > 0:
+                    leave_out_idle(missing, rows, block.count, block.where)
             end = _end_of_run(start, stop, data.pattern)
             terms[j] -= 0.5 * (end - start) * (log_det + n_seen * LOG_2PI)
-            predictors(start, end, b[j], rows, data, shared, block)
+            predictors(start, end, b[j], data.missing[pattern], rows, data, shared, block)
             if not scores(start, end, t, rows, data, shared, block):
                 return False
             if rows.n_carried > 0:
@@ -106,11 +118,14 @@ def add_rows(x, b, t, structure, values, rows, data, result):
             scores_back(start, end, rows, shared, block, d, result.t)
             if rows.n_carried > 0:
                 frozen_back(start, end, rows, shared, block, d)
-            means_back(start, end, rows, shared, block, d, d_b[j])
+            means_back(start, end, data.missing[pattern], rows, shared, block, d, d_b[j])
             n_since += end - start
             start = end
         if varies or j == len(terms) - 1:
-            observe_back(shared.omega, n_since, h, d.omega, d_sigma)
+            observe_back(
+                data.missing[max(pattern, 0)], stands_for, shared.omega, n_since, h, d.omega,
+                d_sigma,
+            )  # fmt: skip
             n_since = 0
             fill_back(rows, own, effects, shared, d_sigma, d, d_total, h, d_own)
             cluster_gradient(n_theta, own_rows, varying, x_j, d_own, d_x_j, d_b[j])
@@ -140,6 +155,7 @@ def scores_of(x, b, t, structure, values, rows, data):
     n_c, first_star = rows.n_carried, rows.level.n_design - rows.n_carried
     q, stars = t.shape[1] - n_c, np.full((len(t), n_c), np.nan)
     found, eta = np.full((len(t), q), np.nan), np.full((len(t), n_k), np.nan)
+    stands_for = rows.stands_for
     for j in range(len(b)):
         cluster_values(b[j], n_theta, own_rows, varying, x_j, own)
         if not fill(rows, own, effects, sigma, shared):
@@ -148,10 +164,13 @@ def scores_of(x, b, t, structure, values, rows, data):
         while start < stop:
             if int(data.pattern[start]) != pattern:
                 pattern = int(data.pattern[start])
-                if not observe(data.missing[pattern], sigma, h, shared.omega)[2]:
+                missing = data.missing[pattern]
+                if not observe(missing, stands_for, sigma, h, shared.omega)[2]:
                     return found, eta, stars
+                if len(stands_for) > 0:
+                    leave_out_idle(missing, rows, block.count, block.where)
             end = _end_of_run(start, stop, data.pattern)
-            predictors(start, end, b[j], rows, data, shared, block)
+            predictors(start, end, b[j], data.missing[pattern], rows, data, shared, block)
             if not scores(start, end, t, rows, data, shared, block):
                 return found, eta, stars
             if n_c > 0:
@@ -162,7 +181,8 @@ def scores_of(x, b, t, structure, values, rows, data):
                     found[i, f] = block.s[f, r]
                 for k in range(n_k):
                     eta[i, k] = block.base[k, r]
-                    for f in range(q):
+                    for place in range(block.count[k]):
+                        f = block.where[k, place]
                         eta[i, k] += shared.loading[k, f] * block.s[f, r]
                     for m in range(min(k, n_c)):
                         eta[i, k] -= shared.mix[k, m] * block.z[m, r]

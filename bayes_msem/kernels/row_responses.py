@@ -22,9 +22,9 @@ from bayes_msem.kernels.probit_cells import (
     evaluate_cells,
     place_cells,
 )
-from bayes_msem.kernels.responses import PROBIT, response
+from bayes_msem.kernels.responses import LOG_SD, PROBIT, SCALED, response, scaled
 from bayes_msem.kernels.row_block import groups, sum_of_products
-from bayes_msem.kernels.row_working import category
+from bayes_msem.kernels.row_working import category, first_log_sd
 
 __all__ = ["responses"]
 
@@ -123,31 +123,67 @@ def _cells(first, stop, k, structure, data, shared, block, d):
 
 
 @inner_part
+def _scaled_cells(first, stop, k, log_sd, data, block):
+    """Log density of a scaled response; its log SDs are in the gradient's place, and lost."""
+    d_base, value = block.d_base, 0.0
+    for r in range(stop - first):
+        cell, delta = data.y[k, first + r], d_base[log_sd, r]
+        d_base[k, r] = d_base[log_sd, r] = 0.0
+        if not math.isnan(cell):
+            logp, d_base[k, r], d_base[log_sd, r] = scaled(cell, block.eta[r], delta)
+            value += logp
+    for r in range(stop - first, groups(stop - first) * LANES):
+        d_base[k, r] = d_base[log_sd, r] = 0.0
+    return value
+
+
+@inner_part
+def _sum_up(k, n_g, shared, block, eta):
+    """Fill the linear predictors of one response."""
+    base, s, loading = grouped(block.base), grouped(block.s), shared.loading
+    for g in range(n_g):
+        eta[g] = base[k, g]
+    for i in range(block.count[k]):
+        f = block.where[k, i]
+        for g in range(n_g):
+            eta[g] += loading[k, f] * s[f, g]
+
+
+@inner_part
+def _sum_up_back(k, n_g, shared, block, d):
+    """Pull the gradient of beta of one response back to scores and loadings."""
+    s, d_s, d_base, loading = grouped(block.s), grouped(block.d_s), grouped(block.d_base), shared.loading
+    for i in range(block.count[k]):
+        f = block.where[k, i]
+        for g in range(n_g):
+            d_s[f, g] += loading[k, f] * d_base[k, g]
+        d.loading[k, f] += sum_of_products(d_base[k], s[f], n_g)
+
+
+@inner_part
 def responses(first, stop, structure, data, shared, block, d):
     """Log density of the responses of rows; fill the gradients of s and beta."""
-    items, loading, n_g, value = structure.items, shared.loading, groups(stop - first), 0.0
-    s, d_s, eta = grouped(block.s), grouped(block.d_s), grouped(block.eta)
-    base, d_base = grouped(block.base), grouped(block.d_base)
-    for f in range(len(s)):
+    items, n_g, value = structure.items, groups(stop - first), 0.0
+    d_s, eta, d_base = grouped(block.d_s), grouped(block.eta), grouped(block.d_base)
+    log_sd = first_log_sd(items.code)
+    for f in range(len(d_s)):
         for g in range(n_g):
             d_s[f, g] = 0.0
     block.product[:] = 1.0
     for k in range(len(items.code)):
-        for g in range(n_g):
-            eta[g] = base[k, g]
-        for i in range(block.count[k]):
-            f = block.where[k, i]
-            for g in range(n_g):
-                eta[g] += loading[k, f] * s[f, g]
-        if items.code[k] == PROBIT and shared.mix[k, k] == 1.0:
+        if items.code[k] == LOG_SD:
+            continue
+        _sum_up(k, n_g, shared, block, eta)
+        if items.code[k] == SCALED:
+            _sum_up(log_sd, n_g, shared, block, d_base[log_sd])
+            value += _scaled_cells(first, stop, k, log_sd, data, block)
+            _sum_up_back(log_sd, n_g, shared, block, d)
+            log_sd += 1
+        elif items.code[k] == PROBIT and shared.mix[k, k] == 1.0:
             value += _probits(first, stop, k, structure, data, shared, block, d)
         else:
             value += _cells(first, stop, k, structure, data, shared, block, d)
-        for i in range(block.count[k]):
-            f = block.where[k, i]
-            for g in range(n_g):
-                d_s[f, g] += loading[k, f] * d_base[k, g]
-            d.loading[k, f] += sum_of_products(d_base[k], s[f], n_g)
+        _sum_up_back(k, n_g, shared, block, d)
     product = 1.0
     for lane in range(LANES):  # each is above _SMALL
         product *= block.product[lane]

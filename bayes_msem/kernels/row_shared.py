@@ -104,12 +104,19 @@ def fill(structure, values, effects, sigma, shared):
 
 
 @inner_kernel
-def observe(missing, sigma, h, omega):
+def idle(o, missing, stands_for, n):
+    """Whether outcome o of (v, s), n in all, is a score that stands for one that is not missing."""
+    last = o - (n - len(stands_for))
+    return last >= 0 and missing[stands_for[last]] == 0.0
+
+
+@inner_kernel
+def observe(missing, stands_for, sigma, h, omega):
     """Fill Omega for rows that miss the same normal outcomes.
 
     A missing outcome is made independent of all else, with variance 1, and its row and column of
-    Omega are zero: whatever stands in its place in the data has no weight. Sigma is kept; h is
-    scratch.
+    Omega are zero: whatever stands in its place in the data has no weight. A score that stands for
+    an outcome that is there is a standard normal number of no use. Sigma is kept; h is scratch.
 
     Returns
     -------
@@ -126,6 +133,11 @@ def observe(missing, sigma, h, omega):
             for k in range(n):
                 h[o, k] = h[k, o] = 0.0
             h[o, o] = 1.0
+    for o in range(n - len(stands_for), n):
+        if idle(o, missing, stands_for, n):
+            for k in range(n):
+                h[o, k] = h[k, o] = 0.0
+            h[o, o] = 1.0
     log_det, positive = invert(h, n, omega)
     for o in range(len(missing)):
         if missing[o] > 0.0:
@@ -134,10 +146,11 @@ def observe(missing, sigma, h, omega):
 
 
 @inner_kernel
-def observe_back(omega, n_rows, h, d_omega, d_sigma):
+def observe_back(missing, stands_for, omega, n_rows, h, d_omega, d_sigma):
     """Reverse of ``observe``: add to ``d_sigma``; the gradient ``d_omega`` is cleared.
 
-    That of ``n_rows`` / 2 log|Omega| is added here. Where Omega is zero, so is what is added.
+    That of ``n_rows`` / 2 log|Omega| is added here. Where Omega is zero, so is what is added; idle
+    scores add nothing either.
     """
     n = len(omega)
     for i in range(n):
@@ -151,7 +164,10 @@ def observe_back(omega, n_rows, h, d_omega, d_sigma):
             total = 0.5 * n_rows * omega[i, k]
             for m in range(n):
                 total += h[i, m] * omega[m, k]
-            d_sigma[i, k] -= total
+            if len(stands_for) == 0 or not (
+                idle(i, missing, stands_for, n) or idle(k, missing, stands_for, n)
+            ):
+                d_sigma[i, k] -= total
     for i in range(n):
         for k in range(n):
             d_omega[i, k] = 0.0

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bayes_msem.kernels.compile import inner_kernel, kernel
-from bayes_msem.kernels.responses import response, working_weight
+from bayes_msem.kernels.responses import LOG_SD, SCALED, response, scaled, working_weight
 
 FLAT = 1e-8  # working weights below this are zero
 
@@ -51,6 +51,29 @@ def category(k, y, items, threshold):
     return lower, upper
 
 
+@inner_kernel
+def first_log_sd(code):
+    """Return the position of the first log SD among responses: behind all others."""
+    n = len(code)
+    for k in range(len(code)):
+        if code[k] == SCALED:
+            n -= 1
+    return n
+
+
+@inner_kernel
+def _scaled_working(k, log_sd, eta, y, weight, target):
+    """Fill those of a scaled response and of its log SD, by the expected information."""
+    for i in range(len(eta)):
+        if math.isnan(y[k, i]):
+            continue
+        _, slope, d_delta = scaled(y[k, i], eta[i, k], eta[i, log_sd])
+        weight[i, k] = math.exp(-2.0 * eta[i, log_sd])
+        target[i, k] = eta[i, k] + slope / weight[i, k]
+        weight[i, log_sd] = 2.0
+        target[i, log_sd] = eta[i, log_sd] + 0.5 * d_delta
+
+
 @kernel
 def working_of(eta, values, structure, data):
     """Working weights w and working responses c (N, K) at linear predictors eta.
@@ -59,6 +82,7 @@ def working_of(eta, values, structure, data):
     missing response has weight 0, as has one whose density is flat.
     """
     items, n_k = structure.items, len(structure.items.code)
+    log_sd = first_log_sd(items.code)
     weight, target = np.zeros(eta.shape), np.zeros(eta.shape)
     threshold, middle = np.zeros(len(items.threshold)), np.zeros(n_k)
     for k in range(n_k):
@@ -67,6 +91,12 @@ def working_of(eta, values, structure, data):
             threshold[c] = values[items.threshold[c]]
             middle[k] += threshold[c] / (stop - first)
         dispersion = values[items.dispersion[k]] if items.dispersion[k] >= 0 else 0.0
+        if items.code[k] == LOG_SD:
+            continue
+        if items.code[k] == SCALED:
+            _scaled_working(k, log_sd, eta, data.y, weight, target)
+            log_sd += 1
+            continue
         for i in range(len(eta)):
             y = data.y[k, i]
             if math.isnan(y):

@@ -438,7 +438,7 @@ class Likelihood(ReadOnlyArrays):
         """
         assert self.responses is not None
         rows, t_s, origin = self.responses, normals.copy(), np.zeros_like(normals)
-        none, q = np.zeros(rows.y.shape), len(rows.template.scores)
+        none, q = np.zeros(rows.y.shape), normals.shape[1] - len(rows.template.carried)
         goal = self.with_working(none, none, rows.carried).scores(x, b, normals).scores
         start = self.scores(x, b, origin).scores
         steps = np.eye(normals.shape[1])[:q]
@@ -510,7 +510,7 @@ class Likelihood(ReadOnlyArrays):
         """Means of the thresholds of every response at x, (K,); 0 where there are none."""
         assert self.responses is not None
         template, values = self.responses.template, self.values(x)
-        found = [template.thresholds(values, k) for k in range(len(template.names))]
+        found = [template.thresholds(values, k) for k in range(len(template.effect))]
         return np.array([cuts.mean() if len(cuts) else 0.0 for cuts in found])
 
     def working(self, x: FloatArray, at: RowScores) -> tuple[FloatArray, FloatArray, FloatArray]:

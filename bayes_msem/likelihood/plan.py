@@ -106,15 +106,20 @@ _SAMPLED = (
     "covariance matrix of a cluster, so they have no closed-form integral; given them everything "
     "else is normal and is integrated out"
 )
-
-
 _AUGMENTED = (
     "outcomes that are not normal have no closed-form integral over the effects and scores they "
     "depend on; given those, rows are independent, and what is normal is integrated out"
 )
+_SCALED = (
+    "residual SDs of {} differ from row to row with what predicts them, so there are no cross "
+    "products of clusters that say everything; given effects and scores, rows are independent, and "
+    "what is normal is integrated out"
+)
 
 
-def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
+def make_plan(
+    table: ParameterTable, *, incomplete: bool = False, unknown: tuple[str, ...] = ()
+) -> Plan:
     """Choose the plan of a model.
 
     Parameters
@@ -123,9 +128,11 @@ def make_plan(table: ParameterTable, *, incomplete: bool = False) -> Plan:
         The parameter table.
     incomplete
         Whether outcomes have missing values.
+    unknown
+        From :func:`missing_predictors`.
     """
-    if table.families:
-        return _augmented(table)
+    if table.responses:
+        return _augmented(table, unknown)
     if table.three_level:
         return _nested(table, incomplete)
     linear = linear_names(table)
@@ -196,14 +203,16 @@ def _check_nested(table: ParameterTable) -> None:
             )
 
 
-def _augmented(table: ParameterTable) -> Plan:
+def _augmented(table: ParameterTable, unknown: tuple[str, ...]) -> Plan:
     responses, clusters = families_by_level(table)
     scores, carried = sampled_scores(table, responses), carried_responses(table, responses)
     feeding = feeding_factors(table, clusters)
     intercepts = table.variables("within", "split") if table.two_level else ()
     others = [f for f in table.variables("within", "within factor") if f not in scores]
     between = table.variables("between", "between factor")
-    coefficients = tuple(dict.fromkeys(row.random for row in table.rows if row.random))
+    constant = table.constant_log_sds if table.two_level else set(table.log_sds.values())
+    named = (r.random for r in table.rows if r.random and r.random not in constant)
+    coefficients = tuple(dict.fromkeys(named))
     return Plan(
         name="augmented",
         integrated=_words(
@@ -213,13 +222,25 @@ def _augmented(table: ParameterTable) -> Plan:
         sampled=_words(
             ("score", "of ", scores),
             ("latent response", "of ", carried),
+            ("missing value", "of ", unknown),
             ("random intercept", "of ", intercepts),
             ("random coefficient", "", coefficients),
             ("between factor", "", feeding),
         ),
-        reason=_AUGMENTED + f" ({', '.join(f'{y}: {f.text}' for y, f in table.families.items())})",
+        reason=_reason(table),
         provider="augmented",
     )
+
+
+def _reason(table: ParameterTable) -> str:
+    families, scaled = table.families, list(table.log_sds)
+    reasons = []
+    if families:
+        named = ", ".join(f"{y}: {f.text}" for y, f in families.items())
+        reasons.append(f"{_AUGMENTED} ({named})")
+    if scaled:
+        reasons.append(_SCALED.format(", ".join(scaled)))
+    return "; ".join(reasons)
 
 
 def _words(*sorts: tuple[str, str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -263,8 +284,8 @@ def check_plan(table: ParameterTable, observed: ObservedData) -> None:
     ------
     NotSupportedError
         An outcome of clusters that is not normal and a predictor, or has a covariance; missing
-        values of a normal outcome that predicts outcomes that are not, in rows or clusters where
-        these are observed.
+        values of a normal outcome that predicts a latent response on which others depend, or an
+        outcome of clusters that is not normal, where that is observed.
     """
     if table.three_level:
         _check_nested(table)
@@ -292,6 +313,23 @@ def _check_cluster_predictors(
             )
 
 
+def missing_predictors(table: ParameterTable, observed: ObservedData) -> tuple[str, ...]:
+    """Normal outcomes that are missing where outcomes that are not normal depend on them."""
+    responses, _ = families_by_level(table)
+    outcomes: dict[str, list[str]] = {name: [name] for name in responses}
+    for outcome, log_sd in table.log_sds.items():
+        outcomes.setdefault(log_sd, []).append(outcome)
+    missing = dict(zip(observed.y_names, np.isnan(observed.y).T, strict=True))
+    found = dict.fromkeys(
+        source
+        for target, source in (edge(row) or ("", "") for row in table.rows)
+        if source in missing and source not in responses
+        for outcome in outcomes.get(target, ())
+        if (missing[source] & ~missing[outcome]).any()
+    )
+    return tuple(found)
+
+
 def _check_predictors(
     table: ParameterTable, observed: ObservedData, responses: Mapping[str, Family]
 ) -> None:
@@ -300,14 +338,14 @@ def _check_predictors(
     missing = dict(zip(observed.y_names, np.isnan(observed.y).T, strict=True))
     for row in table.rows:
         target, source = edge(row) or ("", "")
-        if target not in responses or source in responses or source not in missing:
+        if target not in carried or source in responses or source not in missing:
             continue
-        gone = int((missing[source] & ((target in carried) | ~missing[target])).sum())
+        gone = int(missing[source].sum())
         if gone:
             raise NotSupportedError(
                 f"'{_row(row)}': {gone} values of '{source}' are missing where they predict "
-                f"{target}, which is {responses[target].text}; normal outcomes can be integrated "
-                "out only where nothing but normal outcomes and factors depends on them. Let a "
+                f"{target}, which is {responses[target].text} and has a latent response that other "
+                "variables depend on; a predictor of such an outcome has to be known. Let a "
                 f"factor with '{source}' among its indicators take its place, or drop these rows "
                 "with missing='listwise'"
             )

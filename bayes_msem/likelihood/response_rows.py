@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.readonly import ReadOnlyArrays, frozen
+from bayes_msem.errors import NotSupportedError
 from bayes_msem.kernels.augmented import RowPart
 from bayes_msem.kernels.layout import flat_cells, pack
+from bayes_msem.kernels.responses import LOG_SD
 from bayes_msem.structure.cluster_responses import ClusterResponses
 from bayes_msem.structure.items import Items
 from bayes_msem.structure.response_template import ResponseTemplate
@@ -140,7 +142,8 @@ def _pack_template(template: ResponseTemplate, of_clusters: ClusterResponses | N
         level.observed_position,
         *(flat_cells(c.row, c.column, c.source) for c in (level.b, level.psi, level.k)),
         template.normal_effect,
-        *_pack_items(template, template.effect, template.correlations),
+        template.stands_for,
+        *_pack_items(template, template.effect, template.correlations, len(template.log_sds)),
     ]
     if of_clusters is None:
         arrays += [none, none, np.zeros(1, np.int64), *([none] * 8)]
@@ -150,10 +153,12 @@ def _pack_template(template: ResponseTemplate, of_clusters: ClusterResponses | N
     return pack(arrays, np.int64)
 
 
-def _pack_items(items: Items, effect: IntArray, correlations: Cells) -> list[IntArray]:
-    cells = items.cells
+def _pack_items(
+    items: Items, effect: IntArray, correlations: Cells, n_log_sds: int = 0
+) -> list[IntArray]:
+    cells, codes = items.cells, [f.code for f in items.families.values()]
     return [
-        np.array([f.code for f in items.families.values()], dtype=np.int64),
+        np.array(codes + [LOG_SD] * n_log_sds, dtype=np.int64),
         effect,
         items.first,
         items.threshold,
@@ -189,7 +194,8 @@ def lay_out_rows(
 
     missing, pattern = np.unique(np.isnan(of(template.normal)), axis=0, return_inverse=True)
     order = np.lexsort((pattern, cluster))
-    y = of(template.names)[order]
+    y = of(template.columns)[order]
+    _check_stand_ins(template, np.isnan(of(template.normal))[order], np.isnan(y))
     none = np.zeros(y.shape)
     known, z, z_offset = _of_clusters(of_clusters, observed)
     return Responses(
@@ -204,7 +210,7 @@ def lay_out_rows(
         normal=np.nan_to_num(of(template.normal)[order]),
         y=y,
         # without an exposure there is no count either, so that any number does
-        offset=np.nan_to_num(_offsets(observed, template.names)[order]),
+        offset=np.nan_to_num(_offsets(observed, template.columns)[order]),
         weight=none,
         target=none,
         carried=np.zeros((n, len(template.carried))),
@@ -214,6 +220,28 @@ def lay_out_rows(
         z_weight=np.zeros(z.shape),
         z_target=np.zeros(z.shape),
     )
+
+
+def _check_stand_ins(
+    template: ResponseTemplate, missing: NDArray[np.bool_], gone: NDArray[np.bool_]
+) -> None:
+    """Refuse rows that miss a normal outcome which a response of theirs needs.
+
+    Parameters
+    ----------
+    missing, gone
+        Which normal outcomes (N, n_v) and responses (N, K) are missing.
+    """
+    first = len(template.level.design)
+    cells = zip(template.cells.row, template.cells.column - first, strict=True)
+    for k, v in {(k, v) for k, v in cells if 0 <= v < len(template.normal)}:
+        name = template.normal[v]
+        if name in template.stand_ins or not (missing[:, v] & ~gone[:, k]).any():
+            continue
+        raise NotSupportedError(
+            f"rows miss '{name}', which predicts '{template.columns[k]}' there; the model was made "
+            f"for data in which '{name}' is known where it predicts. Make a model of these data"
+        )
 
 
 def _of_clusters(

@@ -46,7 +46,7 @@ from bayes_msem.inference.pilot import Centring, with_pilot
 from bayes_msem.inference.pymc_model import build_pymc_model, has_potentials
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
-from bayes_msem.likelihood.plan import Plan, check_plan, make_plan
+from bayes_msem.likelihood.plan import Plan, check_plan, make_plan, missing_predictors
 from bayes_msem.model.group_words import check_no_groups
 from bayes_msem.model.notes import notes_of, remarks_of, warn_of
 from bayes_msem.model.outcomes import named_outcomes, plain_outcomes, read_outcomes
@@ -386,7 +386,8 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         >>> model.plan.sampled
         ()
         """
-        return make_plan(self._table, incomplete=self._observed.incomplete)
+        unknown = missing_predictors(self._table, self._observed)
+        return make_plan(self._table, incomplete=self._observed.incomplete, unknown=unknown)
 
     @cached_property
     def missing(self) -> MissingReport:
@@ -711,7 +712,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         bayes_msem.errors.SpecificationError: draws must be an integer, such as 1000,...
         """
         options = check_sampler_options(sampler, options)
-        check_sampler_can(sampler, self._table.families)
+        check_sampler_can(sampler, self._table.responses)
         self._check_free("nothing to sample")
         # nutpie comes with all of ArviZ: what is refused need not wait for it
         from bayes_msem.inference.sample import draw_posterior

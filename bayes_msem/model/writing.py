@@ -6,6 +6,7 @@ from typing import Any
 
 from bayes_msem.arguments import checked
 from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.errors import NotSupportedError
 from bayes_msem.spec.exchange.chosen_priors import chosen_priors
 from bayes_msem.spec.exchange.columns_to_make import columns_to_make, with_plain_names
 from bayes_msem.spec.exchange.lavaan_writer import to_lavaan
@@ -85,6 +86,11 @@ class Writing:
             characters: comments name all of it. Dummies and products are columns there, which a
             comment shows how to make.
 
+        Raises
+        ------
+        NotSupportedError
+            A residual log SD has predictors at level within.
+
         Examples
         --------
         >>> import bayes_msem as bm
@@ -98,4 +104,10 @@ class Writing:
             [mach];
         """
         table, about = self._written()
+        for outcome, log_sd in table.log_sds.items():
+            raise NotSupportedError(
+                f"'{log_sd}', the log SD of the residuals of '{outcome}', has predictors at level "
+                "within, and this is not translated into Mplus's language (its LOGV variables); "
+                f"predict '{log_sd}' at level between only, or take model.to_syntax()"
+            )
         return to_mplus(table, **about)

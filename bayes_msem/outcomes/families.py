@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.outcomes.binary import Binary
 from bayes_msem.outcomes.gaussian import Gaussian
+from bayes_msem.outcomes.location_scale import LocationScale
 from bayes_msem.outcomes.negbinomial import NegBinomial
 from bayes_msem.outcomes.ordinal import Ordinal
 from bayes_msem.outcomes.outcome import Outcome
 from bayes_msem.outcomes.poisson import Poisson
 
-__all__ = ["FAMILIES", "Family", "family"]
+__all__ = ["FAMILIES", "LOCATION_SCALE", "Family", "family"]
 
 _OUTCOMES: tuple[type[Outcome], ...] = (
     Gaussian,
@@ -74,9 +75,15 @@ class Family:
         return self.outcome.has_dispersion
 
 
-_RULES = {(kind.name, link): kind(link) for kind in _OUTCOMES for link in kind.links}
-FAMILIES = {found.text: found for found in (Family(*key) for key in _RULES)}
-"""Every family by its text."""
+_RULES: dict[tuple[str, str], Outcome] = {
+    (kind.name, link): kind(link) for kind in (*_OUTCOMES, LocationScale) for link in kind.links
+}
+LOCATION_SCALE = Family(LocationScale.name, "identity")
+"""That of normal outcomes whose residual log SD has predictors at level within; not declared."""
+FAMILIES = {
+    found.text: found for found in (Family(*key) for key in _RULES) if found != LOCATION_SCALE
+}
+"""Every family that is declared, by its text."""
 
 
 def family(text: str) -> Family:

@@ -72,7 +72,16 @@ def missing_responses(
             parts = (rows.y[at], scores[:, at], rows.design[at])
             mean, rest = given_scores(blueprint, within, names, *parts)
             mean += within.shift[:, None, columns]
-            drawn = _drawn(mean, rest, rows.offset[at][:, columns], list(responses.values()), rng)
+            drawn = _drawn_latent(mean, rest, list(responses.values()), rng)
+            log_sds = None
+            if within.log_sds is not None:  # they depend on normal outcomes
+                whole = np.repeat(rows.y[at][None], len(chosen), axis=0)
+                whole[..., columns] = np.where(
+                    np.isnan(whole[..., columns]), drawn, whole[..., columns]
+                )
+                log_sds = within.log_sds(rows.design[at], whole)
+            offset = rows.offset[at][:, columns]
+            drawn = _drawn(drawn, offset, list(responses.values()), log_sds, rng)
             empty = np.isnan(rows.y[at][:, columns])
             for k, column in enumerate(columns):
                 y[:, at[empty[:, k]], column] = drawn[:, empty[:, k], k]
@@ -104,14 +113,10 @@ def _effects(model: WithinModel, posterior: xr.Dataset) -> Effects:
     return Effects(linear, sampled)
 
 
-def _drawn(
-    mean: FloatArray,
-    rest: FloatArray,
-    offset: FloatArray,
-    responses: list[Response],
-    rng: np.random.Generator,
+def _drawn_latent(
+    mean: FloatArray, rest: FloatArray, responses: list[Response], rng: np.random.Generator
 ) -> FloatArray:
-    """Outcomes (D, n, K) of rows: responses, then normal ones.
+    """Probits' y*, linear predictors of other responses, and normal outcomes of rows, (D, n, K).
 
     Their y*, or they themselves, have these means (D, n, K) and covariances (D, K, K).
     """
@@ -120,9 +125,21 @@ def _drawn(
     residuals = {k: responses[k].family.residual_variance or 0.0 for k in others}
     root = roots(predictor_covariance(residuals, rest))
     drawn: FloatArray = mean + np.einsum("dkl,dnl->dnk", root, rng.standard_normal(mean.shape))
+    return drawn
+
+
+def _drawn(
+    drawn: FloatArray,
+    offset: FloatArray,
+    responses: list[Response],
+    log_sds: FloatArray | None,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Outcomes (D, n, K) of rows: responses given what ``_drawn_latent`` drew, and normal ones."""
     for k, response in enumerate(responses):
-        cuts, spread, at = response.thresholds, response.dispersion, drawn[..., k] + offset[:, k]
-        if k in probits:
+        cuts, spread = response.thresholds, response.spread(log_sds)
+        at = drawn[..., k] + offset[:, k]
+        if response.family.outcome.link == "probit":
             assert cuts is not None
             found = categories_of(at, cuts)
         else:

@@ -13,6 +13,7 @@ from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.inference.coordinates import COORDINATES
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.structure.matrices import level_matrices
+from bayes_msem.structure.scaled_residuals import mean_residual_variances
 
 FloatArray = NDArray[np.float64]
 
@@ -116,15 +117,29 @@ def _within(
     if blueprint.n_sampled and cluster is not None:
         values = posterior[COORDINATES].transpose("chain", "draw", "cluster_id", "sampled_effect")
         coordinates = values.to_numpy().reshape(len(points), *likelihood.shape)
-    matrices = []
+    matrices, effects_at = [], []
     for i, point in enumerate(points):
         if coordinates is None:
             b = np.ascontiguousarray(likelihood.level_two(point).coefficients[:1, first:])
         else:
             effects = likelihood.effects(point, np.ascontiguousarray(coordinates[i]))
             b = np.ascontiguousarray(effects[position : position + 1])
-        matrices.append(likelihood.within(point, b).Sigma[0])
-    return np.stack(matrices)
+        matrices.append(likelihood.within(point, b).Sigma[0].copy())
+        effects_at.append(b[0])
+    result = np.stack(matrices)
+    rows = blueprint.template.responses
+    if rows is not None and rows.scaled:
+        own = np.stack(effects_at)
+        values = likelihood.values(points, own if blueprint.n_sampled else None)
+        observed, chosen = blueprint.observed, blueprint.observed.informative
+        if cluster is not None:
+            chosen = chosen & (observed.cluster == position)
+        design = np.column_stack([np.ones(int(chosen.sum())), observed.x[chosen]])
+        of_cluster = own if blueprint.n_sampled else None
+        found = mean_residual_variances(blueprint.template, values, of_cluster, design)
+        at = [observed.y_names.index(name) for name in rows.scaled]
+        result[:, at, at] += found
+    return result
 
 
 def _between(blueprint: Blueprint, points: FloatArray, present: tuple[str, ...]) -> FloatArray:

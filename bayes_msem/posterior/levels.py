@@ -15,6 +15,8 @@ and Fisher-z correlations are averaged on their own scale. All arrays have the d
 
 Outcomes that are not normal. Level within is that of the latent responses, whose residual variance
 is fixed; what is left of a count given its log rate (posterior.count_variance) is its residual.
+Residuals whose log SD depends on the row have the variance that they have on average over the rows
+(structure.scaled_residuals).
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from bayes_msem.structure.effects import Effects
 from bayes_msem.structure.matrices import level_matrices
 from bayes_msem.structure.model_template import ModelTemplate
 from bayes_msem.structure.nested import NestedTemplate
+from bayes_msem.structure.scaled_residuals import mean_residual_variances
 from bayes_msem.structure.templates import LevelTemplate
 
 __all__ = [
@@ -195,6 +198,10 @@ def levels_at(
     within = _level(template.within, values, moments, slopes)
     rows_of = _row_values(blueprint, shared, values, above | u)
     levels = Levels(blueprint, within, between, rows_of, top)
+    if template.responses is not None and template.responses.scaled:
+        design = np.column_stack([np.ones(int(rows.sum())), observed.x[rows]])
+        levels = _with_scaled(levels, values, u, design)
+        within = levels.within
     if counts := counts_within(observed):
         within = _with_counts(levels, within, counts)
     if between is not None and (counts := counts_between(observed)):
@@ -206,6 +213,27 @@ def top_level(nested: NestedTemplate, values: FloatArray, observed: ObservedData
     """Matrices of the third level."""
     moments = _design_moments(nested.top.design, observed.w3_names, observed.w3)
     return _level(nested.top, values, moments)
+
+
+def _with_scaled(
+    levels: Levels, values: FloatArray, u: Mapping[str, FloatArray], design: FloatArray
+) -> Levels:
+    """Give scaled responses their average residual variance; nothing depends on them."""
+    template, within = levels.blueprint.template, levels.within
+    b = None
+    if template.effects.sampled:
+        b = np.stack([u[name] for name in template.effects.sampled], axis=-1)
+    found = mean_residual_variances(template, values, b, design)
+    psi, covariance = within.psi.copy(), within.covariance.copy()
+    row_values = dict(levels.row_values)
+    assert template.responses is not None
+    for k, name in enumerate(template.responses.scaled):
+        i = within.names.index(name)
+        psi[:, i, i] += found[:, k]
+        covariance[:, i, i] += found[:, k]
+        row_values[RowKey("within", name, "~~", name)] = found[:, k]
+    within = replace(within, psi=psi, covariance=covariance)
+    return replace(levels, within=within, row_values=row_values)
 
 
 def _with_counts(levels: Levels, level: Level, counts: tuple[str, ...]) -> Level:
@@ -244,7 +272,7 @@ def _row_values(
         if row.key in sources:
             vectors = values if row.level == "within" else shared
             result[row.key] = vectors[:, sources[row.key]]
-        else:  # a random slope on a covariate, which has no cell
+        elif row.random in u:  # a random slope on a covariate, which has no cell
             result[row.key] = u[row.random]
     return result
 

@@ -52,6 +52,8 @@ class Response:
         Draws (S, 1, K - 1) and (S, 1), where the family has some.
     whole
         Whether the latent response is drawn with its residual, which others depend on.
+    log_sd
+        Position among the log SDs that depend on the row, where the outcome has one.
     """
 
     position: int
@@ -59,6 +61,13 @@ class Response:
     thresholds: FloatArray | None
     dispersion: FloatArray | None
     whole: bool = False
+    log_sd: int | None = None
+
+    def spread(self, log_sds: FloatArray | None) -> FloatArray | None:
+        """Dispersion, given the log SDs (S, n, K) of the rows."""
+        if self.log_sd is None or log_sds is None:
+            return self.dispersion
+        return np.exp(2.0 * log_sds[..., self.log_sd])
 
 
 def labels_of(observed: ObservedData, outcome: str) -> tuple[Any, ...]:
@@ -94,6 +103,7 @@ def responses_of(blueprint: Blueprint, posterior: xr.Dataset) -> dict[str, Respo
             np.stack(cuts, axis=-1)[:, None, :] if cuts else None,
             spread[0][:, None] if spread else None,
             name in template.whole,
+            template.scaled.index(name) if name in template.scaled else None,
         )
     return result
 
@@ -155,6 +165,7 @@ def one_of_each(
     residuals = {r.position: r.family.residual_variance or 0.0 for r in found if not r.whole}
     covariance = predictor_covariance(residuals, within.outcome_covariances())
     y += np.einsum("spq,snq->snp", roots(covariance), rng.standard_normal(y.shape))
+    log_sds = None if within.log_sds is None else within.log_sds(design, y)
     for response in found:
         k, rule = response.position, response.family.outcome
         eta = y[..., k] + offset[:, k]
@@ -164,7 +175,7 @@ def one_of_each(
             drawn = categories_of(eta, response.thresholds)
         else:
             drawn = rule.simulate(
-                rng, np.where(known, eta, 0.0), response.thresholds, response.dispersion
+                rng, np.where(known, eta, 0.0), response.thresholds, response.spread(log_sds)
             )
         y[..., k] = np.where(known, drawn, np.nan)
     return y

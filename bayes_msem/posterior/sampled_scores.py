@@ -30,6 +30,8 @@ IntArray = NDArray[np.int64]
 def sampled_scores(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
     """Draws of scores and carried latent responses, (S, N, q + M), rows as in the data.
 
+    Scores that stand for normal outcomes are NaN where these are known.
+
     Parameters
     ----------
     blueprint
@@ -50,6 +52,9 @@ def sampled_scores(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
     for s, point in enumerate(points):
         b = likelihood.effects(point, t[s]) if blueprint.n_sampled else none
         result[s, responses.order] = likelihood.scores(point, b, t_s[s]).sampled
+    template = responses.template
+    for k, name in enumerate(template.stand_ins, start=len(template.scores)):
+        result[:, ~np.isnan(blueprint.observed.outcome(name)), k] = np.nan
     return result
 
 

@@ -57,6 +57,10 @@ _COUNTS = (
     " Of counts: on the scale of the log rate, with ln(1 + 1/mean + dispersion) as the variance of "
     "their distribution (Nakagawa et al., 2017)."
 )
+_SCALED = (
+    " Residual variances of {} differ from row to row: the mean over rows counts, with random log "
+    "SDs at their means."
+)
 _AVERAGE = (
     " Random coefficients are at their population means, so differences between clusters in them "
     "are not part of the variance within."
@@ -95,6 +99,9 @@ class Solution:
             "Standardised within each level (StdYX): rows x ~~ x are shares of variance, other "
             f"rows ~~ are correlations of residuals.{self._covariates}"
         )
+        if table.log_sds:
+            named = ", ".join(dict.fromkeys(table.log_sds.values()))
+            caption += f" Slopes of {named} within: change of the log SD per SD of the predictor."
         if any(row.kind == "threshold" for row in table.rows):
             caption += " Thresholds are in SDs of the whole latent response."
         if self.cluster is not None:
@@ -323,7 +330,12 @@ class Solution:
         observed = self.levels.blueprint.observed
         counts = counts_within(observed) or counts_between(observed)
         ordered = any(family.has_thresholds for family in observed.families.values())
-        return (_LATENT if ordered else "") + (_COUNTS if counts else "")
+        scaled = self.levels.blueprint.table.log_sds
+        return (
+            (_LATENT if ordered else "")
+            + (_COUNTS if counts else "")
+            + (_SCALED.format(", ".join(scaled)) if scaled else "")
+        )
 
     def _by_chain(self, values: list[FloatArray]) -> FloatArray:
         stacked = np.stack(values, axis=-1)

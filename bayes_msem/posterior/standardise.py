@@ -12,7 +12,8 @@ With the matrices of a level (see posterior.levels) and SD_i = sqrt(Cov(v)_ii),
 b is the value of the row itself, which is one of several where a loading and a regression stand
 between the same two variables. sd(x) is the SD in the data: over rows within, over clusters
 between, with the divisor N. Of a count, SD_i is that of posterior.levels; its dispersion has no
-standardised value and is left out.
+standardised value and is left out. A log SD that depends on the row (role "log SD") is itself no
+variable of level within and has no unit: its slopes are b SD_k, its intercept is K_i1.
 
 Standardised in latent variables alone ("std_lv"), factors and random effects have SD_i and Psi_ii
 as above, and all other variables, thresholds included, keep their units: 1 stands for both.
@@ -71,7 +72,7 @@ def standardised_values(levels: Levels, kind: StdKind = "std_all") -> dict[RowKe
     by_name = {
         level.level: _Scales(level, _in_own_units(table, level, kind)) for level in levels.both
     }
-    whole = whole_variances(levels)
+    whole, log_sds = whole_variances(levels), set(table.log_sds.values())
     result: dict[RowKey, FloatArray] = {}
     labels: dict[str, FloatArray] = {}
     omitted = omitted_definitions(table)
@@ -82,6 +83,8 @@ def standardised_values(levels: Levels, kind: StdKind = "std_all") -> dict[RowKe
                 if row.kind == "threshold":
                     sd = np.sqrt(whole[row.lhs]) if kind == "std_all" else 1.0
                     result[row.key] = value / sd
+                elif row.level == "within" and row.lhs in log_sds:
+                    result[row.key] = np.asarray(value * by_name["within"].sd(row.rhs))
                 else:
                     result[row.key] = _standardised(row, value, by_name[row.level])
                 labels.setdefault(row.label, result[row.key])

@@ -27,6 +27,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.gaussian.normal import conditional
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.structure.matrices import LevelMatrices, level_matrices
+from bayes_msem.structure.scaled_residuals import effects_of_log_sds, log_sds
 from bayes_msem.structure.templates import LevelTemplate
 
 FloatArray = NDArray[np.float64]
@@ -49,12 +50,16 @@ class WithinDraws:
         Random intercepts that are added to the outcomes, (S, p).
     selection
         F, (p, m).
+    log_sds
+        Log SDs (S, n, K) of the residuals of scaled responses, from the design (n, D) of rows and
+        their outcomes (S, n, p).
     """
 
     coefficients: FloatArray
     covariance: FloatArray
     shift: FloatArray
     selection: FloatArray
+    log_sds: Callable[[FloatArray, FloatArray], FloatArray] | None = None
 
     def outcome_means(self, design: FloatArray) -> FloatArray:
         """Means of the outcomes (S, n, p) of rows with design (n, D)."""
@@ -88,7 +93,7 @@ class WithinDraws:
         design
             (n, D).
         """
-        seen = ~np.isnan(y.reshape(-1, y.shape[-1])[0])
+        seen = ~np.isnan(y[(0,) * (y.ndim - 1)])
         k, both = (
             len(wanted),
             np.vstack([np.eye(self.selection.shape[1])[wanted], self.selection[seen]]),
@@ -143,7 +148,18 @@ class WithinModel:
         for i, name in enumerate(self.level.outcomes):
             if name in self.effects.sampled:  # a random intercept that is
                 shift[:, i] += b[:, self.effects.sampled.index(name)]
-        return WithinDraws(matrices.total @ k, matrices.covariance, shift, self.selection)
+        own, rows = (matrices.total @ k, matrices.covariance, shift), self.blueprint.template.responses
+        if rows is None or not rows.scaled:
+            return WithinDraws(*own, self.selection)
+        at = [self.level.outcomes.index(name) for name in rows.normal]
+        values = self.blueprint.likelihood.values(self.points)
+        effects = effects_of_log_sds(rows, b)
+
+        def found(design: FloatArray, y: FloatArray) -> FloatArray:
+            parts = y[..., at] - shift[:, None, at]
+            return log_sds(rows, values, design, parts) + effects[:, None, :]
+
+        return WithinDraws(*own, self.selection, found)
 
     def _matrices(self, b: FloatArray | None) -> LevelMatrices:
         """Matrices of all draws, with the effects b (S, n_b) of a cluster."""

@@ -19,6 +19,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.likelihood.response_rows import log_exposure
 from bayes_msem.structure.response_template import ResponseTemplate
+from bayes_msem.structure.scaled_residuals import effects_of_log_sds, log_sds
 
 __all__ = [
     "categories_of",
@@ -63,7 +64,7 @@ def intercept_effects(
         (template.normal, template.normal_effect),
         (template.names, template.effect),
     ):
-        for name, effect in zip(outcomes, effects, strict=True):
+        for name, effect in zip(outcomes, effects, strict=False):  # log SDs come last
             if effect >= 0:
                 result[:, names.index(name)] = b[:, effect]
     return result
@@ -81,6 +82,7 @@ def draw_responses(
     latent: FloatArray,
     design: ObservedData,
     rng: np.random.Generator,
+    b: FloatArray,
 ) -> FloatArray:
     """Draw the responses of rows.
 
@@ -97,6 +99,8 @@ def draw_responses(
         The rows; its outcomes are not read, but exposures are.
     rng
         Source of randomness.
+    b
+        Sampled effects of the cluster of every row, (N, n_b).
 
     Returns
     -------
@@ -106,12 +110,18 @@ def draw_responses(
     template = blueprint.template.responses
     assert template is not None
     values, y = blueprint.likelihood.values(point), latent.copy()
+    log_sd = _log_sds(template, values, latent, design, b)
     for k, (name, family) in enumerate(template.families.items()):
         column = design.y_names.index(name)
         eta = latent[:, column] + log_exposure(design, name)
         known = np.isfinite(eta)
         source = template.dispersion[k]
         y[:, column] = np.nan
+        if name in log_sd:
+            known &= np.isfinite(log_sd[name])
+            spread = np.exp(2.0 * log_sd[name][known])
+            y[known, column] = family.outcome.simulate(rng, eta[known], dispersion=spread)
+            continue
         if name in template.whole:
             y[known, column] = categories_of(eta[known], template.thresholds(values, k))
             continue
@@ -122,6 +132,23 @@ def draw_responses(
             values[source] if source >= 0 else None,
         )
     return y
+
+
+def _log_sds(
+    template: ResponseTemplate,
+    values: FloatArray,
+    y: FloatArray,
+    design: ObservedData,
+    b: FloatArray,
+) -> dict[str, FloatArray]:
+    """Log SDs (N,) of the residuals of scaled responses, from the normal outcomes of rows."""
+    if not template.scaled:
+        return {}
+    of_normal = [design.y_names.index(name) for name in template.normal]
+    parts = y[:, of_normal] - intercept_effects(template, design.y_names, b)[:, of_normal]
+    regressors = np.column_stack([np.ones(design.n_rows), design.x])
+    found = log_sds(template, values, regressors, parts) + effects_of_log_sds(template, b)
+    return dict(zip(template.scaled, found.T, strict=True))
 
 
 def cluster_outcomes(

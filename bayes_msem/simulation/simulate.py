@@ -181,9 +181,11 @@ def draw_rows(
         if design.x_names:
             y += design.x @ fixed[0, 1:]
     if responses is not None:
+        of_rows = np.empty((design.n_rows, 0))
         if of_row is not None and effects.sampled:
+            of_rows = b[of_row]
             y += intercept_effects(responses, design.y_names, b)[of_row]
-        return draw_responses(blueprint, point, y, design, rng)
+        return draw_responses(blueprint, point, y, design, rng, of_rows)
     if of_row is None:
         return y
     a = u[:, effects.use_effect]

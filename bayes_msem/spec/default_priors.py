@@ -23,6 +23,7 @@ thresholds             dirichlet(1, sd=S)          of an outcome together
 dispersion             HalfNormal(1)               of a negative binomial count
 log rate               Normal(log mean, 1.5)       intercept of a count, with its exposure
 slope on a log rate    Normal(0, 1/s_x)
+slope on a log SD      Normal(0, 0.5/s_x)          at level within (location-scale models)
 =====================  ==========================  ==============================================
 
 Random effects have the scale of what varies: a random slope s_y/s_x, a random loading r/2, a
@@ -192,8 +193,9 @@ class Units:
         return self.of(row.level, row.lhs) / self.of(row.level, row.rhs)
 
     def reach(self, row: Row) -> float:
-        """Scale of the prior of a slope; one unit of a log rate."""
-        if self.is_count(row.lhs):
+        """Scale of the prior of a slope; one unit of a log rate, half a one of a log SD within."""
+        own_log_sd = self._table.roles.get((row.level, row.lhs)) == "log SD"
+        if own_log_sd or self.is_count(row.lhs):
             return self.slope(row)
         if row.level == "within":
             return 2.5 * self.slope(row)
@@ -247,6 +249,8 @@ class Units:
     def centre(self, level: str, name: str) -> float:
         """Where the mean of a variable is expected a priori."""
         role = self._table.roles.get((level, name))
+        if role == "log SD":
+            return self._centre_of_effect(name)
         if role is None or role.endswith("factor"):
             return 0.0
         if self._table.mean_level(name) != level:

@@ -34,7 +34,9 @@ Beyond lavaan:
    "none" also lets coefficients covary with nothing. A variable whose variance is fixed at 0
    gets no covariance.
 8. *Outcomes that are not normal* have thresholds, fixed residual variances or dispersions
-   (:mod:`bayes_msem.spec.outcome_rows`), and no default covariances of their residuals.
+   (:mod:`bayes_msem.spec.outcome_rows`), and no default covariances of their residuals. Nor have
+   outcomes whose residual log SD is predicted at level within (:mod:`bayes_msem.spec.log_sds`).
+   In single-level models these log SDs have their intercepts there.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from typing import Literal
 from bayes_msem.errors import SpecificationError
 from bayes_msem.outcomes.families import Family
 from bayes_msem.spec.group_modifiers import refuse_by_group
+from bayes_msem.spec.log_sds import check_log_sd_formulas, check_log_sds
 from bayes_msem.spec.outcome_rows import Outcomes, check_outcome_rows, not_normal
 from bayes_msem.spec.parameter_labels import UNNUMBERED, check_definitions, describe, resolve_labels
 from bayes_msem.spec.random_checks import (
@@ -155,6 +158,7 @@ def build_table(
         cluster_levels=parsed.levels[1:] if parsed.three_level else (),
     )
     check_random_effects(table)
+    check_log_sds(table)
     if table.three_level:
         check_three_levels(table)
     return table
@@ -197,6 +201,7 @@ def declare(
     outcomes = Outcomes(not_normal(families, roles), categories or {}, roles)
     random = random_names(parsed)
     check_random_formulas(parsed)
+    check_log_sd_formulas(parsed, columns)
     _check_duplicates(parsed)
     rows: list[Row] = []
     passing = passing_through(parsed) if parsed.three_level else ()
@@ -387,6 +392,7 @@ class _Level:
             v
             for v in (*use.factors, *use.outcomes)
             if v in use.outcomes and use.is_childless(v) and not self.outcomes.at(use.level, v)
+            if use.level == "between" or v not in self._log_sds()
         ]
         pairs = chain(
             combinations([*factors, *predictors], 2),
@@ -398,7 +404,13 @@ class _Level:
 
     def _coefficients(self) -> list[str]:
         """Return the random effects of this level, and the parts of those of the level below."""
-        return [v for v in self.use.names if v in self.random and v not in self.use.factors]
+        own = self._with_role("log SD")
+        return [v for v in self.use.names if v in self.random and v not in (*self.use.factors, *own)]
+
+    def _log_sds(self) -> set[str]:
+        """Return log SDs with predictors at this level, and the outcomes whose residuals have them."""
+        names = set(self._with_role("log SD"))
+        return names | {f.lhs for f in self.formulas if f.term.modifiers.random in names}
 
     def _random_pairs(self) -> Iterator[tuple[str, str]]:
         """Point 7 of the module's list."""
@@ -430,7 +442,8 @@ class _Level:
 
     def _intercepts(self) -> Iterator[Row]:
         scale = self._scale_of_random_variances()
-        for v in (*self._observed(), *self._with_role("random effect")):
+        alone = () if self.above else ("log SD",)
+        for v in (*self._observed(), *self._with_role("random effect", *alone)):
             # The highest part of a split variable carries the mean of all.
             if not self._level_above(v):
                 zero = v in scale or self.outcomes.has_thresholds(self.use.level, v)

@@ -276,7 +276,7 @@ def counting_rule(table: ParameterTable) -> list[LevelCount]:
 
 def _own_parameters(table: ParameterTable, level: str) -> tuple[set[int], set[int]]:
     """Numbers of the free parameters of one level alone: intercepts, and all others."""
-    random = table.coefficients
+    random = {*table.coefficients, *table.variables(level, "log SD")}
     elsewhere = {r.free for r in table.rows if r.level != level}
     means: set[int] = set()
     others: set[int] = set()

@@ -17,7 +17,7 @@ from itertools import combinations
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.spec.covariance import CovarianceBlock, covariance_blocks
 from bayes_msem.spec.parameter_labels import describe
-from bayes_msem.spec.roles import LevelUse, line
+from bayes_msem.spec.roles import LevelUse, line, log_sd_names
 from bayes_msem.spec.statements import Formula, ParsedModel
 from bayes_msem.spec.table import ParameterTable, Row
 
@@ -41,6 +41,7 @@ def check_random_formulas(parsed: ParsedModel) -> None:
         ``rv()`` on a threshold.
     """
     kinds: dict[str, Row] = {}
+    log_sds = log_sd_names(parsed)
     for f in parsed.formulas:
         name = f.term.modifiers.random
         if name is None:
@@ -52,10 +53,13 @@ def check_random_formulas(parsed: ParsedModel) -> None:
                 f"clusters. The random intercept of '{f.lhs}' shifts all of them together: "
                 f"use '{f.lhs}' at level between"
             )
-        if not parsed.two_level:
+        if not parsed.two_level and name not in log_sds:
+            log_sd = ""
+            if row.kind == "variance":
+                log_sd = f", or predict the log SD of the residuals: '{name} ~ x'"
             raise SpecificationError(
                 f'rv("{name}") {line(f)} lets a coefficient vary over clusters, but the model '
-                "has a single level; write 'level: within' and 'level: between' blocks"
+                f"has a single level; write 'level: within' and 'level: between' blocks{log_sd}"
             )
         if f.level == parsed.levels[-1]:
             if parsed.three_level:
@@ -183,6 +187,8 @@ def _check_varies(
     """
     level = table.above(row.level)
     if not _is_zero(variances.get((level, name))):
+        return
+    if ("within", name) in table.roles:  # a log SD with predictors of its rows varies by these
         return
     covariates = table.variables(row.level, "covariate", "cluster-level covariate")
     rows = [r for r in table.rows if r.random == name]

@@ -13,6 +13,7 @@ cluster-level covariate   observed, level 2 only, nothing but a predictor: condi
 cluster-level             observed, level 2 only, any other use: modelled
 within / between factor   stands left of ``=~`` at that level
 random effect             named in ``rv()`` at level 1: a variable of level 2
+log SD                    named in ``rv()`` of a residual variance, and left of ``~`` at level 1
 ========================  ==================================================================
 
 "Any other use" is being an outcome or an indicator, or standing in ``~~``, ``~ 1`` or ``|``: who
@@ -39,6 +40,7 @@ __all__ = [
     "assign_roles",
     "level_use",
     "line",
+    "log_sd_names",
     "passing_through",
     "random_names",
     "uses_of",
@@ -125,6 +127,15 @@ def random_names(parsed: ParsedModel) -> dict[str, Formula]:
     return found
 
 
+def log_sd_names(parsed: ParsedModel) -> tuple[str, ...]:
+    """Names in ``rv()`` of variances that stand left of ``~`` at level within."""
+    variances = {
+        f.term.modifiers.random for f in parsed.formulas if f.op == "~~" and f.lhs == f.term.name
+    }
+    names = (f.lhs for f in parsed.formulas if f.level == "within" and f.op == "~")
+    return tuple(dict.fromkeys(name for name in names if name in variances))
+
+
 def line(formula: Formula) -> str:
     """Return where a formula stands, for use in messages."""
     return f"(line {formula.span.line})"
@@ -179,12 +190,12 @@ def assign_roles(
         level where it does not exist.
     """
     _check_levels(parsed, cluster)
-    random = random_names(parsed)
+    random, log_sds = random_names(parsed), log_sd_names(parsed)
     uses = uses_of(parsed)
     for name, formula in random.items():
         _check_random_name(name, formula, uses, columns)
     for formula in parsed.formulas:
-        _check_formula(formula, uses, columns, parsed, cluster, random)
+        _check_formula(formula, uses, columns, parsed, cluster, random, log_sds)
     for use in uses:
         _check_circles(use)
     return {
@@ -198,7 +209,9 @@ def _role(name: str, i: int, uses: Sequence[LevelUse], random: Mapping[str, Form
     use, is_within = uses[i], i == 0
     if name in use.factors:
         return "within factor" if is_within else "between factor"
-    if not is_within and name in random and random[name].level == uses[i - 1].level:
+    if name in random and is_within:
+        return "log SD"
+    if name in random and random[name].level == uses[i - 1].level:
         return "random effect"
     if any(name in lower.names for lower in uses[:i]):
         return "split"
@@ -267,6 +280,7 @@ def _check_formula(
     parsed: ParsedModel,
     cluster: str | None,
     random: Mapping[str, Formula],
+    log_sds: Sequence[str],
 ) -> None:
     lhs, rhs = formula.lhs, formula.term.name
     if lhs == rhs and formula.op in ("=~", "~"):
@@ -286,6 +300,8 @@ def _check_formula(
             "ordered outcomes that measure it"
         )
     for name in _variables_of(formula):
+        if formula.op == "~" and name == lhs and name in log_sds:
+            continue
         _check_name(name, formula, uses, columns, parsed, cluster, random)
 
 
@@ -316,7 +332,8 @@ def _check_name(
         raise SpecificationError(
             f"random effect '{name}' is used {at}, but it varies between "
             f"{'clusters only' if not parsed.three_level else _units(parsed.levels[lowest])}; "
-            f"use it at level {parsed.levels[lowest]}"
+            f"use it at level {parsed.levels[lowest]} (what has predictors at level within, left of "
+            "'~', is the log SD of a residual variance)"
         )
     other = next((use for use in others if name in use.factors), None)
     if other is not None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bayes_msem.outcomes.families import Family
+from bayes_msem.outcomes.families import LOCATION_SCALE, Family
 from bayes_msem.spec.expressions import Expression
 from bayes_msem.spec.statements import Definition
 
@@ -80,6 +80,7 @@ Role = Literal[
     "within factor",
     "between factor",
     "random effect",  # level-2 variable created by rv()
+    "log SD",  # of residuals, created by rv() and predicted at level 1
 ]
 
 
@@ -191,6 +192,29 @@ class ParameterTable:
     def coefficients(self) -> tuple[str, ...]:
         """Names given in ``rv()``, in the order of the rows."""
         return tuple(dict.fromkeys(row.random for row in self.rows if row.random))
+
+    @property
+    def log_sds(self) -> dict[str, str]:
+        """Outcomes whose residual log SD has predictors at level 1 -> its name."""
+        names = self.variables("within", "log SD")
+        rows = [r for r in self.rows if r.random in names and r.kind == "variance"]
+        return {row.lhs: row.random for row in rows}
+
+    @property
+    def constant_log_sds(self) -> frozenset[str]:
+        """Those of ``log_sds`` that are the same in all clusters but for what predicts them."""
+        names = set(self.log_sds.values())
+        return frozenset(
+            r.lhs
+            for r in self.rows
+            if r.level == "between" and r.kind == "variance" and r.lhs in names
+            if r.free == 0 and r.value == 0
+        )
+
+    @property
+    def responses(self) -> dict[str, Family]:
+        """Outcomes with a likelihood of their own: not normal, or with log SDs of their rows."""
+        return {**self.families, **dict.fromkeys(self.log_sds, LOCATION_SCALE)}
 
     def variables(self, level: str, *roles: Role) -> tuple[str, ...]:
         """Names of the variables of ``level`` with one of ``roles``, in order of appearance."""

@@ -56,9 +56,13 @@ class ClusterResponses(Items):
 
 
 def families_by_level(table: ParameterTable) -> tuple[dict[str, Family], dict[str, Family]]:
-    """Families of the outcomes of rows, and of those of clusters, that are not normal."""
-    rows = {n: f for n, f in table.families.items() if ("within", n) in table.roles}
-    return rows, {n: f for n, f in table.families.items() if n not in rows}
+    """Families of the outcomes of rows, and of those of clusters, that are not normal.
+
+    Normal outcomes whose residual log SD depends on the row are among those of rows.
+    """
+    every = table.responses
+    rows = {n: f for n, f in every.items() if ("within", n) in table.roles}
+    return rows, {n: f for n, f in every.items() if n not in rows}
 
 
 def feeding_factors(table: ParameterTable, families: Mapping[str, Family]) -> tuple[str, ...]:

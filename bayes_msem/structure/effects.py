@@ -85,7 +85,12 @@ def find_effects(
     first, split = (split, []) if sample_all else ([], split)
     within = modelled_names(table, "within")
     design = {"1": 0} | {x: 1 + i for i, x in enumerate(x_names)}
-    random = [row for row in table.rows if row.random and row.level == "within"]
+    constant = table.constant_log_sds
+    random = [
+        r
+        for r in table.rows
+        if r.random and r.level == "within" and table.two_level and r.random not in constant
+    ]
     slopes = list(dict.fromkeys(r.random for r in random if r.random in linear))
     uses = [(i, -1 - y_names.index(v), 0) for i, v in enumerate(split)]
     for row in random:

@@ -116,6 +116,7 @@ def build_template(
     x_names: tuple[str, ...],
     w_names: tuple[str, ...],
     position: dict[int, int],
+    unknown: tuple[str, ...] = (),
 ) -> ModelTemplate:
     """Build the template of a model.
 
@@ -127,6 +128,9 @@ def build_template(
         Names of the data columns, by role.
     position
         Free number -> position in theta.
+    unknown
+        Normal outcomes of level within that are missing where they predict outcomes that are not:
+        scores stand for them.
 
     Returns
     -------
@@ -143,11 +147,25 @@ def build_template(
     )
     sources, constants, n_theta = place_rows(table, position, effects.rows)
     integrated = {r.key for r in table.rows if r.random and r not in effects.rows}
-    remaining = replace(table, rows=tuple(r for r in table.rows if r.key not in integrated))
+    # residuals whose log SD depends on the row have no variance: levels of this template are
+    # without them, as they are without what is left of a count given its log rate
+    scaled, log_sds = table.log_sds, set(table.log_sds.values())
+    remaining = replace(
+        table,
+        rows=tuple(
+            r
+            for r in table.rows
+            if r.key not in integrated
+            and not (r.level == "within" and r.kind == "variance" and r.lhs in scaled)
+            and not (r.level == "within" and r.lhs in log_sds)
+        ),
+    )
     level_two = (*effects.linear, *normal_z, *effects.sampled)
     responses, cluster_responses = None, None
     if own or of_clusters:
-        responses = build_responses(table, own, y_names, x_names, effects.sampled, sources)
+        responses = build_responses(
+            table, own, y_names, x_names, effects.sampled, sources, unknown
+        )
     if of_clusters:
         cluster_responses = build_cluster_responses(
             table, of_clusters, ("1", *w_names, *normal_z), effects.sampled, sources

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from bayes_msem.checking.predictive.design import Design
 from bayes_msem.checking.predictive.named_statistics import BUILT_IN, Statistic
 from bayes_msem.checking.predictive.reduced_data import Sample
+from bayes_msem.checking.predictive.scale_statistics import SCALE_NAMES
 from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.errors import NotSupportedError
 
@@ -39,6 +40,7 @@ NAMES = (
     "share_spread",
     "count_spread",
     "slope_spread",
+    *SCALE_NAMES,
 )
 _MORE = 8  # replicates whose tables are averaged
 _NORMAL = {s.name for s in BUILT_IN} | {"deviance", "chi_square_refit"}
@@ -67,7 +69,7 @@ def response_statistics(design: Design, tables: PairTables) -> list[Statistic]:
     """
     families = tables.families
     ordered = [name for name, family in families.items() if family.has_thresholds]
-    counts = [name for name in families if name not in ordered]
+    counts = [name for name, family in families.items() if family.is_count]
     found: list[Statistic] = []
 
     def add(name: str, title: str, level: str, labels: list[str], two_sided: bool,
@@ -195,7 +197,9 @@ def _count_spreads(sample: Sample, *, names: Sequence[str]) -> FloatArray:
 def _slopes(design: Design) -> list[tuple[int, str]]:
     """Covariates that vary inside clusters, with every response."""
     assert design.template.responses is not None
-    return [(i, name) for i in design.x_moving for name in design.template.responses.names]
+    responses = design.template.responses
+    names = [name for name in responses.names if name not in responses.scaled]
+    return [(i, name) for i in design.x_moving for name in names]
 
 
 def _slope_spreads(sample: Sample, *, slopes: Sequence[tuple[int, str]]) -> FloatArray:

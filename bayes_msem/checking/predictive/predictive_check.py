@@ -37,6 +37,7 @@ from bayes_msem.checking.predictive.deviance import deviance_statistic
 from bayes_msem.checking.predictive.named_statistics import Statistic, chosen_statistics
 from bayes_msem.checking.predictive.reduced_data import Sample
 from bayes_msem.checking.predictive.replicate import Pair, Replicates
+from bayes_msem.checking.predictive.scale_statistics import scale_statistics
 from bayes_msem.checking.predictive.structure import Structure
 from bayes_msem.inference.pymc_model import observed_matrix
 from bayes_msem.inference.threads import one_blas_thread
@@ -185,7 +186,7 @@ class _Run:
         normal = design.two_level and not replicates.responses
         self.distances = _Distances(design.n_clusters) if normal else None
         if replicates.responses:
-            check_statistics(statistics, tuple(design.observed.families))
+            check_statistics(statistics, tuple(replicates.blueprint.table.responses))
 
     def add(self, pair: Pair) -> None:
         """Compute everything for one pair."""
@@ -214,6 +215,7 @@ class _Run:
             others = self.replicates.clusters == "new"
             tables = PairTables(design, self.replicates.more, of_clusters=others)
             own = response_statistics(design, tables)
+            own += scale_statistics(design, self.replicates.blueprint.table)
             self.chosen = chosen_statistics(self.asked, own, ())
             return
         complete = CompleteModel(self.replicates.blueprint, pair.observed)
