@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,6 +23,9 @@ from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.model_template import ModelTemplate, build_template
 from bayes_msem.structure.parameters import Parameters, build_parameters
+
+if TYPE_CHECKING:
+    from bayes_msem.blueprint.rotated import Turning
 
 FloatArray = NDArray[np.float64]
 
@@ -48,6 +52,11 @@ class Blueprint:
         Priors, bounds and constraints as the compiled density reads them.
     pilot
         Sampled parameters at a mode; only for models with sampled effects.
+    sampled_form
+        With exploratory factors (spec.exploratory): the form that is sampled and whose modes are
+        found. Everything else reads this one, the reported form.
+    turning
+        Of a sampled form: how it is rotated, and the reported form.
     """
 
     table: ParameterTable
@@ -58,6 +67,13 @@ class Blueprint:
     likelihood: Likelihood
     prior_arrays: PriorArrays
     pilot: FloatArray | None = None
+    sampled_form: Blueprint | None = None
+    turning: Turning | None = None
+
+    @property
+    def to_sample(self) -> Blueprint:
+        """The form whose parameters NUTS and searches for modes move in."""
+        return self if self.sampled_form is None else self.sampled_form
 
     @property
     def statistics_by_cluster(self) -> FloatArray:
@@ -70,8 +86,9 @@ class Blueprint:
 
     def on(self, observed: ObservedData) -> Blueprint:
         """Return the same model, priors and coordinates on other data of the same kind."""
-        likelihood = self.likelihood.on(observed)
-        return replace(self, observed=observed, likelihood=likelihood)
+        likelihood, form = self.likelihood.on(observed), self.sampled_form
+        plain = replace(self, observed=observed, likelihood=likelihood, sampled_form=None)
+        return plain if form is None else linked(plain, form.on(observed))
 
     @property
     def n_sampled(self) -> int:
@@ -179,9 +196,23 @@ def build_blueprint(
     return Blueprint(table, priors, observed, parameters, template, likelihood, arrays)
 
 
+def linked(reported: Blueprint, sampled: Blueprint) -> Blueprint:
+    """Return the reported form with its sampled form, which rotates to it."""
+    assert sampled.turning is not None
+    turning = replace(sampled.turning, reported=reported)
+    return replace(reported, sampled_form=replace(sampled, turning=turning))
+
+
 def with_approximation(
     blueprint: Blueprint, approximation: Approximation, pilot: FloatArray | None
 ) -> Blueprint:
-    """Return the same blueprint with other coordinates of the sampled effects."""
+    """Return the same blueprint with other coordinates of the sampled effects.
+
+    Effects of clusters do not turn with exploratory factors, so both forms share coordinates.
+    """
     likelihood = blueprint.likelihood.with_approximation(approximation)
-    return replace(blueprint, likelihood=likelihood, pilot=pilot)
+    result = replace(blueprint, likelihood=likelihood, pilot=pilot)
+    if blueprint.turning is None:
+        return result
+    reported = with_approximation(blueprint.turning.reported, approximation, None)
+    return replace(result, turning=replace(blueprint.turning, reported=reported))

@@ -37,22 +37,44 @@ def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
         A negative variance, covariances that are not positive definite, or thresholds that are not
         in order: no sampled parameters give these values.
     """
-    parameters = blueprint.parameters
     check_responses(blueprint, theta)
-    x = theta[: parameters.n].copy()
-    for i, row in enumerate(parameters.rows):
-        if parameters.transform[i] == SQUARE:
-            if x[i] < 0:
-                raise SpecificationError(
-                    f"{row.level}: {row_label(row)} = {x[i]:g} is a negative variance; "
-                    "a value of at least 0 is needed here"
-                )
-            x[i] = np.sqrt(x[i])
+    for i, row in enumerate(blueprint.parameters.rows):
+        if blueprint.parameters.transform[i] == SQUARE and theta[i] < 0:
+            raise SpecificationError(
+                f"{row.level}: {row_label(row)} = {theta[i]:g} is a negative variance; "
+                "a value of at least 0 is needed here"
+            )
+    return sampled_from_tables(blueprint, theta[None, :])[0]
+
+
+def sampled_from_tables(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
+    """Find the sampled parameters that give many admissible tables.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    theta
+        Extended table values, (n, n_theta).
+
+    Returns
+    -------
+    (n, n_free) array
+
+    Raises
+    ------
+    SpecificationError
+        Covariances that are not positive definite.
+    """
+    parameters = blueprint.parameters
+    x = theta[:, : parameters.n].copy()
+    squares = parameters.transform == SQUARE
+    x[:, squares] = np.sqrt(x[:, squares])
     for level in ("within", "between"):
         for block in covariance_blocks(blueprint.table, level):
             if block.pattern != "direct":
                 for free, value in _partial_correlations(blueprint, block, theta).items():
-                    x[parameters.position[free]] = value
+                    x[:, parameters.position[free]] = value
     _fill_fractions(parameters, theta, x)
     return x
 
@@ -65,28 +87,28 @@ def _fill_fractions(parameters: Parameters, theta: FloatArray, x: FloatArray) ->
     thresholds, first = parameters.thresholds, 0
     for size, scale in zip(thresholds.size, thresholds.scale, strict=True):
         places = thresholds.position[first : first + size]
-        above = np.concatenate([[0.0], log_ndtr(-theta[places] / scale)])
-        x[places] = -np.expm1(np.diff(above))
+        above = np.hstack([np.zeros((len(x), 1)), log_ndtr(-theta[:, places] / scale)])
+        x[:, places] = -np.expm1(np.diff(above, axis=1))
         first += size
 
 
 def _partial_correlations(
     blueprint: Blueprint, block: CovarianceBlock, theta: FloatArray
-) -> dict[int, float]:
-    """Free number -> (z + 1) / 2 of every free covariance of a block."""
+) -> dict[int, FloatArray]:
+    """Free number -> (z + 1) / 2 of every free covariance of a block, (n,)."""
     rows = {(r.level, r.lhs): r for r in blueprint.table.rows if r.kind == "variance"}
     sd = {v: _typical_sd(blueprint, rows[(block.level, v)], theta) for v in block.variables}
     place = {v: i for i, v in enumerate(block.variables)}
-    correlation = np.eye(len(place))
+    correlation = np.tile(np.eye(len(place)), (len(theta), 1, 1))
     for (a, b), row in zip(block.edges, block.rows, strict=True):
         if row.random:
-            value = float(np.tanh(_intercept(blueprint, row.random, theta)))
+            value = np.tanh(_intercept(blueprint, row.random, theta))
         else:
-            value = float(blueprint.row_value(row.key, theta))
-            if value:  # a variance of zero leaves no other covariance than zero
-                with np.errstate(divide="ignore"):
-                    value = float(np.divide(value, sd[a] * sd[b]))
-        correlation[place[a], place[b]] = correlation[place[b], place[a]] = value
+            covariance = blueprint.row_value(row.key, theta)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # a variance of zero leaves no other covariance than zero
+                value = np.where(covariance == 0, 0.0, covariance / (sd[a] * sd[b]))
+        correlation[:, place[a], place[b]] = correlation[:, place[b], place[a]] = value
     try:
         if not np.isfinite(correlation).all():
             raise np.linalg.LinAlgError
@@ -99,16 +121,16 @@ def _partial_correlations(
     result = {}
     for free, (a, b) in block.free_edges.items():
         i, k = place[a], place[b]
-        rest = np.sqrt(1.0 - sum(root[i, m] ** 2 for m in range(k)))
-        result[free] = float((1.0 + root[i, k] / rest) / 2.0)
+        rest = np.sqrt(1.0 - (root[:, i, :k] ** 2).sum(axis=1))
+        result[free] = (1.0 + root[:, i, k] / rest) / 2.0
     return result
 
 
-def _typical_sd(blueprint: Blueprint, row: Row, theta: FloatArray) -> float:
+def _typical_sd(blueprint: Blueprint, row: Row, theta: FloatArray) -> FloatArray:
     if row.random:
-        return float(np.exp(_intercept(blueprint, row.random, theta)))
-    return float(np.sqrt(blueprint.row_value(row.key, theta)))
+        return np.exp(_intercept(blueprint, row.random, theta))
+    return np.sqrt(blueprint.row_value(row.key, theta))
 
 
-def _intercept(blueprint: Blueprint, name: str, theta: FloatArray) -> float:
-    return float(blueprint.row_value(RowKey("between", name, "~", "1"), theta))
+def _intercept(blueprint: Blueprint, name: str, theta: FloatArray) -> FloatArray:
+    return blueprint.row_value(RowKey("between", name, "~", "1"), theta)

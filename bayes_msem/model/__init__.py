@@ -13,7 +13,7 @@ import pymc as pm
 import xarray as xr
 
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
-from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.blueprint import Blueprint, linked
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.checking.accuracy.marginal import integrated_likelihood
@@ -46,6 +46,7 @@ from bayes_msem.inference.pymc_model import build_pymc_model, has_potentials
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, check_plan, make_plan
+from bayes_msem.model.forms import settle_forms
 from bayes_msem.model.notes import notes_of, remarks_of, warn_of
 from bayes_msem.model.outcomes import named_outcomes, plain_outcomes, read_outcomes
 from bayes_msem.model.prior_checks import PriorChecks
@@ -53,6 +54,7 @@ from bayes_msem.model.simulation import Simulation
 from bayes_msem.model.writing import Writing
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.found_modes import found_modes, write_modes
+from bayes_msem.posterior.turned import turned_tree
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
 from bayes_msem.simulation.conditional import likelihood_given_effects
 from bayes_msem.simulation.from_prior import draw_prior_predictive
@@ -65,7 +67,7 @@ from bayes_msem.spec.printing import table_frame, to_syntax
 from bayes_msem.spec.prior_sets import PriorSetName
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
-from bayes_msem.spec.user_priors import resolve_priors
+from bayes_msem.structure.rotation import Rotation, criterion
 
 if TYPE_CHECKING:
     from bayes_msem.plotting.diagram import Diagram
@@ -126,6 +128,9 @@ class Model(PriorChecks, Simulation, Writing):
         "ordinal(probit)", "ordinal(logit)", "poisson" or "negbinomial".
     exposure
         Column that holds the time or the number at risk of each count, ``{"c": "hours"}``.
+    rotation
+        Of exploratory factors, ``efa("block")*f1 + efa("block")*f2 =~ ...``: "geomin" and "oblimin"
+        let factors covary, "varimax" does not.
 
     Raises
     ------
@@ -157,6 +162,7 @@ class Model(PriorChecks, Simulation, Writing):
         missing=choice(Missing),
         random_covariances=choice(RandomCovariances),
         centring=choice(Centring),
+        rotation=choice(Rotation),
     )
     def __init__(
         self,
@@ -173,6 +179,7 @@ class Model(PriorChecks, Simulation, Writing):
         ordered: Sequence[str] | bool | None = None,
         families: Mapping[str, str] | None = None,
         exposure: Mapping[str, str] | None = None,
+        rotation: Rotation = "geomin",
     ) -> None:
         self._spec = spec
         data = to_pandas_frame(data)
@@ -199,6 +206,7 @@ class Model(PriorChecks, Simulation, Writing):
             random_covariances=random_covariances,
             families=outcomes.families,
             categories=outcomes.categories,
+            oblique=not criterion(rotation).orthogonal,
         )
         check_constants(table)
         check_identification(table)
@@ -214,7 +222,9 @@ class Model(PriorChecks, Simulation, Writing):
         )
         check_storable(self._observed, spec)  # now, and not after hours of sampling
         self._scales = scales(self._observed)
-        self._table, self._priors = resolve_priors(table, self._scales, priors)
+        self._forms = settle_forms(table, self._observed, self._scales, priors)
+        self._table, self._priors = self._forms.table, self._forms.priors
+        self._rotation: Rotation = rotation
         self._std_lv = std_lv
         self._centring = centring
         self._options: dict[str, Any] = {
@@ -226,6 +236,7 @@ class Model(PriorChecks, Simulation, Writing):
             "random": random if random is None or isinstance(random, str) else list(random),
             "random_covariances": random_covariances,
             "centring": centring,
+            **({"rotation": rotation} if table.blocks else {}),
             **plain_outcomes(ordered, families, exposure),
         }
         if self._observed.dropped:
@@ -238,7 +249,7 @@ class Model(PriorChecks, Simulation, Writing):
         warn_of(notes)
         for doubt in doubtful_constants(self._table):
             warnings.warn(doubt, IdentificationWarning, skip_file_prefixes=INSIDE)
-        for count in counting_rule(self._table):
+        for count in counting_rule(self._forms.counted):
             if not count.is_identifiable:
                 warnings.warn(str(count), IdentificationWarning, skip_file_prefixes=INSIDE)
         for message in confounded_pairs(table):  # before default priors stand in the rows
@@ -337,7 +348,9 @@ class Model(PriorChecks, Simulation, Writing):
         >>> model.blueprint.n_sampled
         0
         """
-        return with_pilot(self.unpiloted_blueprint(), self._centring)
+        plain = self.unpiloted_blueprint()
+        piloted = with_pilot(plain.to_sample, self._centring)
+        return piloted if piloted.turning is None else linked(piloted.turning.reported, piloted)
 
     @checked(observed=_observed)
     def on(self, observed: ObservedData) -> Model:
@@ -425,7 +438,7 @@ class Model(PriorChecks, Simulation, Writing):
         >>> model.unpiloted_blueprint().n_sampled
         0
         """
-        return build_blueprint(self._table, self._priors, self._observed)
+        return self._forms.blueprint(self._observed, self._rotation)
 
     @cached_property
     def pymc_model(self) -> pm.Model:
@@ -442,7 +455,7 @@ class Model(PriorChecks, Simulation, Writing):
         >>> [variable.name for variable in model.pymc_model.free_RVs]
         ['within_regression', 'within_sd', 'within_intercept']
         """
-        return build_pymc_model(self.blueprint)
+        return build_pymc_model(self.blueprint.to_sample)
 
     @checked()
     def log_likelihood(self, values: Values, *, effects: pd.DataFrame | None = None) -> float:
@@ -542,7 +555,8 @@ class Model(PriorChecks, Simulation, Writing):
             "model.mode()",
             "model.fit() estimates it",
         )
-        return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
+        blueprint = self.blueprint.to_sample
+        return posterior_mode(blueprint) if prior else maximum_likelihood(blueprint)
 
     @checked(draws=integer(1, MOST_DRAWS))
     def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> xr.DataTree:
@@ -642,11 +656,11 @@ class Model(PriorChecks, Simulation, Writing):
         from bayes_msem.inference.sample import draw_posterior
 
         seed = seed_of(random_seed)
+        to_sample = self.blueprint.to_sample
         tree = draw_posterior(
-            self.blueprint,
+            to_sample,
             lambda: self.pymc_model,
-            potentials="pymc_model" in vars(self)
-            and has_potentials(self.pymc_model, self.blueprint),
+            potentials="pymc_model" in vars(self) and has_potentials(self.pymc_model, to_sample),
             draws=draws,
             tune=tune,
             chains=chains,
@@ -665,8 +679,10 @@ class Model(PriorChecks, Simulation, Writing):
             "missing": self._options["missing"],
             "random_seed": seed,
             "sampler": sampler,
-            "modes": write_modes(found_modes(self.blueprint)),
+            "modes": write_modes(found_modes(to_sample)),
         }
+        if to_sample.turning is not None:
+            tree = turned_tree(tree, to_sample)
         fit = Fit(self, complete_tree(tree, self.blueprint, record))
         if fit.convergence.problems:
             message = f"sampling had problems: {fit.convergence}"
@@ -726,7 +742,7 @@ class Model(PriorChecks, Simulation, Writing):
         """Say that the posterior has several modes, if mode() or fit() have found some."""
         if "blueprint" not in vars(self):
             return ()
-        modes = found_modes(self.blueprint)
+        modes = found_modes(self.blueprint.to_sample)
         return (str(modes),) if modes and modes.message else ()
 
     __repr__ = __str__

@@ -35,6 +35,8 @@ Beyond lavaan:
    gets no covariance.
 8. *Outcomes that are not normal* have thresholds, fixed residual variances or dispersions
    (:mod:`bayes_msem.spec.outcome_rows`), and no default covariances of their residuals.
+9. *Exploratory factors* (:mod:`bayes_msem.spec.exploratory`) have free loadings, (residual)
+   variances of 1, and covary within their block: freely, or not if the rotation is orthogonal.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from typing import Literal
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.outcomes.families import Family
+from bayes_msem.spec.exploratory import read_blocks
 from bayes_msem.spec.outcome_rows import Outcomes, check_outcome_rows, not_normal
 from bayes_msem.spec.parameter_labels import UNNUMBERED, check_definitions, describe, resolve_labels
 from bayes_msem.spec.random_checks import (
@@ -63,7 +66,7 @@ from bayes_msem.spec.roles import (
     random_names,
 )
 from bayes_msem.spec.statements import Formula, ParsedModel
-from bayes_msem.spec.table import Kind, ParameterTable, Role, Row
+from bayes_msem.spec.table import Block, Kind, ParameterTable, Role, Row
 
 __all__ = ["RandomCovariances", "build_table"]
 
@@ -90,6 +93,7 @@ def build_table(
     random_covariances: RandomCovariances = "all",
     families: Mapping[str, Family] | None = None,
     categories: Mapping[str, int] | None = None,
+    oblique: bool = True,
 ) -> ParameterTable:
     """Build the parameter table of a model text.
 
@@ -110,6 +114,8 @@ def build_table(
         Families of outcomes; those without one are normal.
     categories
         Number of categories of each ordered outcome.
+    oblique
+        Whether exploratory factors of a block covary (point 9).
 
     Returns
     -------
@@ -128,11 +134,15 @@ def build_table(
     random = random_names(parsed)
     check_random_formulas(parsed)
     _check_duplicates(parsed)
+    blocks = read_blocks(parsed)
     rows: list[Row] = []
     for level in LEVELS:
         extra = tuple(random) if level == "between" else ()
         use = level_use(parsed.formulas, level, extra=extra)
-        rows += _Level(use, roles, parsed.formulas, std_lv, random_covariances, outcomes).rows()
+        exploratory = _Exploratory(tuple(b for b in blocks if b.level == level), oblique)
+        rows += _Level(
+            use, roles, parsed.formulas, std_lv, random_covariances, outcomes, exploratory
+        ).rows()
     labels = [r.label for r in rows if r.label]
     for name in sorted(set(labels) & set(random)):
         raise SpecificationError(
@@ -152,9 +162,25 @@ def build_table(
         constraints=constrained,
         two_level=parsed.two_level,
         families=dict(outcomes.families),
+        blocks=blocks,
     )
     check_random_effects(table)
     return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Exploratory:
+    """Blocks of exploratory factors of one level, and whether their factors covary."""
+
+    blocks: tuple[Block, ...]
+    oblique: bool
+
+    def __contains__(self, name: str) -> bool:
+        return any(name in block.factors for block in self.blocks)
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield the pairs of factors of a block."""
+        return chain.from_iterable(combinations(block.factors, 2) for block in self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +193,7 @@ class _Level:
     std_lv: bool
     random_covariances: RandomCovariances
     outcomes: Outcomes
+    exploratory: _Exploratory
 
     def rows(self) -> list[Row]:
         """Return the rows in table order; free rows are not numbered yet."""
@@ -229,6 +256,8 @@ class _Level:
 
     def _scale_constant(self, row: Row) -> float | None:
         """Return 1 for rows that carry the scale of a factor, although the user wrote them."""
+        if row.lhs in self.exploratory:
+            return 1.0 if row.kind == "variance" else None
         if row.kind == "loading" and not self.std_lv:
             return 1.0 if row.rhs == self.use.measured[row.lhs][0] else None
         if row.kind == "variance" and self.std_lv:
@@ -278,7 +307,7 @@ class _Level:
                 continue
             if v in single:
                 constant = 0.0
-            elif self.std_lv and v in self.use.factors:
+            elif (self.std_lv and v in self.use.factors) or v in self.exploratory:
                 constant = 1.0
             yield self._default(v, "~~", v, constant)
 
@@ -309,13 +338,18 @@ class _Level:
             for v in (*use.factors, *use.outcomes)
             if v in use.outcomes and use.is_childless(v) and not self.outcomes.at(use.level, v)
         ]
+        inside = None if self.exploratory.oblique else 0.0
+        for v, w in self.exploratory.pairs():  # first, so that other defaults do not name them
+            yield self._default(v, "~~", w, inside)
         pairs = chain(
             combinations([*factors, *predictors], 2),
             combinations(dict.fromkeys(outcomes), 2),
             self._random_pairs(),
         )
         apart = self._with_role("random effect") if self.random_covariances == "none" else ()
-        return (self._default(v, "~~", w) for v, w in pairs if v not in apart and w not in apart)
+        for v, w in pairs:
+            if v not in apart and w not in apart:
+                yield self._default(v, "~~", w)
 
     def _random_pairs(self) -> Iterator[tuple[str, str]]:
         """Point 7 of the module's list."""

@@ -185,9 +185,9 @@ _SEVERAL = ("'{call}' is not a variable.", "Several outcomes are joined by '+': 
 _CALLS: dict[str, Remark] = {
     "c": ("Several groups, as in c(...), are not supported.", _GROUPS, False),
     "efa": (
-        "Exploratory factor blocks, efa(...), are not supported.",
-        "Rotated factors are not there yet.",
-        False,
+        "'{call}' stands before a factor, left of '=~'.",
+        'Write efa("block")*f1 + efa("block")*f2 =~ y1 + y2 + ...',
+        True,
     ),
     "lower": (
         "Bounds are not supported.",

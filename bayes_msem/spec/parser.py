@@ -13,7 +13,7 @@ from lark import Token, Tree
 
 from bayes_msem.errors import nearest
 from bayes_msem.spec.expressions import Expression
-from bayes_msem.spec.sides import expression, terms, variables
+from bayes_msem.spec.sides import expression, targets, terms
 from bayes_msem.spec.statements import (
     Constraint,
     Definition,
@@ -192,8 +192,8 @@ def _define(statement: Tree[Token], definitions: dict[str, Definition]) -> None:
 def _formulas(level: Level, statement: Tree[Token]) -> Iterator[Formula]:
     left, operator, right = statement.children
     op = cast("Operator", cast("Token", operator).value)
-    lhs = variables(left)  # first, so that errors come in reading order
+    lhs = targets(left, op)  # first, so that errors come in reading order
     rhs = terms(right, op)
-    for variable in lhs:
+    for target in lhs:
         for term in rhs:
-            yield Formula(level, variable, op, term, span(statement))
+            yield Formula(level, target.name, op, term, span(statement), target.block)

@@ -138,6 +138,40 @@ class ConstrainedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Exploratory factors of one level.
+
+    Attributes
+    ----------
+    name, level
+        What stands in ``efa()``, and the level.
+    factors, indicators
+        In the order of the text.
+    """
+
+    name: str
+    level: str
+    factors: tuple[str, ...]
+    indicators: tuple[str, ...]
+
+    def is_loading(self, row: Row) -> bool:
+        """Whether a row is a loading of the block."""
+        return row.kind == "loading" and row.level == self.level and row.lhs in self.factors
+
+    def is_inside(self, row: Row) -> bool:
+        """Whether a row is a covariance between factors of the block."""
+        return row.kind == "covariance" and row.level == self.level and self.has(row) == 2
+
+    def has(self, row: Row) -> int:
+        """How many of the two variables of a row are factors of the block."""
+        return (row.lhs in self.factors) + (row.rhs in self.factors)
+
+    def touches(self, row: Row) -> bool:
+        """Whether rotating the factors changes a row."""
+        return row.level == self.level and row.kind != "defined" and self.has(row) > 0
+
+
+@dataclass(frozen=True, slots=True)
 class ParameterTable:
     """All rows with the roles of all variables.
 
@@ -146,7 +180,7 @@ class ParameterTable:
     intercepts, thresholds. ``roles`` maps (level, variable) to its role; a split variable has an
     entry for each level. ``families`` has the outcomes that are not normal. ``definitions`` keep
     their expressions as written; the expressions of ``constraints`` are rewritten to hold labels
-    of free rows only.
+    of free rows only. ``blocks`` are those of exploratory factors.
     """
 
     rows: tuple[Row, ...]
@@ -155,6 +189,7 @@ class ParameterTable:
     constraints: tuple[ConstrainedRow, ...]
     two_level: bool
     families: dict[str, Family] = field(default_factory=dict)
+    blocks: tuple[Block, ...] = ()
 
     def variables(self, level: str, *roles: Role) -> tuple[str, ...]:
         """Names of the variables of ``level`` with one of ``roles``, in order of appearance."""
