@@ -670,6 +670,9 @@ class Model(PriorChecks, Simulation, Writing):
             sampler=sampler,
             **options,
         )
+        modes = found_modes(to_sample)
+        if to_sample.turning is not None:
+            tree, modes = turned_tree(tree, to_sample, modes)
         record: dict[str, str | int] = {
             "bayes_msem_version": version("bayes_msem"),
             "spec": self._spec,
@@ -679,10 +682,8 @@ class Model(PriorChecks, Simulation, Writing):
             "missing": self._options["missing"],
             "random_seed": seed,
             "sampler": sampler,
-            "modes": write_modes(found_modes(to_sample)),
+            "modes": write_modes(modes),
         }
-        if to_sample.turning is not None:
-            tree = turned_tree(tree, to_sample)
         fit = Fit(self, complete_tree(tree, self.blueprint, record))
         if fit.convergence.problems:
             message = f"sampling had problems: {fit.convergence}"
