@@ -14,6 +14,7 @@ from bayes_msem.errors import FileError, MsemWarning
 from bayes_msem.fit import Fit
 from bayes_msem.model import Model
 from bayes_msem.posterior.files import DATA, EFFECTS, read_tree
+from bayes_msem.blueprint.blueprint import reported_form
 from bayes_msem.posterior.record import data_frame, read_name, read_priors, with_recorded_effects
 from bayes_msem.spec.printing import to_syntax
 
@@ -84,5 +85,6 @@ def _rebuild(tree: xr.DataTree, options: dict[str, Any]) -> Model:
         model = Model(spec, frame, **arguments)
     record = tree[EFFECTS].to_dataset()
     if record:
-        model.blueprint = with_recorded_effects(model.unpiloted_blueprint(), record)
+        plain = model.unpiloted_blueprint().to_sample
+        model.blueprint = reported_form(with_recorded_effects(plain, record))
     return model

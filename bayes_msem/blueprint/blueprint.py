@@ -203,6 +203,13 @@ def linked(reported: Blueprint, sampled: Blueprint) -> Blueprint:
     return replace(reported, sampled_form=replace(sampled, turning=turning))
 
 
+def reported_form(blueprint: Blueprint) -> Blueprint:
+    """Return the reported form of a sampled one, linked to it; other models as they are."""
+    if blueprint.turning is None:
+        return blueprint
+    return linked(blueprint.turning.reported, blueprint)
+
+
 def with_approximation(
     blueprint: Blueprint, approximation: Approximation, pilot: FloatArray | None
 ) -> Blueprint:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.inverse import sampled_from_tables
+from bayes_msem.errors import NotSupportedError
 from bayes_msem.spec.table import Block, Row
 from bayes_msem.structure.matrices import LevelMatrices, level_matrices
 from bayes_msem.structure.rotation import Criterion, Rotated, align, rotate
@@ -27,7 +28,7 @@ from bayes_msem.structure.templates import LevelTemplate
 if TYPE_CHECKING:
     from bayes_msem.blueprint.blueprint import Blueprint
 
-__all__ = ["Turning", "reported_draws", "reported_values"]
+__all__ = ["Turning", "check_unturned", "near_values", "reported_draws", "reported_values"]
 
 FloatArray = NDArray[np.float64]
 _Turn = Callable[[FloatArray, FloatArray], Rotated]
@@ -47,6 +48,31 @@ class Turning:
 
     reported: Blueprint
     criterion: Criterion
+
+
+def check_unturned(blueprint: Blueprint, what: str, instead: str) -> None:
+    """Raise if the model has exploratory factors.
+
+    Parameters
+    ----------
+    blueprint
+        The model.
+    what
+        What was asked for, such as "fit.prior_sensitivity()".
+    instead
+        A sentence without a full stop on what to use.
+
+    Raises
+    ------
+    NotSupportedError
+        Priors are of unrotated loadings, draws of rotated ones.
+    """
+    if blueprint.table.blocks:
+        names = ", ".join(f'efa("{block.name}")' for block in blueprint.table.blocks)
+        raise NotSupportedError(
+            f"{what} sets draws against their priors, but those of exploratory factors ({names}) "
+            f"are priors of unrotated loadings, and the draws are rotated. {instead}"
+        )
 
 
 def reported_draws(sampled: Blueprint, x: FloatArray) -> FloatArray:

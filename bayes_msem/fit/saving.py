@@ -54,7 +54,7 @@ class Files(FitCore):
         blueprint = self.model.blueprint
         groups = {node.path: node.to_dataset(inherit=False) for node in self.datatree.subtree}
         groups[f"/{DATA}"] = data_record(blueprint.observed)
-        groups[f"/{EFFECTS}"] = effects_record(blueprint)
+        groups[f"/{EFFECTS}"] = effects_record(blueprint.to_sample)
         write_tree(xr.DataTree.from_dict(groups), self.model.options, place, overwrite)
 
     @checked(path=anything)

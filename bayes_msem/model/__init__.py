@@ -13,7 +13,7 @@ import pymc as pm
 import xarray as xr
 
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, shown
-from bayes_msem.blueprint.blueprint import Blueprint, linked
+from bayes_msem.blueprint.blueprint import Blueprint, reported_form
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.checking.accuracy.marginal import integrated_likelihood
@@ -348,9 +348,7 @@ class Model(PriorChecks, Simulation, Writing):
         >>> model.blueprint.n_sampled
         0
         """
-        plain = self.unpiloted_blueprint()
-        piloted = with_pilot(plain.to_sample, self._centring)
-        return piloted if piloted.turning is None else linked(piloted.turning.reported, piloted)
+        return reported_form(with_pilot(self.unpiloted_blueprint().to_sample, self._centring))
 
     @checked(observed=_observed)
     def on(self, observed: ObservedData) -> Model:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bayes_msem.arguments import checked
 from bayes_msem.data.observed_data import ObservedData
+from bayes_msem.errors import NotSupportedError
 from bayes_msem.spec.exchange.chosen_priors import chosen_priors
 from bayes_msem.spec.exchange.columns_to_make import columns_to_make, with_plain_names
 from bayes_msem.spec.exchange.lavaan_writer import to_lavaan
@@ -24,7 +25,12 @@ class Writing:
     _scales: Scales
     _options: dict[str, Any]
 
-    def _written(self) -> tuple[ParameterTable, dict[str, Any]]:
+    def _written(self, what: str) -> tuple[ParameterTable, dict[str, Any]]:
+        if self._table.blocks:
+            raise NotSupportedError(
+                f"{what} does not write exploratory factors, efa(), yet. The model text is lavaan's "
+                "own: sem(text, rotation = ...); Mplus has them as f1-f2 BY y1-y9 (*block)"
+            )
         coded = self._observed.coded
         parts = {
             name: [(p, coded.category(p) if p.kind == "dummy" else None) for p in members]
@@ -69,7 +75,7 @@ class Writing:
         mach ~~ NA*mach
         mach ~ 1
         """
-        table, about = self._written()
+        table, about = self._written("to_lavaan()")
         return to_lavaan(table, **about)
 
     @checked()
@@ -97,5 +103,5 @@ class Writing:
             mach;
             [mach];
         """
-        table, about = self._written()
+        table, about = self._written("to_mplus()")
         return to_mplus(table, **about)
