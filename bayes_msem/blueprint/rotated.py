@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Turning", "check_unturned", "near_values", "reported_draws", "reported_values"]
 
 FloatArray = NDArray[np.float64]
+_EXACT = 1e-8  # of rotations whose differences are taken
 _Turn = Callable[[FloatArray, FloatArray], Rotated]
 
 
@@ -130,7 +131,7 @@ def near_values(
     criterion, references = turning.criterion, []
 
     def at_first(loadings: FloatArray, scale: FloatArray) -> Rotated:
-        rotated = rotate(loadings, scale, criterion)
+        rotated = rotate(loadings, scale, criterion, tolerance=_EXACT)
         references.append(rotated.loadings[0] / scale[0][:, None])
         return rotated
 
@@ -138,7 +139,10 @@ def near_values(
 
     def values(point: FloatArray) -> FloatArray:
         each = iter(references)
-        turn: _Turn = lambda a, s: rotate(a, s, criterion, next(each))  # noqa: E731
+
+        def turn(loadings: FloatArray, scale: FloatArray) -> Rotated:
+            return rotate(loadings, scale, criterion, next(each), tolerance=_EXACT)
+
         return _turned(sampled, np.atleast_2d(point), turn)
 
     return values

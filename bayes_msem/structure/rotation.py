@@ -44,7 +44,7 @@ Rotation = Literal["geomin", "oblimin", "varimax"]
 ROTATIONS: tuple[str, ...] = get_args(Rotation)
 
 _EPSILON = 0.001  # of geomin, as in lavaan
-_STEPS, _TOLERANCE = 1_000, 1e-6
+_STEPS = 1_000
 _STARTS = 30
 _ROUNDS = 10
 
@@ -119,7 +119,12 @@ def criterion(name: str) -> Criterion:
 
 
 def rotate(
-    loadings: FloatArray, scale: FloatArray, wanted: Criterion, reference: FloatArray | None = None
+    loadings: FloatArray,
+    scale: FloatArray,
+    wanted: Criterion,
+    reference: FloatArray | None = None,
+    *,
+    tolerance: float = 1e-6,
 ) -> Rotated:
     """Rotate loadings.
 
@@ -135,6 +140,8 @@ def rotate(
         Standardised rotated loadings (p, m) whose neighbourhood is searched, and whose columns and
         signs the result has. None: thirty random starts, columns in the order of their sums of
         squares, with positive sums.
+    tolerance
+        Length of the projected gradient at which a search ends.
 
     Returns
     -------
@@ -150,14 +157,15 @@ def rotate(
         length = np.sqrt((standard**2).sum(axis=-1, keepdims=True))
         weighted = standard / np.where(length > 0, length, 1.0)
     if reference is None:
-        t = _best_of_many(weighted, wanted)
+        t = _descend(weighted, _best_of_many(weighted, wanted), wanted, tolerance)[0]
         found = standard @ np.linalg.inv(t.transpose(0, 2, 1))
         order = np.argsort(-(found**2).sum(axis=-2), axis=-1)
         t = np.take_along_axis(t, order[:, None, :], axis=-1)
         sign = np.where(np.take_along_axis(found, order[:, None, :], axis=-1).sum(-2) < 0, -1.0, 1.0)
         t = t * sign[:, None, :]
     else:
-        t = _descend(weighted, _towards(standard, reference, wanted), wanted)[0]
+        start = _towards(standard, reference, wanted)
+        t = _descend(weighted, start, wanted, tolerance)[0]
         found = standard @ np.linalg.inv(t.transpose(0, 2, 1))
         t = _as_reference(t, found, reference)
     return Rotated(loadings @ np.linalg.inv(t.transpose(0, 2, 1)), t.transpose(0, 2, 1))
@@ -204,7 +212,7 @@ def _nearest_orthogonal(t: FloatArray) -> FloatArray:
 
 
 def _descend(
-    loadings: FloatArray, start: FloatArray, wanted: Criterion
+    loadings: FloatArray, start: FloatArray, wanted: Criterion, tolerance: float = 1e-6
 ) -> tuple[FloatArray, FloatArray]:
     """Gradient projection from T (n, m, m): T at the minima, and their values (n,).
 
@@ -225,13 +233,17 @@ def _descend(
         )
         projected = _project(now, gradient, wanted.orthogonal)
         length = np.sqrt((projected**2).sum(axis=(-2, -1)))
-        going = length > _TOLERANCE
+        going = length > tolerance
         if not going.any():
             break
         active, now, at = active[going], now[going], at[going]
         value, projected, length = value[going], projected[going], length[going]
-        tried = _line_search(now, at, value, projected, length, step[active] * 2.0, wanted)
-        t[active], step[active] = tried
+        t[active], step[active] = _line_search(
+            now, at, value, projected, length, step[active] * 2.0, wanted
+        )
+        active = active[step[active] > 0.0]  # at the others f falls no further, to the last digit
+        if not len(active):
+            break
     return t, values
 
 
@@ -253,7 +265,7 @@ def _line_search(
     step: FloatArray,
     wanted: Criterion,
 ) -> tuple[FloatArray, FloatArray]:
-    """Halve steps until each promises what it should; T and the steps taken."""
+    """Halve steps until each holds what it promises; T and the steps taken, 0 if none does."""
     result, waiting = t.copy(), np.arange(len(t))
     step = step.copy()
     for _ in range(40):
@@ -267,6 +279,7 @@ def _line_search(
         if not len(waiting):
             break
         step[waiting] /= 2.0
+    step[waiting] = 0.0
     return result, step
 
 
