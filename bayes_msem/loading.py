@@ -10,6 +10,7 @@ import xarray as xr
 
 from bayes_msem import disk
 from bayes_msem.arguments import checked
+from bayes_msem.blueprint.blueprint import reported_form
 from bayes_msem.errors import FileError, MsemWarning
 from bayes_msem.fit import Fit
 from bayes_msem.model import Model
@@ -84,5 +85,6 @@ def _rebuild(tree: xr.DataTree, options: dict[str, Any]) -> Model:
         model = Model(spec, frame, **arguments)
     record = tree[EFFECTS].to_dataset()
     if record:
-        model.blueprint = with_recorded_effects(model.unpiloted_blueprint(), record)
+        plain = model.unpiloted_blueprint().to_sample
+        model.blueprint = reported_form(with_recorded_effects(plain, record))
     return model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,6 +27,9 @@ from bayes_msem.structure.model_template import ModelTemplate, build_template
 from bayes_msem.structure.nested import NestedTemplate
 from bayes_msem.structure.nested_template import build_nested
 from bayes_msem.structure.parameters import Parameters, build_parameters
+
+if TYPE_CHECKING:
+    from bayes_msem.blueprint.rotated import Turning
 
 FloatArray = NDArray[np.float64]
 
@@ -62,6 +66,11 @@ class Blueprint:
         Of several groups, the wide default priors.
     labels
         Of a part, the position of every label of all groups.
+    sampled_form
+        With exploratory factors (spec.exploratory): the form that is sampled and whose modes are
+        found. Everything else reads this one, the reported form.
+    turning
+        Of a sampled form: how it is rotated, and the reported form.
     """
 
     table: ParameterTable
@@ -76,6 +85,13 @@ class Blueprint:
     parts: tuple[Blueprint, ...] = ()
     wide: Mapping[int, Prior] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)
+    sampled_form: Blueprint | None = None
+    turning: Turning | None = None
+
+    @property
+    def to_sample(self) -> Blueprint:
+        """The form whose parameters NUTS and searches for modes move in."""
+        return self if self.sampled_form is None else self.sampled_form
 
     @property
     def statistics_by_cluster(self) -> FloatArray:
@@ -92,8 +108,9 @@ class Blueprint:
 
     def on(self, observed: ObservedData) -> Blueprint:
         """Return the same model, priors and coordinates on other data of the same kind."""
-        likelihood = self.likelihood.on(observed)
-        return replace(self, observed=observed, likelihood=likelihood)
+        likelihood, form = self.likelihood.on(observed), self.sampled_form
+        plain = replace(self, observed=observed, likelihood=likelihood, sampled_form=None)
+        return plain if form is None else linked(plain, form.on(observed))
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -230,9 +247,30 @@ def build_blueprint(
     )
 
 
+def linked(reported: Blueprint, sampled: Blueprint) -> Blueprint:
+    """Return the reported form with its sampled form, which rotates to it."""
+    assert sampled.turning is not None
+    turning = replace(sampled.turning, reported=reported)
+    return replace(reported, sampled_form=replace(sampled, turning=turning))
+
+
+def reported_form(blueprint: Blueprint) -> Blueprint:
+    """Return the reported form of a sampled one, linked to it; other models as they are."""
+    if blueprint.turning is None:
+        return blueprint
+    return linked(blueprint.turning.reported, blueprint)
+
+
 def with_approximation(
     blueprint: Blueprint, approximation: Approximation, pilot: FloatArray | None
 ) -> Blueprint:
-    """Return the same blueprint with other coordinates of the sampled effects."""
+    """Return the same blueprint with other coordinates of the sampled effects.
+
+    Effects of clusters do not turn with exploratory factors, so both forms share coordinates.
+    """
     likelihood = blueprint.likelihood.with_approximation(approximation)
-    return replace(blueprint, likelihood=likelihood, pilot=pilot)
+    result = replace(blueprint, likelihood=likelihood, pilot=pilot)
+    if blueprint.turning is None:
+        return result
+    reported = with_approximation(blueprint.turning.reported, approximation, None)
+    return replace(result, turning=replace(blueprint.turning, reported=reported))

@@ -41,7 +41,7 @@ def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
     """
     check_responses(blueprint, theta)
     x: FloatArray = _inverse(blueprint, theta[None])[0]
-    _fill_fractions(blueprint.parameters, theta, x)
+    _fill_fractions(blueprint.parameters, theta[None], x[None])
     return x
 
 
@@ -83,8 +83,8 @@ def _fill_fractions(parameters: Parameters, theta: FloatArray, x: FloatArray) ->
     thresholds, first = parameters.thresholds, 0
     for size, scale in zip(thresholds.size, thresholds.scale, strict=True):
         places = thresholds.position[first : first + size]
-        above = np.concatenate([[0.0], log_ndtr(-theta[places] / scale)])
-        x[places] = -np.expm1(np.diff(above))
+        above = np.hstack([np.zeros((len(x), 1)), log_ndtr(-theta[:, places] / scale)])
+        x[:, places] = -np.expm1(np.diff(above, axis=1))
         first += size
 
 

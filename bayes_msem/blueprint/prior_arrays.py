@@ -16,6 +16,7 @@ from bayes_msem.kernels.priors import (
     BELOW,
     BETA,
     BOTH,
+    CHI,
     FIRST_FUNCTION,
     FLAT,
     GAMMA,
@@ -132,6 +133,8 @@ def _kernel_of(group: Group) -> tuple[int, FloatArray]:
             code, columns = LOG_NORMAL, (a["mu"], a["sigma"], zero)
         case "invgamma":
             code, columns = INVERSE_GAMMA, (a["alpha"], a["beta"], zero)
+        case "chi":
+            code, columns = CHI, (a["nu"], a["sigma"], zero)
         case "beta":
             code, columns = BETA, (a["alpha"], a["beta"], zero)
         case family:

@@ -139,6 +139,16 @@ def too_few_draws(topic: str, what: str, n: int, least: int) -> Finding:
     )
 
 
+def left_out_rotated(topic: str, what: str, blocks: Sequence[str]) -> Finding:
+    """Say that a check was left out because draws of exploratory factors are rotated."""
+    named = ", ".join(f'efa("{name}")' for name in blocks)
+    return Finding(
+        topic,
+        "fine",
+        f"{what} is left out: priors of {named} are of unrotated loadings, draws of rotated ones.",
+    )
+
+
 def left_out(topic: str, what: str, names: Sequence[str]) -> Finding:
     """Say that a check was left out because it needs normal outcomes."""
     return Finding(

@@ -42,9 +42,9 @@ from bayes_msem.data.cluster_column import code_clusters
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import (
     check_cluster_argument,
-    cluster_columns,
     check_columns,
     check_frame,
+    cluster_columns,
 )
 from bayes_msem.data.sample_size import on_clusters, on_reliability
 from bayes_msem.errors import DataError, NotSupportedError, nearest

@@ -13,6 +13,7 @@ from bayes_msem.checking.findings import (
     data_findings,
     grouped,
     left_out,
+    left_out_rotated,
     mode_findings,
     near_zero_findings,
     prediction_findings,
@@ -104,7 +105,10 @@ class Verdicts(Checks, Accuracy, Sensitivity):
                 accuracy.high_k, accuracy.elpd_data.n_data_points, accuracy.unit
             )
         sensitive = prior_sensitivity and priors
-        if sensitive and families:
+        exploratory = [b.name for b in self.model.table.blocks]
+        if sensitive and exploratory:
+            findings.append(left_out_rotated("priors", "Prior sensitivity", exploratory))
+        elif sensitive and families:
             findings.append(left_out("priors", "Prior sensitivity", tuple(families)))
         elif sensitive and total < sensitivity_draws:
             findings.append(too_few_draws("priors", "Prior sensitivity", total, sensitivity_draws))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bayes_msem.arguments import checked, floats, mapping, several, shown
+from bayes_msem.blueprint.rotated import check_unturned
 from bayes_msem.checking.hypotheses import evaluate_hypotheses
 from bayes_msem.checking.hypothesis_result import HypothesisResult
 from bayes_msem.checking.priors.prior_advice import priors_of_sets
@@ -121,6 +122,9 @@ class HypothesisTests(FitCore):
             name: parse_hypothesis(text)
             for name, text in hypotheses.items()  # type: ignore[union-attr]
         }
+        check_unturned(
+            self.model.blueprint, "fit.hypothesis()", "Count draws: (fit.draws[row] > 0).mean()"
+        )
         seed = int(self.datatree.attrs["random_seed"]) if random_seed is None else random_seed
         result, defaults = evaluate_hypotheses(
             self.model.blueprint,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bayes_msem.arguments import checked, floats, rows
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
+from bayes_msem.blueprint.rotated import check_unturned
 from bayes_msem.checking.priors.overlap import prior_posterior_overlap
 from bayes_msem.checking.priors.prior_sensitivity import (
     PriorSensitivity,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sensitivity"]
 
+_REFIT = "Fit the model with other priors, and compare"
 _SHOWN = 6  # rows of the figure by default
 
 
@@ -65,6 +67,7 @@ class Sensitivity(FitCore):
             "fit.prior_sensitivity()",
             "fit.plot_prior_posterior() shows what was learnt",
         )
+        check_unturned(self.model.blueprint, "fit.prior_sensitivity()", _REFIT)
         return self._sensitivity
 
     @checked(rows=rows, alphas=floats)
@@ -112,6 +115,7 @@ class Sensitivity(FitCore):
             "fit.plot_prior_sensitivity()",
             "fit.plot_prior_posterior() shows what was learnt",
         )
+        check_unturned(self.model.blueprint, "fit.plot_prior_sensitivity()", _REFIT)
         if len(alphas) != 2 or not 0 < alphas[0] < 1 < alphas[1]:
             raise SpecificationError(f"alphas={alphas!r} must be one number below 1 and one above")
         blueprint = self.model.blueprint
@@ -159,6 +163,7 @@ class Sensitivity(FitCore):
         >>> table["overlap"].is_monotonic_decreasing
         True
         """
+        check_unturned(self.model.blueprint, "fit.prior_posterior_overlap()", _REFIT)
         return prior_posterior_overlap(self.model.blueprint, self.draws, sort=sort)
 
     @cached_property

@@ -54,7 +54,7 @@ class Files(FitCore):
         blueprint = self.model.blueprint
         groups = {node.path: node.to_dataset(inherit=False) for node in self.datatree.subtree}
         groups[f"/{DATA}"] = data_record(blueprint.observed)
-        groups[f"/{EFFECTS}"] = effects_record(blueprint)
+        groups[f"/{EFFECTS}"] = effects_record(blueprint.to_sample)
         options = self.model.options
         if self.model.table.three_level:
             options["cluster"] = plain_name(options["cluster"])

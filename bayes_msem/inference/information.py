@@ -22,7 +22,7 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.inference.axes import default_scales, mean_axes
 from bayes_msem.inference.density import wide_priors
 from bayes_msem.inference.maximise import Maximum
-from bayes_msem.spec.table import RowKey
+from bayes_msem.spec.table import ParameterTable, RowKey
 from bayes_msem.structure.parameters import row_label
 
 __all__ = ["standard_errors", "undetermined_rows"]
@@ -35,7 +35,10 @@ _INVOLVED = 0.1  # smallest coordinate of a unit direction that makes a row part
 
 
 def standard_errors(
-    blueprint: Blueprint, maximum: Maximum, values: Callable[[FloatArray], Mapping[RowKey, float]]
+    blueprint: Blueprint,
+    maximum: Maximum,
+    values: Callable[[FloatArray], Mapping[RowKey, float]],
+    shown: ParameterTable,
 ) -> dict[RowKey, float]:
     """Compute standard errors of all rows that are estimated, from the observed information.
 
@@ -47,6 +50,9 @@ def standard_errors(
         Of the likelihood over the free table values.
     values
         Returns the values of all rows at extended table values.
+    shown
+        The table of these rows: that of the model or, with exploratory factors, of its reported
+        form.
 
     Returns
     -------
@@ -69,8 +75,11 @@ def standard_errors(
     computed = {c.label for c in blueprint.table.constraints}
     derived = [
         row.key
-        for row in blueprint.table.rows
-        if row.kind == "defined" or row.random or (not row.free and row.label in computed)
+        for row in shown.rows
+        if row.kind == "defined"
+        or row.random
+        or (not row.free and row.label in computed)
+        or (row.free and any(block.touches(row) for block in shown.blocks))
     ]
     variance = dict.fromkeys(derived, 0.0)
     for change in _STEP * root.T if derived else ():
@@ -78,6 +87,7 @@ def standard_errors(
         for key in derived:
             variance[key] += ((ends[0][key] - ends[1][key]) / (2 * _STEP)) ** 2
     free = {row.key: errors[position[row.free]] for row in blueprint.table.rows if row.free}
+    # rotated rows replace those of the sampled form
     every = free | {key: float(np.sqrt(v)) for key, v in variance.items()}
     return {key: every[key] for key in known if key in every}
 

@@ -13,8 +13,9 @@ units of the highest are kept as ``others``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from bayes_msem.arguments import checked
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.rotated import near_values, reported_values
 from bayes_msem.blueprint.rows import row_values
 from bayes_msem.errors import (
     INSIDE,
@@ -200,13 +202,27 @@ def posterior_mode(blueprint: Blueprint) -> Mode:
 def _posterior_record(blueprint: Blueprint, maximum: Maximum) -> Mode:
     x = support(blueprint).to_constrained(maximum.position)[0]
     theta = blueprint.theta(x[None, :])[0]
+    if blueprint.turning is None:
+        estimates = _table_values(blueprint, theta, x)
+    else:
+        estimates = _turned_values(blueprint)(theta)
     return Mode(
-        estimates=_table_values(blueprint, theta, x),
+        estimates=estimates,
         standard_errors={},
         log_likelihood=likelihood_at(blueprint, theta),
         log_posterior=maximum.value,
         converged=maximum.converged,
     )
+
+
+def _turned_values(
+    blueprint: Blueprint, near: FloatArray | None = None
+) -> Callable[[FloatArray], ByRow[float]]:
+    """Return the map from table values to those of the reported form; smooth near a point."""
+    assert blueprint.turning is not None
+    reported = blueprint.turning.reported
+    turned = partial(reported_values, blueprint) if near is None else near_values(blueprint, near)
+    return lambda theta: _table_values(reported, turned(theta[None, :])[0])
 
 
 @one_blas_thread
@@ -260,11 +276,14 @@ def _likelihood_of_values(blueprint: Blueprint, scale: FloatArray) -> tuple[Obje
 def _likelihood_record(blueprint: Blueprint, maximum: Maximum) -> Mode:
     theta = blueprint.extend(maximum.position)
     errors: Mapping[RowKey, float] = {}
+    shown, values = blueprint, partial(_table_values, blueprint)
+    if blueprint.turning is not None:
+        shown, values = blueprint.turning.reported, _turned_values(blueprint, theta)
     if maximum.converged:
-        found = standard_errors(blueprint, maximum, lambda t: _table_values(blueprint, t))
-        errors = ByRow(blueprint.table.rows, found)
+        found = standard_errors(blueprint, maximum, values, shown.table)
+        errors = ByRow(shown.table.rows, found)
     return Mode(
-        estimates=_table_values(blueprint, theta),
+        estimates=values(theta),
         standard_errors=errors,
         log_likelihood=maximum.value,
         log_posterior=float("nan"),

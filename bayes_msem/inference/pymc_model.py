@@ -120,9 +120,34 @@ def _observed_values(observed: ObservedData) -> Any:
 
 def _random_variable(group: Group) -> Any:
     family = FAMILIES[group.family]
+    if not family.pymc:
+        return _custom_variable(group)
     distribution: Any = getattr(pm, family.pymc)
     arguments = dict(zip(family.pymc_arguments, group.arguments, strict=True))
     return distribution(group.name, **arguments, dims=f"{group.name}_row")
+
+
+def _custom_variable(group: Group) -> Any:
+    """Positive variable of a family that PyMC lacks: chi is the root of a gamma."""
+    assert group.family == "chi"
+    nu, sigma = group.arguments
+
+    def logp(value: Any, nu: Any, sigma: Any) -> Any:
+        gamma = pm.Gamma.dist(nu / 2.0, 0.5 / sigma**2)
+        return pm.logp(gamma, value**2) + pt.log(2.0 * value)
+
+    def random(nu: Any, sigma: Any, rng: np.random.Generator, size: Any) -> Any:
+        return sigma * np.sqrt(rng.chisquare(nu, size=size))
+
+    return pm.CustomDist(
+        group.name,
+        nu,
+        sigma,
+        logp=logp,
+        random=random,
+        transform=pm.distributions.transforms.log,
+        dims=f"{group.name}_row",
+    )
 
 
 def _append_constrained(x: Any, blueprint: Blueprint) -> Any:

@@ -19,7 +19,7 @@ IntArray = NDArray[np.int64]
 
 # Kernels of the prior densities. A half family is the whole one on the positive half line, an
 # exponential a gamma with shape 1: normalising constants aside, they are one formula.
-NORMAL, STUDENT_T, LAPLACE, FLAT, GAMMA, LOG_NORMAL, INVERSE_GAMMA, BETA = range(8)
+NORMAL, STUDENT_T, LAPLACE, FLAT, GAMMA, LOG_NORMAL, INVERSE_GAMMA, BETA, CHI = range(9)
 
 # How a parameter is bounded: transforms of inference.density.Support.
 UNBOUNDED, BELOW, ABOVE, BOTH = range(4)
@@ -89,6 +89,9 @@ def prior_kernel(family, a, b, c, x, log_x, log_rest):
         return -0.5 * z * z - log_x, -(z / b + 1.0) / x
     if family == INVERSE_GAMMA:
         return -(a + 1.0) * log_x - b / x, (b / x - (a + 1.0)) / x
+    if family == CHI:
+        z = x / b
+        return (a - 1.0) * log_x - 0.5 * z * z, (a - 1.0) / x - z / b
     if family == BETA:
         value = (a - 1.0) * log_x + (b - 1.0) * log_rest
         return value, (a - 1.0) / x - (b - 1.0) / math.exp(log_rest)

@@ -13,7 +13,7 @@ import pymc as pm
 import xarray as xr
 
 from bayes_msem.arguments import MOST_DRAWS, anything, checked, choice, integer, number, shown
-from bayes_msem.blueprint.blueprint import Blueprint, build_blueprint
+from bayes_msem.blueprint.blueprint import Blueprint, reported_form
 from bayes_msem.blueprint.known_levels import KnownLevels
 from bayes_msem.blueprint.normal_outcomes import check_normal_outcomes
 from bayes_msem.blueprint.values import Values, theta_from_values
@@ -47,6 +47,7 @@ from bayes_msem.inference.pymc_model import build_pymc_model, has_potentials
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, check_plan, make_plan, missing_predictors
+from bayes_msem.model.forms import settle_forms
 from bayes_msem.model.group_words import check_no_groups
 from bayes_msem.model.notes import notes_of, remarks_of, warn_of
 from bayes_msem.model.outcomes import named_outcomes, plain_outcomes, read_outcomes
@@ -54,8 +55,9 @@ from bayes_msem.model.prior_checks import PriorChecks
 from bayes_msem.model.simulation import Simulation
 from bayes_msem.model.writing import Writing
 from bayes_msem.posterior.datatree import complete_tree
-from bayes_msem.posterior.found_modes import found_modes, write_modes
+from bayes_msem.posterior.found_modes import FoundModes, found_modes, write_modes
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
+from bayes_msem.posterior.turned import turned_tree
 from bayes_msem.simulation.conditional import likelihood_given_effects
 from bayes_msem.simulation.from_prior import draw_prior_predictive
 from bayes_msem.spec.constants import check_constants, doubtful_constants
@@ -68,7 +70,7 @@ from bayes_msem.spec.prior_sets import PriorSetName
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.shorthand import RandomWord, expand_random
 from bayes_msem.spec.statements import TWO_LEVELS
-from bayes_msem.spec.user_priors import resolve_priors
+from bayes_msem.structure.rotation import Rotation, criterion
 
 if TYPE_CHECKING:
     from bayes_msem.plotting.diagram import Diagram
@@ -148,6 +150,9 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
     wiggle_sd
         Prior standard deviation of the difference between two groups, in units of the coefficient:
         0.1 is a tenth of its default scale.
+    rotation
+        Of exploratory factors, ``efa("block")*f1 + efa("block")*f2 =~ ...``: "geomin" and "oblimin"
+        let factors covary, "varimax" does not.
 
     Raises
     ------
@@ -203,6 +208,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
     def _is_three_level(self) -> bool:
         table = vars(self).get("_table")
         return table is not None and table.three_level
+
     def __new__(cls, *args: Any, **options: Any) -> Model:
         """Make a model of several groups where there is a column of them."""
         if cls is Model and options.get("group") is not None:
@@ -221,6 +227,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         missing=choice(Missing),
         random_covariances=choice(RandomCovariances),
         centring=choice(Centring),
+        rotation=choice(Rotation),
     )
     def __init__(
         self,
@@ -242,6 +249,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         group_partial: Sequence[Any] | None = None,
         wiggle: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         wiggle_sd: float = 0.1,
+        rotation: Rotation = "geomin",
     ) -> None:
         # with a group, __new__ has made a GroupModel
         check_no_groups(group_equal, group_partial, wiggle)
@@ -273,6 +281,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             random_covariances=random_covariances,
             families=outcomes.families,
             categories=outcomes.categories,
+            oblique=not criterion(rotation).orthogonal,
         )
         check_constants(table)
         check_identification(table)
@@ -289,7 +298,9 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         )
         check_storable(self._observed, spec)  # now, and not after hours of sampling
         self._scales = scales(self._observed)
-        self._table, self._priors = resolve_priors(table, self._scales, priors)
+        self._forms = settle_forms(table, self._observed, self._scales, priors)
+        self._table, self._priors = self._forms.table, self._forms.priors
+        self._rotation: Rotation = rotation
         self._std_lv = std_lv
         self._centring = centring
         self._options: dict[str, Any] = {
@@ -301,6 +312,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             "random": random if random is None or isinstance(random, str) else list(random),
             "random_covariances": random_covariances,
             "centring": centring,
+            **({"rotation": rotation} if table.blocks else {}),
             **plain_outcomes(ordered, families, exposure),
         }
         if self._observed.dropped:
@@ -313,7 +325,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         warn_of(notes)
         for doubt in doubtful_constants(self._table):
             warnings.warn(doubt, IdentificationWarning, skip_file_prefixes=INSIDE)
-        for count in counting_rule(self._table):
+        for count in counting_rule(self._forms.counted):
             if not count.is_identifiable:
                 warnings.warn(str(count), IdentificationWarning, skip_file_prefixes=INSIDE)
         for message in confounded_pairs(table):  # before default priors stand in the rows
@@ -413,7 +425,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         >>> model.blueprint.n_sampled
         0
         """
-        return with_pilot(self.unpiloted_blueprint(), self._centring)
+        return reported_form(with_pilot(self.unpiloted_blueprint().to_sample, self._centring))
 
     @checked(observed=_observed)
     def on(self, observed: ObservedData) -> Model:
@@ -501,7 +513,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         >>> model.unpiloted_blueprint().n_sampled
         0
         """
-        return build_blueprint(self._table, self._priors, self._observed)
+        return self._forms.blueprint(self._observed, self._rotation)
 
     @cached_property
     def pymc_model(self) -> pm.Model:
@@ -518,7 +530,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         >>> [variable.name for variable in model.pymc_model.free_RVs]
         ['within_regression', 'within_sd', 'within_intercept']
         """
-        return build_pymc_model(self.blueprint)
+        return build_pymc_model(self.blueprint.to_sample)
 
     @checked()
     def log_likelihood(self, values: Values, *, effects: pd.DataFrame | None = None) -> float:
@@ -618,7 +630,8 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             "model.mode()",
             "model.fit() estimates it",
         )
-        return posterior_mode(self.blueprint) if prior else maximum_likelihood(self.blueprint)
+        blueprint = self.blueprint.to_sample
+        return posterior_mode(blueprint) if prior else maximum_likelihood(blueprint)
 
     @checked(draws=integer(1, MOST_DRAWS))
     def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> xr.DataTree:
@@ -718,11 +731,11 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         from bayes_msem.inference.sample import draw_posterior
 
         seed = seed_of(random_seed)
+        to_sample = self.blueprint.to_sample
         tree = draw_posterior(
-            self.blueprint,
+            to_sample,
             lambda: self.pymc_model,
-            potentials="pymc_model" in vars(self)
-            and has_potentials(self.pymc_model, self.blueprint),
+            potentials="pymc_model" in vars(self) and has_potentials(self.pymc_model, to_sample),
             draws=draws,
             tune=tune,
             chains=chains,
@@ -732,13 +745,16 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             sampler=sampler,
             **options,
         )
-        fit = self._finished(tree, self._record(seed, sampler))
+        modes = found_modes(to_sample)
+        if to_sample.turning is not None:
+            tree, modes = turned_tree(tree, to_sample, modes)
+        fit = self._finished(tree, self._record(seed, sampler, modes))
         if fit.convergence.problems:
             message = f"sampling had problems: {fit.convergence}"
             warnings.warn(message, ConvergenceWarning, skip_file_prefixes=INSIDE)
         return fit
 
-    def _record(self, seed: int, sampler: str) -> dict[str, str | int]:
+    def _record(self, seed: int, sampler: str, modes: FoundModes | None) -> dict[str, str | int]:
         """Return what a fit remembers of its run."""
         return {
             "bayes_msem_version": version("bayes_msem"),
@@ -749,7 +765,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             "missing": self._options["missing"],
             "random_seed": seed,
             "sampler": sampler,
-            "modes": write_modes(found_modes(self.blueprint)),
+            "modes": write_modes(modes),
         }
 
     def _finished(self, tree: xr.DataTree, record: dict[str, str | int]) -> Fit:
@@ -808,7 +824,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         """Say that the posterior has several modes, if mode() or fit() have found some."""
         if "blueprint" not in vars(self):
             return ()
-        modes = found_modes(self.blueprint)
+        modes = found_modes(self.blueprint.to_sample)
         return (str(modes),) if modes and modes.message else ()
 
     __repr__ = __str__

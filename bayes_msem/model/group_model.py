@@ -123,6 +123,12 @@ class GroupModel(Model):
             )
             for one in every
         ]
+        for block in declared[0].blocks:
+            raise NotSupportedError(
+                f'exploratory factors, efa("{block.name}"), of several groups are not there yet, '
+                "because rotations of groups would have to agree; use confirmatory factors with "
+                "group_equal=['loadings'], or fit each group by itself"
+            )
         _check_group_unused(group, declared[0].roles)
         partial = partial_rows(group_partial, declared[0].rows)
 

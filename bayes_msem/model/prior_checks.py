@@ -64,7 +64,7 @@ class PriorChecks:
         ()
         """
         self._check_free("no prior to look at")
-        blueprint = self.unpiloted_blueprint()
+        blueprint = self.unpiloted_blueprint().to_sample
         return prior_implied(blueprint, draws=draws, ci=ci, random_seed=seed_of(random_seed))
 
     @checked(draws=integer(1, MOST_DRAWS), variables=names)

@@ -25,7 +25,12 @@ class Writing:
     _scales: Scales
     _options: dict[str, Any]
 
-    def _written(self) -> tuple[ParameterTable, dict[str, Any]]:
+    def _written(self, what: str) -> tuple[ParameterTable, dict[str, Any]]:
+        if self._table.blocks:
+            raise NotSupportedError(
+                f"{what} does not write exploratory factors, efa(), yet. The model text is lavaan's "
+                "own: sem(text, rotation = ...); Mplus has them as f1-f2 BY y1-y9 (*block)"
+            )
         coded = self._observed.coded
         parts = {
             name: [(p, coded.category(p) if p.kind == "dummy" else None) for p in members]
@@ -70,7 +75,7 @@ class Writing:
         mach ~~ NA*mach
         mach ~ 1
         """
-        table, about = self._written()
+        table, about = self._written("to_lavaan()")
         return to_lavaan(table, **about)
 
     @checked()
@@ -103,7 +108,7 @@ class Writing:
             mach;
             [mach];
         """
-        table, about = self._written()
+        table, about = self._written("to_mplus()")
         for outcome, log_sd in table.log_sds.items():
             raise NotSupportedError(
                 f"'{log_sd}', the log SD of the residuals of '{outcome}', has predictors at level "

@@ -13,6 +13,7 @@ latent mean            Normal(0, 2.5 s_f)
 loading                Normal(r, r), r = s_k/s_f   1 in units of the marker; -r for a marker
                                                    fixed at a negative number
 loading, std_lv        Normal(0, r)                first one HalfNormal(r): fixes the sign
+loading, efa()         Normal(0, r)                of all factors; paths normal at level between too
 regression             Normal(0, 2.5 s_y/s_x)
 SD, within             HalfT(4, s)[sd]             also in single-level models
 SD, between            HalfNormal(s)[sd]           variables, factors and random effects
@@ -214,6 +215,10 @@ class Units:
         rows = self._table.rows
         return any(r.level == level and r.kind == "regression" and r.rhs == name for r in rows)
 
+    def is_exploratory(self, row: Row) -> bool:
+        """Whether the row is a loading or path of an exploratory factor."""
+        return any(block.touches(row) for block in self._table.blocks)
+
     def is_count(self, name: str) -> bool:
         """Whether the outcome is modelled by a log rate."""
         family = self._table.families.get(name)
@@ -368,6 +373,9 @@ class Units:
         """Whether a random coefficient has predictors."""
         return bool(self.predictors(self._table.mean_level(name), name))
 
+    def _is_in_block(self, level: str, factor: str) -> bool:
+        return any(b.level == level and factor in b.factors for b in self._table.blocks)
+
     def _find_anchors(self) -> set[RowKey]:
         """Keys of the loadings that fix the sign of their factor.
 
@@ -377,7 +385,7 @@ class Units:
         anchors: set[RowKey] = set()
         factors = dict.fromkeys((r.level, r.lhs) for r in self._table.rows if r.op == "=~")
         for level, factor in factors:
-            if self._marker(level, factor):
+            if self._marker(level, factor) or self._is_in_block(level, factor):
                 continue
             rows = self._loadings(level, factor)
             random = [r for r in rows if r.random and not self._moves(r.random)]
@@ -396,7 +404,8 @@ def _loading(row: Row, units: Units) -> Prior:
 
 def _regression(row: Row, units: Units) -> Prior:
     freedom = units.rules.freedom
-    if row.level != "within" and freedom and not units.is_count(row.lhs):
+    spherical = units.is_exploratory(row)  # a prior that no rotation changes
+    if row.level != "within" and freedom and not units.is_count(row.lhs) and not spherical:
         return Prior("studentt", (freedom, 0.0, _rounded(units.reach(row))))
     return _normal(0.0, units.reach(row))
 

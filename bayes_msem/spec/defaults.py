@@ -37,6 +37,9 @@ Beyond lavaan:
    (:mod:`bayes_msem.spec.outcome_rows`), and no default covariances of their residuals. Nor have
    outcomes whose residual log SD is predicted at level within (:mod:`bayes_msem.spec.log_sds`).
    In single-level models these log SDs have their intercepts there.
+   (:mod:`bayes_msem.spec.outcome_rows`), and no default covariances of their residuals.
+9. *Exploratory factors* (:mod:`bayes_msem.spec.exploratory`) have free loadings, (residual)
+   variances of 1, and covary within their block: freely, or not if the rotation is orthogonal.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ from typing import Literal
 
 from bayes_msem.errors import SpecificationError
 from bayes_msem.outcomes.families import Family
+from bayes_msem.spec.exploratory import read_blocks
 from bayes_msem.spec.group_modifiers import refuse_by_group
 from bayes_msem.spec.log_sds import check_log_sd_formulas, check_log_sds
 from bayes_msem.spec.outcome_rows import Outcomes, check_outcome_rows, not_normal
@@ -67,7 +71,7 @@ from bayes_msem.spec.roles import (
     uses_of,
 )
 from bayes_msem.spec.statements import Formula, ParsedModel
-from bayes_msem.spec.table import Kind, ParameterTable, Role, Row
+from bayes_msem.spec.table import Block, Kind, ParameterTable, Role, Row
 from bayes_msem.spec.three_levels import check_three_levels
 
 __all__ = ["Declared", "RandomCovariances", "build_table", "check_constant", "declare"]
@@ -95,6 +99,7 @@ def build_table(
     random_covariances: RandomCovariances = "all",
     families: Mapping[str, Family] | None = None,
     categories: Mapping[str, int] | None = None,
+    oblique: bool = True,
 ) -> ParameterTable:
     """Build the parameter table of a model text.
 
@@ -115,6 +120,8 @@ def build_table(
         Families of outcomes; those without one are normal.
     categories
         Number of categories of each ordered outcome.
+    oblique
+        Whether exploratory factors of a block covary (point 9).
 
     Returns
     -------
@@ -137,6 +144,7 @@ def build_table(
         random_covariances=random_covariances,
         families=families,
         categories=categories,
+        oblique=oblique,
     )
     labels = [r.label for r in declared.rows if r.label]
     check_definitions(
@@ -156,6 +164,7 @@ def build_table(
         two_level=parsed.two_level,
         families=dict(declared.outcomes.families),
         cluster_levels=parsed.levels[1:] if parsed.three_level else (),
+        blocks=declared.blocks,
     )
     check_random_effects(table)
     check_log_sds(table)
@@ -178,12 +187,15 @@ class Declared:
         Names given in ``rv()``.
     outcomes
         Outcomes that are not normal.
+    blocks
+        Of exploratory factors.
     """
 
     rows: tuple[Row, ...]
     roles: dict[tuple[str, str], Role]
     random: tuple[str, ...]
     outcomes: Outcomes
+    blocks: tuple[Block, ...]
 
 
 def declare(
@@ -195,6 +207,7 @@ def declare(
     random_covariances: RandomCovariances = "all",
     families: Mapping[str, Family] | None = None,
     categories: Mapping[str, int] | None = None,
+    oblique: bool = True,
 ) -> Declared:
     """Give every variable its role and write all rows; arguments as for :func:`build_table`."""
     roles = assign_roles(parsed, columns, cluster=cluster)
@@ -203,6 +216,7 @@ def declare(
     check_random_formulas(parsed)
     check_log_sd_formulas(parsed, columns)
     _check_duplicates(parsed)
+    blocks = read_blocks(parsed)
     rows: list[Row] = []
     passing = passing_through(parsed) if parsed.three_level else ()
     for i, use in enumerate(uses_of(parsed)):
@@ -216,13 +230,29 @@ def declare(
             above=parsed.levels[i + 1 :] if parsed.two_level else (),
             random=tuple(random),
             passing=passing if i == 1 else (),
+            exploratory=_Exploratory(tuple(b for b in blocks if b.level == use.level), oblique),
         )
         rows += level.rows()
     for name in sorted({r.label for r in rows if r.label} & set(random)):
         raise SpecificationError(
             f"'{name}' is used as a label and as the name of a random effect; rename one of them"
         )
-    return Declared(tuple(rows), roles, tuple(random), outcomes)
+    return Declared(tuple(rows), roles, tuple(random), outcomes, blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exploratory:
+    """Blocks of exploratory factors of one level, and whether their factors covary."""
+
+    blocks: tuple[Block, ...]
+    oblique: bool
+
+    def __contains__(self, name: str) -> bool:
+        return any(name in block.factors for block in self.blocks)
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield the pairs of factors of a block."""
+        return chain.from_iterable(combinations(block.factors, 2) for block in self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +272,7 @@ class _Level:
     above: tuple[str, ...]
     random: tuple[str, ...]
     passing: tuple[str, ...]
+    exploratory: _Exploratory
 
     def rows(self) -> list[Row]:
         """Return the rows in table order; free rows are not numbered yet."""
@@ -304,6 +335,8 @@ class _Level:
 
     def _scale_constant(self, row: Row) -> float | None:
         """Return 1 for rows that carry the scale of a factor, although the user wrote them."""
+        if row.lhs in self.exploratory:
+            return 1.0 if row.kind == "variance" else None
         if row.kind == "loading" and not self.std_lv:
             return 1.0 if row.rhs == self.use.measured[row.lhs][0] else None
         if row.kind == "variance" and self.std_lv:
@@ -362,7 +395,7 @@ class _Level:
                 continue
             if v in single:
                 constant = 0.0
-            elif self.std_lv and v in self.use.factors:
+            elif (self.std_lv and v in self.use.factors) or v in self.exploratory:
                 constant = 1.0
             yield self._default(v, "~~", v, constant)
 
@@ -394,18 +427,25 @@ class _Level:
             if v in use.outcomes and use.is_childless(v) and not self.outcomes.at(use.level, v)
             if use.level == "between" or v not in self._log_sds()
         ]
+        inside = None if self.exploratory.oblique else 0.0
+        for v, w in self.exploratory.pairs():  # first, so that other defaults do not name them
+            yield self._default(v, "~~", w, inside)
         pairs = chain(
             combinations([*factors, *predictors], 2),
             combinations(dict.fromkeys(outcomes), 2),
             self._random_pairs(),
         )
         apart = self._coefficients() if self.random_covariances == "none" else []
-        return (self._default(v, "~~", w) for v, w in pairs if v not in apart and w not in apart)
+        for v, w in pairs:
+            if v not in apart and w not in apart:
+                yield self._default(v, "~~", w)
 
     def _coefficients(self) -> list[str]:
         """Return the random effects of this level, and the parts of those of the level below."""
         own = self._with_role("log SD")
-        return [v for v in self.use.names if v in self.random and v not in (*self.use.factors, *own)]
+        return [
+            v for v in self.use.names if v in self.random and v not in (*self.use.factors, *own)
+        ]
 
     def _log_sds(self) -> set[str]:
         """Return log SDs with predictors at this level, and the outcomes whose residuals have them."""

@@ -184,9 +184,9 @@ _SMOOTH = ("Smooth terms, {call}, are not supported.", "They are not there yet."
 _SEVERAL = ("'{call}' is not a variable.", "Several outcomes are joined by '+': y1 + y2 ~ x.", True)
 _CALLS: dict[str, Remark] = {
     "efa": (
-        "Exploratory factor blocks, efa(...), are not supported.",
-        "Rotated factors are not there yet.",
-        False,
+        "'{call}' stands before a factor, left of '=~'.",
+        'Write efa("block")*f1 + efa("block")*f2 =~ y1 + y2 + ...',
+        True,
     ),
     "lower": (
         "Bounds are not supported.",

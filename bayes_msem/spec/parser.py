@@ -13,8 +13,9 @@ from lark import Token, Tree
 
 from bayes_msem.errors import nearest
 from bayes_msem.spec.expressions import Expression
-from bayes_msem.spec.sides import expression, terms, variables
+from bayes_msem.spec.sides import expression, targets, terms
 from bayes_msem.spec.statements import (
+    TWO_LEVELS,
     Constraint,
     Definition,
     Formula,
@@ -22,7 +23,6 @@ from bayes_msem.spec.statements import (
     Operator,
     ParsedModel,
     Span,
-    TWO_LEVELS,
 )
 from bayes_msem.spec.syntax import Culprit, span, syntax_tree
 
@@ -217,8 +217,8 @@ def _define(statement: Tree[Token], definitions: dict[str, Definition]) -> None:
 def _formulas(level: Level, statement: Tree[Token]) -> Iterator[Formula]:
     left, operator, right = statement.children
     op = cast("Operator", cast("Token", operator).value)
-    lhs = variables(left)  # first, so that errors come in reading order
+    lhs = targets(left, op)  # first, so that errors come in reading order
     rhs = terms(right, op)
-    for variable in lhs:
+    for target in lhs:
         for term in rhs:
-            yield Formula(level, variable, op, term, span(statement))
+            yield Formula(level, target.name, op, term, span(statement), target.block)

@@ -53,13 +53,30 @@ def to_syntax(table: ParameterTable) -> str:
         if table.two_level:
             lines.append(f"level: {level}")
         indent = "    " if table.two_level else ""
-        for (lhs, op), members in groupby(rows, key=lambda r: (r.lhs, r.op)):
+        shown = (r for r in rows if not _follows_from_block(r, table))
+        for (lhs, op), members in groupby(shown, key=lambda r: (r.lhs, r.op)):
+            before = _block(level, lhs, table) if op == "=~" else ""
             terms = " + ".join("*".join([*_modifiers(r, table), r.rhs]) for r in members)
-            lines.append(f"{indent}{lhs} {op} {terms}")
+            lines.append(f"{indent}{before}{lhs} {op} {terms}")
     lines += [f"{c.label} == {c.expression}" for c in table.constraints]
     lines += _equalities(table)
     lines += [f"{d.name} := {d.expression}" for d in table.definitions]
     return "\n".join(lines)
+
+
+def _follows_from_block(row: Row, table: ParameterTable) -> bool:
+    """Whether exploratory factors have this row without its being written."""
+    return any(
+        b.is_inside(row) or (row.kind == "variance" and b.touches(row)) for b in table.blocks
+    )
+
+
+def _block(level: str, factor: str, table: ParameterTable) -> str:
+    """Return what stands before an exploratory factor."""
+    for block in table.blocks:
+        if block.level == level and factor in block.factors:
+            return f"efa({_quoted(block.name)})*"
+    return ""
 
 
 def _modifiers(row: Row, table: ParameterTable) -> Iterator[str]:
@@ -74,7 +91,7 @@ def _modifiers(row: Row, table: ParameterTable) -> Iterator[str]:
         yield row.label
     if row.free and not math.isnan(row.value):
         yield f"start({number(row.value)})"
-    if row.prior:
+    if row.prior and not any(block.touches(row) for block in table.blocks):
         yield f"prior({_quoted(row.prior)})"
 
 
@@ -84,6 +101,8 @@ def _could_be_fixed(row: Row, table: ParameterTable) -> bool:
     These are markers, variances of factors under ``std_lv``, variances of single indicators,
     and mean log SDs of factors under ``std_lv``.
     """
+    if any(block.touches(row) for block in table.blocks):
+        return False
     if row.kind == "intercept":
         return row.lhs in table.coefficients
     return row.kind in ("loading", "variance")

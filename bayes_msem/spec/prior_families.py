@@ -64,7 +64,7 @@ class Family:
         "real", "positive", "bounded" (by its two last arguments), "correlation", (-1, 1), or
         "thresholds", increasing real numbers.
     pymc
-        Name of PyMC's class. For "beta" and "lkj" it describes ``(r + 1) / 2`` of a pair.
+        Name of PyMC's class, empty if there is none. For "beta" and "lkj" it describes ``(r + 1) / 2`` of a pair.
     pymc_arguments
         PyMC's keyword for each argument.
     log_kernel, slope
@@ -342,6 +342,26 @@ _INVERSE_GAMMA = Family(
     inverse=lambda u, a, b: b / special.gammainccinv(a, u),
     expectation=lambda a, b: b / (a - 1) if a > 1 else math.inf,
 )
+_CHI = Family(
+    "chi",
+    ("nu", "sigma"),
+    ("positive", "positive"),
+    "positive",
+    "",
+    ("nu", "sigma"),
+    log_kernel=lambda x, nu, s: (
+        special.xlogy(np.asarray(nu) - 1, x / s)
+        - 0.5 * np.square(x / s)
+        - (np.asarray(nu) / 2 - 1) * math.log(2)
+        - special.gammaln(np.asarray(nu) / 2)
+        - np.log(s)
+    ),
+    slope=lambda x, nu, s: (np.asarray(nu) - 1) / x - x / np.square(s),
+    inverse=lambda u, nu, s: s * np.sqrt(2 * special.gammaincinv(np.asarray(nu) / 2, u)),
+    expectation=lambda nu, s: (
+        s * math.sqrt(2) * math.exp(special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2))
+    ),
+)
 _BETA = Family(
     "beta",
     ("alpha", "beta"),
@@ -411,6 +431,7 @@ FAMILIES: dict[str, Family] = {
         _GAMMA,
         _LOG_NORMAL,
         _INVERSE_GAMMA,
+        _CHI,
         _BETA,
         _LKJ,
         _DIRICHLET,

@@ -306,11 +306,7 @@ def _normal_key(name: Sequence[object], words: Mapping[str, str] | None = None) 
     if len(parts) in (3, 4) and parts[1] in operators and parts[2:3] != ["~1"]:
         parts = ["", *parts]
     words = LEVEL_NAMES | {parts[0]: parts[0]} if words is None else words
-    if (
-        len(parts) not in (4, 5)
-        or parts[2] not in (*_OPERATORS, "~1")
-        or parts[0] not in words
-    ):
+    if len(parts) not in (4, 5) or parts[2] not in (*_OPERATORS, "~1") or parts[0] not in words:
         return None
     level, lhs, op, rhs, *group = parts
     place = (lhs, "~", "1") if op == "~1" else (lhs, op, rhs)

@@ -35,31 +35,60 @@ from bayes_msem.spec.foreign import INTERACTION, call_remark, is_foreign
 from bayes_msem.spec.statements import Modifiers, Operator, Part, Span, Term
 from bayes_msem.spec.syntax import Culprit, Node, span
 
-__all__ = ["expression", "terms", "variables"]
+__all__ = ["Target", "expression", "targets", "terms"]
 
 # Left-hand sides -----------------------------------------------------------------------------
 
 
-def variables(side: Node) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A variable on a left-hand side, and the block of ``efa("block")*f`` that it stands in."""
+
+    name: str
+    block: str = ""
+
+
+def targets(side: Node, op: Operator) -> tuple[Target, ...]:
     """Return the variables of a left-hand side."""
-    found: list[str] = []
+    found: list[Target] = []
     for node in _summands(side):
-        _refuse_foreign_calls(node)
-        if isinstance(node, Tree) and node.data == "multiply":
-            raise Culprit(
-                "Modifiers cannot stand on the left-hand side.",
-                span(node),
-                "Put them before a variable on the right-hand side.",
-            )
-        if is_coded(node):
-            parts_of(node, None)
-        name = _variable(node)
+        *before, last = _factors(node)
+        block = _block(before, node, op) if before else ""
+        _refuse_foreign_calls(last)
+        if is_coded(last):
+            parts_of(last, None)
+        name = _variable(last)
         if name == "1":
-            raise Culprit("A number cannot stand on the left-hand side.", span(node))
-        if name in found:
-            raise Culprit(f"'{name}' stands twice on the left-hand side.", span(node))
-        found.append(name)
+            raise Culprit("A number cannot stand on the left-hand side.", span(last))
+        if name in [target.name for target in found]:
+            raise Culprit(f"'{name}' stands twice on the left-hand side.", span(last))
+        found.append(Target(name, block))
     return tuple(found)
+
+
+def _block(before: list[Node], node: Node, op: Operator) -> str:
+    """Return the name in ``efa()``, the only modifier of a left-hand side."""
+    first = before[0]
+    if not (isinstance(first, Tree) and first.data == "call" and str(first.children[0]) == "efa"):
+        _refuse_foreign_calls(*before)
+        raise Culprit(
+            "Modifiers cannot stand on the left-hand side.",
+            span(node),
+            "Put them before a variable on the right-hand side.",
+        )
+    if len(before) > 1:
+        raise Culprit(
+            "efa() is the only modifier of a factor.",
+            span(before[1]),
+            'Write efa("block")*f1 + efa("block")*f2 =~ y1 + y2 + ...',
+        )
+    if op != "=~":
+        raise Culprit(
+            f"efa() belongs to loadings, not to '{op}'.",
+            span(first),
+            'Write efa("block")*f1 + efa("block")*f2 =~ y1 + y2 + ...',
+        )
+    return str(_argument("efa", first))
 
 
 def _summands(side: Node) -> Iterator[Node]:
@@ -151,6 +180,7 @@ class _Modifier:
     bare: bool = False
 
 
+_EXAMPLES = {"efa": 'efa("block")'}
 _MODIFIER_FUNCTIONS = {
     "equal": 'equal("a")',
     "label": 'label("a")',
@@ -279,7 +309,7 @@ def _entries(call: Tree[Token]) -> tuple[str | float | None, ...]:
 
 
 def _argument(function: str, call: Tree[Token]) -> float | str:
-    example = f"Write it like {_MODIFIER_FUNCTIONS[function]}."
+    example = f"Write it like {(_MODIFIER_FUNCTIONS | _EXAMPLES)[function]}."
     if len(call.children) != 2:
         raise Culprit(f"{function}() takes one argument.", span(call), example)
     argument = call.children[1]

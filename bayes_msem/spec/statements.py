@@ -91,7 +91,8 @@ class Formula:
     """``lhs op rhs`` with a single variable on the left and a single term on the right.
 
     The parser expands ``f1 + f2 ~ x + y`` into four of these, in reading order. ``level`` is
-    ``"within"`` in a text without ``level:`` headers.
+    ``"within"`` in a text without ``level:`` headers. ``block`` is the name in ``efa()`` before the
+    left-hand side, empty for other formulas.
     """
 
     level: Level
@@ -99,6 +100,7 @@ class Formula:
     op: Operator
     term: Term
     span: Span = field(compare=False)
+    block: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,40 @@ class ConstrainedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Exploratory factors of one level.
+
+    Attributes
+    ----------
+    name, level
+        What stands in ``efa()``, and the level.
+    factors, indicators
+        In the order of the text.
+    """
+
+    name: str
+    level: str
+    factors: tuple[str, ...]
+    indicators: tuple[str, ...]
+
+    def is_loading(self, row: Row) -> bool:
+        """Whether a row is a loading of the block."""
+        return row.kind == "loading" and row.level == self.level and row.lhs in self.factors
+
+    def is_inside(self, row: Row) -> bool:
+        """Whether a row is a covariance between factors of the block."""
+        return row.kind == "covariance" and row.level == self.level and self.has(row) == 2
+
+    def has(self, row: Row) -> int:
+        """How many of the two variables of a row are factors of the block."""
+        return (row.lhs in self.factors) + (row.rhs in self.factors)
+
+    def touches(self, row: Row) -> bool:
+        """Whether rotating the factors changes a row."""
+        return row.level == self.level and row.kind != "defined" and self.has(row) > 0
+
+
+@dataclass(frozen=True, slots=True)
 class ParameterTable:
     """All rows with the roles of all variables.
 
@@ -149,7 +183,8 @@ class ParameterTable:
     their expressions as written; the expressions of ``constraints`` are rewritten to hold labels
     of free rows only. ``cluster_levels`` are the levels above within of a three-level model, named by
     its cluster columns, the inner one first; it is empty otherwise. ``elsewhere`` has the free
-    numbers that stand in tables of other groups too.
+    numbers that stand in tables of other groups too. ``blocks`` are those of
+    exploratory factors.
     """
 
     rows: tuple[Row, ...]
@@ -160,6 +195,7 @@ class ParameterTable:
     families: dict[str, Family] = field(default_factory=dict)
     cluster_levels: tuple[str, ...] = ()
     elsewhere: frozenset[int] = frozenset()
+    blocks: tuple[Block, ...] = ()
 
     @property
     def levels(self) -> tuple[str, ...]:

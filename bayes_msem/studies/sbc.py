@@ -18,6 +18,7 @@ from bayes_msem.arguments import (
     several,
     shown,
 )
+from bayes_msem.blueprint.rotated import check_unturned
 from bayes_msem.checking.priors.prior_draws import draw_prior
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.model import Model
@@ -147,6 +148,11 @@ def sbc(
             "sbc() is there for models of one and two levels; with three, draw parameters from the "
             "priors, simulate by model.simulate(values), and fit in a loop"
         )
+    check_unturned(
+        model.unpiloted_blueprint(),
+        "bm.sbc()",
+        "Calibrate the model with confirmatory factors, or recover loadings with bm.study()",
+    )
     place = place_of(path, CALIBRATION)
     rows, likelihood = _quantities(model, quantities)
     settings = sampler_settings(options, executor, draws=draws, tune=tune, chains=chains)

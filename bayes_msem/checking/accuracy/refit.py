@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.blueprint.rotated import check_unturned
 from bayes_msem.checking.accuracy.integral import ClusterIntegral
 from bayes_msem.checking.accuracy.log_likelihood import (
     Unit,
@@ -202,6 +203,7 @@ def moment_matched(
             f"refit='moment_match' moves draws of parameters, but here {what} are among the draws; "
             "use refit='exact'"
         )
+    check_unturned(blueprint, "refit='moment_match'", "Use refit='exact'")
     bad = result.high_k.index
     if not len(bad):
         return result

@@ -77,8 +77,9 @@ class Refit:
 
     def __init__(self, complete: CompleteModel) -> None:
         self.complete, self.failures = complete, 0
-        self.bounds = support(complete.blueprint)
-        self.center, _, self.converged, hessian = _first_mode(complete.blueprint)
+        first = complete.blueprint.to_sample
+        self.bounds = support(first)
+        self.center, _, self.converged, hessian = _first_mode(first)
         values, vectors = np.linalg.eigh(-hessian)
         spread = np.maximum(values, 1e-6 * float(values.max()))
         self.root = np.asarray(vectors) / np.sqrt(spread)
@@ -96,7 +97,7 @@ class Refit:
         sample.once((self, "lost"), count)
 
     def _at_mode(self, sample: Sample, near: Structure) -> Structure:
-        blueprint = self.complete.on(sample)
+        blueprint = self.complete.on(sample).to_sample
         density = _with_constant_effects(blueprint)
 
         def objective(v: FloatArray) -> tuple[float, FloatArray]:
