@@ -151,7 +151,7 @@ def uses_of(parsed: ParsedModel) -> tuple[LevelUse, ...]:
     uses = []
     for i, level in enumerate(parsed.levels):
         below = parsed.levels[i - 1] if i else ""
-        born = [name for name, f in random.items() if f.level == below]
+        born = [name for name, f in random.items() if f.level == below and parsed.two_level]
         passed = passing_through(parsed) if parsed.three_level and i == 1 else ()
         uses.append(level_use(parsed.formulas, level, extra=(*born, *passed)))
     return tuple(uses)
