@@ -10,11 +10,11 @@ import xarray as xr
 
 from bayes_msem import disk
 from bayes_msem.arguments import checked
+from bayes_msem.blueprint.blueprint import reported_form
 from bayes_msem.errors import FileError, MsemWarning
 from bayes_msem.fit import Fit
 from bayes_msem.model import Model
 from bayes_msem.posterior.files import DATA, EFFECTS, read_tree
-from bayes_msem.blueprint.blueprint import reported_form
 from bayes_msem.posterior.record import data_frame, read_name, read_priors, with_recorded_effects
 from bayes_msem.spec.printing import to_syntax
 

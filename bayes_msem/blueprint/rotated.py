@@ -122,9 +122,7 @@ def reported_values(sampled: Blueprint, theta: FloatArray) -> FloatArray:
     return _turned(sampled, theta, lambda a, s: rotate(a, s, turning.criterion))
 
 
-def near_values(
-    sampled: Blueprint, theta: FloatArray
-) -> Callable[[FloatArray], FloatArray]:
+def near_values(sampled: Blueprint, theta: FloatArray) -> Callable[[FloatArray], FloatArray]:
     """Return a smooth map from table values near ``theta`` (n_theta,) to rotated ones."""
     turning = sampled.turning
     assert turning is not None
@@ -153,7 +151,7 @@ def _is_turned(blueprint: Blueprint, row: Row) -> bool:
 
 
 def _turned(sampled: Blueprint, theta: FloatArray, turn: _Turn) -> FloatArray:
-    """Extended table values of the reported form, (n, n_theta)."""
+    """Return extended table values of the reported form, (n, n_theta)."""
     assert sampled.turning is not None
     reported = sampled.turning.reported
     values = _values(sampled, theta)

@@ -54,8 +54,8 @@ from bayes_msem.model.simulation import Simulation
 from bayes_msem.model.writing import Writing
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.found_modes import found_modes, write_modes
-from bayes_msem.posterior.turned import turned_tree
 from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
+from bayes_msem.posterior.turned import turned_tree
 from bayes_msem.simulation.conditional import likelihood_given_effects
 from bayes_msem.simulation.from_prior import draw_prior_predictive
 from bayes_msem.spec.constants import check_constants, doubtful_constants
@@ -244,7 +244,9 @@ class Model(PriorChecks, Simulation, Writing):
                 "\n".join(self.missing.lines), MissingDataWarning, skip_file_prefixes=INSIDE
             )
         notes = notes_of(parsed, columns, table, self._observed, predictors.notes)
-        self._remarks = remarks_of(table, priors, random_covariances)
+        self._remarks = remarks_of(table, priors, random_covariances) + self._forms.remarks(
+            rotation
+        )
         self._notes = tuple(note.text for note in notes)
         warn_of(notes)
         for doubt in doubtful_constants(self._table):

@@ -36,7 +36,14 @@ from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.statements import Formula, ParsedModel
 from bayes_msem.spec.table import Block, ParameterTable, Row
 
-__all__ = ["check_shared", "echelon", "echelon_priors", "read_blocks", "reported_priors", "spherical"]
+__all__ = [
+    "check_shared",
+    "echelon",
+    "echelon_priors",
+    "read_blocks",
+    "reported_priors",
+    "spherical",
+]
 
 
 def read_blocks(parsed: ParsedModel) -> tuple[Block, ...]:
@@ -140,7 +147,7 @@ def _check_formula(block: Block, f: Formula) -> None:
         )
     if block.has(row) == 2 and row.kind != "variance":
         raise SpecificationError(
-            f"{where}: how factors of the block efa(\"{block.name}\") go together is the "
+            f'{where}: how factors of the block efa("{block.name}") go together is the '
             "rotation's to say; remove the formula (rotation= says whether they covary)"
         )
     if row.kind in ("regression", "covariance", "intercept") and (

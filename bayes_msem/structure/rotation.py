@@ -161,7 +161,9 @@ def rotate(
         found = standard @ np.linalg.inv(t.transpose(0, 2, 1))
         order = np.argsort(-(found**2).sum(axis=-2), axis=-1)
         t = np.take_along_axis(t, order[:, None, :], axis=-1)
-        sign = np.where(np.take_along_axis(found, order[:, None, :], axis=-1).sum(-2) < 0, -1.0, 1.0)
+        sign = np.where(
+            np.take_along_axis(found, order[:, None, :], axis=-1).sum(-2) < 0, -1.0, 1.0
+        )
         t = t * sign[:, None, :]
     else:
         start = _towards(standard, reference, wanted)
@@ -297,9 +299,7 @@ def _as_reference(t: FloatArray, loadings: FloatArray, reference: FloatArray) ->
     return result
 
 
-def align(
-    loadings: FloatArray, scale: FloatArray, wanted: Criterion
-) -> tuple[Rotated, FloatArray]:
+def align(loadings: FloatArray, scale: FloatArray, wanted: Criterion) -> tuple[Rotated, FloatArray]:
     """Rotate draws of loadings such that columns and signs mean the same in all of them.
 
     The first reference is the solution of the draw whose A A' is nearest to the mean; after
