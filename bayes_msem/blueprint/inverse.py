@@ -44,7 +44,8 @@ def sampled_from_table(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
                 f"{row.level}: {row_label(row)} = {theta[i]:g} is a negative variance; "
                 "a value of at least 0 is needed here"
             )
-    return sampled_from_tables(blueprint, theta[None, :])[0]
+    x: FloatArray = sampled_from_tables(blueprint, theta[None, :])[0]
+    return x
 
 
 def sampled_from_tables(blueprint: Blueprint, theta: FloatArray) -> FloatArray:

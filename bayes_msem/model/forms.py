@@ -62,8 +62,8 @@ class Forms:
             f'Exploratory factors {", ".join(block.factors)}, efa("{block.name}") at level '
             f"{block.level}: rotated by {rotation}"
             + (f", they {covary}" if len(block.factors) > 1 else "")
-            + f"; sampled in coordinates of {', '.join((self.pivots or {})[block.name])}, on which the "
-            "posterior does not depend."
+            + f"; sampled in coordinates of {', '.join((self.pivots or {})[block.name])}, on which "
+            "the posterior does not depend."
             for block in self.table.blocks
         ]
 

@@ -1,6 +1,5 @@
 """Exploratory factor models: maximum likelihood of lavaan, and posteriors after rotation."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +33,8 @@ def reference() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def fit(items: pd.DataFrame) -> Iterator[bm.Fit]:
-    yield bm.Model(ESEM, data=items).fit(
+def fit(items: pd.DataFrame) -> bm.Fit:
+    return bm.Model(ESEM, data=items).fit(
         draws=500, tune=500, chains=3, random_seed=1, progress=False
     )
 
