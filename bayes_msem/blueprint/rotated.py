@@ -151,7 +151,7 @@ def _is_turned(blueprint: Blueprint, row: Row) -> bool:
 
 
 def _turned(sampled: Blueprint, theta: FloatArray, turn: _Turn) -> FloatArray:
-    """Extended table values of the reported form, (n, n_theta)."""
+    """Return extended table values of the reported form, (n, n_theta)."""
     assert sampled.turning is not None
     reported = sampled.turning.reported
     values = _values(sampled, theta)

@@ -276,7 +276,8 @@ def _likelihood_of_values(blueprint: Blueprint, scale: FloatArray) -> tuple[Obje
 def _likelihood_record(blueprint: Blueprint, maximum: Maximum) -> Mode:
     theta = blueprint.extend(maximum.position)
     errors: Mapping[RowKey, float] = {}
-    shown, values = blueprint, partial(_table_values, blueprint)
+    shown = blueprint
+    values: Callable[[FloatArray], ByRow[float]] = partial(_table_values, blueprint)
     if blueprint.turning is not None:
         shown, values = blueprint.turning.reported, _turned_values(blueprint, theta)
     if maximum.converged:

@@ -145,6 +145,7 @@ def _custom_variable(group: Group) -> Any:
         sigma,
         logp=logp,
         random=random,
+        support_point=lambda rv, size, nu, sigma: sigma * pt.sqrt(nu),
         transform=pm.distributions.transforms.log,
         dims=f"{group.name}_row",
     )

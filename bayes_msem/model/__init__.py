@@ -320,7 +320,9 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
                 "\n".join(self.missing.lines), MissingDataWarning, skip_file_prefixes=INSIDE
             )
         notes = notes_of(parsed, columns, table, self._observed, predictors.notes)
-        self._remarks = remarks_of(table, priors, random_covariances)
+        self._remarks = remarks_of(table, priors, random_covariances) + self._forms.remarks(
+            rotation
+        )
         self._notes = tuple(note.text for note in notes)
         warn_of(notes)
         for doubt in doubtful_constants(self._table):

@@ -55,6 +55,18 @@ class Forms:
         """The table whose free rows are parameters."""
         return self.table if self.sampled is None else self.sampled
 
+    def remarks(self, rotation: Rotation) -> list[str]:
+        """How exploratory factors are rotated and sampled; empty without them."""
+        covary = "do not covary" if criterion(rotation).orthogonal else "covary"
+        return [
+            f'Exploratory factors {", ".join(block.factors)}, efa("{block.name}") at level '
+            f"{block.level}: rotated by {rotation}"
+            + (f", they {covary}" if len(block.factors) > 1 else "")
+            + f"; sampled in coordinates of {', '.join((self.pivots or {})[block.name])}, on which "
+            "the posterior does not depend."
+            for block in self.table.blocks
+        ]
+
     def blueprint(self, observed: ObservedData, rotation: Rotation) -> Blueprint:
         """Assemble the model on data, with non-centred coordinates of sampled effects."""
         reported = build_blueprint(self.table, self.priors, observed)

@@ -28,8 +28,8 @@ class Writing:
     def _written(self, what: str) -> tuple[ParameterTable, dict[str, Any]]:
         if self._table.blocks:
             raise NotSupportedError(
-                f"{what} does not write exploratory factors, efa(), yet. The model text is lavaan's "
-                "own: sem(text, rotation = ...); Mplus has them as f1-f2 BY y1-y9 (*block)"
+                f"{what} does not write exploratory factors, efa(), yet. The model text is "
+                "lavaan's own: sem(text, rotation = ...); Mplus has them as f1-f2 BY y1-y9 (*block)"
             )
         coded = self._observed.coded
         parts = {

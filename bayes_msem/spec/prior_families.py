@@ -64,7 +64,8 @@ class Family:
         "real", "positive", "bounded" (by its two last arguments), "correlation", (-1, 1), or
         "thresholds", increasing real numbers.
     pymc
-        Name of PyMC's class, empty if there is none. For "beta" and "lkj" it describes ``(r + 1) / 2`` of a pair.
+        Name of PyMC's class, empty if there is none. For "beta" and "lkj" it describes
+        ``(r + 1) / 2`` of a pair.
     pymc_arguments
         PyMC's keyword for each argument.
     log_kernel, slope

@@ -384,7 +384,6 @@ UNSUPPORTED = [
     ("group: 1\ny ~ x", 1, 1, 6, "multi-group"),
     ("y ~ c(a, b)*x", 1, 5, 7, "Several groups"),
     ('y ~ c("a", "b")*x', 1, 5, 11, "Several groups"),
-    ('efa("e")*f1 + efa("e")*f2 =~ y1', 1, 1, 8, "Exploratory"),
     ("y ~ lower(0)*x", 1, 5, 8, "Bounds"),
 ]
 

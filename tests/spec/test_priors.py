@@ -63,6 +63,8 @@ CASES = [
     (Prior("gamma", (3, 2)), stats.gamma(3, 0, 0.5), (0.01, 1, 7)),
     (Prior("lognormal", (0.3, 0.8)), stats.lognorm(0.8, 0, math.exp(0.3)), (0.01, 1, 7)),
     (Prior("invgamma", (3, 2)), stats.invgamma(3, 0, 2), (0.1, 1, 7)),
+    (Prior("chi", (1, 2)), stats.chi(1, 0, 2), (0.01, 1, 7)),
+    (Prior("chi", (3, 0.7)), stats.chi(3, 0, 0.7), (0.01, 1, 3)),
     (Prior("beta", (2, 3)), stats.beta(2, 3, -1, 2), (-0.9, 0, 0.7)),
     (Prior("lkj", (2,)), stats.beta(2, 2, -1, 2), (-0.9, 0, 0.7)),
     (Prior("dirichlet", (1, 1.5)), stats.norm(0, 1.5), (-3, 0, 1, 40)),
@@ -89,6 +91,9 @@ class TestFamilies:
         if prior.family == "lkj":
             eta = prior.arguments[0]
             logp = pm.logp(pm.Beta.dist(eta, eta), x)
+        elif prior.family == "chi":  # PyMC has its square, a gamma
+            (nu, sigma), slope = prior.arguments, np.log(2 * x)
+            logp = pm.logp(pm.Gamma.dist(nu / 2, 0.5 / sigma**2), x**2) + slope
         elif prior.family == "dirichlet":  # of the threshold of a binary outcome
             (alpha, sd), share = prior.arguments, stats.norm.cdf(x / prior.arguments[1])
             inside = share < 1  # PyMC's Beta has no digits left above
