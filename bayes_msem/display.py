@@ -140,8 +140,8 @@ def describe_data(observed: ObservedData) -> str:
         held = np.bincount(observed.parent)
         return (
             f"Data: {observed.n_rows} rows in {observed.n_clusters} clusters "
-            f"('{observed.cluster_name}') in {observed.n_tops} larger ones ('{observed.top_name}'); "
-            f"{_range(sizes)} rows per '{observed.cluster_name}', {_range(held)} "
+            f"('{observed.cluster_name}') in {observed.n_tops} larger ones ('{observed.top_name}')"
+            f"; {_range(sizes)} rows per '{observed.cluster_name}', {_range(held)} "
             f"'{observed.cluster_name}' per '{observed.top_name}'"
         )
     return (

@@ -42,9 +42,9 @@ from bayes_msem.data.cluster_column import code_clusters
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import (
     check_cluster_argument,
-    cluster_columns,
     check_columns,
     check_frame,
+    cluster_columns,
 )
 from bayes_msem.data.sample_size import on_clusters, on_reliability
 from bayes_msem.errors import DataError, NotSupportedError, nearest
@@ -257,9 +257,9 @@ def describe(
     several = cluster_columns(cluster, list(data.columns))
     if len(several) > 1:
         raise NotSupportedError(
-            f"describe() splits variation over two levels, not over three: call it for each column, "
-            f"cluster={several[0]!r} and cluster={several[1]!r}; fit.icc() of a model of three levels "
-            "has the shares of all"
+            "describe() splits variation over two levels, not over three: call it for each column, "
+            f"cluster={several[0]!r} and cluster={several[1]!r}; fit.icc() of a model of three "
+            "levels has the shares of all"
         )
     cluster = several[0] if several else cluster
     check_cluster_argument(data, cluster, two_level=True)

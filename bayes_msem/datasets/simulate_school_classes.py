@@ -25,8 +25,8 @@ Pupil i in class j of school k, with socio-economic status ses of the pupil's fa
         support ~~ support
         effort ~~ effort
 
-``TRUE_VALUES`` holds every parameter of it. 6% of math (more where effort is low) and the support of
-5% of the classes are missing. Run this file to write the compressed CSV again:
+``TRUE_VALUES`` holds every parameter of it. 6% of math (more where effort is low) and the support
+of 5% of the classes are missing. Run this file to write the compressed CSV again:
 
     python bayes_msem/datasets/simulate_school_classes.py
 """

@@ -202,8 +202,8 @@ class Accuracy(FitCore):
         _check_executor(executor, refit)
         if refit is not None and unit == "top":
             raise NotSupportedError(
-                "loo(refit=...) is there for two levels only; for the units that loo().high_k names, "
-                "fit model.on(...) without each of them"
+                "loo(refit=...) is there for two levels only; for the units that loo().high_k "
+                "names, fit model.on(...) without each of them"
             )
         if refit is not None:
             _check_left_out(self.model.blueprint, unit)

@@ -43,8 +43,8 @@ def recover_nested(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed: 
     -------
     xarray.Dataset
         ``effects`` (chain, draw, cluster_id, effect) of clusters: random intercepts, named after
-        their outcome, and slopes, with what the top unit adds; ``top_effects`` (chain, draw, top_id,
-        top_effect) of top units, with their means.
+        their outcome, and slopes, with what the top unit adds; ``top_effects`` (chain, draw,
+        top_id, top_effect) of top units, with their means.
     """
     nested, likelihood = blueprint.nested, blueprint.likelihood
     assert nested is not None

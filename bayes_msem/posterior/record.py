@@ -26,7 +26,6 @@ from bayes_msem.posterior.labels import (
 from bayes_msem.spec.prior_text import Prior
 from bayes_msem.spec.user_priors import DEFAULTS_KEY, prior_set_of
 
-
 _SEVERAL = "cluster columns"
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.data.frames import to_pandas_frame
+from bayes_msem.data.nested_designs import nested_sample, resampled_tops
 from bayes_msem.data.new_designs import design_from_frame, new_sample, resampled_design
 from bayes_msem.data.observed_data import ObservedData, frame_of
-from bayes_msem.data.nested_designs import nested_sample, resampled_tops
 from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.outcomes.counts import MOST_DRAWN
 from bayes_msem.simulation.conditional import simulate_from_table

@@ -284,7 +284,7 @@ class Units:
         return self._checked(self._of_data(level).get(name), name)
 
     def _of_data(self, level: str) -> Mapping[str, float]:
-        """Standard deviations of the data at a level."""
+        """Return the standard deviations of the data at a level."""
         if level == "within":
             return self._scales.within
         is_third = self._table.three_level and level == self._table.levels[2]

@@ -175,8 +175,8 @@ def build_table(
 class _Level:
     """The rows of one level.
 
-    ``above`` are the levels above it, ``random`` the names in ``rv()`` anywhere, and ``passing`` its
-    variables that stand at the levels around it only: their part here has variance 0.
+    ``above`` are the levels above it, ``random`` the names in ``rv()`` anywhere, and ``passing``
+    its variables that stand at the levels around it only: their part here has variance 0.
     """
 
     use: LevelUse

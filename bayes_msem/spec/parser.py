@@ -15,6 +15,7 @@ from bayes_msem.errors import nearest
 from bayes_msem.spec.expressions import Expression
 from bayes_msem.spec.sides import expression, terms, variables
 from bayes_msem.spec.statements import (
+    TWO_LEVELS,
     Constraint,
     Definition,
     Formula,
@@ -22,7 +23,6 @@ from bayes_msem.spec.statements import (
     Operator,
     ParsedModel,
     Span,
-    TWO_LEVELS,
 )
 from bayes_msem.spec.syntax import Culprit, span, syntax_tree
 

@@ -93,7 +93,7 @@ def test_effects_have_their_conditional_means(model, frame):
     )
     assert nested.lower.effects.linear == ("y", "s")
     # an unseen row of a cluster has mean a_y + a_s x, so add such rows and condition on the data
-    for k, school in enumerate(observed.top_ids[:4]):
+    for school in observed.top_ids[:4]:
         one = frame[frame["school"] == school].reset_index(drop=True)
         children = one.drop_duplicates("child")
         new = [children.assign(x=float(x)) for x in (0, 1)]
