@@ -82,21 +82,28 @@ class Fit(
 
     _KNOWN = frozenset(
         {
+            "cluster_draws",
+            "cluster_effects",
             "convergence",
             "datatree",
             "draws",
             "icc",
             "implied_covariance",
+            "log_likelihood",
+            "loo",
             "model",
             "plot_forest",
             "plot_rank",
             "plot_trace",
             "r2",
             "save",
+            "scores",
             "standardized",
             "summary",
             "to_table",
+            "top_draws",
             "variance_components",
+            "waic",
         }
     )
     _INSTEAD: ClassVar[dict[str, str]] = {}

@@ -11,7 +11,11 @@ Two questions, two numbers per draw (Merkle, Furr & Rabe-Hesketh 2019):
     posterior; factors of the row are integrated out. Cluster-level outcomes z are no part of it. In
     single-level models rows are the units, and there are no effects.
 
-Missing outcomes are integrated out in both. Units without any observed outcome are left out.
+In three-level models there is a third, "top": a *new top unit*, log p(y_k, z2_k, z3_k | theta) of
+all outcomes in it. A new cluster is one in a known top unit then, log p(y_j, z_j | c_k, theta),
+with the effects c_k of the unit drawn with the parameters.
+
+Missing outcomes are integrated out in all. Units without any observed outcome are left out.
 
 References
 ----------
@@ -36,6 +40,7 @@ from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest
 from bayes_msem.kernels.normal_rows import normal_rows
+from bayes_msem.likelihood.nested_likelihood import NestedLikelihood
 from bayes_msem.likelihood.row_integral import RowIntegral, row_integral
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.frame_rows import Rows, data_rows
@@ -49,6 +54,7 @@ __all__ = [
     "check_unit",
     "cluster_integral",
     "cluster_log_likelihood",
+    "nested_log_likelihood",
     "observation_log_likelihood",
     "row_log_likelihoods",
     "unit_labels",
@@ -57,22 +63,29 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Unit = Literal["cluster", "observation"]
+Unit = Literal["cluster", "observation", "top"]
 
-UNIT_DIMENSION: dict[str, str] = {"cluster": "cluster_id", "observation": "obs_id"}
+UNIT_DIMENSION: dict[str, str] = {
+    "cluster": "cluster_id",
+    "observation": "obs_id",
+    "top": "top_id",
+}
 _ROWS = 0.005  # error of the integral over scores, per cluster (or row) on average
+_MAX_EFFECTS = 200_000  # clusters x draws that are held at a time
 LARGE_ERROR = 0.1  # root mean square over draws; biases elpd_loo by about its square
 
 
 def check_unit(unit: str | None, observed: ObservedData) -> Unit:
-    """Return the unit asked for; None: clusters in two-level models, rows in others.
+    """Return the unit asked for; None: the units of the highest level.
 
     Raises
     ------
     SpecificationError
-        Unknown unit, or "cluster" in a single-level model.
+        Unknown unit, "cluster" in a single-level model, or "top" without three levels.
     """
     if unit is None:
+        if observed.three_level:
+            return "top"
         return "cluster" if observed.two_level else "observation"
     if unit not in get_args(Unit):
         raise SpecificationError(
@@ -84,7 +97,12 @@ def check_unit(unit: str | None, observed: ObservedData) -> Unit:
             "unit='cluster' needs clusters, and this is a single-level model: its rows are "
             "independent given the parameters, so they are the units; use unit='observation'"
         )
-    return "cluster" if unit == "cluster" else "observation"
+    if unit == "top" and not observed.three_level:
+        raise SpecificationError(
+            "unit='top' needs three levels: it is a unit of the highest one, with the clusters in "
+            "it; use unit='cluster' or unit='observation'"
+        )
+    return "cluster" if unit == "cluster" else "top" if unit == "top" else "observation"
 
 
 def unit_positions(observed: ObservedData, unit: Unit) -> IntArray:
@@ -94,12 +112,17 @@ def unit_positions(observed: ObservedData, unit: Unit) -> IntArray:
         return np.flatnonzero(rows)
     informative = ~np.isnan(observed.z).all(axis=1)  # False where there are no z at all
     informative[observed.cluster[rows]] = True
+    if unit == "top":
+        assert observed.parent is not None
+        of_clusters, informative = informative, ~np.isnan(observed.z3).all(axis=1)
+        informative[observed.parent[of_clusters]] = True
     return np.flatnonzero(informative)
 
 
 def unit_labels(observed: ObservedData, unit: Unit) -> pd.Index[Any]:
     """Return identifiers of the clusters, or labels of the rows, that are units."""
-    every = observed.cluster_ids if unit == "cluster" else observed.row_index
+    ids = {"cluster": observed.cluster_ids, "top": observed.top_ids}
+    every = ids.get(unit, observed.row_index)
     return every.take(unit_positions(observed, unit))
 
 
@@ -185,6 +208,44 @@ def cluster_log_likelihood(
     return tuple(  # type: ignore[return-value]
         _array(array, posterior, "cluster", ids, about) for array in (values, errors)
     )
+
+
+def nested_log_likelihood(
+    blueprint: Blueprint, posterior: xr.Dataset, unit: Unit, *, random_seed: int
+) -> xr.DataArray:
+    """Log-likelihood of every top unit, or of every cluster given the effects of its top unit.
+
+    Parameters
+    ----------
+    blueprint
+        A three-level model.
+    posterior
+        Posterior draws of its parameters.
+    unit
+        "top" or "cluster".
+    random_seed
+        Seed of the effects of top units, one draw per draw of the parameters; those of "top" are
+        integrated out.
+
+    Returns
+    -------
+    xarray.DataArray
+        (chain, draw, top_id) or (chain, draw, cluster_id).
+    """
+    likelihood, statistics = blueprint.likelihood, blueprint.statistics_by_cluster
+    assert isinstance(likelihood, NestedLikelihood)
+    points, rng = parameter_points(blueprint, posterior), np.random.default_rng(random_seed)
+    keep, parts = unit_positions(blueprint.observed, unit), []
+    step = max(1, _MAX_EFFECTS // (blueprint.observed.n_clusters + 1))
+    for first in range(0, len(points), step):
+        x = points[first : first + step]
+        of_c, of_a = likelihood.no_noise(len(x), statistics)
+        found = likelihood.recover(x, rng.standard_normal(of_c.shape), of_a, statistics)
+        terms = found.unit_terms if unit == "top" else found.cluster_terms
+        parts.append(terms[:, keep])
+    ids = np.array([str(i) for i in unit_labels(blueprint.observed, unit)], dtype=object)
+    about = _about(unit, blueprint.observed)
+    return _array(np.concatenate(parts), posterior, unit, ids, about)
 
 
 def parameter_points(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
@@ -302,7 +363,8 @@ def _inverse_roots(within: WithinDraws, seen: NDArray[np.bool_]) -> tuple[FloatA
 
 def _about(unit: Unit, observed: ObservedData) -> dict[str, str | int | float]:
     """Attributes that say what was computed."""
-    every = observed.n_clusters if unit == "cluster" else observed.n_rows
+    counts = {"cluster": observed.n_clusters, "top": observed.n_tops}
+    every = counts.get(unit, observed.n_rows)
     return {"unit": unit, "left_out": every - len(unit_positions(observed, unit))}
 
 
