@@ -33,10 +33,11 @@ Weights = Literal["stacking", "BB-pseudo-BMA", "pseudo-BMA"]
 _SMALL = 4.0  # differences below: the models predict about equally well (Sivula et al. 2020)
 _FEW = 100  # units
 _MOST = 5  # of them named in a message
-_UNITS = {"cluster": "clusters", "observation": "rows"}
+_UNITS = {"cluster": "clusters", "observation": "rows", "top": "top units"}
 _QUESTION = {
     "cluster": "new clusters (random effects integrated out)",
     "observation": "new rows of known clusters",
+    "top": "new units of the highest level, with all that is in them",
 }
 _NAMES = {"dse": "se_diff", "p": "p_loo"}
 _COLUMNS = ["rank", "elpd", "se", "elpd_diff", "se_diff", "p_loo", "weight", "high_k"]

@@ -56,7 +56,7 @@ __all__ = ["Dic", "Waic", "dic", "waic"]
 FloatArray = NDArray[np.float64]
 
 HIGH_VARIANCE = 0.4
-_UNITS = {"cluster": "clusters", "observation": "rows"}
+_UNITS = {"cluster": "clusters", "observation": "rows", "top": "top units"}
 
 
 _DIC_TITLE = "DIC of the marginal likelihood (random effects integrated out)"
