@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import bayes_msem as bm
 from bayes_msem.blueprint.inverse import sampled_from_table
+from bayes_msem.errors import SmallSampleWarning
 from bayes_msem.likelihood.nested_likelihood import NestedLikelihood
 from tests.reference_models import FOLDER
 
@@ -61,7 +63,9 @@ def stored() -> dict:
 @cache
 def model(name: str) -> bm.Model:
     data = pd.read_csv(HERE / "data.csv.gz")
-    return bm.Model(TEXTS[name], data, cluster=["pupil", "school"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallSampleWarning)
+        return bm.Model(TEXTS[name], data, cluster=["pupil", "school"])
 
 
 def estimates(name: str) -> dict:
