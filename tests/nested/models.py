@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
 import bayes_msem as bm
 from bayes_msem.blueprint.blueprint import Blueprint
+from bayes_msem.errors import SmallSampleWarning
 
 FACTORS = """
 level: within
@@ -77,4 +80,11 @@ def three_level_blueprints() -> list[Blueprint]:
     """One model for every way in which the likelihood of three levels is computed."""
     frame = school_frame()
     cases = ((FACTORS, frame), (FACTORS, with_missing(frame)), (SLOPES, frame))
-    return [bm.Model(text, data, cluster=["child", "school"]).blueprint for text, data in cases]
+    return [three_level(text, data).blueprint for text, data in cases]
+
+
+def three_level(text: str, frame: pd.DataFrame) -> bm.Model:
+    """A model of these data, which are few."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallSampleWarning)
+        return bm.Model(text, frame, cluster=["child", "school"])
