@@ -275,9 +275,7 @@ def _covariances_at(table: ParameterTable, setting: str, level: str) -> list[str
     """
     rows = [r for r in table.rows if r.level == level]
     indicators = {r.rhs for r in rows if r.kind == "loading"}
-    known = table.variables(
-        level, "split", "cluster-level", "between factor", "random effect"
-    )
+    known = table.variables(level, "split", "cluster-level", "between factor", "random effect")
     coefficients = [v for v in known if v in table.coefficients]
     modelled = [v for v in known if v not in coefficients]
     members = [v for v in (*modelled, *coefficients) if v not in indicators]

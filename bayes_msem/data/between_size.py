@@ -35,7 +35,9 @@ def between_size(observed: ObservedData, table: ParameterTable) -> list[str]:
         if not free:
             continue
         each = count / len(free)
-        line = f"Level {level}: {plural(len(free), 'free parameter')}, {_digits(each)} {units} each."
+        line = (
+            f"Level {level}: {plural(len(free), 'free parameter')}, {_digits(each)} {units} each."
+        )
         slopes = [row for row in table.rows if row.kind == "regression" and row.free in free]
         if each < AMPLE and slopes:
             limit, narrow = (FEW, "narrow") if each < FEW else (AMPLE, "may narrow")

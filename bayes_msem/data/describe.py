@@ -42,12 +42,12 @@ from bayes_msem.data.cluster_column import code_clusters
 from bayes_msem.data.columns import numeric_columns
 from bayes_msem.data.frame_checks import (
     check_cluster_argument,
-    check_cluster_name,
+    cluster_columns,
     check_columns,
     check_frame,
 )
 from bayes_msem.data.sample_size import on_clusters, on_reliability
-from bayes_msem.errors import DataError, nearest
+from bayes_msem.errors import DataError, NotSupportedError, nearest
 from bayes_msem.markup import bullets_of
 from bayes_msem.wording import plural
 
@@ -254,7 +254,14 @@ def describe(
     [[1.0, 0.361], [0.361, 1.0]]
     """
     check_frame(data)
-    check_cluster_name(cluster)
+    several = cluster_columns(cluster, list(data.columns))
+    if len(several) > 1:
+        raise NotSupportedError(
+            f"describe() splits variation over two levels, not over three: call it for each column, "
+            f"cluster={several[0]!r} and cluster={several[1]!r}; fit.icc() of a model of three levels "
+            "has the shares of all"
+        )
+    cluster = several[0] if several else cluster
     check_cluster_argument(data, cluster, two_level=True)
     names = _checked_names(data, cluster, variables)
     codes, ids = code_clusters(data[cluster], cluster)

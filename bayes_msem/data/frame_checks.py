@@ -59,7 +59,9 @@ def cluster_columns(cluster: Any, columns: Sequence[Hashable] = ()) -> tuple[Any
     NotSupportedError
         It names more than two, or two in a way that does not say which is the inner one.
     """
-    if not isinstance(cluster, list) and not (isinstance(cluster, tuple) and cluster not in columns):
+    if not isinstance(cluster, list) and not (
+        isinstance(cluster, tuple) and cluster not in columns
+    ):
         check_cluster_name(cluster, columns)
         return () if cluster is None else (cluster,)
     named = all(pd.api.types.is_hashable(name) and name in columns for name in cluster)

@@ -88,7 +88,9 @@ def nested_sample(observed: ObservedData, tops: object, clusters: Any, sizes: An
         rows = np.array([size], np.int64)
         total = size * (held.sum() if held is not None else count * observed.n_clusters)
         if total > _MOST_ROWS * 10:
-            raise SpecificationError(f"sizes and clusters ask for {total:.3g} rows, which is too many")
+            raise SpecificationError(
+                f"sizes and clusters ask for {total:.3g} rows, which is too many"
+            )
         return NestedSample(count, held, rows)
     if held is None:
         raise SpecificationError(
@@ -128,9 +130,7 @@ def resampled_tops(
     assert observed.parent is not None
     assert observed.cluster is not None
     usable = np.ones(observed.n_rows, bool) if incomplete else ~np.isnan(observed.x).any(axis=1)
-    rows_of = [
-        np.flatnonzero(usable & (observed.cluster == j)) for j in range(observed.n_clusters)
-    ]
+    rows_of = [np.flatnonzero(usable & (observed.cluster == j)) for j in range(observed.n_clusters)]
     known = [j for j, rows in enumerate(rows_of) if len(rows)]
     members: dict[int, list[int]] = {}
     for j in known:
@@ -140,7 +140,10 @@ def resampled_tops(
     for k, top in enumerate(tops):
         own = np.array(members[int(top)])
         drawn.append(own if sample.clusters is None else rng.choice(own, size=sample.clusters[k]))
-    clusters, parent = np.concatenate(drawn), np.repeat(np.arange(len(drawn)), list(map(len, drawn)))
+    clusters, parent = (
+        np.concatenate(drawn),
+        np.repeat(np.arange(len(drawn)), list(map(len, drawn))),
+    )
     rows: list[IntArray] = []
     for i, j in enumerate(clusters):
         size = None if sample.sizes is None else sample.sizes[i if len(sample.sizes) > 1 else 0]

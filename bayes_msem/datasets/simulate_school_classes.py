@@ -118,7 +118,9 @@ def simulate_school_classes(seed: int = SEED, n_schools: int = N_SCHOOLS) -> pd.
     whole = {name: top[name][school] + inner[name] for name in _MIDDLE}
     support = top["support"][school] + support
 
-    ses = 0.4 * rng.normal(size=n_schools)[school][of_row] + 0.3 * rng.normal(size=n_classes)[of_row]
+    ses = (
+        0.4 * rng.normal(size=n_schools)[school][of_row] + 0.3 * rng.normal(size=n_classes)[of_row]
+    )
     ses = ses + math.sqrt(0.75) * rng.normal(size=n)
     noise = _residuals(rng, "within", ("math", "effort"), n)
     effort = whole["effort"][of_row] + _value("within", "effort", "~", "ses") * ses + noise[:, 1]
@@ -152,7 +154,10 @@ def _residuals(
     """Draw residuals of variables with their true covariance matrix, (size, names)."""
     cov = np.array(
         [
-            [TRUE_VALUES.get((level, a, "~~", b), TRUE_VALUES.get((level, b, "~~", a), 0.0)) for b in names]
+            [
+                TRUE_VALUES.get((level, a, "~~", b), TRUE_VALUES.get((level, b, "~~", a), 0.0))
+                for b in names
+            ]
             for a in names
         ]
     )

@@ -101,7 +101,6 @@ class Fit(
             "standardized",
             "summary",
             "to_table",
-            "top_draws",
             "variance_components",
             "waic",
         }

@@ -16,7 +16,7 @@ from bayes_msem.posterior.chain_checks import convergence_of
 from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.draws import row_draws
 from bayes_msem.posterior.found_modes import read_modes
-from bayes_msem.posterior.nested_effects import recover_levels
+from bayes_msem.posterior.nested_effects import both_levels, recover_levels
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.posterior.solution_tables import Solution, solution_of
 from bayes_msem.spec.row_names import ByRow
@@ -96,7 +96,9 @@ class FitCore:
         that is random intercepts (named after their outcome), random coefficients (named as in
         ``rv()``) and definitions that use some; ``factors`` (chain, draw, cluster_id,
         between_factor): level-2 factors. What NUTS did not sample is drawn from its exact
-        conditional distribution, one draw per posterior draw.
+        conditional distribution, one draw per posterior draw. Three-level models have
+        ``top_effects`` (chain, draw, top_id, top_effect) and ``top_factors`` besides: those of the
+        units of the highest level, which belong to the same draws.
 
         Raises
         ------
@@ -113,31 +115,12 @@ class FitCore:
         if not self.model.table.two_level:
             raise SpecificationError("a single-level model has no cluster effects")
         if self.model.table.three_level:
-            return self._levels_draws[0]
+            return both_levels(*self._levels_draws)
         return recover_effects(
             self.model.blueprint,
             self.datatree["posterior"].to_dataset(),
             random_seed=int(self.datatree.attrs["random_seed"]),
         )
-
-    @cached_property
-    def top_draws(self) -> xr.Dataset:
-        """Posterior draws of all quantities of units of the highest of three levels.
-
-        As :attr:`cluster_draws`, which has those of the clusters inside them; the dimension of the
-        units is ``cluster_id`` in both. The two belong together: effects of clusters are drawn
-        given those of their unit, draw by draw.
-
-        Raises
-        ------
-        SpecificationError
-            In a model of one or two levels.
-        """
-        if not self.model.table.three_level:
-            raise SpecificationError(
-                "top_draws are there for three-level models; of clusters, fit.cluster_draws"
-            )
-        return self._levels_draws[1]
 
     @cached_property
     def _levels_draws(self) -> tuple[xr.Dataset, xr.Dataset]:
@@ -159,7 +142,7 @@ class FitCore:
 
     def _repr_html_(self) -> str:
         """Notebook display."""
-        kind = "two-level" if self.model.table.two_level else "single-level"
+        kind = ("single-level", "two-level", "three-level")[len(self.model.table.levels) - 1]
         data = describe_data(self.model.blueprint.observed).removeprefix("Data: ")
         return block(
             text_paragraph(self._title(), bold=True),

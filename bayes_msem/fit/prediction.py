@@ -100,7 +100,7 @@ class Prediction(FitCore):
             if newdata is not None:
                 raise SpecificationError("newdata is for level='within': clusters are not scored")
             top = table.three_level and level == table.levels[2]
-            of_level = self.top_draws if top else self.cluster_draws
+            of_level = self._levels_draws[1] if top else self.cluster_draws
             if return_draws or draws:
                 values = of_level["factors"].rename(between_factor="factor")
                 return values.rename("scores")

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -24,13 +25,22 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.likelihood.nested_likelihood import NestedLikelihood
 from bayes_msem.posterior.draws import sampled_parameters
+from bayes_msem.posterior.effects_table import effects_table
 from bayes_msem.posterior.recover import DrawnEffects, Spread, effects_dataset, fill_z
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind
+from bayes_msem.posterior.tables import EstimateTable
 from bayes_msem.simulation.factors_and_effects import draw_factors
 from bayes_msem.structure.effects import Effects
 from bayes_msem.structure.matrices import LevelMatrices, level_matrices
 from bayes_msem.structure.templates import LevelTemplate
 
-__all__ = ["NestedEffects", "drawn_levels", "recover_levels"]
+__all__ = [
+    "NestedEffects",
+    "both_levels",
+    "drawn_levels",
+    "nested_effects_table",
+    "recover_levels",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -101,6 +111,65 @@ def recover_levels(
         for own, (_, _, ids) in zip(collected, levels, strict=True)
     )
     return clusters, tops
+
+
+_TOP = {
+    "cluster_id": "top_id",
+    "effect": "top_effect",
+    "integrated_or_sampled": "top_integrated",
+    "between_factor": "top_factor",
+}
+
+
+def both_levels(clusters: xr.Dataset, tops: xr.Dataset) -> xr.Dataset:
+    """Put the draws of clusters and of top units side by side, these with names in ``top_``."""
+    names = _TOP | {str(name): f"top_{name}" for name in tops.data_vars}
+    return clusters.merge(tops.rename({k: v for k, v in names.items() if k in tops.variables}))
+
+
+def nested_effects_table(
+    blueprint: Blueprint,
+    draws: tuple[xr.Dataset, xr.Dataset],
+    *,
+    ci: float,
+    ci_kind: IntervalKind,
+) -> EstimateTable:
+    """Summarise the draws of the effects of both levels.
+
+    Parameters
+    ----------
+    blueprint
+        A three-level model.
+    draws
+        From :func:`recover_levels`.
+    ci, ci_kind
+        Mass and kind of the interval.
+
+    Returns
+    -------
+    EstimateTable
+        As :func:`bayes_msem.posterior.effects_table.effects_table`, with the level first.
+    """
+    observed, table = blueprint.observed, blueprint.table
+    assert observed.parent is not None
+    units = (
+        (table.levels[1], observed.cluster_ids, observed.sizes),
+        (table.levels[2], observed.top_ids, np.bincount(observed.parent)),
+    )
+    parts = []
+    for (level, ids, sizes), of_level in zip(units, draws, strict=True):
+        part = effects_table([of_level], ids, sizes, ci=ci, ci_kind=ci_kind)
+        part.insert(0, "level", level)
+        parts.append(pd.DataFrame(part).astype({"cluster": object}))
+    result = EstimateTable(pd.concat(parts, ignore_index=True))
+    result.attrs["caption"] = (
+        f"Effects of clusters and of units of level {table.levels[2]} (total coefficients: what "
+        f"their '{table.levels[2]}' adds is part of those of clusters): posterior mean, SD and "
+        f"{100 * ci:g}% {INTERVAL_NAMES[ci_kind]}. Shrinkage: 1 = own data only, 0 = pooled "
+        "completely."
+    )
+    result.attrs.update(ci=ci, ci_kind=ci_kind)
+    return result
 
 
 class _Collected:

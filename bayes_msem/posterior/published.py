@@ -162,8 +162,9 @@ def _lines(
     lines: list[TableLine] = []
     titles = [*KIND_TITLES.values(), R2]
     for level in dict.fromkeys(level for level, *_ in shown):
-        if two_level and _LEVELS[level]:
-            lines.append(TableLine(0, (_LEVELS[level],)))
+        heading = _LEVELS.get(level, f"Level {level}")
+        if two_level and heading:
+            lines.append(TableLine(0, (heading,)))
         for title in titles:
             group = [(name, values) for lev, t, name, values in shown if (lev, t) == (level, title)]
             if not group:

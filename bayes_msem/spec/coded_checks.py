@@ -168,7 +168,9 @@ def _has_effect(parts: Sequence[Part], product: Formula, parsed: ParsedModel) ->
             continue
         own = {part.column for part in f.term.parts} or {f.term.name}
         same = (f.level, f.lhs) == (product.level, product.lhs)
-        if own == columns and (same or f.level in parsed.levels[parsed.levels.index(product.level) + 1 :]):
+        if own == columns and (
+            same or f.level in parsed.levels[parsed.levels.index(product.level) + 1 :]
+        ):
             return True
     return False
 

@@ -262,7 +262,9 @@ class _Level:
             return
         top = self._level_above(row.lhs)
         if top and (row.free or row.value != 0):
-            several = "both levels" if self.above == ("between",) else f"levels {row.level} and {top}"
+            several = (
+                "both levels" if self.above == ("between",) else f"levels {row.level} and {top}"
+            )
             raise SpecificationError(
                 f"'{row.lhs} ~ 1' at level {row.level} {at}: '{row.lhs}' is used at {several}, so "
                 f"its mean belongs to level {top}; write '{row.lhs} ~ 1' there"

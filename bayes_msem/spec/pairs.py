@@ -32,7 +32,9 @@ def is_open(row: Row, table: ParameterTable) -> bool:
     Of a random coefficient this is asked about its mean. A prior in the text counts as a choice.
     """
     if row.random:
-        means = (r for r in table.rows if r.key == (table.mean_level(row.random), row.random, "~", "1"))
+        means = (
+            r for r in table.rows if r.key == (table.mean_level(row.random), row.random, "~", "1")
+        )
         return any(is_open(mean, table) for mean in means)
     if not row.free or row.prior:
         return False

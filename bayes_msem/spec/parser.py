@@ -156,9 +156,7 @@ def _check_products(formulas: Sequence[Formula]) -> None:
                 )
 
 
-def _level(
-    header: Tree[Token], headers: dict[Level, Span], levels: tuple[Level, ...]
-) -> Level:
+def _level(header: Tree[Token], headers: dict[Level, Span], levels: tuple[Level, ...]) -> Level:
     value = header.children[1]
     valid = _VALID_LEVELS if len(levels) < 3 else _valid_levels(levels)
     if not isinstance(value, Token):
@@ -176,7 +174,9 @@ def _level(
         raise Culprit(
             f"'level: {value}' is not supported: models have three levels at most.",
             span(value),
-            valid if len(levels) > 2 else f"{_VALID_LEVELS} A third level needs two cluster "
+            valid
+            if len(levels) > 2
+            else f"{_VALID_LEVELS} A third level needs two cluster "
             'columns, the inner one first: cluster=["class", "school"].',
             supported=False,
         )

@@ -34,8 +34,15 @@ from bayes_msem.errors import SpecificationError, nearest
 from bayes_msem.spec.statements import Formula, Level, ParsedModel
 from bayes_msem.spec.table import Role
 
-__all__ = ["LevelUse", "assign_roles", "level_use", "line", "passing_through", "random_names", "uses_of"]
-
+__all__ = [
+    "LevelUse",
+    "assign_roles",
+    "level_use",
+    "line",
+    "passing_through",
+    "random_names",
+    "uses_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +150,7 @@ def passing_through(parsed: ParsedModel) -> tuple[str, ...]:
     """Variables of levels 1 and 3 that level 2 of a three-level text does not mention."""
     first, second, third = (level_use(parsed.formulas, level) for level in parsed.levels)
     factors = {*first.factors, *second.factors, *third.factors}
-    return tuple(
-        n for n in first.names if n in third.names and n not in {*second.names, *factors}
-    )
+    return tuple(n for n in first.names if n in third.names and n not in {*second.names, *factors})
 
 
 def assign_roles(

@@ -259,9 +259,7 @@ def _level_of(words: Mapping[str, str]) -> re.Pattern[str]:
     return re.compile(f"({'|'.join(re.escape(word) for word in words if word)}):(?!=)")
 
 
-def _normal_key(
-    name: Sequence[object], words: Mapping[str, str] | None = None
-) -> RowKey | None:
+def _normal_key(name: Sequence[object], words: Mapping[str, str] | None = None) -> RowKey | None:
     """(level, lhs, op, rhs) with lavaan's spellings resolved; level "" if it was not given.
 
     Without ``words`` any level will do.

@@ -123,9 +123,7 @@ def place_rows(
 def modelled_names(table: ParameterTable, level: str) -> tuple[str, ...]:
     """Variables of a level that are not conditioned on, in the order of its matrices."""
     return tuple(
-        v
-        for (lev, v), role in table.roles.items()
-        if lev == level and role not in _CONDITIONED
+        v for (lev, v), role in table.roles.items() if lev == level and role not in _CONDITIONED
     )
 
 

@@ -145,6 +145,11 @@ def cells_of(model: Model, clusters: Any, sizes: Any) -> tuple[Cell, ...]:
         Fewer than two clusters, no rows, the same number twice, or clusters in a single-level
         model.
     """
+    if model.table.three_level:
+        raise NotSupportedError(
+            "studies are there for models of one and two levels; with three, simulate data sets by "
+            "model.simulate(values, tops=..., clusters=..., sizes=...) and fit them in a loop"
+        )
     rows = _numbers("sizes", sizes, integer(1, what="a number of rows, such as 10"))
     if not model.table.two_level:
         if clusters is not None:

@@ -54,7 +54,12 @@ def test_units_are_coded_in_order_of_appearance(frame):
     assert list(data.top_ids) == list(frame["school"].drop_duplicates())
     assert list(data.top_ids[data.parent]) == list(first["school"])
     assert data.cluster_names == ("child", "school")
-    assert (data.z_names, data.w_names, data.z3_names, data.w3_names) == (("z",), ("w",), ("v",), ("u",))
+    assert (data.z_names, data.w_names, data.z3_names, data.w3_names) == (
+        ("z",),
+        ("w",),
+        ("v",),
+        ("u",),
+    )
     assert data.top_split_names == ("y", "z")
     np.testing.assert_array_equal(data.z[:, 0], first["z"])
     np.testing.assert_array_equal(data.w3[:, 0], frame.drop_duplicates("school")["u"])
@@ -95,20 +100,51 @@ def no_top(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 ERRORS = [
-    (crossed, TEXT, ["4 identifiers of 'child'", "such as 'c1' in 's3'", "data['school'].astype(str) + '/'",
-                     "crossed", "C(child)"]),
+    (
+        crossed,
+        TEXT,
+        [
+            "4 identifiers of 'child'",
+            "such as 'c1' in 's3'",
+            "data['school'].astype(str) + '/'",
+            "crossed",
+            "C(child)",
+        ],
+    ),
     (lambda f: f.drop(columns="school"), TEXT, ["'school' is not in data"]),
     (no_top, TEXT, ["'school' has no identifier in 1 row (3"]),
     (lambda f: f.assign(school=1), TEXT, ["one unit only", "cluster='child'"]),
     (lambda f: f.assign(school="of " + f["child"]), TEXT, ["single 'child'", "cluster='school'"]),
-    (change("u", "s3", 9.0), TEXT,
-     ["'u' is used at level school and above only", "constant inside each 'school'", "1 of 8", "'s3'"]),
-    (change("w", "s2c1", 9.0, "child"), TEXT,
-     ["'w' is used at level child and above only", "1 of 28", "'s2c1'"]),
-    (lambda f: f.assign(u=f["u"].where(f["school"] != "s1")), TEXT,
-     ["covariate of level 3 'u' is missing in 1 of 8", "'s1'", "level: school", "u ~~ u"]),
-    (lambda f: f.assign(z=f["v"]), TEXT, ["'z' is constant inside every 'school'", "level school only"]),
-    (lambda f: f.assign(y=f["z"]), TEXT, ["'y' is constant inside every 'child'", "level child or above"]),
+    (
+        change("u", "s3", 9.0),
+        TEXT,
+        [
+            "'u' is used at level school and above only",
+            "constant inside each 'school'",
+            "1 of 8",
+            "'s3'",
+        ],
+    ),
+    (
+        change("w", "s2c1", 9.0, "child"),
+        TEXT,
+        ["'w' is used at level child and above only", "1 of 28", "'s2c1'"],
+    ),
+    (
+        lambda f: f.assign(u=f["u"].where(f["school"] != "s1")),
+        TEXT,
+        ["covariate of level 3 'u' is missing in 1 of 8", "'s1'", "level: school", "u ~~ u"],
+    ),
+    (
+        lambda f: f.assign(z=f["v"]),
+        TEXT,
+        ["'z' is constant inside every 'school'", "level school only"],
+    ),
+    (
+        lambda f: f.assign(y=f["z"]),
+        TEXT,
+        ["'y' is constant inside every 'child'", "level child or above"],
+    ),
     (lambda f: f.assign(u=1.0), TEXT, ["'u' is constant", "all top units"]),
     (lambda f: f[f["school"].isin(["s1", "s2"])], TEXT, ["2 top units", "at least 3 top units"]),
 ]
@@ -173,7 +209,10 @@ def test_default_priors_have_the_scales_of_their_level(frame):
     ratio = found.top["y"] / found.predictor["u"]
     assert priors["school", "y", "~", "u"] == f"studentt(4, 0, {ratio:.4g})"
     # y predicts z at child, so its prior there avoids zero
-    assert priors["child", "y", "~~", "y"] == f"gamma(2, {float(f'{2 / found.between["y"]:.4g}'):g})[sd]"
+    assert (
+        priors["child", "y", "~~", "y"]
+        == f"gamma(2, {float(f'{2 / found.between["y"]:.4g}'):g})[sd]"
+    )
 
 
 def test_the_scale_of_an_upper_level_has_a_floor(frame):
@@ -217,7 +256,9 @@ def test_parts_of_the_data_keep_their_nesting(frame):
 
 
 def test_categories_are_coded_at_every_level(frame):
-    frame = frame.assign(kind=np.where(frame["u"] > 0, "a", "b"), sort=np.where(frame["w"] > 0, "c", "d"))
+    frame = frame.assign(
+        kind=np.where(frame["u"] > 0, "a", "b"), sort=np.where(frame["w"] > 0, "c", "d")
+    )
     text = "level: 1\n y ~ x\nlevel: 2\n y ~ sort\nlevel: 3\n y ~ kind + u + u:kind"
     data = model(frame, text).observed
     assert data.w_names == ("sort[T.d]",)
@@ -244,7 +285,9 @@ def test_samples_that_cannot_be(frame, given, part):
 def test_new_designs_keep_covariates_of_a_unit_together(frame):
     data = model(frame).observed
     rng = np.random.default_rng(1)
-    design = resampled_tops(data, nested_sample(data, 6, [1, 2, 3, 1, 2, 3], 4), rng, incomplete=False)
+    design = resampled_tops(
+        data, nested_sample(data, 6, [1, 2, 3, 1, 2, 3], 4), rng, incomplete=False
+    )
     assert np.bincount(design.parent).tolist() == [1, 2, 3, 1, 2, 3]
     assert design.sizes.tolist() == [4] * 12
     known = {(u, w): set() for u, w in zip(frame["u"], frame["w"], strict=True)}

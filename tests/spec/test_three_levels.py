@@ -31,7 +31,12 @@ def free(table: ParameterTable, level: str) -> list[str]:
 @pytest.mark.parametrize(
     ("within", "child", "school", "roles"),
     [
-        ("y ~ x", "y ~ w", "y ~ u", {"y": "split split split", "x": "covariate", "w": "w", "u": "u"}),
+        (
+            "y ~ x",
+            "y ~ w",
+            "y ~ u",
+            {"y": "split split split", "x": "covariate", "w": "w", "u": "u"},
+        ),
         ("y ~ x", "y ~~ y", "u ~~ u", {"y": "split split", "u": "modelled at school"}),
         ("y ~ x", "z ~ w", "y ~ u", {"y": "split split split", "z": "modelled at child"}),
         ("y ~ x", "y ~ z", "z ~ u", {"z": "modelled at child, split"}),
@@ -39,7 +44,12 @@ def free(table: ParameterTable, level: str) -> list[str]:
         ('y ~ rv("s")*x', "s ~ w", "s ~ u", {"s": "random, split"}),
         ('y ~ rv("s")*x', "y ~~ s", "y ~ u", {"s": "random"}),
         ("y ~ x", 'y ~ rv("t")*w', "y ~ u", {"t": "random at school", "w": "w"}),
-        ("f =~ y + y2 + y3", "g =~ y + y2 + y3", "h =~ y + y2 + y3", {"g": "factor", "h": "factor"}),
+        (
+            "f =~ y + y2 + y3",
+            "g =~ y + y2 + y3",
+            "h =~ y + y2 + y3",
+            {"g": "factor", "h": "factor"},
+        ),
     ],
 )
 def test_roles(within, child, school, roles):
@@ -118,7 +128,9 @@ def test_covariances_with_coefficients_at_the_highest_level_only_where_they_vary
     assert not any("s" in (r.lhs, r.rhs) for r in table.rows if r.level == "school")
 
 
-@pytest.mark.parametrize("numbered", [{}, {"child": "2"}, {"within": "1", "child": "2", "school": "3"}])
+@pytest.mark.parametrize(
+    "numbered", [{}, {"child": "2"}, {"within": "1", "child": "2", "school": "3"}]
+)
 def test_levels_may_be_written_as_numbers(numbered):
     text = three('y ~ rv("s")*x', 'y ~ rv("t")*w', "y + s ~ u")
     other = text
@@ -157,34 +169,69 @@ def test_names_of_rows():
 
 
 ERRORS = [
-    (three("y ~ x", "y ~~ y", "y ~~ y").replace("school", "between"), ModelSyntaxError,
-     ["'between' may be either", "'child'", "'school'", "level: school' (or 3)"]),
-    (three("y ~ x", "y ~~ y", "y ~~ y").replace("school", "shool"), ModelSyntaxError,
-     ["'shool' is not a level", "did you mean 'school'?"]),
-    (three("y ~ x", "y ~~ y", "y ~~ y").replace("school", "4"), ModelSyntaxError,
-     ["three levels at most"]),
-    ("level: within\n y ~ x\nlevel: school\n y ~~ y", SpecificationError,
-     ["no formulas for 'level: child'", "all three", "y ~~ 0*y"]),
+    (
+        three("y ~ x", "y ~~ y", "y ~~ y").replace("school", "between"),
+        ModelSyntaxError,
+        ["'between' may be either", "'child'", "'school'", "level: school' (or 3)"],
+    ),
+    (
+        three("y ~ x", "y ~~ y", "y ~~ y").replace("school", "shool"),
+        ModelSyntaxError,
+        ["'shool' is not a level", "did you mean 'school'?"],
+    ),
+    (
+        three("y ~ x", "y ~~ y", "y ~~ y").replace("school", "4"),
+        ModelSyntaxError,
+        ["three levels at most"],
+    ),
+    (
+        "level: within\n y ~ x\nlevel: school\n y ~~ y",
+        SpecificationError,
+        ["no formulas for 'level: child'", "all three", "y ~~ 0*y"],
+    ),
     ("y ~ x", SpecificationError, ["no 'level:' blocks"]),
-    (three("y ~ x", "y ~ school", "y ~~ y"), SpecificationError,
-     ["cluster column 'school' is used as a variable", "level child"]),
-    (three("y ~ 1", "y ~~ y", "y ~~ y"), SpecificationError,
-     ["levels within and school", "belongs to level school"]),
-    (three("y ~ x", "y ~ 1", "y ~~ y"), SpecificationError,
-     ["levels child and school", "belongs to level school"]),
-    (three("y ~ x", "y ~ s", 'y ~ rv("s")*u'), SpecificationError,
-     ['rv("s")', "no larger ones"]),
-    (three("y ~ s", 'y ~ rv("s")*w', "y ~~ y"), SpecificationError,
-     ["random effect 's' is used at level within", "use it at level school"]),
-    (three('y ~ rv("s")*x', 'y ~ rv("s")*w', "y ~~ y"), SpecificationError,
-     ["at level within and on", "its own name"]),
-    (three("y ~ x", 'z ~ rv("t")*y', "y ~~ y"), NotSupportedError,
-     ["rv(\"t\")", "slopes on covariates of that level", "remove rv()"]),
+    (
+        three("y ~ x", "y ~ school", "y ~~ y"),
+        SpecificationError,
+        ["cluster column 'school' is used as a variable", "level child"],
+    ),
+    (
+        three("y ~ 1", "y ~~ y", "y ~~ y"),
+        SpecificationError,
+        ["levels within and school", "belongs to level school"],
+    ),
+    (
+        three("y ~ x", "y ~ 1", "y ~~ y"),
+        SpecificationError,
+        ["levels child and school", "belongs to level school"],
+    ),
+    (three("y ~ x", "y ~ s", 'y ~ rv("s")*u'), SpecificationError, ['rv("s")', "no larger ones"]),
+    (
+        three("y ~ s", 'y ~ rv("s")*w', "y ~~ y"),
+        SpecificationError,
+        ["random effect 's' is used at level within", "use it at level school"],
+    ),
+    (
+        three('y ~ rv("s")*x', 'y ~ rv("s")*w', "y ~~ y"),
+        SpecificationError,
+        ["at level within and on", "its own name"],
+    ),
+    (
+        three("y ~ x", 'z ~ rv("t")*y', "y ~~ y"),
+        NotSupportedError,
+        ['rv("t")', "slopes on covariates of that level", "remove rv()"],
+    ),
     (three("y ~ x", 'z ~~ rv("t")*z', "y ~~ y"), NotSupportedError, ["slopes on covariates"]),
-    (three('y ~ rv("s")*x', "y ~~ y", "y ~~ y\n d := s*2"), NotSupportedError,
-     ["definition 'd'", "'s ~ 1' at level child"]),
-    (three("f =~ y + y2\n f ~ x", "y ~ f", "y ~~ y"), SpecificationError,
-     ["'f' is used at level child", "factor of level within"]),
+    (
+        three('y ~ rv("s")*x', "y ~~ y", "y ~~ y\n d := s*2"),
+        NotSupportedError,
+        ["definition 'd'", "'s ~ 1' at level child"],
+    ),
+    (
+        three("f =~ y + y2\n f ~ x", "y ~ f", "y ~~ y"),
+        SpecificationError,
+        ["'f' is used at level child", "factor of level within"],
+    ),
 ]
 
 
