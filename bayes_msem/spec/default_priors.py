@@ -201,9 +201,10 @@ class Units:
         return self.rules.slope * self.slope(row) / share
 
     def _n_predictors(self, row: Row) -> int:
-        """How many free slopes the outcome has at the level of this one."""
+        """How many slopes, free or random, the outcome has at the level of this one."""
         same = (row.level, row.lhs, row.kind)
-        return sum((r.level, r.lhs, r.kind) == same and r.free > 0 for r in self._table.rows)
+        rows = (r for r in self._table.rows if r.free or r.random)
+        return sum((r.level, r.lhs, r.kind) == same for r in rows)
 
     def is_split_predictor(self, level: str, name: str) -> bool:
         """Whether the part of a split variable at a level above within predicts another there."""

@@ -13,9 +13,9 @@ from scipy import stats
 
 import bayes_msem as bm
 from bayes_msem.blueprint.values import theta_from_values
+from bayes_msem.checking.accuracy.log_likelihood import nested_log_likelihood
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.posterior.levels import levels_at
-from bayes_msem.posterior.nested_effects import unit_log_likelihood
 from bayes_msem.posterior.variance import shares_of_levels
 from tests.posterior.made_up import synthetic_fit
 from tests.simulation.test_nested_draws import TEXT, expected_moments, values_of
@@ -68,7 +68,8 @@ def test_the_likelihood_is_that_of_whole_schools(model, frame):
 
 
 def test_terms_are_those_of_single_schools(model, fit, frame):
-    terms = unit_log_likelihood(model.blueprint, fit.datatree["posterior"].to_dataset())
+    posterior = fit.datatree["posterior"].to_dataset()
+    terms = nested_log_likelihood(model.blueprint, posterior, "top", random_seed=1)
     assert list(terms["top_id"].values) == [str(k) for k in model.observed.top_ids]
     for draw in (0, 5):
         row = {r.key: float(fit.draws[r.key][1, draw]) for r in model.table.rows if r.free}
@@ -205,16 +206,18 @@ def test_files_round_trip(fit, tmp_path):
 def test_units_of_loo_are_those_of_the_highest_level(model):
     many = synthetic_fit(model, chains=2, draws=40)
     values = many.log_likelihood()
-    expected = unit_log_likelihood(model.blueprint, many.datatree["posterior"].to_dataset())
+    posterior = many.datatree["posterior"].to_dataset()
+    expected = nested_log_likelihood(model.blueprint, posterior, "top", random_seed=1)
     np.testing.assert_array_equal(values.to_numpy(), expected.to_numpy())
     with pytest.warns(bm.AccuracyWarning):  # draws far from any posterior
         loo = many.loo()
     assert (loo.unit, loo.pareto_k.index.name, len(loo.pointwise)) == ("top", "school", 9)
     assert "9 top units" in str(loo)
     assert len(many.waic().pointwise) == 9
-    for unit in ("cluster", "observation"):
-        with pytest.raises(NotSupportedError, match="unit='top'"):
-            many.loo(unit)
+    for unit, n in (("cluster", model.observed.n_clusters), ("observation", 0)):
+        terms = many.log_likelihood(unit, thin=20).to_numpy()
+        assert np.isfinite(terms).all()
+        assert terms.shape[-1] == (n or model.observed.informative.sum())
     with pytest.raises(NotSupportedError, match="refit"):
         many.loo(refit="exact")
 
@@ -228,7 +231,7 @@ REFUSED_BY_FIT = [
     "plot_indices", "plot_item_curves", "plot_levels", "plot_pareto_k", "plot_ppc",
     "plot_ppc_clusters", "plot_prior_posterior", "plot_prior_sensitivity", "plot_regression", "ppc",
     "ppp", "predict", "prior_posterior_overlap", "prior_sensitivity", "reliability", "report",
-    "scores", "to_draws",
+    "to_draws",
 ]  # fmt: skip
 
 
