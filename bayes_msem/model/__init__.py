@@ -171,6 +171,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             "parameter_table",
             "plan",
             "prior_predictive",
+            "pymc_model",
             "simulate",
             "spec",
             "table",
@@ -609,7 +610,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         ['observed_data', 'prior', 'prior_predictive']
         """
         self._check_free("no prior to draw from; simulate() draws data from its constants")
-        if self.plan.name == "augmented":
+        if self.plan.name == "augmented" or self._table.three_level:
             return prior_predictive_tree(self.unpiloted_blueprint(), draws, seed_of(random_seed))
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 
