@@ -80,7 +80,7 @@ def describe_model(
     about = between_size(observed, table)
     parts = [
         f"{kind} Bayesian structural equation model",
-        "\n".join([describe_data(observed), *map(_wrapped, [*about, *missing])]),
+        "\n".join([_data_line(observed), *map(_wrapped, [*about, *missing])]),
         _describe_roles(table),
         *_describe_coded(observed, table),
         *_describe_outcomes(observed),
@@ -129,6 +129,11 @@ def model_html(
         fold("Plan", words(plan)),
         bullets_of(notes),
     )
+
+
+def _data_line(observed: ObservedData) -> str:
+    line = describe_data(observed)
+    return _wrapped(line) if observed.three_level else line
 
 
 def describe_data(observed: ObservedData) -> str:

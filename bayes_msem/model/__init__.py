@@ -171,6 +171,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             "parameter_table",
             "plan",
             "prior_predictive",
+            "pymc_model",
             "simulate",
             "spec",
             "table",

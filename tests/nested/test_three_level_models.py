@@ -223,7 +223,7 @@ def test_units_of_loo_are_those_of_the_highest_level(model):
 
 
 REFUSED_BY_MODEL = [
-    "diagram", "plot_prior_predictive", "prior_implied", "pymc_model", "to_lavaan", "to_mplus",
+    "diagram", "plot_prior_predictive", "prior_implied", "to_lavaan", "to_mplus",
 ]  # fmt: skip
 REFUSED_BY_FIT = [
     "check", "diagram", "dic", "effects", "hypothesis", "impute", "indices",
