@@ -232,7 +232,8 @@ def drawn_levels(
         values = likelihood.values(x)
         tops = _level(
             blueprint, nested.top, values, (found.c, observed.z3, observed.top_design),
-            likelihood.level_three(x), 0.0, 0.0, rng,
+            likelihood.level_three(x), np.zeros(len(nested.top.outcomes)),
+            np.zeros(len(nested.top.names)), rng,
         )  # fmt: skip
         second = level_matrices(nested.lower.between, values)
         design = observed.cluster_design
@@ -253,8 +254,8 @@ def _level(
     values: FloatArray,
     known: tuple[FloatArray, FloatArray, FloatArray],
     moments: tuple[FloatArray, FloatArray],
-    to_u: FloatArray | float,
-    to_v: FloatArray | float,
+    to_u: FloatArray,
+    to_v: FloatArray,
     rng: np.random.Generator,
 ) -> DrawnEffects:
     """Fill missing outcomes of a level and draw its factors.
@@ -275,8 +276,7 @@ def _level(
     if names:
         noise = rng.standard_normal(factors.shape)
         factors = draw_factors(level, names, level_matrices(level, values), design, u - mean, noise)
-        if not isinstance(to_v, float):
-            factors += to_v[..., [level.names.index(v) for v in names]]
+        factors += to_v[..., [level.names.index(v) for v in names]]
     return DrawnEffects(u, mean, omega, factors)
 
 

@@ -19,7 +19,7 @@ from bayes_msem.arguments import (
     shown,
 )
 from bayes_msem.checking.priors.prior_draws import draw_prior
-from bayes_msem.errors import NotSupportedError, SpecificationError
+from bayes_msem.errors import SpecificationError
 from bayes_msem.model import Model
 from bayes_msem.spec.row_names import find_row, is_key, key_text
 from bayes_msem.spec.table import Row, RowKey
@@ -142,11 +142,6 @@ def sbc(
     Traceback (most recent call last):
     bayes_msem.spec.row_names.UnknownRowError: quantities: no row 'c'...
     """
-    if model.table.three_level:
-        raise NotSupportedError(
-            "sbc() is there for models of one and two levels; with three, draw parameters from the "
-            "priors, simulate by model.simulate(values), and fit in a loop"
-        )
     place = place_of(path, CALIBRATION)
     rows, likelihood = _quantities(model, quantities)
     settings = sampler_settings(options, executor, draws=draws, tune=tune, chains=chains)

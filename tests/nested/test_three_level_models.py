@@ -263,8 +263,6 @@ def test_functions_that_do_not_know_three_levels_refuse(frame, model):
         bm.describe(frame, cluster=["child", "school"])
     with pytest.raises(NotSupportedError, match="one and two levels"):
         bm.study(model, values_of(model), clusters=[10], sizes=[5])
-    with pytest.raises(NotSupportedError, match="one and two levels"):
-        bm.sbc(model)
 
 
 def test_what_would_be_sampled_is_refused(frame):
