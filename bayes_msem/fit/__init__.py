@@ -86,6 +86,7 @@ class Fit(
             "cluster_effects",
             "convergence",
             "datatree",
+            "diagram",
             "draws",
             "hypothesis",
             "icc",

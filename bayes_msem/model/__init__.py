@@ -160,6 +160,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
     _KNOWN = frozenset(
         {
             "blueprint",
+            "diagram",
             "fit",
             "log_likelihood",
             "missing",

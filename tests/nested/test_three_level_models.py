@@ -224,9 +224,9 @@ def test_units_of_loo_are_those_of_the_highest_level(model):
         many.loo(refit="exact")
 
 
-REFUSED_BY_MODEL = ["diagram", "plot_prior_predictive", "prior_implied", "to_lavaan", "to_mplus"]
+REFUSED_BY_MODEL = ["plot_prior_predictive", "prior_implied", "to_lavaan", "to_mplus"]
 REFUSED_BY_FIT = [
-    "check", "diagram", "dic", "effects", "impute", "indices", "plausible_values",
+    "check", "dic", "effects", "impute", "indices", "plausible_values",
     "plot_category_shares", "plot_clusters", "plot_effect_correlations", "plot_indices",
     "plot_item_curves", "plot_levels", "plot_pareto_k", "plot_ppc", "plot_ppc_clusters",
     "plot_regression", "ppc", "ppp", "predict", "reliability", "report",
@@ -318,3 +318,23 @@ def test_the_density_of_the_pymc_model_is_that_of_the_sampler(model):
     at = np.concatenate([np.ravel(value) for value in point.values()])
     expected = log_posterior(model.blueprint, at, jacobian=True)[0]
     assert float(built.compile_logp()(point)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_diagrams_have_a_panel_for_every_level(model, fit):
+    scene = model.diagram().scene
+    assert [title.text for title in scene.titles] == [
+        "Level school",
+        "Level child",
+        "Within clusters",
+    ]
+    heights = {
+        level: [d.box.y for d in scene.nodes if d.level == level] for level in model.table.levels
+    }
+    assert max(heights["school"]) < scene.rules[0] < min(heights["child"])
+    assert max(heights["child"]) < scene.rules[1] < min(heights["within"])
+    roles = model.table.roles
+    assert {(d.level, d.node.name) for d in scene.nodes} == set(roles)
+    shapes = {(d.level, d.node.name): d.node.shape for d in scene.nodes}
+    assert shapes["school", "z"] == shapes["school", "s"] == "ellipse"
+    assert (shapes["child", "z"], shapes["school", "q"]) == ("box", "box")
+    assert fit.diagram(standardized=True).svg.count("<line") >= 2
