@@ -98,6 +98,7 @@ class Fit(
             "plot_prior_posterior",
             "plot_prior_sensitivity",
             "plot_rank",
+            "ppp",
             "prior_posterior_overlap",
             "prior_sensitivity",
             "plot_trace",

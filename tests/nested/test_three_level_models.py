@@ -9,12 +9,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy import stats
 
 import bayes_msem as bm
+from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.checking.accuracy.log_likelihood import nested_log_likelihood
 from bayes_msem.checking.priors.prior_sensitivity import log_likelihood_draws
+from bayes_msem.data.nested_anova import nested_components
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.inference.density import log_posterior
 from bayes_msem.posterior.levels import levels_at
@@ -83,8 +86,6 @@ def test_effects_have_their_conditional_means(model, frame):
     """Means of many draws at one parameter value, against the conditional normal by hand."""
     blueprint = model.blueprint
     theta = theta_from_values(blueprint, values_of(model))
-    from bayes_msem.blueprint.inverse import sampled_from_table
-
     x = np.repeat(sampled_from_table(blueprint, theta)[None], 4000, axis=0)
     rng = np.random.default_rng(1)
     observed, nested = blueprint.observed, blueprint.nested
@@ -229,7 +230,7 @@ REFUSED_BY_FIT = [
     "check", "dic", "effects", "impute", "indices", "plausible_values",
     "plot_category_shares", "plot_clusters", "plot_effect_correlations", "plot_indices",
     "plot_item_curves", "plot_levels", "plot_pareto_k", "plot_ppc", "plot_ppc_clusters",
-    "plot_regression", "ppc", "ppp", "predict", "reliability", "report",
+    "plot_regression", "ppc", "predict", "reliability", "report",
 ]  # fmt: skip
 
 
@@ -338,3 +339,49 @@ def test_diagrams_have_a_panel_for_every_level(model, fit):
     assert shapes["school", "z"] == shapes["school", "s"] == "ellipse"
     assert (shapes["child", "z"], shapes["school", "q"]) == ("box", "box")
     assert fit.diagram(standardized=True).svg.count("<line") >= 2
+
+
+def test_predictive_p_values_compare_every_level(model, fit):
+    table = fit.ppp(draws=12, random_seed=1)
+    keys = list(zip(table["level"], table["statistic"], table["variable"], strict=True))
+    assert [k for k in keys if k[2] == "y"] == [
+        ("", "mean", "y"), ("within", "variance", "y"), ("child", "variance", "y"),
+        ("child", "icc", "y"), ("school", "variance", "y"), ("school", "icc", "y"),
+    ]  # fmt: skip
+    data = model.observed
+    one, two, three = nested_components(data.y[:, 0], data.cluster, data.parent)
+    row = {key: float(v) for key, v in zip(keys, table["observed"], strict=True)}
+    assert row["child", "icc", "y"] == pytest.approx(two / (one + two + three))
+    assert row["school", "variance", "q"] == pytest.approx(np.nanvar(data.z3[:, 0], ddof=1))
+    assert table["ppp"].between(0, 1).all()
+    with pytest.raises(NotSupportedError, match="leave out statistics"):
+        fit.ppp(["icc"])
+
+
+def test_predictive_p_values_find_a_level_that_does_not_fit(model):
+    """Data of the model itself are unremarkable; without differences of schools they are odd."""
+    values = values_of(model)
+    draw = model.simulate(values, tops=40, clusters=4, sizes=5, random_seed=5)
+    moved = draw.assign(y=draw["y"] + 8 * (draw["school"] % 2))
+    found = {}
+    for name, frame in (("right", draw), ("wrong", moved)):
+        other = bm.Model(TEXT, frame, cluster=["child", "school"])
+        posterior = exact_posterior(other, values, 60)
+        table = synthetic_fit(other, posterior=posterior).ppp(random_seed=2)
+        at = (table["level"] == "school") & (table["statistic"] == "variance")
+        found[name] = float(table[at & (table["variable"] == "y")]["ppp"].iloc[0])
+    assert 0.05 < found["right"] < 0.95
+    assert found["wrong"] < 0.02
+
+
+def exact_posterior(model: bm.Model, values: dict, draws: int) -> xr.Dataset:
+    """Draws that all stand at the true values."""
+    blueprint = model.unpiloted_blueprint()
+    x = sampled_from_table(blueprint, theta_from_values(blueprint, values))
+    variables, first = {}, 0
+    for group in blueprint.parameters.groups:
+        part = np.broadcast_to(x[first : first + len(group.free)], (2, draws, len(group.free)))
+        variables[group.name] = (("chain", "draw", f"{group.name}_row"), part)
+        first += len(group.free)
+    coords = {"chain": [0, 1], "draw": np.arange(draws)}
+    return xr.Dataset(variables, coords=coords)
