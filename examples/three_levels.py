@@ -1,8 +1,8 @@
 """Pupils in classes in schools: where inequality in mathematics lies, and what goes with it.
 
 The slope of mathematics on the socio-economic status of the family, ``gap``, differs between
-classes and between schools. Experience of the teacher predicts it in classes, and the support that a
-class gets goes with its mean; schools in towns have lower means:
+classes and between schools. Experience of the teacher predicts it in classes, and the support that
+a class gets goes with its mean; schools in towns have lower means:
 
     math_ijk = math_jk + gap_jk ses_ijk + ...
     math_jk  = math_k + b (support_jk - support_k) + ... ,   gap_jk = gap_k + c experience_jk + ...

@@ -113,8 +113,8 @@ def parents_of(
         f"{cluster_ids[j]!r} in {first_few(found)}. If '{inner}' counts anew in every '{outer}', "
         f"make its identifiers unique: data['{inner}'] = data['{outer}'].astype(str) + '/' + "
         f"data['{inner}'].astype(str). If the same '{inner}' really belongs to several, the two "
-        "are crossed and not nested, which is not supported: take one of them as cluster, and "
-        f"the one with fewer units as a predictor of categories, such as C({inner}), or leave it out"
+        "are crossed and not nested, which is not supported: take one of them as cluster, and the "
+        f"one with fewer units as a predictor of categories, such as C({inner}), or leave it out"
     )
 
 

@@ -160,6 +160,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
     _KNOWN = frozenset(
         {
             "blueprint",
+            "diagram",
             "fit",
             "log_likelihood",
             "missing",
@@ -610,7 +611,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         ['observed_data', 'prior', 'prior_predictive']
         """
         self._check_free("no prior to draw from; simulate() draws data from its constants")
-        if self.plan.name == "augmented":
+        if self.plan.name == "augmented" or self._table.three_level:
             return prior_predictive_tree(self.unpiloted_blueprint(), draws, seed_of(random_seed))
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 

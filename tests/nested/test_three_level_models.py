@@ -14,7 +14,9 @@ from scipy import stats
 import bayes_msem as bm
 from bayes_msem.blueprint.values import theta_from_values
 from bayes_msem.checking.accuracy.log_likelihood import nested_log_likelihood
+from bayes_msem.checking.priors.prior_sensitivity import log_likelihood_draws
 from bayes_msem.errors import NotSupportedError
+from bayes_msem.inference.density import log_posterior
 from bayes_msem.posterior.levels import levels_at
 from bayes_msem.posterior.variance import shares_of_levels
 from tests.posterior.made_up import synthetic_fit
@@ -222,16 +224,12 @@ def test_units_of_loo_are_those_of_the_highest_level(model):
         many.loo(refit="exact")
 
 
-REFUSED_BY_MODEL = [
-    "diagram", "plot_prior_predictive", "prior_implied", "to_lavaan", "to_mplus",
-]  # fmt: skip
+REFUSED_BY_MODEL = ["plot_prior_predictive", "prior_implied", "to_lavaan", "to_mplus"]
 REFUSED_BY_FIT = [
-    "check", "diagram", "dic", "effects", "hypothesis", "impute", "indices",
-    "plausible_values", "plot_category_shares", "plot_clusters", "plot_effect_correlations",
-    "plot_indices", "plot_item_curves", "plot_levels", "plot_pareto_k", "plot_ppc",
-    "plot_ppc_clusters", "plot_prior_posterior", "plot_prior_sensitivity", "plot_regression", "ppc",
-    "ppp", "predict", "prior_posterior_overlap", "prior_sensitivity", "reliability", "report",
-    "to_draws",
+    "check", "dic", "effects", "impute", "indices", "plausible_values",
+    "plot_category_shares", "plot_clusters", "plot_effect_correlations", "plot_indices",
+    "plot_item_curves", "plot_levels", "plot_pareto_k", "plot_ppc", "plot_ppc_clusters",
+    "plot_regression", "ppc", "ppp", "predict", "reliability", "report",
 ]  # fmt: skip
 
 
@@ -271,3 +269,72 @@ def test_what_would_be_sampled_is_refused(frame):
     text = TEXT.replace('y ~ rv("s")*x', 'y ~ rv("s")*x\n    y ~~ rv("v1")*y')
     with pytest.raises(NotSupportedError, match="three levels"):
         bm.Model(text, frame, cluster=["child", "school"])
+
+
+def test_priors_of_all_levels_are_compared_with_the_posterior(fit):
+    likelihoods = log_likelihood_draws(fit.model.blueprint, fit.datatree["posterior"].to_dataset())
+    row = {r.key: float(fit.draws[r.key][1, 2]) for r in fit.model.table.rows if r.free}
+    assert likelihoods[1, 2] == pytest.approx(fit.model.log_likelihood(row), rel=1e-10)
+    overlap = fit.prior_posterior_overlap()
+    assert set(overlap["level"]) == {"within", "child", "school"}
+
+
+def test_hypotheses_name_rows_of_all_levels(fit):
+    drawn = fit.draws["school: y ~ u"] > fit.draws["child: y ~ w"]
+    result = fit.hypothesis("school: y ~ u > child: y ~ w")
+    assert result.table["probability"].iloc[0] == pytest.approx(drawn.mean())
+    with pytest.raises(bm.ModelSyntaxError, match="'child: y ~ x' or 'school: y ~ x'"):
+        fit.hypothesis("between: y ~ u > 0")
+
+
+def test_draws_are_written_with_their_level(fit):
+    frame = fit.to_draws()
+    np.testing.assert_allclose(
+        frame["regression[school,y~u]"], fit.draws["school: y ~ u"].reshape(-1)
+    )
+
+
+def test_figures_have_a_panel_for_rows_of_every_level(fit):
+    assert fit.plot_forest("school").axes
+    assert fit.plot_forest().axes
+    assert fit.plot_trace(rows="school: y ~ u").axes
+    assert fit.plot_rank("child", rows="regression").axes
+    assert fit.plot_prior_posterior("school").axes
+
+
+def test_prior_predictive_draws_have_outcomes_of_all_levels(model):
+    tree = model.prior_predictive(draws=3, random_seed=1)
+    y = tree["prior_predictive"]["y"]
+    assert list(y["outcome"].values) == ["y", "z", "q"]
+    assert y.shape == (1, 3, model.observed.n_rows, 3)
+    q = y.sel(outcome="q").to_numpy()[0, 0]
+    schools = model.observed.parent[model.observed.cluster]
+    assert all(np.ptp(q[schools == k]) == 0 for k in range(model.observed.n_tops))
+
+
+def test_the_density_of_the_pymc_model_is_that_of_the_sampler(model):
+    built = model.pymc_model
+    point = built.initial_point()
+    at = np.concatenate([np.ravel(value) for value in point.values()])
+    expected = log_posterior(model.blueprint, at, jacobian=True)[0]
+    assert float(built.compile_logp()(point)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_diagrams_have_a_panel_for_every_level(model, fit):
+    scene = model.diagram().scene
+    assert [title.text for title in scene.titles] == [
+        "Level school",
+        "Level child",
+        "Within clusters",
+    ]
+    heights = {
+        level: [d.box.y for d in scene.nodes if d.level == level] for level in model.table.levels
+    }
+    assert max(heights["school"]) < scene.rules[0] < min(heights["child"])
+    assert max(heights["child"]) < scene.rules[1] < min(heights["within"])
+    roles = model.table.roles
+    assert {(d.level, d.node.name) for d in scene.nodes} == set(roles)
+    shapes = {(d.level, d.node.name): d.node.shape for d in scene.nodes}
+    assert shapes["school", "z"] == shapes["school", "s"] == "ellipse"
+    assert (shapes["child", "z"], shapes["school", "q"]) == ("box", "box")
+    assert fit.diagram(standardized=True).svg.count("<line") >= 2
