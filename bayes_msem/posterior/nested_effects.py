@@ -274,7 +274,7 @@ def _level(
     names = _factors_of(blueprint, level)
     factors = np.empty((*u.shape[:2], len(names)))
     if names:
-        noise = rng.standard_normal(factors.shape)
+        noise = rng.standard_normal((len(u), u.shape[1], len(names)))
         factors = draw_factors(level, names, level_matrices(level, values), design, u - mean, noise)
         factors += to_v[..., [level.names.index(v) for v in names]]
     return DrawnEffects(u, mean, omega, factors)
