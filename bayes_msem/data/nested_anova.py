@@ -10,9 +10,8 @@ With rows i in clusters j of size n_j in top units k with n_k rows, J clusters, 
     c = (N - sum_k n_k^2 / N) / (K - 1) ,   S_k = sum_{j in k} n_j^2 / n_k
 
 where ybar_k is the mean of the rows of unit k. Solved for s, these are unbiased, and may be
-negative
-(Searle, Casella & McCulloch 1992, section 3.3). Missing values are left out, with clusters and top
-units that have none left. Where there is nothing to compare, a component is NaN.
+negative (Searle, Casella & McCulloch 1992, section 3.3). Missing values are left out, with clusters
+and top units that have none left. Where there is nothing to compare, a component is NaN.
 
 References
 ----------
@@ -53,7 +52,7 @@ def nested_components(
     --------
     >>> y = np.array([1.0, 3.0, 5.0, 7.0, 2.0, 2.0, 8.0, 8.0])
     >>> cluster, parent = np.repeat(np.arange(4), 2), np.array([0, 0, 1, 1])
-    >>> [float(round(s, 6)) for s in nested_components(y, cluster, parent)]
+    >>> [round(s, 6) for s in nested_components(y, cluster, parent)]
     [1.0, 12.5, -6.0]
     """
     seen = ~np.isnan(values)
@@ -78,4 +77,4 @@ def nested_components(
         mean_square = float((held * (tops - y.mean()) ** 2).sum()) / (k - 1)
         b = (shares.sum() - (size**2).sum() / n) / (k - 1)
         third = (mean_square - first - b * second) / ((n - (held**2).sum() / n) / (k - 1))
-    return first, second, third
+    return float(first), float(second), float(third)

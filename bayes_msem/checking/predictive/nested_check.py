@@ -71,9 +71,9 @@ def nested_p_values(
     frame["flag"] = np.where(2 * np.minimum(ppp, 1 - ppp) < _ALPHA, "*", "")
     frame.attrs["caption"] = (
         f"Posterior predictive p-values: share of {draws} replicates of the data (new units of "
-        "all levels, the same values missing) whose statistic is larger than that of the data; around "
-        f".5 is unremarkable. Marked *: below {_ALPHA / 2:g} or above {1 - _ALPHA / 2:g}. Variances "
-        "are estimates from sums of squares and may be negative; icc: share of a level."
+        "all levels, the same values missing) whose statistic is larger than that of the data; "
+        f"around .5 is unremarkable. Marked *: below {_ALPHA / 2:g} or above {1 - _ALPHA / 2:g}. "
+        "Variances are estimates from sums of squares and may be negative; icc: share of a level."
     )
     return frame
 
