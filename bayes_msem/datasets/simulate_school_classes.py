@@ -1,7 +1,7 @@
 r"""Simulate the data set ``school_classes``: pupils in classes in schools.
 
-Pupil i in class j of school k, with ses the socio-economic status of the pupil's family minus the mean
-of the class:
+Pupil i in class j of school k, with ses the socio-economic status of the pupil's family minus the
+mean of the class:
 
     math_ijk     = math_jk + gap_jk ses_ijk + eps_math                   (residuals covary)
     effort_ijk   = effort_jk + 0.3 ses_ijk + eps_effort
