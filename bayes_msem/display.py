@@ -82,7 +82,7 @@ def describe_model(
     about = between_size(observed, table)
     parts = [
         f"{kind} Bayesian structural equation model",
-        "\n".join([describe_data(observed), *map(_wrapped, [*about, *missing])]),
+        "\n".join([_data_line(observed), *map(_wrapped, [*about, *missing])]),
         _describe_roles(table),
         *_describe_coded(observed, table),
         *_describe_outcomes(observed),
@@ -133,6 +133,11 @@ def model_html(
     )
 
 
+def _data_line(observed: ObservedData) -> str:
+    line = describe_data(observed)
+    return _wrapped(line) if observed.three_level else line
+
+
 def describe_data(observed: ObservedData) -> str:
     """Count rows and clusters in one line."""
     if observed.cluster is None:
@@ -142,8 +147,8 @@ def describe_data(observed: ObservedData) -> str:
         held = np.bincount(observed.parent)
         return (
             f"Data: {observed.n_rows} rows in {observed.n_clusters} clusters "
-            f"('{observed.cluster_name}') in {observed.n_tops} larger ones ('{observed.top_name}'); "
-            f"{_range(sizes)} rows per '{observed.cluster_name}', {_range(held)} "
+            f"('{observed.cluster_name}') in {observed.n_tops} larger ones ('{observed.top_name}')"
+            f"; {_range(sizes)} rows per '{observed.cluster_name}', {_range(held)} "
             f"'{observed.cluster_name}' per '{observed.top_name}'"
         )
     return (

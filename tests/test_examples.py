@@ -79,6 +79,17 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
         ["mediation_112_forest.png"],
         ["indirect := a*b 4.800", "total := a*b + c 6.800", "The same from observed team means"],
     ),
+    "three_levels": (
+        None,
+        ["three_levels_forest.png"],
+        [
+            "random coefficient (varies over 'class' and 'school'): gap",
+            "math ~ urban -15.000",
+            "ICC(school) math",
+            "class: 161 slopes",
+            "school: 40 slopes",
+        ],
+    ),
     "missing_data": (
         None,
         ["missing_forest.png"],

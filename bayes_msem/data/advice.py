@@ -67,9 +67,9 @@ def _advice_on_clusters(observed: ObservedData) -> list[str]:
     if observed.three_level and observed.n_tops < _FEW_CLUSTERS:
         return [
             f"Only {observed.n_tops} units of the highest level ('{observed.top_name}'): priors on "
-            f"variances and slopes of level {observed.top_name} matter for the results. Look at the "
-            "printed priors, set those you can justify, refit with wider and narrower ones, and "
-            "report intervals, not point estimates."
+            f"variances and slopes of level {observed.top_name} matter for the results. Look at "
+            "the printed priors, set those you can justify, refit with wider and narrower ones, "
+            "and report intervals, not point estimates."
         ]
     if observed.n_clusters >= _FEW_CLUSTERS:
         return []

@@ -257,9 +257,9 @@ def describe(
     several = cluster_columns(cluster, list(data.columns))
     if len(several) > 1:
         raise NotSupportedError(
-            f"describe() splits variation over two levels, not over three: call it for each column, "
-            f"cluster={several[0]!r} and cluster={several[1]!r}; fit.icc() of a model of three levels "
-            "has the shares of all"
+            "describe() splits variation over two levels, not over three: call it for each column, "
+            f"cluster={several[0]!r} and cluster={several[1]!r}; fit.icc() of a model of three "
+            "levels has the shares of all"
         )
     cluster = several[0] if several else cluster
     check_cluster_argument(data, cluster, two_level=True)

@@ -112,9 +112,9 @@ def parents_of(
         f"{'occurs' if len(culprits) == 1 else 'occur'} in more than one '{outer}', such as "
         f"{cluster_ids[j]!r} in {first_few(found)}. If '{inner}' counts anew in every '{outer}', "
         f"make its identifiers unique: data['{inner}'] = data['{outer}'].astype(str) + '/' + "
-        f"data['{inner}'].astype(str). If the same '{inner}' really belongs to several, the two are "
-        "crossed and not nested, which is not supported: take one of them as cluster, and the one "
-        f"with fewer units as a predictor of categories, such as C({inner}), or leave it out"
+        f"data['{inner}'].astype(str). If the same '{inner}' really belongs to several, the two "
+        "are crossed and not nested, which is not supported: take one of them as cluster, and the "
+        f"one with fewer units as a predictor of categories, such as C({inner}), or leave it out"
     )
 
 
@@ -128,6 +128,6 @@ def _check_numbers(parent: IntArray, cluster_ids: pd.Index[Any], top_ids: pd.Ind
     if len(top_ids) == len(cluster_ids):
         raise DataError(
             f"every '{outer}' has a single '{inner}' ({len(top_ids)} each), so their variation "
-            f"cannot be told apart; name columns of which one groups the other, the inner one first, "
-            f"or fit a two-level model, cluster='{outer}'"
+            f"cannot be told apart; name columns of which one groups the other, the inner one "
+            f"first, or fit a two-level model, cluster='{outer}'"
         )

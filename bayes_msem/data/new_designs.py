@@ -82,10 +82,11 @@ def new_sample(
     """
     if not observed.two_level:
         return _new_rows(observed, clusters, sizes)
+    wanted: int | None = None
     if clusters is not None:
-        clusters = integer(1, what="a number of clusters, such as 50")("clusters", clusters)
+        wanted = integer(1, what="a number of clusters, such as 50")("clusters", clusters)
     if sizes is None or isinstance(sizes, (bool, int, np.integer, float, str)):
-        count = observed.n_clusters if clusters is None else clusters
+        count = observed.n_clusters if wanted is None else wanted
         if sizes is None:
             _check_fits(observed, count * observed.n_rows / observed.n_clusters)
             return NewSample(count, None)
@@ -93,9 +94,9 @@ def new_sample(
         _check_fits(observed, count * size)
         return NewSample(count, np.full(count, size))
     every = _counts(sizes)
-    if clusters is not None and clusters != len(every):
+    if wanted is not None and wanted != len(every):
         raise SpecificationError(
-            f"clusters={clusters}, but sizes has {len(every)} numbers; give one size for every "
+            f"clusters={wanted}, but sizes has {len(every)} numbers; give one size for every "
             "cluster, one number for all of them, or leave clusters out"
         )
     _check_fits(observed, sum(every))

@@ -336,8 +336,8 @@ def frame_of(
     Returns
     -------
     pandas.DataFrame
-        Columns cluster, top unit, y, x, z, w, z3, w3; ordered outcomes have their labels. In the place of dummies and
-        products stand the columns that they are made of.
+        Columns cluster, top unit, y, x, z, w, z3, w3; ordered outcomes have their
+        labels. In the place of dummies and products stand the columns that they are made of.
     """
     columns: dict[str, object] = {}
     if observed.cluster is not None and observed.cluster_name is not None:

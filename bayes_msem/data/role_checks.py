@@ -237,9 +237,9 @@ def _check_upper_levels(observed: ObservedData, column: FloatArray, name: str) -
     by_chance = float(deviation.std()) / np.sqrt(sizes.max())
     if np.ptp(means) <= 1e-4 * by_chance:
         raise DataError(
-            f"'{name}' is used at levels {inner} and {outer}, but all '{outer}' means are equal (it "
-            f"was probably centred inside them); use the uncentred variable, or remove '{name}' "
-            f"from level {outer}"
+            f"'{name}' is used at levels {inner} and {outer}, but all '{outer}' means are equal "
+            f"(it was probably centred inside them); use the uncentred variable, or remove "
+            f"'{name}' from level {outer}"
         )
 
 

@@ -9,7 +9,8 @@ With clusters j of size n_j and cluster means ybar_j,
 prior scale too wide is the safe side. With three levels, ``between`` is the same around the means
 m_k of the cluster means of each top unit k, and m_k has the spread of the third level,
 
-    between = sqrt( sum_j (ybar_j - m_k(j))^2 / (J - K) ) ,    top = sqrt( sum_k (m_k - m)^2 / (K - 1) )
+    between = sqrt( sum_j (ybar_j - m_k(j))^2 / (J - K) )
+    top     = sqrt( sum_k (m_k - mean of m)^2 / (K - 1) )
 
 for variables with a part at level 3. Outcomes that are not normal have no scale of their own here:
 that of a latent response follows from its link. Counts have the logarithm of their mean rate,

@@ -178,7 +178,7 @@ _CATALOGUE = {
                 "urban": "1 = urban school",
                 "experience": "experience of the class's teacher, standardised",
                 "support": "observed support by the teacher (outcome of classes, some missing)",
-                "ses": "socio-economic status of the pupil's family, standardised",
+                "ses": "socio-economic status of the pupil's family minus the mean of the class",
                 "effort": "effort of the pupil (varies at all levels)",
                 "math": "mathematics score (varies at all levels, some missing)",
             },

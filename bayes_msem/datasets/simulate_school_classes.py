@@ -1,6 +1,7 @@
 r"""Simulate the data set ``school_classes``: pupils in classes in schools.
 
-Pupil i in class j of school k, with socio-economic status ses of the pupil's family:
+Pupil i in class j of school k, with ses the socio-economic status of the pupil's family minus the
+mean of the class:
 
     math_ijk     = math_jk + gap_jk ses_ijk + eps_math                   (residuals covary)
     effort_ijk   = effort_jk + 0.3 ses_ijk + eps_effort
@@ -9,7 +10,7 @@ Pupil i in class j of school k, with socio-economic status ses of the pupil's fa
     effort_jk    = effort_k + zeta_effort ,  support_jk = support_k + zeta_support
     math_k       = 500 - 15 urban_k + zeta_math_k ,  gap_k = 12 + zeta_gap_k
 
-``ses`` itself differs between classes and schools, and is conditioned on. As a model:
+``ses`` is conditioned on. As a model:
 
     level: within
         math ~ rv("gap")*ses
@@ -25,8 +26,8 @@ Pupil i in class j of school k, with socio-economic status ses of the pupil's fa
         support ~~ support
         effort ~~ effort
 
-``TRUE_VALUES`` holds every parameter of it. 6% of math (more where effort is low) and the support of
-5% of the classes are missing. Run this file to write the compressed CSV again:
+``TRUE_VALUES`` holds every parameter of it. 6% of math (more where effort is low) and the support
+of 5% of the classes are missing. Run this file to write the compressed CSV again:
 
     python bayes_msem/datasets/simulate_school_classes.py
 """
@@ -118,10 +119,8 @@ def simulate_school_classes(seed: int = SEED, n_schools: int = N_SCHOOLS) -> pd.
     whole = {name: top[name][school] + inner[name] for name in _MIDDLE}
     support = top["support"][school] + support
 
-    ses = (
-        0.4 * rng.normal(size=n_schools)[school][of_row] + 0.3 * rng.normal(size=n_classes)[of_row]
-    )
-    ses = ses + math.sqrt(0.75) * rng.normal(size=n)
+    ses = rng.normal(size=n)
+    ses = ses - (np.bincount(of_row, weights=ses) / np.bincount(of_row))[of_row]
     noise = _residuals(rng, "within", ("math", "effort"), n)
     effort = whole["effort"][of_row] + _value("within", "effort", "~", "ses") * ses + noise[:, 1]
     scores = whole["math"][of_row] + whole["gap"][of_row] * ses + noise[:, 0]

@@ -19,8 +19,8 @@ from bayes_msem.checking.accuracy.log_likelihood import (
     check_unit,
     cluster_integral,
     cluster_log_likelihood,
+    nested_log_likelihood,
     observation_log_likelihood,
-    top_log_likelihood,
     unit_labels,
 )
 from bayes_msem.checking.accuracy.loo import LooResult, psis_loo, warn_of_high_k
@@ -57,10 +57,10 @@ class Accuracy(FitCore):
             "cluster": log p(y_j, z_j | theta), how well a *new cluster* is predicted; all random
             effects are integrated out. "observation": log p(y_ij | u_j, theta), how well a *new
             row of a known cluster* is predicted; u_j are posterior draws of the cluster's effects,
-            and cluster-level outcomes are no part of it. The two are not comparable. None:
-            "cluster" in two-level models; "observation" in single-level models, which have
-            nothing else; "top" in three-level models, log p(y, z | theta) of a new unit of the
-            highest level, which have nothing else yet.
+            and cluster-level outcomes are no part of it. "top", in three-level models:
+            log p(y_k, z_k | theta), how well a *new unit of the highest level* is predicted, with
+            all its clusters; "cluster" is a new cluster of a *known* such unit then. They are not
+            comparable. None: the units of the highest level.
         nodes
             Points of the numerical integral over those effects of a cluster that NUTS samples,
             per draw and cluster; None: 32 for one or two such effects, 64 for up to four, 128
@@ -73,8 +73,8 @@ class Accuracy(FitCore):
         Returns
         -------
         xarray.DataArray
-            Dimensions chain, draw, and cluster_id or obs_id (position of the row). Clusters and
-            rows without any observed outcome are left out; ``attrs["left_out"]`` says how many.
+            Dimensions chain, draw, and cluster_id, top_id or obs_id (position of the row). Units
+            and rows without any observed outcome are left out; ``attrs["left_out"]`` says how many.
             Standard errors of numerical integrals, of the same shape, are in group
             ``log_likelihood_error`` of ``fit.datatree``; the largest one is in
             ``attrs["largest_integration_error"]``.
@@ -82,8 +82,8 @@ class Accuracy(FitCore):
         Raises
         ------
         SpecificationError
-            Unknown unit, "cluster" in a single-level model, or ``nodes`` below 8 or ``thin``
-            below 1.
+            Unknown unit, "cluster" in a single-level model, "top" without three levels, or
+            ``nodes`` below 8 or ``thin`` below 1.
 
         Warns
         -----
@@ -109,8 +109,9 @@ class Accuracy(FitCore):
         if kept is not None and thin == 1 and nodes in (None, kept.attrs.get("nodes", nodes)):
             return kept
         posterior = self.datatree["posterior"].to_dataset().isel(draw=slice(None, None, thin))
-        if unit == "top":
-            values = top_log_likelihood(blueprint, posterior)
+        if blueprint.nested is not None and unit != "observation":
+            seed = int(self.datatree.attrs["random_seed"])
+            values = nested_log_likelihood(blueprint, posterior, unit, random_seed=seed)
         elif unit == "cluster":
             integral = self._integral(posterior, nodes)
             values, errors = cluster_log_likelihood(blueprint, posterior, integral)
@@ -143,7 +144,7 @@ class Accuracy(FitCore):
         Parameters
         ----------
         unit
-            What is left out: "cluster" or "observation", see :meth:`log_likelihood`.
+            What is left out: "cluster", "observation" or "top", see :meth:`log_likelihood`.
         refit
             What to do about units whose Pareto k is above ``threshold``. None: report them.
             "exact": fit the model again without each of them, with the same priors. A function
@@ -200,10 +201,11 @@ class Accuracy(FitCore):
         unit = check_unit(unit, observed)
         options = _checked_refit(refit, options, threshold)
         _check_executor(executor, refit)
-        if refit is not None and unit == "top":
+        if refit is not None and observed.three_level:
             raise NotSupportedError(
-                "loo(refit=...) is there for two levels only; for the units that loo().high_k names, "
-                "fit model.on(...) without each of them"
+                "refit is not there for three-level models yet; loo() without it reports which "
+                "Pareto k are too high: fit the model to data without these units to see how "
+                "well they are predicted"
             )
         if refit is not None:
             _check_left_out(self.model.blueprint, unit)

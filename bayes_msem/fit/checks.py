@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bayes_msem.arguments import checked, choice, flag, functions, integer, new_or_older
+from bayes_msem.checking.predictive.nested_check import nested_p_values
 from bayes_msem.checking.predictive.p_values import p_values
 from bayes_msem.checking.predictive.predictive_check import PredictiveCheck, predictive_check
 from bayes_msem.checking.predictive.replicate import Clusters, Replicates
+from bayes_msem.errors import NotSupportedError, SpecificationError
 from bayes_msem.fit.core import FitCore
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.posterior.tables import EstimateTable
@@ -130,7 +132,8 @@ class Checks(FitCore):
             for the data (observed) and the replicates (replicated), the central 95% of the
             replicates (lower, upper), ppp, its Monte-Carlo error (mcse), a p-value that allows for
             all variables of the statistic at the level (adjusted), and a flag for extreme values.
-            The first rows are those of the whole model.
+            The first rows are those of the whole model. Three-level models have means, and
+            variances and their shares at each level, of replicates with new units of all levels.
 
         Examples
         --------
@@ -138,6 +141,8 @@ class Checks(FitCore):
         >>> bool(table["ppp"].between(0, 1).all())
         True
         """
+        if self.model.table.three_level:
+            return self._ppp_of_three_levels(statistics, new_clusters, clusters, draws, random_seed)
         return p_values(
             self.ppc(
                 statistics,
@@ -147,6 +152,31 @@ class Checks(FitCore):
                 random_seed=random_seed,
                 clusters=clusters,
             )
+        )
+
+    def _ppp_of_three_levels(
+        self,
+        statistics: Any,
+        new_clusters: bool | None,
+        clusters: Clusters | None,
+        draws: int | None,
+        random_seed: int | None,
+    ) -> EstimateTable:
+        if statistics is not None or new_clusters is False or clusters == "same":
+            raise NotSupportedError(
+                "with three levels, ppp() compares means, variances and their shares at each level "
+                "with replicates of new units: leave out statistics, new_clusters and clusters"
+            )
+        posterior = self.datatree["posterior"].to_dataset()
+        total = posterior.sizes["chain"] * posterior.sizes["draw"]
+        wanted = min(500, total) if draws is None else draws
+        if wanted > total:
+            raise SpecificationError(f"draws={wanted}, but the fit has {total}")
+        return nested_p_values(
+            self.model.blueprint,
+            posterior,
+            draws=wanted,
+            random_seed=self._seed_of_replicates(random_seed),
         )
 
     def _seed_of_replicates(self, random_seed: int | None) -> int:

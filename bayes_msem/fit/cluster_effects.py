@@ -38,8 +38,10 @@ class Clusters(FitCore):
             cluster), mean, sd, lower, upper and shrinkage. Effects are total coefficients: fixed
             part plus the cluster's deviation. Shrinkage is 1 - Var(deviation | data) /
             Var(deviation): 1 if a cluster's own data determine its effect, 0 if it is pooled
-            completely. In three-level models a column ``level`` comes first, there is a row for
-            every unit of both levels above within, and no shrinkage.
+            completely. In three-level models a column ``level`` comes first, and there are rows for
+            the units of both levels above within; the size of a unit of the highest level is its
+            number of clusters. Effects of clusters contain what their larger unit adds, and
+            their deviation is the one from that.
 
         Raises
         ------
@@ -55,9 +57,9 @@ class Clusters(FitCore):
         320
         """
         blueprint = self.model.blueprint
-        if blueprint.nested is not None:
-            return nested_effects_table(blueprint, self.cluster_draws, ci=ci, ci_kind=ci_kind)
         observed = blueprint.observed
+        if blueprint.nested is not None:
+            return nested_effects_table(blueprint, self._levels_draws, ci=ci, ci_kind=ci_kind)
         return effects_table(
             self._cluster_parts(), observed.cluster_ids, observed.sizes, ci=ci, ci_kind=ci_kind
         )

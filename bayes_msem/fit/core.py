@@ -16,7 +16,7 @@ from bayes_msem.posterior.chain_checks import convergence_of
 from bayes_msem.posterior.convergence import Convergence
 from bayes_msem.posterior.draws import row_draws
 from bayes_msem.posterior.found_modes import read_modes
-from bayes_msem.posterior.nested_effects import recover_nested
+from bayes_msem.posterior.nested_effects import both_levels, recover_levels
 from bayes_msem.posterior.recover import recover_effects
 from bayes_msem.posterior.solution_tables import Solution, solution_of
 from bayes_msem.spec.row_names import ByRow
@@ -97,7 +97,8 @@ class FitCore:
         ``rv()``) and definitions that use some; ``factors`` (chain, draw, cluster_id,
         between_factor): level-2 factors. What NUTS did not sample is drawn from its exact
         conditional distribution, one draw per posterior draw. Three-level models have
-        ``top_effects`` (chain, draw, top_id, top_effect) besides, and no factors.
+        ``top_effects`` (chain, draw, top_id, top_effect) and ``top_factors`` besides: those of the
+        units of the highest level, which belong to the same draws.
 
         Raises
         ------
@@ -114,12 +115,17 @@ class FitCore:
         if not self.model.table.two_level:
             raise SpecificationError("a single-level model has no cluster effects")
         if self.model.table.three_level:
-            return recover_nested(
-                self.model.blueprint,
-                self.datatree["posterior"].to_dataset(),
-                random_seed=int(self.datatree.attrs["random_seed"]),
-            )
+            return both_levels(*self._levels_draws)
         return recover_effects(
+            self.model.blueprint,
+            self.datatree["posterior"].to_dataset(),
+            random_seed=int(self.datatree.attrs["random_seed"]),
+        )
+
+    @cached_property
+    def _levels_draws(self) -> tuple[xr.Dataset, xr.Dataset]:
+        """Draws of clusters and of top units."""
+        return recover_levels(
             self.model.blueprint,
             self.datatree["posterior"].to_dataset(),
             random_seed=int(self.datatree.attrs["random_seed"]),

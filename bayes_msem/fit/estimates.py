@@ -85,8 +85,9 @@ class Estimates(FitCore):
         Parameters
         ----------
         level
-            "within" or "between", or a level of a three-level model; at the between level this is the covariance of the cluster
-            means' true values (given the cluster-level covariates).
+            "within" or "between"; at the between level this is the covariance of the cluster
+            means' true values (given the cluster-level covariates). Three-level models have their
+            own names of levels.
         cluster_id
             Identifier of a cluster: its own within-level matrix, in models with random loadings,
             variances or correlations. None: the matrix of the typical cluster, whose sampled

@@ -15,6 +15,7 @@ from bayes_msem.errors import INSIDE, SpecificationError, SpecificationWarning
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.spec.hypothesis_text import Hypothesis, parse_hypothesis
+from bayes_msem.spec.statements import TWO_LEVELS
 
 __all__ = ["HypothesisTests"]
 
@@ -118,8 +119,10 @@ class HypothesisTests(FitCore):
         >>> result.table[["name", "hypothesis", "probability"]].to_numpy().tolist()[1:]
         [['H1.1', 'mach ~ sector > 0', 1.0], ['H1.2', 'slope ~ sector < 0', 1.0]]
         """
+        table = self.model.table
+        levels = table.levels if table.three_level else TWO_LEVELS
         read: dict[str, Hypothesis] = {
-            name: parse_hypothesis(text)
+            name: parse_hypothesis(text, levels)
             for name, text in hypotheses.items()  # type: ignore[union-attr]
         }
         check_unturned(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pandas as pd
 import xarray as xr
 
@@ -21,6 +19,7 @@ from bayes_msem.posterior.predict import (
 from bayes_msem.posterior.scores import between_scores, within_score_draws, within_scores
 from bayes_msem.posterior.summary import IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
+from bayes_msem.spec.statements import TWO_LEVELS
 
 
 class Prediction(FitCore):
@@ -29,7 +28,7 @@ class Prediction(FitCore):
     @checked(level=text)
     def scores(
         self,
-        level: Literal["within", "between"] = "within",
+        level: str = "within",
         *,
         ci: float = 0.95,
         ci_kind: IntervalKind = "eti",
@@ -48,7 +47,7 @@ class Prediction(FitCore):
         ----------
         level
             "within": factors of every row, as deviations from their cluster. "between": level-2
-            factors of every cluster.
+            factors of every cluster. Of three-level models "within", or one of the cluster columns.
         ci, ci_kind
             Mass and kind ("eti" or "hdi") of the interval.
         return_draws
@@ -89,18 +88,24 @@ class Prediction(FitCore):
         ('chain', 'draw', 'obs_id', 'factor')
         """
         table = self.model.table
-        if level not in ("within", "between"):
-            raise SpecificationError(f"level='{level}' is unknown; use 'within' or 'between'")
-        if not table.variables(level, f"{level} factor"):
+        known_levels = table.levels if table.three_level else TWO_LEVELS
+        if level not in known_levels:
+            raise SpecificationError(
+                f"level='{level}' is unknown; use {' or '.join(map(repr, known_levels))}"
+            )
+        if not table.variables(level, "within factor", "between factor"):
             raise SpecificationError(f"the model has no factors at level {level}")
         observed = self.model.blueprint.observed
-        if level == "between":
+        if level != "within":
             if newdata is not None:
                 raise SpecificationError("newdata is for level='within': clusters are not scored")
+            top = table.three_level and level == table.levels[2]
+            of_level = self._levels_draws[1] if top else self.cluster_draws
             if return_draws or draws:
-                values = self.cluster_draws["factors"].rename(between_factor="factor")
+                values = of_level["factors"].rename(between_factor="factor")
                 return values.rename("scores")
-            return between_scores(self.cluster_draws, observed.cluster_ids, ci=ci, ci_kind=ci_kind)
+            ids = observed.top_ids if top else observed.cluster_ids
+            return between_scores(of_level, ids, ci=ci, ci_kind=ci_kind)
         if newdata is not None:
             check_normal_outcomes(
                 self.model.blueprint,

@@ -6,8 +6,8 @@ matrices are evaluated at arbitrary parameters: a matrix that is singular there,
 (but for sets of measure zero).
 
 The rows inside clusters need a regular Sigma_w; the means of clusters of Sigma_w / n + Sigma_b, of
-which only the part of cluster-level outcomes has no within part. What level 2 is to level 1, level 3
-is to level 2.
+which only the part of cluster-level outcomes has no within part. What level 2 is to level 1,
+level 3 is to level 2.
 """
 
 from __future__ import annotations

@@ -66,6 +66,8 @@ def pack_nested_sizes(observed: ObservedData) -> FloatArray:
 
 def _sums_of_units(observed: ObservedData, w: FloatArray, parts: Moments) -> FloatArray:
     """Add up (1, x, w, y, z) over cluster means, centred: (K, groups, D + P)."""
+    assert observed.cluster is not None
+    assert observed.parent is not None
     n = parts.p + parts.q
     rows = np.hstack([observed.y, observed.x])
     totals = [

@@ -182,6 +182,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
     _KNOWN = frozenset(
         {
             "blueprint",
+            "diagram",
             "fit",
             "log_likelihood",
             "missing",
@@ -193,6 +194,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             "parameter_table",
             "plan",
             "prior_predictive",
+            "pymc_model",
             "simulate",
             "spec",
             "table",
@@ -257,18 +259,19 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         data = to_pandas_frame(data)
         check_frame(data)  # before names are looked up: its message names the real culprit
         names = cluster_columns(cluster, list(data.columns))
-        cluster, top = (*names, None, None)[:2]
+        inner: str | None = names[0] if names else None
+        top: str | None = names[1] if len(names) > 1 else None
         levels = ("within", *names) if top is not None else TWO_LEVELS
         declared = named_outcomes(ordered, families)
-        predictors = code_predictors(data, parse(spec, levels), cluster, declared)
+        predictors = code_predictors(data, parse(spec, levels), inner, declared)
         data, parsed = predictors.frame, predictors.parsed
         columns = list(data.columns)
-        outcomes = read_outcomes(data, parsed, cluster, ordered, families, exposure)
+        outcomes = read_outcomes(data, parsed, inner, ordered, families, exposure)
         parsed = expand_random(
             parsed,
             random,
             columns,
-            cluster=cluster,
+            cluster=inner,
             std_lv=std_lv,
             families=outcomes.families,
             categories=outcomes.categories,
@@ -276,7 +279,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         table = build_table(
             parsed,
             columns,
-            cluster=cluster,
+            cluster=inner,
             std_lv=std_lv,
             random_covariances=random_covariances,
             families=outcomes.families,
@@ -289,7 +292,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         self._observed = observe(
             data,
             table,
-            cluster,
+            inner,
             top=top,
             missing=missing,
             codings=outcomes.codings,
@@ -305,7 +308,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         self._centring = centring
         self._options: dict[str, Any] = {
             "spec": spec,
-            "cluster": plain_name(cluster) if top is None else list(names),
+            "cluster": plain_name(inner) if top is None else list(names),
             "priors": plain_priors(priors),
             "std_lv": bool(std_lv),
             "missing": missing,
@@ -660,7 +663,7 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         ['observed_data', 'prior', 'prior_predictive']
         """
         self._check_free("no prior to draw from; simulate() draws data from its constants")
-        if self.plan.name == "augmented":
+        if self.plan.name == "augmented" or self._table.three_level:
             return prior_predictive_tree(self.unpiloted_blueprint(), draws, seed_of(random_seed))
         return draw_prior_predictive(self.pymc_model, draws, seed_of(random_seed))
 

@@ -83,10 +83,10 @@ def read_graph(
     Returns
     -------
     tuple of LevelGraph
-        Level between first, because it is drawn above. Intercepts are lines of their node, and
+        The highest level first, because it is drawn above. Intercepts are lines of their node, and
         paths fixed at zero are left out, as in any path diagram.
     """
-    levels = ("between", "within") if table.two_level else ("within",)
+    levels = table.levels[::-1]
     return tuple(_read_level(table, level, values, intervals or {}) for level in levels)
 
 
@@ -121,7 +121,7 @@ def _plain(mean: Row, rows: list[Row]) -> bool:
 
 
 def _shape(level: str, role: Role) -> Shape:
-    latent = role in _LATENT or (role == "split" and level == "between")
+    latent = role in _LATENT or (role == "split" and level != "within")
     return "ellipse" if latent else "box"
 
 

@@ -76,10 +76,10 @@ def _figure(scene: Scene) -> Figure:
             _write(ax, line, label.box.x, y, font)
     for title in scene.titles:
         _write(ax, title.text, title.x, title.y, NAME_SIZE, ha="left", color=_MUTED)
-    if scene.line is not None:
+    for rule in scene.rules:
         width = LINE_WIDTHS["levels"] * _POINTS
         dashes = (0, (7 / LINE_WIDTHS["levels"], 5 / LINE_WIDTHS["levels"]))
-        ends = [6.0, scene.width - 6.0], [scene.line, scene.line]
+        ends = [6.0, scene.width - 6.0], [rule, rule]
         ax.plot(*ends, color=_MUTED, linewidth=width, linestyle=dashes)
     return figure
 

@@ -102,7 +102,7 @@ class Scene:
     edges: tuple[DrawnEdge, ...]
     labels: tuple[DrawnLabel, ...]
     titles: tuple[Title, ...]
-    line: float | None
+    rules: tuple[float, ...]
     clashes: int
 
 
@@ -157,7 +157,7 @@ def _places(graphs: tuple[LevelGraph, ...], two_level: bool) -> tuple[_Panel, ..
     best: tuple[_Panel, ...] = ()
     for scale in scales:
         panels = tuple(
-            _panel(g, b, s, g.level == "between" or not two_level, scale)
+            _panel(g, b, s, g.level != "within" or not two_level, scale)
             for g, b, s in zip(graphs, blocks, sizes, strict=True)
         )
         if not best or _clashes(panels) < _clashes(best):
@@ -190,20 +190,21 @@ def _scene(panels: Sequence[_Panel], graphs: Sequence[LevelGraph], two_level: bo
     shifts = _shifts(panels, extents)
     left = min(e[0] + dx for e, dx in zip(extents, shifts, strict=True)) - _MARGIN
     right = max(e[2] + dx for e, dx in zip(extents, shifts, strict=True)) + _MARGIN
-    names = [pixels(t, NAME_SIZE) for t in _TITLES.values()] if two_level else []
+    written = [_TITLES.get(p.level, f"Level {p.level}") for p in panels]
+    names = [pixels(t, NAME_SIZE) for t in written] if two_level else []
     right = max([right, *(left + 2 * _MARGIN + t for t in names)])
-    y, line = _MARGIN + (_TITLE if two_level else 0.0), None
+    y, rules = _MARGIN + (_TITLE if two_level else 0.0), list[float]()
     nodes: list[DrawnNode] = []
     edges: list[DrawnEdge] = []
     labels: list[DrawnLabel] = []
     titles: list[Title] = []
     for i, (panel, graph, e, dx) in enumerate(zip(panels, graphs, extents, shifts, strict=True)):
         if i:
-            line = y + _BETWEEN_LEVELS / 2 - 6.0
+            rules.append(y + _BETWEEN_LEVELS / 2 - 6.0)
             y += _BETWEEN_LEVELS
         if two_level:
-            top = _MARGIN if line is None else line + 19.0
-            titles.append(Title(_TITLES[panel.level], _MARGIN / 2, top))
+            top = rules[-1] + 19.0 if rules else _MARGIN
+            titles.append(Title(written[i], _MARGIN / 2, top))
         move = (dx - left, y - e[1])
         _draw(panel, graph, move, nodes, edges, labels)
         y += e[3] - e[1]
@@ -214,7 +215,7 @@ def _scene(panels: Sequence[_Panel], graphs: Sequence[LevelGraph], two_level: bo
         tuple(edges),
         tuple(labels),
         tuple(titles),
-        line,
+        tuple(rules),
         _clashes(panels),
     )
 

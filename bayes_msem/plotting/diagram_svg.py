@@ -57,8 +57,8 @@ def svg_text(scene: Scene) -> str:
     body += [_label(label) for label in scene.labels]
     for title in scene.titles:
         body.append(_text(title.text, title.x, title.y, NAME_SIZE, "level"))
-    if scene.line is not None:
-        ends = f'x1="6" x2="{scene.width - 6:.1f}" y1="{scene.line:.1f}" y2="{scene.line:.1f}"'
+    for rule in scene.rules:
+        ends = f'x1="6" x2="{scene.width - 6:.1f}" y1="{rule:.1f}" y2="{rule:.1f}"'
         body.append(f'<line class="levels" {ends} stroke-width="{LINE_WIDTHS["levels"]:g}"/>')
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="msem-diagram" role="img" '

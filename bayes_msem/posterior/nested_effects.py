@@ -1,10 +1,20 @@
-"""Effects of clusters and of top units in three-level models, per posterior draw, and their table.
+"""Effects of three-level models, drawn exactly: of top units, then of clusters given those.
 
-Given the parameters, effects c of a top unit and a of its clusters are normal. Both are drawn from
-their joint posterior: c_k given all data of the unit, a_j given c_k and the rows of the cluster.
+Given the parameters everything is normal, so a draw of all that was integrated out is
+
+    c_k | y, z2, z3             effects of top units (kernels.nested_recovery)
+    z3 that is missing, and factors of level 3, given the rest of their level
+    a_j | y_j, z2_j, c_k        linear effects of clusters, given those of their unit
+    z2 that is missing, and factors of level 2, given the rest of their level and c
+
+Levels come in the form of two-level models (posterior.recover), one data set each. Effects are
+*total*: a random intercept of a cluster contains what its top unit adds.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,20 +25,46 @@ from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.inference.threads import one_blas_thread
 from bayes_msem.likelihood.nested_likelihood import NestedLikelihood
 from bayes_msem.posterior.draws import sampled_parameters
-from bayes_msem.posterior.enough import sd_of_draws
-from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind, check_interval, interval
+from bayes_msem.posterior.effects_table import effects_table
+from bayes_msem.posterior.recover import DrawnEffects, Spread, effects_dataset, fill_z
+from bayes_msem.posterior.summary import INTERVAL_NAMES, IntervalKind
 from bayes_msem.posterior.tables import EstimateTable
+from bayes_msem.simulation.factors_and_effects import draw_factors
+from bayes_msem.structure.effects import Effects
+from bayes_msem.structure.matrices import LevelMatrices, level_matrices
+from bayes_msem.structure.templates import LevelTemplate
 
-__all__ = ["nested_effects_table", "recover_nested", "unit_log_likelihood"]
+__all__ = [
+    "NestedEffects",
+    "both_levels",
+    "drawn_levels",
+    "nested_effects_table",
+    "recover_levels",
+]
 
 FloatArray = NDArray[np.float64]
 
-_MAX_VALUES = 2_000_000  # draws x units x effects that are held at a time
+_MAX_VALUES = 1_000_000  # draws x units x variables that are held at a time
+
+
+class NestedEffects(NamedTuple):
+    """Levels 2 and 3 at some draws, and the level-2 means without what top units add.
+
+    Attributes
+    ----------
+    clusters, tops
+        u of both levels; the means of ``clusters`` are given the effects of their top unit.
+    """
+
+    clusters: DrawnEffects
+    tops: DrawnEffects
 
 
 @one_blas_thread
-def recover_nested(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed: int) -> xr.Dataset:
-    """Draw the effects of all clusters and top units.
+def recover_levels(
+    blueprint: Blueprint, posterior: xr.Dataset, *, random_seed: int
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Draw all quantities of clusters and of top units.
 
     Parameters
     ----------
@@ -41,53 +77,62 @@ def recover_nested(blueprint: Blueprint, posterior: xr.Dataset, *, random_seed: 
 
     Returns
     -------
-    xarray.Dataset
-        ``effects`` (chain, draw, cluster_id, effect) of clusters: random intercepts, named after
-        their outcome, and slopes, with what the top unit adds; ``top_effects`` (chain, draw, top_id,
-        top_effect) of top units, with their means.
+    tuple of xarray.Dataset
+        Of clusters and of top units, each as :func:`bayes_msem.posterior.recover.recover_effects`
+        returns those of clusters; ``cluster_id`` holds the units of the level. Deviations of
+        clusters are those from their top unit: ``prior_variance`` and ``deviation_variance`` are
+        of what clusters of one top unit differ in.
     """
-    nested, likelihood = blueprint.nested, blueprint.likelihood
+    observed, nested = blueprint.observed, blueprint.nested
     assert nested is not None
-    assert isinstance(likelihood, NestedLikelihood)
-    observed = blueprint.observed
     x = sampled_parameters(blueprint, posterior)
     points = blueprint.points(x)
-    names, tops = nested.lower.effects.linear, nested.top_effects.linear
-    n_uses = len(nested.lower.effects.use_effect)
-    statistics = blueprint.statistics_by_cluster
-    rng = np.random.default_rng(random_seed)
-    a = np.empty((len(points), observed.n_clusters, len(names)))
-    c = np.empty((len(points), observed.n_tops, len(tops)))
-    step = max(1, _MAX_VALUES // max(1, observed.n_clusters * (n_uses + 1)))
-    for first in range(0, len(points), step):
-        at = slice(first, first + step)
-        n = len(points[at])
-        found = likelihood.recover(
-            points[at],
-            rng.standard_normal((n, observed.n_tops, len(tops))),
-            rng.standard_normal((n, observed.n_clusters, n_uses)),
-            statistics,
-        )
-        a[at], c[at] = found.a, found.c
-    dims = ("chain", "draw")
-    return xr.Dataset(
-        {
-            "effects": ((*dims, "cluster_id", "effect"), a.reshape(*x.shape[:2], *a.shape[1:])),
-            "top_effects": ((*dims, "top_id", "top_effect"), c.reshape(*x.shape[:2], *c.shape[1:])),
-        },
-        coords={
-            "chain": posterior["chain"],
-            "draw": posterior["draw"],
-            "cluster_id": [str(j) for j in observed.cluster_ids],
-            "effect": list(names),
-            "top_id": [str(k) for k in observed.top_ids],
-            "top_effect": list(tops),
-        },
+    levels = (
+        (nested.lower.between, nested.lower.z_names, observed.cluster_ids),
+        (nested.top, nested.z3_names, observed.top_ids),
     )
+    collected = [
+        _Collected(level, outcomes, _factors_of(blueprint, level), len(points), len(ids))
+        for level, outcomes, ids in levels
+    ]
+    rng = np.random.default_rng(random_seed)
+    for first, block in drawn_levels(blueprint, points, rng):
+        for own, drawn in zip(collected, (block.clusters, block.tops), strict=True):
+            own.add(first, drawn)
+    clusters, tops = (
+        effects_dataset(
+            posterior,
+            [str(i) for i in ids],
+            own.names,
+            [],
+            (own.values, own.variances, own.spread.variance(), own.factors),
+            own.factor_names,
+        )
+        for own, (_, _, ids) in zip(collected, levels, strict=True)
+    )
+    return clusters, tops
+
+
+_TOP = {
+    "cluster_id": "top_id",
+    "effect": "top_effect",
+    "integrated_or_sampled": "top_integrated",
+    "between_factor": "top_factor",
+}
+
+
+def both_levels(clusters: xr.Dataset, tops: xr.Dataset) -> xr.Dataset:
+    """Put the draws of clusters and of top units side by side, these with names in ``top_``."""
+    names = _TOP | {str(name): f"top_{name}" for name in tops.data_vars}
+    return clusters.merge(tops.rename({k: v for k, v in names.items() if k in tops.variables}))
 
 
 def nested_effects_table(
-    blueprint: Blueprint, draws: xr.Dataset, *, ci: float, ci_kind: IntervalKind
+    blueprint: Blueprint,
+    draws: tuple[xr.Dataset, xr.Dataset],
+    *,
+    ci: float,
+    ci_kind: IntervalKind,
 ) -> EstimateTable:
     """Summarise the draws of the effects of both levels.
 
@@ -96,70 +141,167 @@ def nested_effects_table(
     blueprint
         A three-level model.
     draws
-        From :func:`recover_nested`.
+        From :func:`recover_levels`.
     ci, ci_kind
         Mass and kind of the interval.
 
     Returns
     -------
     EstimateTable
-        One row per level, effect and unit: level, effect, cluster (identifier of the unit), size
-        (rows of a cluster, clusters of a top unit), mean, sd, lower and upper.
+        As :func:`bayes_msem.posterior.effects_table.effects_table`, with the level first.
     """
-    check_interval(ci, ci_kind)
     observed, table = blueprint.observed, blueprint.table
     assert observed.parent is not None
     units = (
-        (table.levels[1], "effects", "effect", observed.cluster_ids, observed.sizes),
-        (
-            table.levels[2],
-            "top_effects",
-            "top_effect",
-            observed.top_ids,
-            np.bincount(observed.parent),
-        ),
+        (table.levels[1], observed.cluster_ids, observed.sizes),
+        (table.levels[2], observed.top_ids, np.bincount(observed.parent)),
     )
     parts = []
-    for level, variable, axis, ids, sizes in units:
-        for name in draws[axis].to_numpy():
-            values = draws[variable].sel({axis: name}).to_numpy()
-            lower, upper = interval(values, ci, ci_kind)
-            columns = {
-                "level": level,
-                "effect": str(name),
-                "cluster": ids,
-                "size": sizes,
-                "mean": values.mean(axis=(0, 1)),
-                "sd": sd_of_draws(values, (0, 1)),
-                "lower": lower,
-                "upper": upper,
-            }
-            parts.append(pd.DataFrame(columns).astype({"cluster": object}))
+    for (level, ids, sizes), of_level in zip(units, draws, strict=True):
+        part = effects_table([of_level], ids, sizes, ci=ci, ci_kind=ci_kind)
+        part.insert(0, "level", level)
+        parts.append(pd.DataFrame(part).astype({"cluster": object}))
     result = EstimateTable(pd.concat(parts, ignore_index=True))
-    factors = [v for level in table.levels[1:] for v in table.variables(level, "between factor")]
     result.attrs["caption"] = (
-        f"Effects of clusters and of units of level {table.levels[2]}: posterior mean, SD and "
-        f"{100 * ci:g}% {INTERVAL_NAMES[ci_kind]}. Those of clusters are total coefficients: what "
-        f"their '{table.levels[2]}' adds is part of them."
-        + (f" Factors of these levels ({', '.join(factors)}) are left out." if factors else "")
+        f"Effects of clusters and of units of level {table.levels[2]} (total coefficients: what "
+        f"their '{table.levels[2]}' adds is part of those of clusters): posterior mean, SD and "
+        f"{100 * ci:g}% {INTERVAL_NAMES[ci_kind]}. Shrinkage: 1 = own data only, 0 = pooled "
+        "completely."
     )
     result.attrs.update(ci=ci, ci_kind=ci_kind)
     return result
 
 
-@one_blas_thread
-def unit_log_likelihood(blueprint: Blueprint, posterior: xr.Dataset) -> xr.DataArray:
-    """Log density of all data of every top unit at every draw, (chain, draw, top_id)."""
-    likelihood = blueprint.likelihood
+class _Collected:
+    """Room for the draws of one level."""
+
+    def __init__(
+        self,
+        level: LevelTemplate,
+        outcomes: tuple[str, ...],
+        factor_names: tuple[str, ...],
+        n_draws: int,
+        n_units: int,
+    ) -> None:
+        every = level.outcomes
+        self.keep = [i for i, name in enumerate(every) if name not in outcomes]
+        self.names, self.factor_names = [every[i] for i in self.keep], factor_names
+        self.spread = Spread((n_units, len(self.keep)))
+        self.values = np.empty((n_draws, n_units, len(self.keep)))
+        self.variances = np.empty((n_draws, len(self.keep)))
+        self.factors = np.empty((n_draws, n_units, len(factor_names)))
+
+    def add(self, first: int, drawn: DrawnEffects) -> None:
+        at = slice(first, first + len(drawn.u))
+        self.values[at] = drawn.u[..., self.keep]
+        self.variances[at] = np.einsum("skk->sk", drawn.omega)[:, self.keep]
+        self.spread.add((drawn.u - drawn.mean)[..., self.keep])
+        self.factors[at] = drawn.factors
+
+
+def drawn_levels(
+    blueprint: Blueprint, points: FloatArray, rng: np.random.Generator
+) -> Iterator[tuple[int, NestedEffects]]:
+    """Draw u of both levels and their factors, some draws at a time.
+
+    Parameters
+    ----------
+    blueprint
+        A three-level model.
+    points
+        Draws of its parameters, (S, n_theta).
+    rng
+        Source of randomness.
+
+    Yields
+    ------
+    tuple of (int, NestedEffects)
+        Position of the first draw, and some draws.
+    """
+    observed, nested, likelihood = blueprint.observed, blueprint.nested, blueprint.likelihood
+    assert nested is not None
     assert isinstance(likelihood, NestedLikelihood)
-    x = sampled_parameters(blueprint, posterior)
-    terms = likelihood.unit_terms(blueprint.points(x), blueprint.statistics_by_cluster)
-    return xr.DataArray(
-        terms.reshape(*x.shape[:2], -1),
-        dims=("chain", "draw", "top_id"),
-        coords={
-            "chain": posterior["chain"],
-            "draw": posterior["draw"],
-            "top_id": [str(k) for k in blueprint.observed.top_ids],
-        },
-    )
+    statistics = blueprint.statistics_by_cluster
+    sizes = len(nested.lower.between.names), len(nested.top.names)
+    step = max(1, _MAX_VALUES // (6 * (observed.n_clusters * sizes[0] + 10 * sizes[1])))
+    for first in range(0, len(points), step):
+        x = np.ascontiguousarray(points[first : first + step])
+        zero_c, zero_a = likelihood.no_noise(len(x), statistics)
+        normals_c, normals_a = (rng.standard_normal(zero.shape) for zero in (zero_c, zero_a))
+        found = likelihood.recover(x, normals_c, normals_a, statistics)
+        values = likelihood.values(x)
+        tops = _level(
+            blueprint, nested.top, values, (found.c, observed.z3, observed.top_design),
+            likelihood.level_three(x), np.zeros(len(nested.top.outcomes)),
+            np.zeros(len(nested.top.names)), rng,
+        )  # fmt: skip
+        second = level_matrices(nested.lower.between, values)
+        design = observed.cluster_design
+        to_u, to_v = _added(
+            nested.lower.between, second, nested.top_effects, design,
+            found.c[:, observed.parent],
+        )  # fmt: skip
+        clusters = _level(
+            blueprint, nested.lower.between, values, (found.a, observed.normal_z, design),
+            likelihood.level_two(x), to_u, to_v, rng,
+        )  # fmt: skip
+        yield first, NestedEffects(clusters, tops)
+
+
+def _level(
+    blueprint: Blueprint,
+    level: LevelTemplate,
+    values: FloatArray,
+    known: tuple[FloatArray, FloatArray, FloatArray],
+    moments: tuple[FloatArray, FloatArray],
+    to_u: FloatArray,
+    to_v: FloatArray,
+    rng: np.random.Generator,
+) -> DrawnEffects:
+    """Fill missing outcomes of a level and draw its factors.
+
+    ``known`` are effects (S, n, n_a), outcomes (n, n_z) and the design (n, D); ``to_u`` and
+    ``to_v`` what the level above adds to outcomes and to variables.
+    """
+    effects, z, design = known
+    omega, coefficients = moments
+    mean = design @ coefficients + to_u
+    u = np.concatenate([effects, np.broadcast_to(z, (len(effects), *z.shape))], axis=2)
+    missing = np.isnan(z)
+    if missing.any():
+        noise = rng.standard_normal((len(u), *missing.shape))
+        fill_z(u, mean, omega, missing, effects.shape[2], noise)
+    names = _factors_of(blueprint, level)
+    factors = np.empty((*u.shape[:2], len(names)))
+    if names:
+        noise = rng.standard_normal((len(u), u.shape[1], len(names)))
+        factors = draw_factors(level, names, level_matrices(level, values), design, u - mean, noise)
+        factors += to_v[..., [level.names.index(v) for v in names]]
+    return DrawnEffects(u, mean, omega, factors)
+
+
+def _factors_of(blueprint: Blueprint, level: LevelTemplate) -> tuple[str, ...]:
+    names: tuple[str, ...] = blueprint.table.variables(level.level, "between factor")
+    return names
+
+
+def _added(
+    level: LevelTemplate,
+    moments: LevelMatrices,
+    effects: Effects,
+    design: FloatArray,
+    values: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return what effects (S, J, n_c) of the level above add to outcomes and to variables."""
+    to_u = np.zeros((*values.shape[:2], len(level.outcomes)))
+    to_v = np.zeros((*values.shape[:2], len(level.names)))
+    for effect, variable, column in zip(
+        effects.use_effect, effects.use_variable, effects.use_column, strict=True
+    ):
+        term = values[..., effect] * design[:, column]
+        if variable < 0:
+            to_u[..., -1 - variable] += term
+        else:
+            to_v += term[..., None] * moments.total[:, None, :, variable]
+    to_u[..., level.observed_position] += to_v[..., level.observed_variable]
+    return to_u, to_v

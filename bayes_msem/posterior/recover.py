@@ -65,14 +65,13 @@ def _recovered(blueprint: Blueprint, posterior: xr.Dataset, rng: np.random.Gener
     """Draw all cluster-level quantities from this source of randomness."""
     template = blueprint.template
     x = sampled_parameters(blueprint, posterior)
-    shape = x.shape[:2]
     points = blueprint.points(x)
     coordinates = coordinates_of_effects(blueprint, posterior, len(points))
     theta = blueprint.theta(points[:, : blueprint.parameters.n])
     every, factor_names = template.level_two, blueprint.table.variables("between", "between factor")
     keep = [i for i, name in enumerate(every) if name not in template.z_names]
     names, n_clusters = [every[i] for i in keep], blueprint.observed.n_clusters
-    moments = _Spread((n_clusters, len(keep)))
+    moments = Spread((n_clusters, len(keep)))
     values = variances = factors = np.empty(0)
     defined: dict[str, FloatArray] = {}
     for first, block in drawn_effects(blueprint, points, coordinates, rng):
@@ -89,6 +88,42 @@ def _recovered(blueprint: Blueprint, posterior: xr.Dataset, rng: np.random.Gener
         variances[at] = np.einsum("skk->sk", block.omega)[:, keep]
         moments.add((block.u - block.mean)[..., keep])
         factors[at] = block.factors
+    return effects_dataset(
+        posterior,
+        [str(c) for c in blueprint.observed.cluster_ids],
+        names,
+        list(defined),
+        (values, variances, moments.variance(), factors),
+        factor_names,
+    )
+
+
+def effects_dataset(
+    posterior: xr.Dataset,
+    units: list[str],
+    names: list[str],
+    defined: list[str],
+    arrays: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    factor_names: tuple[str, ...],
+) -> xr.Dataset:
+    """Label draws of effects as :func:`recover_effects` returns them.
+
+    Parameters
+    ----------
+    posterior
+        Draws of the parameters.
+    units
+        Identifiers of the clusters.
+    names, defined
+        Effects, and definitions behind them.
+    arrays
+        Effects (S, J, n), prior variances (S, k), variances of deviations (J, k) and factors
+        (S, J, m).
+    factor_names
+        Level-2 factors.
+    """
+    values, variances, of_deviations, factors = arrays
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     result = xr.Dataset(
         {
             "effects": (
@@ -97,17 +132,17 @@ def _recovered(blueprint: Blueprint, posterior: xr.Dataset, rng: np.random.Gener
             ),
             "prior_variance": (
                 ("chain", "draw", "integrated_or_sampled"),
-                variances.reshape(*shape, len(keep)),
+                variances.reshape(*shape, len(names)),
             ),
             "deviation_variance": (
                 ("cluster_id", "integrated_or_sampled"),
-                moments.variance(),
+                of_deviations,
             ),
         },
         coords={
             "chain": posterior["chain"],
             "draw": posterior["draw"],
-            "cluster_id": [str(c) for c in blueprint.observed.cluster_ids],
+            "cluster_id": units,
             "effect": [*names, *defined],
             "integrated_or_sampled": names,
         },
@@ -216,7 +251,7 @@ def drawn_effects(
         x = points[at]
         normals, of_missing, of_factors = _noise(streams, len(x), missing, lengths)
         u, mean, omega = _level_two(blueprint, x, coordinates[at], normals)
-        _fill_z(u, mean, omega, missing, len(template.effects.linear), of_missing)
+        fill_z(u, mean, omega, missing, len(template.effects.linear), of_missing)
         factors = np.empty((len(x), n_clusters, 0))
         if names:
             factors = _factors(blueprint, names, x, u, mean, of_factors)
@@ -269,7 +304,7 @@ def _level_two(
     return np.concatenate([a, z, b], axis=2), observed.cluster_design @ coefficients, omega
 
 
-def _fill_z(
+def fill_z(
     u: FloatArray,
     mean: FloatArray,
     omega: FloatArray,
@@ -310,7 +345,7 @@ def _factors(
     return factors
 
 
-class _Spread:
+class Spread:
     """Variance over draws that come in blocks (Chan, Golub & LeVeque 1983)."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:

@@ -8,8 +8,9 @@ covariates contribute what they do in the data),
 
 with n the harmonic mean of the cluster sizes.
 
-With three levels, each level has its share, Cov_level / (sum over all levels): two rows of a cluster
-correlate by the sum of the shares of levels 2 and 3, two clusters of a top unit by that of level 3.
+With three levels, each level has its share, Cov_level / (sum over all levels): two rows of a
+cluster correlate by the sum of the shares of levels 2 and 3, two clusters of a top unit by that of
+level 3.
 
 Outcomes that are not normal: of their latent responses, whose fixed residual variance (1 for
 probit, pi^2 / 3 for logit) is part of Cov_w; of counts on the scale of the log rate, with the

@@ -107,7 +107,7 @@ def _added(
     design: FloatArray,
     values: FloatArray,
 ) -> FloatArray:
-    """What effects of the level above, (units, n_effects), add to the outcomes, (units, n)."""
+    """Add up what effects of the level above, (units, n_effects), do to outcomes, (units, n)."""
     added = np.zeros((len(design), len(level.outcomes)))
     uses = zip(effects.use_effect, effects.use_variable, effects.use_column, strict=True)
     for effect, variable, column in uses:

@@ -204,9 +204,10 @@ class Units:
         return self.rules.slope * self.slope(row) / share
 
     def _n_predictors(self, row: Row) -> int:
-        """How many free slopes the outcome has at the level of this one."""
+        """How many slopes, free or random, the outcome has at the level of this one."""
         same = (row.level, row.lhs, row.kind)
-        return sum((r.level, r.lhs, r.kind) == same and r.free > 0 for r in self._table.rows)
+        rows = (r for r in self._table.rows if r.free or r.random)
+        return sum((r.level, r.lhs, r.kind) == same for r in rows)
 
     def is_split_predictor(self, level: str, name: str) -> bool:
         """Whether the part of a split variable at a level above within predicts another there."""
@@ -293,7 +294,7 @@ class Units:
         return self._checked(self._of_data(level).get(name), name)
 
     def _of_data(self, level: str) -> Mapping[str, float]:
-        """Standard deviations of the data at a level."""
+        """Return the standard deviations of the data at a level."""
         if level == "within":
             return self._scales.within
         is_third = self._table.three_level and level == self._table.levels[2]

@@ -259,8 +259,8 @@ class _Exploratory:
 class _Level:
     """The rows of one level.
 
-    ``above`` are the levels above it, ``random`` the names in ``rv()`` anywhere, and ``passing`` its
-    variables that stand at the levels around it only: their part here has variance 0.
+    ``above`` are the levels above it, ``random`` the names in ``rv()`` anywhere, and ``passing``
+    its variables that stand at the levels around it only: their part here has variance 0.
     """
 
     use: LevelUse

@@ -138,7 +138,8 @@ def _grouping(around: Passage, *, inside: bool) -> Remark:
         return (
             problem,
             'Clusters come from one column, Model(..., cluster="..."), and the text has a block '
-            "for each level. Nested or crossed grouping columns are not there yet.",
+            "for each level. Nested columns are a list, the inner one first (a model of three "
+            'levels): cluster=["class", "school"]. Crossed grouping columns are not there yet.',
             False,
         )
     outcome, _, fixed = around.before[:start].partition("~")

@@ -13,14 +13,14 @@ is first replaced by a name as long as its text, and columns in messages stay th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from bayes_msem.errors import ModelSyntaxError, nearest
 from bayes_msem.spec.expressions import Expression
 from bayes_msem.spec.parser import parse_expression
-from bayes_msem.spec.row_names import LEVEL_NAMES
+from bayes_msem.spec.statements import TWO_LEVELS
 
 __all__ = ["Comparison", "Hypothesis", "parse_hypothesis"]
 
@@ -28,13 +28,14 @@ Sign = Literal["<", ">", "="]
 
 _NAME = r"(?:[^\W\d]|\.(?!\d))[\w.]*"
 _PREDICTOR = rf"{_NAME}(?:\[T\.[^\]]*\])?"
-_ROW = re.compile(
-    rf"(?<![\w.])(?:(?:within|between|1|2)\s*:\s*)?{_NAME}\s*"
+_ROW_WITHOUT_LEVEL = (
+    rf"{_NAME}\s*"
     rf"(?:(?:=~|~~|~)\s*(?:{_PREDICTOR}(?:\s*:\s*{_PREDICTOR})*|1(?![\w.]))|\|\s*t\d+(?![\w.]))"
 )
 _PREFIX = re.compile(rf"({_NAME}|\d+)\s*:")
 _SIGN = re.compile(r"!=|<>|<=|>=|==|=|<|>")
 _FIRST_LETTER = 0x20000  # rare letters, which names in a text do not have
+_STAND_IN = re.compile(rf"([{chr(_FIRST_LETTER)}-{chr(_FIRST_LETTER + 0xA000)}])\1*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,15 @@ class Hypothesis:
     rows: Mapping[str, str]
 
 
-def parse_hypothesis(text: str) -> Hypothesis:
+def parse_hypothesis(text: str, levels: Sequence[str] = TWO_LEVELS) -> Hypothesis:
     """Read a hypothesis.
 
     Parameters
     ----------
     text
         See the top of this module.
+    levels
+        Names of the levels of the model, the lowest first.
 
     Raises
     ------
@@ -86,15 +89,15 @@ def parse_hypothesis(text: str) -> Hypothesis:
     ['0 < between: y ~ x', 'between: y ~ x < 2*b']
     """
     line = re.sub(r"\s", " ", text)
-    plain, rows = _without_rows(line)
-    _check_signs(line, plain)
+    plain, rows = _without_rows(line, levels)
+    _check_signs(line, plain, levels)
     comparisons: list[Comparison] = []
     for start, end in _pieces(plain, re.compile("&")):
         comparisons += _comparisons(line, plain, *_unwrapped(line, plain, start, end))
     return Hypothesis(_shown(line), tuple(comparisons), rows)
 
 
-def _without_rows(line: str) -> tuple[str, dict[str, str]]:
+def _without_rows(line: str, levels: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Write a name of equal length for every row."""
     rows: dict[str, str] = {}
 
@@ -103,18 +106,21 @@ def _without_rows(line: str) -> tuple[str, dict[str, str]]:
         rows[name] = _shown(found[0])
         return name
 
-    return _ROW.sub(stand_in, line), rows
+    words = "|".join([*map(re.escape, levels), *(str(i) for i, _ in enumerate(levels, 1))])
+    row = re.compile(rf"(?<![\w.])(?:(?:{words})\s*:\s*)?{_ROW_WITHOUT_LEVEL}")
+    return row.sub(stand_in, line), rows
 
 
-def _check_signs(line: str, plain: str) -> None:
+def _check_signs(line: str, plain: str, levels: Sequence[str]) -> None:
     """Refuse what reads like a hypothesis elsewhere, before the pieces are read."""
     if (found := _PREFIX.search(plain)) is not None and found[0] != ":":
         raise _error(
             f"'{found[0]}' heads no row of the parameter table"
-            f"{nearest(found[1], [n for n in LEVEL_NAMES if n]) or '.'}",
+            f"{nearest(found[1], [n for n in (*levels, '1', '2')]) or '.'}",
             line,
             found.span(),
-            "A row is written 'within: y ~ x' or 'between: y ~ x'; ':=' belongs into the model.",
+            f"A row is written {' or '.join(repr(f'{level}: y ~ x') for level in levels)}; ':=' "
+            "belongs into the model.",
         )
     if (at := plain.find("|")) >= 0:
         raise _error(
@@ -165,8 +171,8 @@ def _expression(line: str, plain: str, start: int, end: int) -> Expression:
     except ModelSyntaxError as error:
         left = error.column - 1
         problem = error.problem
-        for found in _ROW.finditer(line):
-            problem = problem.replace(plain[slice(*found.span())], _shown(found[0]))
+        for found in _STAND_IN.finditer(plain):
+            problem = problem.replace(found[0], _shown(line[slice(*found.span())]))
         raise _error(problem, line, (left, left + error.width), error.suggestion) from None
 
 

@@ -169,7 +169,9 @@ def _percent(around: Passage) -> Remark | None:
     if word in ("WITHIN", "BETWEEN"):
         return (
             f"'%{word}{found[2]}%' belongs to a model of three levels or crossed clusters.",
-            "There are two levels here; more are not there yet.",
+            "Nested clusters have a block each, named by their column: 'level: "
+            f"{str(found[2]).strip()}', with both columns in cluster=. Crossed clusters are not "
+            "there yet.",
             False,
         )
     return problem, "Mixtures (latent classes) and multi-group models are not there yet.", False

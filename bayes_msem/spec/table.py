@@ -181,10 +181,9 @@ class ParameterTable:
     intercepts, thresholds. ``roles`` maps (level, variable) to its role; a split variable has an
     entry for each level. ``families`` has the outcomes that are not normal. ``definitions`` keep
     their expressions as written; the expressions of ``constraints`` are rewritten to hold labels
-    of free rows only. ``cluster_levels`` are the levels above within of a three-level model, named by
-    its cluster columns, the inner one first; it is empty otherwise. ``elsewhere`` has the free
-    numbers that stand in tables of other groups too. ``blocks`` are those of
-    exploratory factors.
+    of free rows only. ``cluster_levels`` are the levels above within of a three-level model, named
+    by its cluster columns, the inner one first; it is empty otherwise. ``elsewhere`` has the free
+    numbers that stand in tables of other groups too. ``blocks`` are those of exploratory factors.
     """
 
     rows: tuple[Row, ...]

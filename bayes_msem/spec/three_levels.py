@@ -29,12 +29,12 @@ def check_three_levels(table: ParameterTable) -> None:
         Outcomes that are not normal, ``rv()`` at level 2 on anything but the slope of a covariate
         of that level, or a definition that holds random coefficients.
     """
-    within, middle, top = table.levels
+    _, middle, top = table.levels
     if table.families:
         name, family = next(iter(table.families.items()))
         raise NotSupportedError(
-            f"'{name}' is {family.text}, but models of three levels have normal outcomes only; leave "
-            f"out 'level: {top}' (cluster='{middle}'), or treat '{name}' as normal"
+            f"'{name}' is {family.text}, but models of three levels have normal outcomes only; "
+            f"leave out 'level: {top}' (cluster='{middle}'), or treat '{name}' as normal"
         )
     covariates = table.variables(middle, "cluster-level covariate")
     for row in table.rows:
@@ -60,7 +60,7 @@ def check_three_levels(table: ParameterTable) -> None:
 def _way_out(kind: str) -> str:
     if kind == "regression":
         return (
-            "A predictor that is modelled or split would make a product of latent variables: remove "
-            "rv(), or use observed values of the predictor that are nothing but predictors"
+            "A predictor that is modelled or split would make a product of latent variables: "
+            "remove rv(), or use observed values of the predictor that are nothing but predictors"
         )
     return "Remove rv(), or let a coefficient of level within vary"

@@ -1,4 +1,4 @@
-"""From the table of a three-level model to its :class:`~bayes_msem.structure.nested.NestedTemplate`.
+"""From the table of a three-level model to its template (structure.nested).
 
 Effects c of level 3 are, in this order, the parts at level 3 of outcomes of level 2 (parts of y,
 random coefficients of level 1, z2), each added to its outcome directly, and the random slopes of

@@ -20,7 +20,7 @@ from bayes_msem.arguments import (
 )
 from bayes_msem.blueprint.rotated import check_unturned
 from bayes_msem.checking.priors.prior_draws import draw_prior
-from bayes_msem.errors import NotSupportedError, SpecificationError
+from bayes_msem.errors import SpecificationError
 from bayes_msem.model import Model
 from bayes_msem.spec.row_names import find_row, is_key, key_text
 from bayes_msem.spec.table import Row, RowKey
@@ -143,11 +143,6 @@ def sbc(
     Traceback (most recent call last):
     bayes_msem.spec.row_names.UnknownRowError: quantities: no row 'c'...
     """
-    if model.table.three_level:
-        raise NotSupportedError(
-            "sbc() is there for models of one and two levels; with three, draw parameters from the "
-            "priors, simulate by model.simulate(values), and fit in a loop"
-        )
     check_unturned(
         model.unpiloted_blueprint(),
         "bm.sbc()",

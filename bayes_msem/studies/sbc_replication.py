@@ -183,19 +183,20 @@ def draw_data(blueprint: Blueprint, rng: np.random.Generator) -> Drawn:
     """
     observed, (x,) = blueprint.observed, draw_prior(blueprint, 1, rng)
     (point,) = blueprint.points(x[None])
-    there = ~np.isnan(observed.y), ~np.isnan(observed.z)
+    there = [~np.isnan(values) for values in (observed.y, observed.z, observed.z3)]
     with np.errstate(over="ignore", invalid="ignore"):
         simulated = simulate_data(blueprint, point, observed, rng)
-    y, z = (
+    z3 = observed.z3 if simulated.z3 is None else simulated.z3
+    y, z, z3 = (
         np.where(seen, values, np.nan)
-        for seen, values in zip(there, (simulated.y, simulated.z), strict=True)
+        for seen, values in zip(there, (simulated.y, simulated.z, z3), strict=True)
     )
-    if not (np.isfinite(y[there[0]]).all() and np.isfinite(z[there[1]]).all()):
+    if not all(np.isfinite(v[seen]).all() for v, seen in zip((y, z, z3), there, strict=True)):
         raise ArithmeticError("the prior drew parameters whose data are not finite numbers")
     first = blueprint.template.first_sampled
     mean = observed.cluster_design @ blueprint.likelihood.level_two(point).coefficients
     effects = (mean + simulated.level_two)[:, first:]
-    return Drawn(x, replace(observed, y=frozen(y), z=frozen(z)), effects)
+    return Drawn(x, replace(observed, y=frozen(y), z=frozen(z), z3=frozen(z3)), effects)
 
 
 def likelihoods(

@@ -315,7 +315,8 @@ def fingerprint(model: Model, *others: NDArray[Any]) -> str:
     digest = hashlib.sha256()
     arrays = (observed.x, observed.w, observed.sizes, observed.cluster)
     exposures = (observed.y_exposure, observed.z_exposure)
-    for array in (*arrays, *exposures, *others):
+    tops = () if observed.parent is None else (observed.parent, observed.w3, np.isnan(observed.z3))
+    for array in (*arrays, *exposures, *others, *tops):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 

@@ -299,3 +299,32 @@ def test_new_designs_keep_covariates_of_a_unit_together(frame):
     held = {u: list(f.groupby("child", sort=False).size()) for u, f in frame.groupby("u")}
     for k in range(5):
         assert sorted(same.sizes[same.parent == k]) == sorted(held[same.w3[k, 0]])
+
+
+def test_priors_are_set_by_level(frame):
+    priors = {
+        ("child", "sd"): "halfnormal(5)",
+        (3, "regression"): "normal(0, 1)",
+        "school: z ~~ z": "halfnormal(9)",
+    }
+    rows = {r.key: r.prior for r in model(frame, priors=priors).table.rows}
+    assert {p for k, p in rows.items() if k[0] == "child" and k[1] == k[3]} == {"halfnormal(5)[sd]"}
+    assert rows["school", "y", "~", "u"] == "normal(0, 1)"
+    assert rows["child", "y", "~", "w"].startswith("studentt")
+    assert rows["school", "z", "~~", "z"] == "halfnormal(9)[sd]"
+    with pytest.raises(SpecificationError, match="'within', 'child' or 'school'"):
+        model(frame, priors={("between", "sd"): "halfnormal(5)"})
+
+
+def test_shorthand_makes_coefficients_of_rows_vary(frame):
+    plain = TEXT.replace('rv("s")*x', "x").replace("y + s ~ w", "y ~ w")
+    built = model(frame, plain, random="slopes")
+    assert built.table.coefficients == ("s.y.x",)
+    assert built.table.roles["child", "s.y.x"] == "random effect"
+
+
+def test_other_data_of_the_same_model(frame):
+    built = model(frame)
+    other = built.on(without_top(built.observed, 0))
+    assert other.observed.n_tops == 7
+    assert other.table is built.table

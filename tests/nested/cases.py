@@ -272,3 +272,41 @@ SLOPES = Case(
 """Slopes at both levels, one effect with two uses, paths from effects to outcomes."""
 
 CASES = {"growth": GROWTH, "factors": FACTORS, "slopes": SLOPES}
+
+_ONE, _TWO, _THREE = FACTORS.levels
+EDGES = {
+    "no effects at level 3": Case(
+        (
+            _ONE, _TWO,
+            LevelCase(
+                ("z3",), ("z3",), ("1", "w3"), psi=((0, 0, 0.6),), k=((0, 0, 0.2), (0, 1, 0.3))
+            ),
+        ),
+        lower=FACTORS.lower, upper=(), n_z2=1, n_z3=1,
+    ),
+    "no effects at level 2": Case(
+        (
+            replace(_ONE, k=(*_ONE.k, (0, 0, 0.2))),
+            LevelCase(
+                ("z2", "g"), ("z2",), ("1", "w2"), b=((0, 1, 0.5),),
+                psi=((0, 0, 0.4), (1, 1, 0.3)), k=((1, 1, 0.3),),
+            ),
+            LevelCase(
+                ("z2", "z3"), ("z2", "z3"), ("1", "w3"), b=((1, 0, 0.5),),
+                psi=((0, 0, 0.2), (1, 1, 0.6)), k=((0, 0, 0.4), (1, 1, 0.2)),
+            ),
+        ),
+        lower=(), upper=((0, -1, 0),), n_z2=1, n_z3=1,
+    ),
+    "feedback at level 2": replace(
+        FACTORS, levels=(_ONE, replace(_TWO, b=(*_TWO.b, (4, 3, 0.2))), _THREE)
+    ),
+    "no outcomes above rows": Case(
+        (
+            _ONE, replace(_TWO, outcomes=_TWO.outcomes[:3]),
+            replace(_THREE, outcomes=_THREE.outcomes[:3]),
+        ),
+        lower=FACTORS.lower, upper=FACTORS.upper[:3],
+    ),
+}  # fmt: skip
+"""What loops over nothing."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.nested.cases import CASES, FACTORS, GROWTH, data_for, units_of, with_holes
+from tests.nested.cases import CASES, EDGES, FACTORS, GROWTH, data_for, units_of, with_holes
 from tests.nested.programs import likelihood_of, numerical_gradient, oracle, with_theta
 from tests.nested.stacked import posterior
 
@@ -37,6 +37,17 @@ def test_value_and_gradient(name: str, kind: str) -> None:
     assert value == pytest.approx(oracle(case, data).sum(), rel=1e-10)
     numerical = numerical_gradient(case, data)
     assert np.abs(gradient - numerical).max() < 1e-7 * np.abs(numerical).max()
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_models_that_lack_something(name: str) -> None:
+    case, data = EDGES[name], data_for(EDGES[name])
+    every = ((data, "nested"), (data, "nested size"), (with_holes(data), "nested"))
+    for observed, provider in every:
+        value, gradient = likelihood_of(case, observed, provider).natural(case.theta)
+        assert value == pytest.approx(oracle(case, observed).sum(), rel=1e-10)
+        numerical = numerical_gradient(case, observed)
+        assert np.abs(gradient - numerical).max() < 1e-7 * np.abs(numerical).max()
 
 
 @pytest.mark.parametrize("z3_missing", [False, True])
@@ -126,4 +137,3 @@ def test_draws_have_the_posterior_covariance() -> None:
     np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=5 * sd.max() / np.sqrt(n))
     error = 5 * np.sqrt(2 / n) * np.outer(sd, sd)
     assert (np.abs(np.cov(drawn.T) - covariance) < error).all()
-    # terms given c: log p(y, z3) = log p(y | c) + log p(c, z3) - log p(c | y, z3), at any c

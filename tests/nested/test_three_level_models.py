@@ -9,13 +9,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy import stats
 
 import bayes_msem as bm
+from bayes_msem.blueprint.inverse import sampled_from_table
 from bayes_msem.blueprint.values import theta_from_values
+from bayes_msem.checking.accuracy.log_likelihood import nested_log_likelihood
+from bayes_msem.checking.priors.prior_sensitivity import log_likelihood_draws
+from bayes_msem.data.nested_anova import nested_components
 from bayes_msem.errors import NotSupportedError
+from bayes_msem.inference.density import log_posterior
 from bayes_msem.posterior.levels import levels_at
-from bayes_msem.posterior.nested_effects import unit_log_likelihood
 from bayes_msem.posterior.variance import shares_of_levels
 from tests.posterior.made_up import synthetic_fit
 from tests.simulation.test_nested_draws import TEXT, expected_moments, values_of
@@ -68,7 +73,8 @@ def test_the_likelihood_is_that_of_whole_schools(model, frame):
 
 
 def test_terms_are_those_of_single_schools(model, fit, frame):
-    terms = unit_log_likelihood(model.blueprint, fit.datatree["posterior"].to_dataset())
+    posterior = fit.datatree["posterior"].to_dataset()
+    terms = nested_log_likelihood(model.blueprint, posterior, "top", random_seed=1)
     assert list(terms["top_id"].values) == [str(k) for k in model.observed.top_ids]
     for draw in (0, 5):
         row = {r.key: float(fit.draws[r.key][1, draw]) for r in model.table.rows if r.free}
@@ -80,8 +86,6 @@ def test_effects_have_their_conditional_means(model, frame):
     """Means of many draws at one parameter value, against the conditional normal by hand."""
     blueprint = model.blueprint
     theta = theta_from_values(blueprint, values_of(model))
-    from bayes_msem.blueprint.inverse import sampled_from_table
-
     x = np.repeat(sampled_from_table(blueprint, theta)[None], 4000, axis=0)
     rng = np.random.default_rng(1)
     observed, nested = blueprint.observed, blueprint.nested
@@ -93,7 +97,7 @@ def test_effects_have_their_conditional_means(model, frame):
     )
     assert nested.lower.effects.linear == ("y", "s")
     # an unseen row of a cluster has mean a_y + a_s x, so add such rows and condition on the data
-    for k, school in enumerate(observed.top_ids[:4]):
+    for school in observed.top_ids[:4]:
         one = frame[frame["school"] == school].reset_index(drop=True)
         children = one.drop_duplicates("child")
         new = [children.assign(x=float(x)) for x in (0, 1)]
@@ -205,30 +209,28 @@ def test_files_round_trip(fit, tmp_path):
 def test_units_of_loo_are_those_of_the_highest_level(model):
     many = synthetic_fit(model, chains=2, draws=40)
     values = many.log_likelihood()
-    expected = unit_log_likelihood(model.blueprint, many.datatree["posterior"].to_dataset())
+    posterior = many.datatree["posterior"].to_dataset()
+    expected = nested_log_likelihood(model.blueprint, posterior, "top", random_seed=1)
     np.testing.assert_array_equal(values.to_numpy(), expected.to_numpy())
     with pytest.warns(bm.AccuracyWarning):  # draws far from any posterior
         loo = many.loo()
     assert (loo.unit, loo.pareto_k.index.name, len(loo.pointwise)) == ("top", "school", 9)
     assert "9 top units" in str(loo)
     assert len(many.waic().pointwise) == 9
-    for unit in ("cluster", "observation"):
-        with pytest.raises(NotSupportedError, match="unit='top'"):
-            many.loo(unit)
+    for unit, n in (("cluster", model.observed.n_clusters), ("observation", 0)):
+        terms = many.log_likelihood(unit, thin=20).to_numpy()
+        assert np.isfinite(terms).all()
+        assert terms.shape[-1] == (n or model.observed.informative.sum())
     with pytest.raises(NotSupportedError, match="refit"):
         many.loo(refit="exact")
 
 
-REFUSED_BY_MODEL = [
-    "diagram", "plot_prior_predictive", "prior_implied", "pymc_model", "to_lavaan", "to_mplus",
-]  # fmt: skip
+REFUSED_BY_MODEL = ["plot_prior_predictive", "prior_implied", "to_lavaan", "to_mplus"]
 REFUSED_BY_FIT = [
-    "check", "diagram", "dic", "effects", "hypothesis", "impute", "indices",
-    "plausible_values", "plot_category_shares", "plot_clusters", "plot_effect_correlations",
-    "plot_indices", "plot_item_curves", "plot_levels", "plot_pareto_k", "plot_ppc",
-    "plot_ppc_clusters", "plot_prior_posterior", "plot_prior_sensitivity", "plot_regression", "ppc",
-    "ppp", "predict", "prior_posterior_overlap", "prior_sensitivity", "reliability", "report",
-    "scores", "to_draws",
+    "check", "dic", "effects", "impute", "indices", "plausible_values",
+    "plot_category_shares", "plot_clusters", "plot_effect_correlations", "plot_indices",
+    "plot_item_curves", "plot_levels", "plot_pareto_k", "plot_ppc", "plot_ppc_clusters",
+    "plot_regression", "ppc", "predict", "reliability", "report",
 ]  # fmt: skip
 
 
@@ -262,11 +264,124 @@ def test_functions_that_do_not_know_three_levels_refuse(frame, model):
         bm.describe(frame, cluster=["child", "school"])
     with pytest.raises(NotSupportedError, match="one and two levels"):
         bm.study(model, values_of(model), clusters=[10], sizes=[5])
-    with pytest.raises(NotSupportedError, match="one and two levels"):
-        bm.sbc(model)
 
 
 def test_what_would_be_sampled_is_refused(frame):
     text = TEXT.replace('y ~ rv("s")*x', 'y ~ rv("s")*x\n    y ~~ rv("v1")*y')
     with pytest.raises(NotSupportedError, match="three levels"):
         bm.Model(text, frame, cluster=["child", "school"])
+
+
+def test_priors_of_all_levels_are_compared_with_the_posterior(fit):
+    likelihoods = log_likelihood_draws(fit.model.blueprint, fit.datatree["posterior"].to_dataset())
+    row = {r.key: float(fit.draws[r.key][1, 2]) for r in fit.model.table.rows if r.free}
+    assert likelihoods[1, 2] == pytest.approx(fit.model.log_likelihood(row), rel=1e-10)
+    overlap = fit.prior_posterior_overlap()
+    assert set(overlap["level"]) == {"within", "child", "school"}
+
+
+def test_hypotheses_name_rows_of_all_levels(fit):
+    drawn = fit.draws["school: y ~ u"] > fit.draws["child: y ~ w"]
+    result = fit.hypothesis("school: y ~ u > child: y ~ w")
+    assert result.table["probability"].iloc[0] == pytest.approx(drawn.mean())
+    with pytest.raises(bm.ModelSyntaxError, match="'child: y ~ x' or 'school: y ~ x'"):
+        fit.hypothesis("between: y ~ u > 0")
+
+
+def test_draws_are_written_with_their_level(fit):
+    frame = fit.to_draws()
+    np.testing.assert_allclose(
+        frame["regression[school,y~u]"], fit.draws["school: y ~ u"].reshape(-1)
+    )
+
+
+def test_figures_have_a_panel_for_rows_of_every_level(fit):
+    assert fit.plot_forest("school").axes
+    assert fit.plot_forest().axes
+    assert fit.plot_trace(rows="school: y ~ u").axes
+    assert fit.plot_rank("child", rows="regression").axes
+    assert fit.plot_prior_posterior("school").axes
+
+
+def test_prior_predictive_draws_have_outcomes_of_all_levels(model):
+    tree = model.prior_predictive(draws=3, random_seed=1)
+    y = tree["prior_predictive"]["y"]
+    assert list(y["outcome"].values) == ["y", "z", "q"]
+    assert y.shape == (1, 3, model.observed.n_rows, 3)
+    q = y.sel(outcome="q").to_numpy()[0, 0]
+    schools = model.observed.parent[model.observed.cluster]
+    assert all(np.ptp(q[schools == k]) == 0 for k in range(model.observed.n_tops))
+
+
+def test_the_density_of_the_pymc_model_is_that_of_the_sampler(model):
+    built = model.pymc_model
+    point = built.initial_point()
+    at = np.concatenate([np.ravel(value) for value in point.values()])
+    expected = log_posterior(model.blueprint, at, jacobian=True)[0]
+    assert float(built.compile_logp()(point)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_diagrams_have_a_panel_for_every_level(model, fit):
+    scene = model.diagram().scene
+    assert [title.text for title in scene.titles] == [
+        "Level school",
+        "Level child",
+        "Within clusters",
+    ]
+    heights = {
+        level: [d.box.y for d in scene.nodes if d.level == level] for level in model.table.levels
+    }
+    assert max(heights["school"]) < scene.rules[0] < min(heights["child"])
+    assert max(heights["child"]) < scene.rules[1] < min(heights["within"])
+    roles = model.table.roles
+    assert {(d.level, d.node.name) for d in scene.nodes} == set(roles)
+    shapes = {(d.level, d.node.name): d.node.shape for d in scene.nodes}
+    assert shapes["school", "z"] == shapes["school", "s"] == "ellipse"
+    assert (shapes["child", "z"], shapes["school", "q"]) == ("box", "box")
+    assert fit.diagram(standardized=True).svg.count("<line") >= 2
+
+
+def test_predictive_p_values_compare_every_level(model, fit):
+    table = fit.ppp(draws=12, random_seed=1)
+    keys = list(zip(table["level"], table["statistic"], table["variable"], strict=True))
+    assert [k for k in keys if k[2] == "y"] == [
+        ("", "mean", "y"), ("within", "variance", "y"), ("child", "variance", "y"),
+        ("child", "icc", "y"), ("school", "variance", "y"), ("school", "icc", "y"),
+    ]  # fmt: skip
+    data = model.observed
+    one, two, three = nested_components(data.y[:, 0], data.cluster, data.parent)
+    row = {key: float(v) for key, v in zip(keys, table["observed"], strict=True)}
+    assert row["child", "icc", "y"] == pytest.approx(two / (one + two + three))
+    assert row["school", "variance", "q"] == pytest.approx(np.nanvar(data.z3[:, 0], ddof=1))
+    assert table["ppp"].between(0, 1).all()
+    with pytest.raises(NotSupportedError, match="leave out statistics"):
+        fit.ppp(["icc"])
+
+
+def test_predictive_p_values_find_a_level_that_does_not_fit(model):
+    """Data of the model itself are unremarkable; without differences of schools they are odd."""
+    values = values_of(model)
+    draw = model.simulate(values, tops=40, clusters=4, sizes=5, random_seed=5)
+    moved = draw.assign(y=draw["y"] + 8 * (draw["school"] % 2))
+    found = {}
+    for name, frame in (("right", draw), ("wrong", moved)):
+        other = bm.Model(TEXT, frame, cluster=["child", "school"])
+        posterior = exact_posterior(other, values, 60)
+        table = synthetic_fit(other, posterior=posterior).ppp(random_seed=2)
+        at = (table["level"] == "school") & (table["statistic"] == "variance")
+        found[name] = float(table[at & (table["variable"] == "y")]["ppp"].iloc[0])
+    assert 0.05 < found["right"] < 0.95
+    assert found["wrong"] < 0.02
+
+
+def exact_posterior(model: bm.Model, values: dict, draws: int) -> xr.Dataset:
+    """Draws that all stand at the true values."""
+    blueprint = model.unpiloted_blueprint()
+    x = sampled_from_table(blueprint, theta_from_values(blueprint, values))
+    variables, first = {}, 0
+    for group in blueprint.parameters.groups:
+        part = np.broadcast_to(x[first : first + len(group.free)], (2, draws, len(group.free)))
+        variables[group.name] = (("chain", "draw", f"{group.name}_row"), part)
+        first += len(group.free)
+    coords = {"chain": [0, 1], "draw": np.arange(draws)}
+    return xr.Dataset(variables, coords=coords)

@@ -1,4 +1,4 @@
-"""Data of three levels: their moments are those of a closed form, and their frames are data again."""
+"""Data of three levels: their moments are those of a closed form; frames are data again."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def values_of(model: bm.Model) -> dict:
 def expected_moments(one: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of (y of every row, z of every child, q) of one school, written out.
 
-    y = y3 + s3 x + t v + y2 + s2 x + e ;  z = z3 + .7 (y2 + t v) + e_z : what t adds to the equation
-    of y at level child goes on to z, while the part y3 is added to y directly.
+    y = y3 + s3 x + t v + y2 + s2 x + e ;  z = z3 + .7 (y2 + t v) + e_z : what t adds to the
+    equation of y at level child goes on to z, while the part y3 is added to y directly.
     """
     v_ = VALUES
     children = one.drop_duplicates("child")

@@ -55,8 +55,8 @@ TRANSLATED = [
     ("y ~ x*z*w", 1, 7, ["y ~ x + z + x:z"]),
 ]
 NOT_THERE_YET = [
-    ("y ~ (1 | school/class)", 1, 8, ["Nested or crossed", "not there yet"]),
-    ("y ~ (1 | a) + (1 | b)", 1, 8, ["Nested or crossed", "not there yet"]),
+    ("y ~ (1 | school/class)", 1, 8, ["Nested columns are a list", "Crossed", "not there yet"]),
+    ("y ~ (1 | a) + (1 | b)", 1, 8, ["Nested columns are a list", "Crossed", "not there yet"]),
     ("f1xf2 | f1 XWITH f2;", 1, 7, ["Latent interactions"]),
     ("%BETWEEN school%\ny ON x;", 1, 1, ["three levels"]),
     ("%OVERALL%", 1, 1, ["Mixtures"]),

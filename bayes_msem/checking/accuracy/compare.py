@@ -37,7 +37,7 @@ _UNITS = {"cluster": "clusters", "observation": "rows", "top": "top units"}
 _QUESTION = {
     "cluster": "new clusters (random effects integrated out)",
     "observation": "new rows of known clusters",
-    "top": "new units of the highest level (all random effects integrated out)",
+    "top": "new units of the highest level, with all that is in them",
 }
 _NAMES = {"dse": "se_diff", "p": "p_loo"}
 _COLUMNS = ["rank", "elpd", "se", "elpd_diff", "se_diff", "p_loo", "weight", "high_k"]

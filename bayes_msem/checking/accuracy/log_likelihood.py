@@ -11,7 +11,11 @@ Two questions, two numbers per draw (Merkle, Furr & Rabe-Hesketh 2019):
     posterior; factors of the row are integrated out. Cluster-level outcomes z are no part of it. In
     single-level models rows are the units, and there are no effects.
 
-Missing outcomes are integrated out in both. Units without any observed outcome are left out.
+In three-level models there is a third, "top": a *new top unit*, log p(y_k, z2_k, z3_k | theta) of
+all outcomes in it. A new cluster is one in a known top unit then, log p(y_j, z_j | c_k, theta),
+with the effects c_k of the unit drawn with the parameters.
+
+Missing outcomes are integrated out in all. Units without any observed outcome are left out.
 
 References
 ----------
@@ -34,18 +38,12 @@ from numpy.typing import NDArray
 from bayes_msem.blueprint.blueprint import Blueprint
 from bayes_msem.checking.accuracy.integral import ClusterIntegral, default_nodes, proposal_from
 from bayes_msem.data.observed_data import ObservedData
-from bayes_msem.errors import (
-    INSIDE,
-    AccuracyWarning,
-    NotSupportedError,
-    SpecificationError,
-    nearest,
-)
+from bayes_msem.errors import INSIDE, AccuracyWarning, SpecificationError, nearest
 from bayes_msem.kernels.normal_rows import normal_rows
+from bayes_msem.likelihood.nested_likelihood import NestedLikelihood
 from bayes_msem.likelihood.row_integral import RowIntegral, row_integral
 from bayes_msem.posterior.draws import sampled_parameters
 from bayes_msem.posterior.frame_rows import Rows, data_rows
-from bayes_msem.posterior.nested_effects import unit_log_likelihood
 from bayes_msem.posterior.recover import coordinates_of_effects
 from bayes_msem.posterior.scores import known_effects
 from bayes_msem.posterior.within import WithinDraws, WithinModel
@@ -56,9 +54,9 @@ __all__ = [
     "check_unit",
     "cluster_integral",
     "cluster_log_likelihood",
+    "nested_log_likelihood",
     "observation_log_likelihood",
     "row_log_likelihoods",
-    "top_log_likelihood",
     "unit_labels",
     "unit_positions",
 ]
@@ -73,32 +71,21 @@ UNIT_DIMENSION: dict[str, str] = {
     "top": "top_id",
 }
 _ROWS = 0.005  # error of the integral over scores, per cluster (or row) on average
+_MAX_EFFECTS = 200_000  # clusters x draws that are held at a time
 LARGE_ERROR = 0.1  # root mean square over draws; biases elpd_loo by about its square
 
 
 def check_unit(unit: str | None, observed: ObservedData) -> Unit:
-    """Return the unit asked for; None: the largest that the model has.
+    """Return the unit asked for; None: the units of the highest level.
 
     Raises
     ------
     SpecificationError
-        Unknown unit, "cluster" in a single-level model, or "top" without a third level.
-    NotSupportedError
-        Units below the highest level of a three-level model.
+        Unknown unit, "cluster" in a single-level model, or "top" without three levels.
     """
-    if observed.three_level:
-        if unit in (None, "top"):
-            return "top"
-        raise NotSupportedError(
-            f"unit='{unit}' is there for two levels only; with three, the units that are predicted "
-            f"are those of level {observed.top_name}: unit='top'"
-        )
-    if unit == "top":
-        raise SpecificationError(
-            "unit='top' is a unit of the highest of three levels, which this model has not; use "
-            "'cluster' or 'observation'"
-        )
     if unit is None:
+        if observed.three_level:
+            return "top"
         return "cluster" if observed.two_level else "observation"
     if unit not in get_args(Unit):
         raise SpecificationError(
@@ -110,7 +97,12 @@ def check_unit(unit: str | None, observed: ObservedData) -> Unit:
             "unit='cluster' needs clusters, and this is a single-level model: its rows are "
             "independent given the parameters, so they are the units; use unit='observation'"
         )
-    return "cluster" if unit == "cluster" else "observation"
+    if unit == "top" and not observed.three_level:
+        raise SpecificationError(
+            "unit='top' needs three levels: it is a unit of the highest one, with the clusters in "
+            "it; use unit='cluster' or unit='observation'"
+        )
+    return "cluster" if unit == "cluster" else "top" if unit == "top" else "observation"
 
 
 def unit_positions(observed: ObservedData, unit: Unit) -> IntArray:
@@ -118,20 +110,19 @@ def unit_positions(observed: ObservedData, unit: Unit) -> IntArray:
     rows = observed.informative
     if unit == "observation" or observed.cluster is None:
         return np.flatnonzero(rows)
-    if unit == "top" and observed.parent is not None:
-        seen = ~np.isnan(observed.z3).all(axis=1)
-        seen[observed.parent[~np.isnan(observed.z).all(axis=1)]] = True
-        seen[observed.parent[observed.cluster[rows]]] = True
-        return np.flatnonzero(seen)
     informative = ~np.isnan(observed.z).all(axis=1)  # False where there are no z at all
     informative[observed.cluster[rows]] = True
+    if unit == "top":
+        assert observed.parent is not None
+        of_clusters, informative = informative, ~np.isnan(observed.z3).all(axis=1)
+        informative[observed.parent[of_clusters]] = True
     return np.flatnonzero(informative)
 
 
 def unit_labels(observed: ObservedData, unit: Unit) -> pd.Index[Any]:
     """Return identifiers of the clusters, or labels of the rows, that are units."""
-    every = observed.cluster_ids if unit == "cluster" else observed.row_index
-    every = observed.top_ids if unit == "top" else every
+    ids = {"cluster": observed.cluster_ids, "top": observed.top_ids}
+    every = ids.get(unit, observed.row_index)
     return every.take(unit_positions(observed, unit))
 
 
@@ -219,13 +210,42 @@ def cluster_log_likelihood(
     )
 
 
-def top_log_likelihood(blueprint: Blueprint, posterior: xr.Dataset) -> xr.DataArray:
-    """Log p(y, z2, z3 | theta) of every top unit at every draw, (chain, draw, top_id)."""
-    observed = blueprint.observed
-    keep = unit_positions(observed, "top")
-    values = unit_log_likelihood(blueprint, posterior).to_numpy().reshape(-1, observed.n_tops)
-    ids = np.array([str(label) for label in unit_labels(observed, "top")], dtype=object)
-    return _array(values[:, keep], posterior, "top", ids, _about("top", observed))
+def nested_log_likelihood(
+    blueprint: Blueprint, posterior: xr.Dataset, unit: Unit, *, random_seed: int
+) -> xr.DataArray:
+    """Log-likelihood of every top unit, or of every cluster given the effects of its top unit.
+
+    Parameters
+    ----------
+    blueprint
+        A three-level model.
+    posterior
+        Posterior draws of its parameters.
+    unit
+        "top" or "cluster".
+    random_seed
+        Seed of the effects of top units, one draw per draw of the parameters; those of "top" are
+        integrated out.
+
+    Returns
+    -------
+    xarray.DataArray
+        (chain, draw, top_id) or (chain, draw, cluster_id).
+    """
+    likelihood, statistics = blueprint.likelihood, blueprint.statistics_by_cluster
+    assert isinstance(likelihood, NestedLikelihood)
+    points, rng = parameter_points(blueprint, posterior), np.random.default_rng(random_seed)
+    keep, parts = unit_positions(blueprint.observed, unit), []
+    step = max(1, _MAX_EFFECTS // (blueprint.observed.n_clusters + 1))
+    for first in range(0, len(points), step):
+        x = points[first : first + step]
+        of_c, of_a = likelihood.no_noise(len(x), statistics)
+        found = likelihood.recover(x, rng.standard_normal(of_c.shape), of_a, statistics)
+        terms = found.unit_terms if unit == "top" else found.cluster_terms
+        parts.append(terms[:, keep])
+    ids = np.array([str(i) for i in unit_labels(blueprint.observed, unit)], dtype=object)
+    about = _about(unit, blueprint.observed)
+    return _array(np.concatenate(parts), posterior, unit, ids, about)
 
 
 def parameter_points(blueprint: Blueprint, posterior: xr.Dataset) -> FloatArray:
@@ -343,7 +363,8 @@ def _inverse_roots(within: WithinDraws, seen: NDArray[np.bool_]) -> tuple[FloatA
 
 def _about(unit: Unit, observed: ObservedData) -> dict[str, str | int | float]:
     """Attributes that say what was computed."""
-    every = {"cluster": observed.n_clusters, "top": observed.n_tops}.get(unit, observed.n_rows)
+    counts = {"cluster": observed.n_clusters, "top": observed.n_tops}
+    every = counts.get(unit, observed.n_rows)
     return {"unit": unit, "left_out": every - len(unit_positions(observed, unit))}
 
 

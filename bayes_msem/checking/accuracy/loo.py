@@ -163,6 +163,8 @@ class LooResult:
 
     def _title(self) -> str:
         question = _QUESTION[self.unit if self.target.clusters is not None else ""]
+        if self.unit == "cluster" and self.target.tops is not None:
+            question = "new clusters of known units of the highest level (given their effects)"
         return (
             f"Leave-one-out cross-validation of {self.elpd_data.n_data_points} "
             f"{_UNITS[self.unit]} from {self.elpd_data.n_samples} draws: {question}"
@@ -296,10 +298,16 @@ def warn_of_high_k(result: LooResult) -> None:
         warnings.warn(
             f"Pareto k is above {result.elpd_data.good_k:.2f} for {len(high)} of "
             f"{len(result.pareto_k)} {_UNITS[result.unit]} ({named(high)}): their terms of elpd "
-            "are unreliable; loo(refit='exact') fits the model again without each of them",
+            f"are unreliable{_way_out(result)}",
             AccuracyWarning,
             skip_file_prefixes=INSIDE,
         )
+
+
+def _way_out(result: LooResult) -> str:
+    if result.target.tops is not None:
+        return ""
+    return "; loo(refit='exact') fits the model again without each of them"
 
 
 def named(values: pd.Series) -> str:

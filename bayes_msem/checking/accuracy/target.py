@@ -31,33 +31,37 @@ class Target:
     Attributes
     ----------
     unit
-        "cluster" or "observation".
+        "cluster", "observation" or "top".
     outcomes
-        Name -> values: per row, or per cluster for cluster-level outcomes (unit "cluster" only).
+        Name -> values: per row, or per cluster or top unit for their outcomes (if those are units).
     rows
         Labels of the rows of the data.
     clusters
         Cluster identifier of every row; None in single-level models.
+    tops
+        Identifier of the top unit of every row; None unless there are three levels.
     """
 
     unit: Unit
     outcomes: dict[str, FloatArray]
     rows: pd.Index[Any]
     clusters: pd.Index[Any] | None
+    tops: pd.Index[Any] | None = None
 
 
 def target_of(observed: ObservedData, unit: Unit) -> Target:
     """Return what the log-likelihoods of a model with these data are about."""
     outcomes = dict(zip(observed.y_names, observed.y.T, strict=True))
-    if unit in ("cluster", "top"):
+    if unit != "observation":
         outcomes |= dict(zip(observed.z_names, observed.z.T, strict=True))
-    clusters = None
+    if unit == "top":
+        outcomes |= dict(zip(observed.z3_names, observed.z3.T, strict=True))
+    clusters = tops = None
     if observed.cluster is not None:
         clusters = observed.cluster_ids.take(observed.cluster)
-    if unit == "top" and observed.parent is not None:
-        outcomes |= dict(zip(observed.z3_names, observed.z3.T, strict=True))
-        clusters = observed.top_ids.take(observed.parent[observed.cluster])
-    return Target(unit, outcomes, observed.row_index, clusters)
+        if observed.parent is not None:
+            tops = observed.top_ids.take(observed.parent[observed.cluster])
+    return Target(unit, outcomes, observed.row_index, clusters, tops)
 
 
 def check_same_target(first: tuple[str, Target], second: tuple[str, Target]) -> None:
@@ -75,6 +79,12 @@ def check_same_target(first: tuple[str, Target], second: tuple[str, Target]) -> 
             f"{pair}: '{name}' predicts {_WHAT[a.unit]} and '{other}' {_WHAT[b.unit]}, which are "
             "different questions; compute both with the same unit"
         )
+    if a.unit == "cluster" and (a.tops is None) != (b.tops is None):
+        raise SpecificationError(
+            f"{pair}: with three levels a new cluster is one of a known unit of the highest level, "
+            "whose effects are known; with two levels nothing is known of it. Compare both with "
+            "unit='observation'"
+        )
     if set(a.outcomes) != set(b.outcomes):
         only = [
             f"'{owner}' alone has {', '.join(sorted(names))}"
@@ -90,11 +100,20 @@ def check_same_target(first: tuple[str, Target], second: tuple[str, Target]) -> 
             "becomes an outcome with a row of its own, such as x ~~ x)"
         )
     _check_rows(pair, a, b)
+    _check_tops(pair, a, b)
     for variable, values in a.outcomes.items():
         if not np.array_equal(values, b.outcomes[variable], equal_nan=True):
             raise SpecificationError(
                 f"{pair}: the values of '{variable}' differ; fit both to the same data"
             )
+
+
+def _check_tops(pair: str, a: Target, b: Target) -> None:
+    if a.tops is not None and b.tops is not None and not a.tops.equals(b.tops):
+        raise SpecificationError(
+            f"{pair}: their units of the highest level differ; name the same cluster columns in "
+            "both"
+        )
 
 
 def _check_rows(pair: str, a: Target, b: Target) -> None:

@@ -39,7 +39,7 @@ DELTA = (
 REFUSED_TYPES = {
     "COMPLEX": "It corrects standard errors. A two-level model says how clusters differ.",
     "MIXTURE": _NO_CLASSES,
-    "THREELEVEL": "There are two levels here; a third is not there yet.",
+    "THREELEVEL": "Inputs of two levels are read; a third is written in a model text.",
     "CROSSCLASSIFIED": "Crossed clusters are not there yet.",
     "EFA": "Rotated factors are not there yet.",
     "BASIC": "bm.describe(data, cluster) describes data.",

@@ -222,7 +222,8 @@ def _levels(key: str, value: str, command: Command, settings: Settings, findings
             command,
             findings.text,
             f"{key} = {value} belongs to a model of three levels or crossed clusters.",
-            "There are two levels here; more are not there yet.",
+            "Inputs of one and two levels are read. A model of three nested levels is written as "
+            "text, with a block per level and cluster=[inner, outer].",
             supported=False,
         )
     if key != "CLUSTER" and not value:
@@ -233,7 +234,8 @@ def _levels(key: str, value: str, command: Command, settings: Settings, findings
             command,
             findings.text,
             f"CLUSTER names {len(listed)} columns.",
-            "There are two levels here; more are not there yet.",
+            "Inputs of one and two levels are read. A model of three nested levels is written as "
+            "text, with a block per level and cluster=[inner, outer].",
             supported=False,
         )
     if key == "CLUSTER":

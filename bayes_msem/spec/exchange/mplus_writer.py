@@ -319,7 +319,7 @@ class _Writer:
         own = {n for n in probits if level == "within" or ("within", n) not in roles}
         if not own or not self.bayesian:
             return
-        use = level_use(parse(to_syntax(self.table)).formulas, level)  # type: ignore[arg-type]
+        use = level_use(parse(to_syntax(self.table)).formulas, level)
         present = {frozenset({r.lhs, r.rhs}) for r in self.table.rows if r.level == level}
         finals = [
             v
