@@ -140,10 +140,10 @@ def clusters_without_spread(observed: ObservedData, table: ParameterTable) -> li
         more = f" and {len(flat) - 5} more" if len(flat) > 5 else ""
         notes.append(
             f"'{name}' has the same value in all rows of {plural(len(flat), 'cluster')} ({shown}"
-            f"{more}): their log SD '{log_sd}' has no lower bound, and the larger its variance over "
-            "clusters is, the better such a cluster fits, so that there may be no posterior. Leave "
-            f"these clusters out, give '{name}' the digits that rounding took from it, or bound the "
-            f"SD, such as priors={{'between: {log_sd} ~~ {log_sd}': 'uniform(0, 1)'}}."
+            f"{more}): their log SD '{log_sd}' has no lower bound, and the larger its variance "
+            "over clusters is, the better such a cluster fits, so that there may be no posterior. "
+            f"Leave these clusters out, give '{name}' the digits that rounding took from it, or "
+            f"bound the SD, such as priors={{'between: {log_sd} ~~ {log_sd}': 'uniform(0, 1)'}}."
         )
     return notes
 

@@ -27,9 +27,10 @@ with all of delta that is not a score, and itself as working response. Where not
 scores, t is standard normal exactly.
 
 A missing response has weight 0 and no density. Where some of v is missing, Omega is the inverse of
-Sigma for the rest of r, with zeros elsewhere: rows go by the pattern of what they miss, and no
-response that is observed or carried depends on a missing v. Responses that others depend on, or
-whose residuals are correlated, have coordinates of their own (kernels.carried).
+Sigma for the rest of r, with zeros elsewhere: rows go by the pattern of what they miss. What an
+observed response needs of a missing v is one of the scores (kernels.row_layout, ``stands_for``), and
+idle in other rows. Responses that others depend on, or whose residuals are correlated, have
+coordinates of their own (kernels.carried).
 """
 
 from __future__ import annotations

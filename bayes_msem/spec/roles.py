@@ -157,9 +157,7 @@ def assign_roles(
     _check_levels(parsed, cluster)
     random, log_sds = random_names(parsed), log_sd_names(parsed)
     within = level_use(parsed.formulas, "within")
-    between = level_use(
-        parsed.formulas, "between", extra=tuple(random) if parsed.two_level else ()
-    )
+    between = level_use(parsed.formulas, "between", extra=tuple(random) if parsed.two_level else ())
     for name, formula in random.items():
         _check_random_name(name, formula, (within, between), columns)
     for formula in parsed.formulas:

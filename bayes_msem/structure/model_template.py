@@ -163,9 +163,7 @@ def build_template(
     level_two = (*effects.linear, *normal_z, *effects.sampled)
     responses, cluster_responses = None, None
     if own or of_clusters:
-        responses = build_responses(
-            table, own, y_names, x_names, effects.sampled, sources, unknown
-        )
+        responses = build_responses(table, own, y_names, x_names, effects.sampled, sources, unknown)
     if of_clusters:
         cluster_responses = build_cluster_responses(
             table, of_clusters, ("1", *w_names, *normal_z), effects.sampled, sources

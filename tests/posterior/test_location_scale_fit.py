@@ -1,4 +1,4 @@
-"""Everything that a fit of a location-scale model says, against formulas by hand; and what it refuses.
+"""What a fit of a location-scale model says, against formulas by hand; and what it refuses.
 
 Draws are made up (tests.posterior.made_up): what is tested is what follows from them.
 """
@@ -244,6 +244,31 @@ def test_imputed_outcomes_have_the_sd_of_their_row() -> None:
     assert abs((z**2).mean() - 1) < 4 * np.sqrt(2 / 3000)
 
 
+def test_predicted_outcomes_have_the_sd_of_their_row() -> None:
+    """Many outcomes at one set of parameters; m is not known, and drawn with the outcome."""
+    model = model_of(TEXT)
+    one = synthetic_fit(model, chains=1, draws=1).datatree["posterior"].to_dataset()
+    n = 4000
+    many = one.isel(draw=np.zeros(n, dtype=int)).assign_coords(draw=np.arange(n))
+    fit = synthetic_fit(model, posterior=many)
+    new = data()[["c", "x", "w"]].iloc[[3, 40]]
+    drawn = fit.predict(new, kind="outcome", return_draws=True, random_seed=1)
+    y = drawn.sel(outcome="y").to_numpy().reshape(n, 2)
+    at, x = new["c"].to_numpy(), new["x"].to_numpy()
+    slope, spread = draws(fit, "g", "~", "m")[0], draws(fit, "m", "~~", "m")[0]
+    part = draws(fit, "m", "~", "x")[0] * x  # what is expected of m within
+    delta = effects(fit, "g")[0, at] + slope * part + draws(fit, "g", "~", "x")[0] * x
+    b = draws(fit, "y", "~", "m")[0]
+    mean = effects(fit, "y")[0, at] + b * part + draws(fit, "y", "~", "x")[0] * x
+    # delta is normal too: the mean of exp(2 delta)
+    variance = b**2 * spread + np.exp(2 * delta + 2 * slope**2 * spread)
+    error = np.sqrt(variance / n)
+    np.testing.assert_array_less(np.abs(y.mean(axis=0) - mean), 4 * error)
+    squares = (y - mean) ** 2
+    error = squares.std(axis=0) / np.sqrt(n)
+    np.testing.assert_array_less(np.abs(squares.mean(axis=0) - variance), 4 * error)
+
+
 def test_imputed_predictors_are_the_sampled_ones(fit: bm.Fit) -> None:
     """Where y is known, missing m is among the draws, and is what imputation returns."""
     frame, blueprint = data(), fit.model.blueprint
@@ -362,5 +387,7 @@ def test_factors_with_such_indicators() -> None:
 def test_clusters_without_spread_are_named() -> None:
     frame = data()
     frame.loc[frame["c"] == 7, "y"] = 2.0
-    with pytest.warns(DataWarning, match=r"'y' has the same value in all rows of 1 cluster \('7'\)"):
+    with pytest.warns(
+        DataWarning, match=r"'y' has the same value in all rows of 1 cluster \('7'\)"
+    ):
         bm.Model(TEXT, data=frame, cluster="c")
