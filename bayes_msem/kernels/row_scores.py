@@ -28,8 +28,8 @@ scores, t is standard normal exactly.
 
 A missing response has weight 0 and no density. Where some of v is missing, Omega is the inverse of
 Sigma for the rest of r, with zeros elsewhere: rows go by the pattern of what they miss. What an
-observed response needs of a missing v is one of the scores (kernels.row_layout, ``stands_for``), and
-idle in other rows. Responses that others depend on, or whose residuals are correlated, have
+observed response needs of a missing v is one of the scores (``stands_for`` in kernels.row_layout),
+and idle in other rows. Responses that others depend on, or whose residuals are correlated, have
 coordinates of their own (kernels.carried).
 """
 
