@@ -5,8 +5,9 @@ Run it with the file of the public repository blimp-stats/blimp-book (columns pe
     python benchmarks/diary_location_scale.py diary.csv
 
 It writes ``diary_location_scale.csv`` beside this file. Blimp's numbers are of log *variances*;
-ours of log SDs are doubled here (variances of them quadrupled). Person 61 gives the same answer on all
-days, so that there would be no posterior; noise of SD 0.023 takes the place of what rounding took.
+ours of log SDs are doubled here (variances of them quadrupled). Person 61 gives the same answer on
+all days, so that there would be no posterior; noise of SD 0.023 takes the place of what rounding
+took.
 """
 
 from __future__ import annotations
