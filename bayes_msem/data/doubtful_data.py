@@ -11,6 +11,11 @@ level-1 outcome (R^2 above 1 - :data:`_DERIVED`; published means are rounded).
 
 **Slopes without variation.** ``rv()`` on a covariate that is constant inside clusters.
 
+**Clusters without spread.** An outcome that is constant in a cluster of three rows or more, where a
+log SD with predictors at level within varies over clusters: its density there grows without bound
+as the log SD falls, like exp(-(n - 1) g), and the normal distribution of g over clusters gives that
+the mean exp((n - 1)^2 var(g) / 2), which no prior with a normal tail outweighs.
+
 **Blended slopes.** A covariate of level within that differs between clusters by more than chance
 (ANOVA components of :mod:`bayes_msem.data.describe`, F test) has one slope for two effects:
 that of differences inside clusters and that of differences between them.
@@ -33,6 +38,7 @@ from bayes_msem.wording import listed, plural
 
 __all__ = [
     "blended_slopes",
+    "clusters_without_spread",
     "codes_for_missing",
     "like_categories",
     "means_of_outcomes",
@@ -52,6 +58,7 @@ _CODES = frozenset(
 _DERIVED = 5e-4
 _FEWEST_CLUSTERS = 4  # with fewer, any variable is nearly a function of any other
 _ICC, _LEVEL = 0.05, 0.001
+_FEWEST_FLAT = 3  # rows, below which priors outweigh a cluster without spread
 _FEW_VALUES = 7  # the longest usual rating scale
 
 
@@ -112,6 +119,33 @@ def like_categories(observed: ObservedData) -> list[str]:
         f"{'is' if len(found) == 1 else 'are'} modelled as continuous (normal). To model the "
         f"categories instead, say ordered={found!r}."
     ]
+
+
+def clusters_without_spread(observed: ObservedData, table: ParameterTable) -> list[str]:
+    """Name clusters in which an outcome with a random log SD is constant."""
+    notes = []
+    for name, log_sd in table.log_sds.items():
+        if observed.cluster is None or log_sd in table.constant_log_sds:
+            continue
+        y, n = observed.outcome(name), observed.n_clusters
+        known, cluster = ~np.isnan(y), observed.cluster
+        size = np.bincount(cluster[known], minlength=n)
+        high, low = np.full(n, -np.inf), np.full(n, np.inf)
+        np.maximum.at(high, cluster[known], y[known])
+        np.minimum.at(low, cluster[known], y[known])
+        flat = np.flatnonzero((size >= _FEWEST_FLAT) & (high == low))
+        if not len(flat):
+            continue
+        shown = listed([str(observed.cluster_ids[j]) for j in flat[:5]])
+        more = f" and {len(flat) - 5} more" if len(flat) > 5 else ""
+        notes.append(
+            f"'{name}' has the same value in all rows of {plural(len(flat), 'cluster')} ({shown}"
+            f"{more}): their log SD '{log_sd}' has no lower bound, and the larger its variance "
+            "over clusters is, the better such a cluster fits, so that there may be no posterior. "
+            f"Leave these clusters out, give '{name}' the digits that rounding took from it, or "
+            f"bound the SD, such as priors={{'between: {log_sd} ~~ {log_sd}': 'uniform(0, 1)'}}."
+        )
+    return notes
 
 
 def _plain(code: float | list[float]) -> str:

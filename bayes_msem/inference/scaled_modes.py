@@ -13,9 +13,9 @@ normal ones, one for eta and one for delta (both are linear predictors),
     eta:    weight exp(-2 delta_i)       working response  y_i
     delta:  weight 1 + q_i               working response  delta_i + (q_i - 1) / (q_i + 1) .
 
-1 + q_i is the mean of the expected information, 2, and the observed one, 2 q_i. With it, a step towards a
-common delta is the hyperbolic tangent of its distance to first order, neither too long nor slow. Only
-coordinates are built on this: it decides how well chains move, and nothing else.
+1 + q_i is the mean of the expected information, 2, and the observed one, 2 q_i. With it, the step
+towards the delta of one row is the hyperbolic tangent of its distance, neither too long nor slow.
+Only coordinates are built on this: it decides how well chains move, and nothing else.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ b = upper - eta, w = upper - lower = 2 h, c = (a + b) / 2, and Mills' ratio M(z)
 - Logits: p = F(b) (1 - F(a)) (1 - e^-w), three factors with all their digits.
 - Counts: from 16 on, Stirling's series is written out, so that large terms cancel on paper.
 
-All densities are log-concave in eta: the working weight, - d^2 log p / d eta^2, is not negative. That
-of delta is the expected one.
+All densities are log-concave in eta: the working weight, - d^2 log p / d eta^2, is not negative.
+That of delta is the expected one.
 Thresholds must not cross: where lower is upper, log p is minus infinity.
 """
 

@@ -115,7 +115,7 @@ def add_rows(x, b, t, structure, values, rows, data, result):
                 carry_back(
                     start, end, b[j], t, rows, data, shared, block, d, d_b[j], result.t
                 )  # fmt: skip
-            scores_back(start, end, rows, shared, block, d, result.t)
+            scores_back(start, end, rows, data, shared, block, d, result.t)
             if rows.n_carried > 0:
                 frozen_back(start, end, rows, shared, block, d)
             means_back(start, end, data.missing[pattern], rows, shared, block, d, d_b[j])

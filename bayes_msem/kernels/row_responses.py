@@ -152,12 +152,8 @@ def _sum_up(k, n_g, shared, block, eta):
 @inner_part
 def _sum_up_back(k, n_g, shared, block, d):
     """Pull the gradient of beta of one response back to scores and loadings."""
-    s, d_s, d_base, loading = (
-        grouped(block.s),
-        grouped(block.d_s),
-        grouped(block.d_base),
-        shared.loading,
-    )
+    s, d_s, d_base = grouped(block.s), grouped(block.d_s), grouped(block.d_base)
+    loading = shared.loading
     for i in range(block.count[k]):
         f = block.where[k, i]
         for g in range(n_g):

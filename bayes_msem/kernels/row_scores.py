@@ -22,17 +22,26 @@ level down). The term of a row is
 
     log N(r; mu, Omega^-1) + sum_k log p(y_k | eta_k) - log|L| .
 
+A scaled response is normal with a precision of its own: it has that as its weight, exp(-2 delta)
+with all of delta that is not a score, and itself as working response. Where nothing else depends on
+scores, t is standard normal exactly.
+
 A missing response has weight 0 and no density. Where some of v is missing, Omega is the inverse of
-Sigma for the rest of r, with zeros elsewhere: rows go by the pattern of what they miss, and no
-response that is observed or carried depends on a missing v. Responses that others depend on, or
-whose residuals are correlated, have coordinates of their own (kernels.carried).
+Sigma for the rest of r, with zeros elsewhere: rows go by the pattern of what they miss. What an
+observed response needs of a missing v is one of the scores (``stands_for`` in kernels.row_layout),
+and idle in other rows. Responses that others depend on, or whose residuals are correlated, have
+coordinates of their own (kernels.carried).
 """
 
 from __future__ import annotations
 
+import math
+
 from bayes_msem.kernels.compile import inner_part
 from bayes_msem.kernels.lanes import LANES, across, as_lanes, grouped
+from bayes_msem.kernels.responses import SCALED
 from bayes_msem.kernels.row_block import copy_rows, groups, sum_of_products
+from bayes_msem.kernels.row_working import first_log_sd
 from bayes_msem.kernels.triangular import cholesky, cholesky_back_with
 
 __all__ = ["density", "scores", "scores_back"]
@@ -75,12 +84,27 @@ def _precisions(n_g, structure, shared, block):
 
 
 @inner_part
+def _precise(first, stop, structure, data, block):
+    """Give scaled responses that are known the weights of the current log SDs."""
+    log_sd = first_log_sd(structure.items.code)
+    for k in range(len(block.count)):
+        if structure.items.code[k] == SCALED:
+            for r in range(stop - first):
+                y = data.y[k, first + r]
+                if not math.isnan(y):
+                    block.weight[k, r] = math.exp(-2.0 * block.base[log_sd, r])
+                    block.target[k, r] = y
+            log_sd += 1
+
+
+@inner_part
 def scores(first, stop, t, structure, data, shared, block):
     """Fill the scores of rows; return whether all P are positive definite."""
     n_g, q, n_v = groups(stop - first), len(block.s), structure.n_normal
     for k in range(len(block.count)):
         copy_rows(data.weight[k], first, stop, block.weight[k])
         copy_rows(data.target[k], first, stop, block.target[k])
+    _precise(first, stop, structure, data, block)
     for f in range(q):
         for r in range(n_g * LANES):
             block.s[f, r] = t[first + r, f] if r < stop - first else 0.0
@@ -162,7 +186,34 @@ def _solved_back(n_g, block):
 
 
 @inner_part
-def scores_back(first, stop, structure, shared, block, d, d_t):
+def _precise_back(first, stop, structure, data, shared, block):
+    """Pull the gradients of the weights of scaled responses back to their log SDs."""
+    loading, count, where, log_sd = (
+        shared.loading,
+        block.count,
+        block.where,
+        first_log_sd(structure.items.code),
+    )
+    for k in range(len(count)):
+        if structure.items.code[k] != SCALED:
+            continue
+        for r in range(stop - first):
+            if math.isnan(data.y[k, first + r]):
+                continue
+            g, lane, slope = r // LANES, r % LANES, 0.0
+            u = block.target[k, r] - block.base[k, r]
+            for i in range(count[k]):
+                f = where[k, i]
+                slope += loading[k, f] * block.d_q[f, r] * u
+                for j in range(count[k]):
+                    h = where[k, j]
+                    slope += loading[k, f] * loading[k, h] * block.d_chol[g, f, h, lane]
+            block.d_base[log_sd, r] -= 2.0 * block.weight[k, r] * slope
+        log_sd += 1
+
+
+@inner_part
+def scores_back(first, stop, structure, data, shared, block, d, d_t):
     """Pull the gradients of scores and of -log|L| back to all that they follow from."""
     n_g, n_v, q = groups(stop - first), structure.n_normal, len(block.s)
     omega, loading, middle, count = shared.omega, shared.loading, shared.middle, block.count
@@ -201,3 +252,4 @@ def scores_back(first, stop, structure, shared, block, d, d_t):
                 d_base[k, g] -= d_u
                 total += d_u
             d.middle[k] += across(total)
+    _precise_back(first, stop, structure, data, shared, block)

@@ -314,7 +314,7 @@ def _check_cluster_predictors(
 
 
 def missing_predictors(table: ParameterTable, observed: ObservedData) -> tuple[str, ...]:
-    """Normal outcomes that are missing where outcomes that are not normal depend on them."""
+    """Return the normal outcomes that are missing where others with responses need them."""
     responses, _ = families_by_level(table)
     outcomes: dict[str, list[str]] = {name: [name] for name in responses}
     for outcome, log_sd in table.log_sds.items():

@@ -14,6 +14,7 @@ from typing import Any
 from bayes_msem.data.advice import advice
 from bayes_msem.data.doubtful_data import (
     blended_slopes,
+    clusters_without_spread,
     codes_for_missing,
     like_categories,
     means_of_outcomes,
@@ -72,6 +73,7 @@ def notes_of(
         (codes_for_missing(observed), DataWarning),
         (means_of_outcomes(observed), DataWarning),
         (slopes_without_variation(observed, table), DataWarning),
+        (clusters_without_spread(observed, table), DataWarning),
         (advice(observed, varying), SmallSampleWarning),
         (blended_slopes(observed, table), None),
         (like_categories(observed), None),

@@ -75,8 +75,9 @@ class Family:
         return self.outcome.has_dispersion
 
 
+_KINDS: tuple[type[Outcome], ...] = (*_OUTCOMES, LocationScale)
 _RULES: dict[tuple[str, str], Outcome] = {
-    (kind.name, link): kind(link) for kind in (*_OUTCOMES, LocationScale) for link in kind.links
+    (kind.name, link): kind(link) for kind in _KINDS for link in kind.links
 }
 LOCATION_SCALE = Family(LocationScale.name, "identity")
 """That of normal outcomes whose residual log SD has predictors at level within; not declared."""

@@ -130,13 +130,13 @@ def _within(
     rows = blueprint.template.responses
     if rows is not None and rows.scaled:
         own = np.stack(effects_at)
-        values = likelihood.values(points, own if blueprint.n_sampled else None)
+        at_effects = likelihood.values(points, own if blueprint.n_sampled else None)
         observed, chosen = blueprint.observed, blueprint.observed.informative
         if cluster is not None:
             chosen = chosen & (observed.cluster == position)
         design = np.column_stack([np.ones(int(chosen.sum())), observed.x[chosen]])
         of_cluster = own if blueprint.n_sampled else None
-        found = mean_residual_variances(blueprint.template, values, of_cluster, design)
+        found = mean_residual_variances(blueprint.template, at_effects, of_cluster, design)
         at = [observed.y_names.index(name) for name in rows.scaled]
         result[:, at, at] += found
     return result

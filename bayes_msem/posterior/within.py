@@ -148,10 +148,8 @@ class WithinModel:
         for i, name in enumerate(self.level.outcomes):
             if name in self.effects.sampled:  # a random intercept that is
                 shift[:, i] += b[:, self.effects.sampled.index(name)]
-        own, rows = (
-            (matrices.total @ k, matrices.covariance, shift),
-            self.blueprint.template.responses,
-        )
+        own = matrices.total @ k, matrices.covariance, shift
+        rows = self.blueprint.template.responses
         if rows is None or not rows.scaled:
             return WithinDraws(*own, self.selection)
         at = [self.level.outcomes.index(name) for name in rows.normal]

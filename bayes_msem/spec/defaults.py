@@ -448,7 +448,7 @@ class _Level:
         ]
 
     def _log_sds(self) -> set[str]:
-        """Return log SDs with predictors at this level, and the outcomes whose residuals have them."""
+        """Return log SDs with predictors at this level, and the outcomes that have them."""
         names = set(self._with_role("log SD"))
         return names | {f.lhs for f in self.formulas if f.term.modifiers.random in names}
 

@@ -1,7 +1,7 @@
 """Log SDs of residuals that have predictors at level within: location-scale models.
 
-``y ~~ rv("v")*y`` makes v the log SD of the residuals of y. Predicted at level within, ``v ~ x``, it
-differs between the rows of a cluster, and y ~ N(., exp(2 v_ij)). In single-level models there is
+``y ~~ rv("v")*y`` makes v the log SD of the residuals of y. Predicted at level within, ``v ~ x``,
+it differs between the rows of a cluster, and y ~ N(., exp(2 v_ij)). In single-level models there is
 nothing else that it could differ between, and its intercept stands at level within, too.
 """
 
@@ -68,7 +68,8 @@ def check_log_sds(table: ParameterTable) -> None:
     Raises
     ------
     NotSupportedError
-        Level between has more than the mean of a log SD without variation there; a predictor that is neither a covariate nor a normal outcome with a residual variance
+        Level between has more than the mean of a log SD without variation there; a predictor that
+        is neither a covariate nor a normal outcome with a residual variance
         without such predictors; an outcome that is a predictor itself, or whose residual covaries.
     """
     names = set(table.log_sds.values())
@@ -108,11 +109,13 @@ def _check_constant(row: Row, table: ParameterTable) -> None:
 
 
 def _check_predictor(row: Row, table: ParameterTable) -> None:
-    role = table.roles["within", row.rhs]
-    what = ""
+    role, what = table.roles["within", row.rhs], ""
     if role == "within factor":
-        what = "a factor"
-    elif row.rhs in table.families:
+        raise NotSupportedError(
+            f"{describe(row)}: '{row.rhs}' is a factor; a log SD is predicted at level within by "
+            "covariates and normal outcomes. Use an indicator, or the factor of level between"
+        )
+    if row.rhs in table.families:
         what = f"an outcome that is {table.families[row.rhs].text}"
     elif row.rhs in table.log_sds:
         what = "an outcome whose residual log SD has predictors itself"
@@ -121,9 +124,6 @@ def _check_predictor(row: Row, table: ParameterTable) -> None:
             f"{describe(row)}: '{row.rhs}' is {what}; a log SD is predicted at level within by "
             "covariates and normal outcomes. To let observed values predict, copy their column: "
             f"data['{row.rhs}_seen'] = data['{row.rhs}'], and use '{row.rhs}_seen'"
-            if what != "a factor"
-            else f"{describe(row)}: '{row.rhs}' is a factor; a log SD is predicted at level within "
-            "by covariates and normal outcomes. Use an indicator, or the factor of level between"
         )
 
 

@@ -183,10 +183,8 @@ def build_responses(
         [effects.index(name) if name in effects else -1 for name in log_sds], dtype=np.int64
     )
     design = ("1", *x_names, *carried)
-    regressors, first_stand_in = (
-        (*design, *normal, *scores),
-        len(design) + len(normal) + len(scores),
-    )
+    regressors = (*design, *normal, *scores)
+    first_stand_in = len(regressors)
     cells, pairs = [], []
     for row in table.rows:
         ends = edge(row)

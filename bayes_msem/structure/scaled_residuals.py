@@ -5,7 +5,7 @@ The log SD of a scaled response k in row i of cluster j is
     delta_ijk = g_jk + c_k' (1, x_ij) + e_k' v^w_ij ,
 
 with g its random effect, if it has one, and v^w the parts of normal outcomes that vary within
-clusters. Given x these are normal, v^w_ij ~ N(C' (1, x_ij), S), so the residual variance has the mean
+clusters. Given x these are normal, v^w_ij ~ N(C' (1, x_ij), S), so the mean residual variance is
 
     E[exp(2 delta) | x_ij, j] = exp(2 (g_jk + (c_k + C e_k)' (1, x_ij)) + 2 e_k' S e_k) .
 """
