@@ -54,7 +54,13 @@ from bayes_msem.model.simulation import Simulation
 from bayes_msem.model.writing import Writing
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.found_modes import found_modes, write_modes
-from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
+from bayes_msem.posterior.record import (
+    check_storable,
+    data_record,
+    plain_name,
+    plain_priors,
+    with_recorded_effects,
+)
 from bayes_msem.simulation.conditional import likelihood_given_effects
 from bayes_msem.simulation.from_prior import draw_prior_predictive
 from bayes_msem.spec.constants import check_constants, doubtful_constants
@@ -712,6 +718,18 @@ class Model(PriorChecks, Simulation, Writing):
             "sampler": sampler,
             "modes": write_modes(found_modes(self.blueprint)),
         }
+
+    def _data_record(self) -> xr.Dataset:
+        """Return what a file holds of the data."""
+        return data_record(self._observed)
+
+    def _with_draws(self, tree: xr.DataTree) -> Fit:
+        """Return a fit of this model whose draws have been completed before."""
+        return Fit(self, tree)
+
+    def _recorded_blueprint(self, record: xr.Dataset) -> Blueprint:
+        """Return the blueprint with the coordinates of effects that a file holds."""
+        return with_recorded_effects(self.unpiloted_blueprint(), record)
 
     def _finished(self, tree: xr.DataTree, record: dict[str, str | int]) -> Fit:
         return Fit(self, complete_tree(tree, self.blueprint, record))

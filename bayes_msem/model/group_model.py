@@ -15,7 +15,7 @@ import xarray as xr
 
 from bayes_msem.arguments import checked
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
-from bayes_msem.blueprint.grouped import build_grouped
+from bayes_msem.blueprint.grouped import build_grouped, likelihood_parts
 from bayes_msem.blueprint.one_group import joint_keys, joint_values, table_of_group
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.data.coded_columns import code_predictors
@@ -44,7 +44,13 @@ from bayes_msem.model.notes import Note, notes_of, remarks_of, warn_of
 from bayes_msem.model.one_group import OneGroup
 from bayes_msem.model.outcomes import plain_outcomes
 from bayes_msem.posterior.group_draws import group_tree
-from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
+from bayes_msem.posterior.record import (
+    check_storable,
+    data_record,
+    plain_name,
+    plain_priors,
+    with_groups,
+)
 from bayes_msem.simulation.conditional import likelihood_given_effects
 from bayes_msem.spec.constants import check_constants, doubtful_constants
 from bayes_msem.spec.defaults import declare
@@ -476,6 +482,25 @@ class GroupModel(Model):
         )
         return cast("GroupFit", found)
 
+    def _with_draws(self, tree: xr.DataTree) -> GroupFit:
+        """Return a fit of this model whose draws have been completed before."""
+        from bayes_msem.fit.group_fit import GroupFit
+
+        return GroupFit(self, tree)
+
+    def _recorded_blueprint(self, record: xr.Dataset) -> Blueprint:
+        """Return the blueprint with the coordinates of effects that a file holds."""
+        joint = super()._recorded_blueprint(record)
+        parts = [
+            replace(part, likelihood=own)
+            for part, own in zip(joint.parts, likelihood_parts(joint), strict=True)
+        ]
+        return replace(joint, parts=tuple(parts))
+
+    def _data_record(self) -> xr.Dataset:
+        """Return what a file holds of the data."""
+        return with_groups(data_record(self._observed), self._groups, self._places)
+
     def _finished(self, tree: xr.DataTree, record: dict[str, str | int]) -> GroupFit:
         from bayes_msem.fit.group_fit import GroupFit
 
@@ -530,8 +555,8 @@ def _places(
 def _refuse_outcomes(*given: Any) -> None:
     if any(value is not None for value in given):
         raise NotSupportedError(
-            "groups have normal outcomes only: ordered=, families= and exposure= are not there for several "
-            "groups yet; fit a model to each group, or use the group as a predictor"
+            "groups have normal outcomes only: ordered=, families= and exposure= are not there for "
+            "several groups yet; fit a model to each group, or use the group as a predictor"
         )
 
 
