@@ -50,7 +50,7 @@ class Blueprint:
         Sampled parameters at a mode; only for models with sampled effects.
     parts
         Of several groups, each group's structure and data with the parameters of all groups
-        (blueprint.grouped).
+        (blueprint.grouped_blueprint).
     wide
         Of several groups, the wide default priors.
     labels
