@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import pandas as pd
 import xarray as xr
 
-from bayes_msem.arguments import checked
+from bayes_msem.arguments import anything, checked, choice, number
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
 from bayes_msem.blueprint.group_values import joint_keys, joint_values, table_of_group
 from bayes_msem.blueprint.grouped_blueprint import build_grouped, likelihood_parts
@@ -21,7 +21,7 @@ from bayes_msem.data.coded_columns import code_predictors
 from bayes_msem.data.frame_checks import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
 from bayes_msem.data.group_column import read_groups
-from bayes_msem.data.observe import observe
+from bayes_msem.data.observe import Missing, observe
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.scales import scales
 from bayes_msem.errors import (
@@ -33,6 +33,7 @@ from bayes_msem.errors import (
 )
 from bayes_msem.inference.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
 from bayes_msem.inference.options import FIT_ARGUMENTS, Sampler
+from bayes_msem.inference.pilot import Centring
 from bayes_msem.inference.seeds import seed_of, seeds_of_groups
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, check_plan, make_plan
@@ -59,7 +60,7 @@ from bayes_msem.posterior.record import (
 )
 from bayes_msem.simulation.conditional import likelihood_given_effects
 from bayes_msem.spec.constants import check_constants, doubtful_constants
-from bayes_msem.spec.defaults import declare
+from bayes_msem.spec.defaults import RandomCovariances, declare
 from bayes_msem.spec.group_equality import partial_rows, read_equal
 from bayes_msem.spec.group_modifiers import in_group
 from bayes_msem.spec.group_priors import group_priors, prior_texts, wide_group_priors
@@ -90,6 +91,22 @@ class GroupModel(Model):
     ('GroupModel', ['0', '1'])
     """
 
+    @checked(
+        group=anything,
+        cluster=anything,
+        priors=anything,
+        missing=choice(Missing),
+        random=anything,
+        random_covariances=choice(RandomCovariances),
+        centring=choice(Centring),
+        ordered=anything,
+        families=anything,
+        exposure=anything,
+        group_equal=anything,
+        group_partial=anything,
+        wiggle=anything,
+        wiggle_sd=number("a positive number", 0.0, strict=True),
+    )
     def __init__(
         self,
         spec: str,
@@ -118,6 +135,7 @@ class GroupModel(Model):
         self._groups = groups = read_groups(data, group, cluster)
         names, every = groups.names, []
         text = parse(spec)
+        check_group_unused(group, text)
         refuse_outcomes(ordered, families, exposure)
         equal = read_equal("group_equal", group_equal, two_level=text.two_level)
         nearly = read_equal("wiggle", wiggle, two_level=text.two_level)
@@ -135,7 +153,6 @@ class GroupModel(Model):
             )
             for one in every
         ]
-        check_group_unused(group, declared[0].roles)
         partial = partial_rows(group_partial, declared[0].rows)
 
         def tables_of(equal: Any, nearly: Any) -> GroupTables:

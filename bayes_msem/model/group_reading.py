@@ -13,6 +13,7 @@ from bayes_msem.data.observe import observe
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import MsemError, NotSupportedError, SpecificationError
 from bayes_msem.spec.row_names import is_key
+from bayes_msem.spec.statements import ParsedModel
 from bayes_msem.spec.table import ParameterTable
 
 __all__ = [
@@ -62,9 +63,11 @@ def refuse_outcomes(*given: Any) -> None:
         )
 
 
-def check_group_unused(group: Any, roles: Mapping[tuple[str, str], Any]) -> None:
+def check_group_unused(group: Any, parsed: ParsedModel) -> None:
     """Raise SpecificationError if the column of the groups is a variable of the model."""
-    if any(name == group for _, name in roles):
+    used = {f.lhs for f in parsed.formulas} | {f.term.name for f in parsed.formulas}
+    used |= {part.column for f in parsed.formulas for part in f.term.parts}
+    if group in used:
         raise SpecificationError(
             f"'{group}' is a variable of the model and the column of the groups; inside a group it "
             "is constant, so leave it out of the text"
