@@ -139,8 +139,8 @@ def _steps(model: Any) -> dict[str, Any]:
     factors = {lev for (lev, _), role in model.table.roles.items() if role.endswith("factor")}
     if not factors:
         raise SpecificationError(
-            "measurement_invariance() compares loadings and intercepts of factors, and the text has "
-            "no factor (=~); compare models with other equal rows by bm.compare()"
+            "measurement_invariance() compares loadings and intercepts of factors, and the text "
+            "has no factor (=~); compare models with other equal rows by bm.compare()"
         )
     loadings, both = ["loadings"], ["loadings", "intercepts"]
     if not model.table.two_level:
