@@ -12,6 +12,7 @@ import pytest
 from bayes_msem.data.advice import advice
 from bayes_msem.data.observe import observe
 from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
+from bayes_msem.datasets.simulate_belonging import simulate_belonging
 from bayes_msem.datasets.simulate_school_climate import (
     INDICATORS,
     simulate_school_climate,
@@ -28,7 +29,7 @@ _ROOT = importlib.resources.files("bayes_msem.datasets")
 
 def test_all_datasets_are_listed():
     assert list_datasets() == (
-        "hsb", "lq2002", "school_climate", "wellbeing", "team_performance",
+        "hsb", "lq2002", "school_climate", "wellbeing", "team_performance", "belonging",
     )  # fmt: skip
     shipped = {f.name.removesuffix(".csv.gz") for f in _ROOT.iterdir() if f.name.endswith(".gz")}
     assert shipped == set(list_datasets())
@@ -42,6 +43,7 @@ def test_all_datasets_are_listed():
         ("school_climate", 507, 30, 1, 30),
         ("wellbeing", 522, 60, 1, 14),
         ("team_performance", 716, 90, 3, 12),
+        ("belonging", 713, 60, 8, 16),
     ],
 )
 def test_shape_and_provenance(name, rows, clusters, smallest, largest):
@@ -93,6 +95,7 @@ def test_unknown_name_lists_all_and_suggests_one():
         ("school_climate", simulate_school_climate),
         ("wellbeing", simulate_wellbeing),
         ("team_performance", simulate_team_performance),
+        ("belonging", simulate_belonging),
     ],
 )
 def test_simulated_data_can_be_simulated_again(name, simulate):
