@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -791,3 +792,12 @@ class Model(PriorChecks, Simulation, Writing):
         return (str(modes),) if modes and modes.message else ()
 
     __repr__ = __str__
+
+
+def _signature_of_init() -> inspect.Signature:
+    """Arguments of a model, which ``__new__`` takes as they come."""
+    found = inspect.signature(Model.__init__)
+    return found.replace(parameters=list(found.parameters.values())[1:])
+
+
+Model.__signature__ = _signature_of_init()  # type: ignore[attr-defined]
