@@ -97,8 +97,8 @@ def simulate_belonging(seed: int = SEED, n_schools: int = N_SCHOOLS) -> pd.DataF
             "school": [f"{g}{j + 1:02d}" for j in school],
         }
         for item in ITEMS:
-            of_school = TRUE_VALUES["between", item, "~", "1", g]
-            of_school += TRUE_VALUES["between", "belonging_b", "=~", item, g] * between
+            loading = TRUE_VALUES["between", "belonging_b", "=~", item, g]
+            of_school = TRUE_VALUES["between", item, "~", "1", g] + loading * between
             noise_b = math.sqrt(TRUE_VALUES["between", item, "~~", item, g])
             of_school = of_school + noise_b * rng.standard_normal(n_schools)
             noise_w = math.sqrt(TRUE_VALUES["within", item, "~~", item, g])

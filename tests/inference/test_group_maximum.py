@@ -68,7 +68,7 @@ def test_log_likelihood_at_lavaans_estimates(name, frame):
     at = {key: value for key, (value, _) in estimates_of(name).items() if key in free}
     theirs = REFERENCES[name]["log_likelihood"]
     assert model.log_likelihood(at) == pytest.approx(theirs, abs=1e-6)
-    if name == "two_configural":
+    if name != "two_scalar":  # a search takes half a minute
         return
     mode = model.mode(prior=False)
     assert theirs < mode.log_likelihood < theirs + 0.1
