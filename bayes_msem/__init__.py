@@ -36,6 +36,7 @@ from bayes_msem.errors import (
 )
 from bayes_msem.fit import Fit
 from bayes_msem.importing import MplusInput, from_mplus
+from bayes_msem.invariance import MeasurementInvariance, measurement_invariance
 from bayes_msem.loading import load
 from bayes_msem.model import Model
 from bayes_msem.posterior.pooling import pool
@@ -57,6 +58,7 @@ __all__ = [
     "HeywoodWarning",
     "IdentificationWarning",
     "InterruptedWarning",
+    "MeasurementInvariance",
     "MissingDataWarning",
     "Model",
     "ModelSyntaxError",
@@ -75,6 +77,7 @@ __all__ = [
     "list_datasets",
     "load",
     "load_dataset",
+    "measurement_invariance",
     "pool",
     "sbc",
     "study",

@@ -10,12 +10,16 @@ import xarray as xr
 
 from bayes_msem import disk
 from bayes_msem.arguments import checked
-from bayes_msem.blueprint.blueprint import reported_form
 from bayes_msem.errors import FileError, MsemWarning
 from bayes_msem.fit import Fit
 from bayes_msem.model import Model
 from bayes_msem.posterior.files import DATA, EFFECTS, read_tree
-from bayes_msem.posterior.record import data_frame, read_name, read_priors, with_recorded_effects
+from bayes_msem.posterior.record import (
+    data_frame,
+    read_name,
+    read_priors,
+    read_rows,
+)
 from bayes_msem.spec.printing import to_syntax
 
 
@@ -69,7 +73,7 @@ def load(path: str | PathLike[str]) -> Fit:
         for node in tree.subtree
         if node.path not in (f"/{DATA}", f"/{EFFECTS}")
     }
-    return Fit(model, xr.DataTree.from_dict(groups))
+    return model._with_draws(xr.DataTree.from_dict(groups))
 
 
 def _rebuild(tree: xr.DataTree, options: dict[str, Any]) -> Model:
@@ -79,12 +83,14 @@ def _rebuild(tree: xr.DataTree, options: dict[str, Any]) -> Model:
     # Files from before this option hold draws of the covariances that were free then.
     arguments.setdefault("random_covariances", "coefficients")
     spec = arguments.pop("spec")
-    frame = data_frame(tree[DATA].to_dataset(), arguments["cluster"])
+    if arguments.get("group") is not None:
+        arguments["group"] = read_name(arguments["group"])
+        arguments["group_partial"] = read_rows(arguments.get("group_partial"))
+    frame = data_frame(tree[DATA].to_dataset(), arguments["cluster"], arguments.get("group"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MsemWarning)
         model = Model(spec, frame, **arguments)
     record = tree[EFFECTS].to_dataset()
     if record:
-        plain = model.unpiloted_blueprint().to_sample
-        model.blueprint = reported_form(with_recorded_effects(plain, record))
+        model.blueprint = model._recorded_blueprint(record)
     return model

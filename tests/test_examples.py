@@ -153,6 +153,15 @@ def test_random_effects_scripts(
         assert min(png_size(tmp_path / figure)) > 200
 
 
+def test_measurement_invariance(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.MsemWarning)  # 60 draws do not converge
+        load("measurement_invariance").main(draws=60, chains=2, progress=False)
+    printed = " ".join(capsys.readouterr().out.split())
+    for text in ("metric within", "- scalar: ", "belonging_b ~ 1", "between [C - A]"):
+        assert text in printed, text
+
+
 def test_every_example_is_run() -> None:
     scripts = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert scripts == {*SCRIPTS, "lq2002_demo", "console"}
+    assert scripts == {*SCRIPTS, "lq2002_demo", "measurement_invariance", "console"}

@@ -61,7 +61,7 @@ class Blueprint:
         None for other models.
     parts
         Of several groups, each group's structure and data with the parameters of all groups
-        (blueprint.grouped).
+        (blueprint.grouped_blueprint).
     wide
         Of several groups, the wide default priors.
     labels

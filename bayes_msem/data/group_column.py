@@ -128,9 +128,10 @@ def _check_nested(
     if len(crossing) == 0:
         return
     first = crossing.index[0]
+    written = first.item() if isinstance(first, np.generic) else first
     own = np.unique(codes[seen][(clusters[seen] == first).to_numpy()])
     raise DataError(
-        f"the cluster {first!r} of {cluster!r} has rows of the groups "
+        f"the cluster {written!r} of {cluster!r} has rows of the groups "
         f"{listed([names[g] for g in own])} ({len(crossing)} such clusters in all): groups have "
         "models of their own, so the effects of a cluster could not be shared between them. If the "
         f"same identifiers are used in every group, join them: data[{cluster!r}] = "

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from bayes_msem.arguments import anything, checked, shown
 from bayes_msem.datasets import (
+    simulate_belonging,
     simulate_school_classes,
     simulate_team_performance,
     simulate_wellbeing,
@@ -39,7 +41,8 @@ class Dataset:
     columns
         Meaning of each column, in order.
     true_values
-        For simulated data, the values behind them, by (level, lhs, op, rhs).
+        For simulated data, the values behind them, by (level, lhs, op, rhs), and group if there are
+        groups.
     top
         Column of the larger clusters in which clusters lie; empty where there are none.
     """
@@ -50,7 +53,7 @@ class Dataset:
     source: str
     licence: str
     columns: Mapping[str, str]
-    true_values: Mapping[tuple[str, str, str, str], float] = field(default_factory=dict)
+    true_values: Mapping[Any, float] = field(default_factory=dict)
     top: str = ""
 
     def __str__(self) -> str:
@@ -185,6 +188,22 @@ _CATALOGUE = {
             true_values=simulate_school_classes.TRUE_VALUES,
             top="school",
         ),
+        Dataset(
+            name="belonging",
+            title="Simulated: belonging at school in three countries of 20 schools each",
+            cluster="school",
+            source="Simulated by bayes_msem.datasets.simulate_belonging (seed 20251130).",
+            licence="MIT, as the package",
+            columns={
+                "country": "country A, B or C; schools lie inside countries",
+                "school": "school, 60 identifiers",
+                "welcome": "belonging indicator: feeling welcome",
+                "friends": "belonging indicator: having friends",
+                "fit": "belonging indicator: fitting in",
+                "voice": "belonging indicator: being heard (translated differently in C)",
+            },
+            true_values=simulate_belonging.TRUE_VALUES,
+        ),
     )
 }
 
@@ -195,8 +214,8 @@ def list_datasets() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> list_datasets()
-    ('hsb', 'lq2002', 'school_climate', 'wellbeing', 'team_performance', 'school_classes')
+    >>> list_datasets()[:5]
+    ('hsb', 'lq2002', 'school_climate', 'wellbeing', 'team_performance')
     """
     return tuple(_CATALOGUE)
 

@@ -12,7 +12,7 @@ from bayes_msem.arguments import anything, checked
 from bayes_msem.fit.core import FitCore
 from bayes_msem.posterior.draw_tables import SUFFIXES, check_format, draw_frame, encoded
 from bayes_msem.posterior.files import DATA, EFFECTS, check_destination, write_tree
-from bayes_msem.posterior.record import data_record, effects_record, plain_name
+from bayes_msem.posterior.record import effects_record, plain_name
 
 
 class Files(FitCore):
@@ -53,7 +53,7 @@ class Files(FitCore):
         place = check_destination(path, overwrite)
         blueprint = self.model.blueprint
         groups = {node.path: node.to_dataset(inherit=False) for node in self.datatree.subtree}
-        groups[f"/{DATA}"] = data_record(blueprint.observed)
+        groups[f"/{DATA}"] = self.model._data_record()
         groups[f"/{EFFECTS}"] = effects_record(blueprint.to_sample)
         options = self.model.options
         if self.model.table.three_level:

@@ -68,7 +68,7 @@ def mean_axes(
     (n_free, n_free) array
     """
     rows = blueprint.parameters.rows
-    intercepts = [i for i, row in enumerate(rows) if row.kind == "intercept"]
+    intercepts = _intercepts(blueprint)
     moving = [i for i, r in enumerate(rows) if r.kind in ("loading", "regression", "intercept")]
     plain = np.diag(scale)
     if not intercepts:
@@ -89,6 +89,13 @@ def mean_axes(
         return plain
     axes: FloatArray = np.linalg.solve(to_means, np.diag(own))
     return axes
+
+
+def _intercepts(blueprint: Blueprint) -> list[int]:
+    """Positions of the intercepts of the model's variables: averages over groups are of none."""
+    known = {(level.level, name) for level in blueprint.template.levels for name in level.names}
+    rows = enumerate(blueprint.parameters.rows)
+    return [i for i, r in rows if r.kind == "intercept" and (r.level, r.lhs) in known]
 
 
 def _spread_of_means(
@@ -216,7 +223,7 @@ def with_means_of(source: Blueprint, target: Blueprint, theta: FloatArray) -> Fl
         Those that belong to ``target``.
     """
     rows = source.parameters.rows
-    intercepts = [i for i, row in enumerate(rows) if row.kind == "intercept"]
+    intercepts = _intercepts(source)
     variables = [(rows[i].level, rows[i].lhs) for i in intercepts]
 
     def means(blueprint: Blueprint, at: FloatArray) -> FloatArray:

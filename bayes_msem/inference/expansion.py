@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
-from bayes_msem.blueprint.grouped import with_parts
+from bayes_msem.blueprint.grouped_blueprint import with_parts
 from bayes_msem.gaussian.normal import given_known
 from bayes_msem.inference.density import starting_point
 from bayes_msem.inference.dependence import depends

@@ -18,3 +18,8 @@ def seed_of(random_seed: int | None) -> int:
     if random_seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     return seed("random_seed", random_seed)
+
+
+def seeds_of_groups(seed: int, groups: int) -> list[int]:
+    """Return a seed for each group."""
+    return [int(s) for s in np.random.SeedSequence(seed).generate_state(groups)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -56,7 +57,13 @@ from bayes_msem.model.simulation import Simulation
 from bayes_msem.model.writing import Writing
 from bayes_msem.posterior.datatree import complete_tree
 from bayes_msem.posterior.found_modes import FoundModes, found_modes, write_modes
-from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
+from bayes_msem.posterior.record import (
+    check_storable,
+    data_record,
+    plain_name,
+    plain_priors,
+    with_recorded_effects,
+)
 from bayes_msem.posterior.turned import turned_tree
 from bayes_msem.simulation.conditional import likelihood_given_effects
 from bayes_msem.simulation.from_prior import draw_prior_predictive
@@ -773,6 +780,18 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
             "modes": write_modes(modes),
         }
 
+    def _data_record(self) -> xr.Dataset:
+        """Return what a file holds of the data."""
+        return data_record(self._observed)
+
+    def _with_draws(self, tree: xr.DataTree) -> Fit:
+        """Return a fit of this model whose draws have been completed before."""
+        return Fit(self, tree)
+
+    def _recorded_blueprint(self, record: xr.Dataset) -> Blueprint:
+        """Return the blueprint with the coordinates of effects that a file holds."""
+        return reported_form(with_recorded_effects(self.unpiloted_blueprint().to_sample, record))
+
     def _finished(self, tree: xr.DataTree, record: dict[str, str | int]) -> Fit:
         return Fit(self, complete_tree(tree, self.blueprint, record))
 
@@ -833,3 +852,12 @@ class Model(PriorChecks, Simulation, Writing, KnownLevels):
         return (str(modes),) if modes and modes.message else ()
 
     __repr__ = __str__
+
+
+def _signature_of_init() -> inspect.Signature:
+    """Arguments of a model, which ``__new__`` takes as they come."""
+    found = inspect.signature(Model.__init__)
+    return found.replace(parameters=list(found.parameters.values())[1:])
+
+
+Model.__signature__ = _signature_of_init()  # type: ignore[attr-defined]

@@ -9,20 +9,19 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_msem.arguments import checked
+from bayes_msem.arguments import anything, checked, choice, number
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
-from bayes_msem.blueprint.grouped import build_grouped
-from bayes_msem.blueprint.one_group import joint_keys, joint_values, table_of_group
+from bayes_msem.blueprint.group_values import joint_keys, joint_values, table_of_group
+from bayes_msem.blueprint.grouped_blueprint import build_grouped, likelihood_parts
 from bayes_msem.blueprint.values import Values, theta_from_values
 from bayes_msem.data.coded_columns import code_predictors
 from bayes_msem.data.frame_checks import check_cluster_name, check_frame
 from bayes_msem.data.frames import to_pandas_frame
-from bayes_msem.data.group_column import Groups, read_groups
-from bayes_msem.data.observe import observe
+from bayes_msem.data.group_column import read_groups
+from bayes_msem.data.observe import Missing, observe
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.data.scales import scales
 from bayes_msem.errors import (
@@ -30,24 +29,38 @@ from bayes_msem.errors import (
     DataError,
     IdentificationWarning,
     MissingDataWarning,
-    MsemError,
     NotSupportedError,
-    SpecificationError,
 )
 from bayes_msem.inference.mode import Mode, likelihood_at, maximum_likelihood, posterior_mode
 from bayes_msem.inference.options import FIT_ARGUMENTS, Sampler
-from bayes_msem.inference.seeds import seed_of
+from bayes_msem.inference.pilot import Centring
+from bayes_msem.inference.seeds import seed_of, seeds_of_groups
 from bayes_msem.inference.singular import check_singular
 from bayes_msem.likelihood.plan import Plan, check_plan, make_plan
 from bayes_msem.model import Model
+from bayes_msem.model.group_reading import (
+    check_group_unused,
+    observed_group,
+    own_rows,
+    places_of_groups,
+    plain_rows,
+    plain_words,
+    refuse_outcomes,
+)
 from bayes_msem.model.notes import Note, notes_of, remarks_of, warn_of
 from bayes_msem.model.one_group import OneGroup
 from bayes_msem.model.outcomes import plain_outcomes
 from bayes_msem.posterior.group_draws import group_tree
-from bayes_msem.posterior.record import check_storable, plain_name, plain_priors
+from bayes_msem.posterior.record import (
+    check_storable,
+    data_record,
+    plain_name,
+    plain_priors,
+    with_groups,
+)
 from bayes_msem.simulation.conditional import likelihood_given_effects
 from bayes_msem.spec.constants import check_constants, doubtful_constants
-from bayes_msem.spec.defaults import declare
+from bayes_msem.spec.defaults import RandomCovariances, declare
 from bayes_msem.spec.group_equality import partial_rows, read_equal
 from bayes_msem.spec.group_modifiers import in_group
 from bayes_msem.spec.group_priors import group_priors, prior_texts, wide_group_priors
@@ -56,9 +69,9 @@ from bayes_msem.spec.identification import check_identification, counting_rule
 from bayes_msem.spec.pairs import confounded_pairs
 from bayes_msem.spec.parser import parse
 from bayes_msem.spec.printing import table_frame
-from bayes_msem.spec.row_names import ByRow, is_key
+from bayes_msem.spec.row_names import ByRow
 from bayes_msem.spec.shorthand import expand_random
-from bayes_msem.spec.table import ParameterTable, RowKey
+from bayes_msem.spec.table import RowKey
 from bayes_msem.wording import plural
 
 if TYPE_CHECKING:
@@ -78,6 +91,22 @@ class GroupModel(Model):
     ('GroupModel', ['0', '1'])
     """
 
+    @checked(
+        group=anything,
+        cluster=anything,
+        priors=anything,
+        missing=choice(Missing),
+        random=anything,
+        random_covariances=choice(RandomCovariances),
+        centring=choice(Centring),
+        ordered=anything,
+        families=anything,
+        exposure=anything,
+        group_equal=anything,
+        group_partial=anything,
+        wiggle=anything,
+        wiggle_sd=number("a positive number", 0.0, strict=True),
+    )
     def __init__(
         self,
         spec: str,
@@ -106,7 +135,8 @@ class GroupModel(Model):
         self._groups = groups = read_groups(data, group, cluster)
         names, every = groups.names, []
         text = parse(spec)
-        _refuse_outcomes(ordered, families, exposure)
+        check_group_unused(group, text)
+        refuse_outcomes(ordered, families, exposure)
         equal = read_equal("group_equal", group_equal, two_level=text.two_level)
         nearly = read_equal("wiggle", wiggle, two_level=text.two_level)
         frame = data
@@ -129,7 +159,6 @@ class GroupModel(Model):
                 "because rotations of groups would have to agree; use confirmatory factors with "
                 "group_equal=['loadings'], or fit each group by itself"
             )
-        _check_group_unused(group, declared[0].roles)
         partial = partial_rows(group_partial, declared[0].rows)
 
         def tables_of(equal: Any, nearly: Any) -> GroupTables:
@@ -147,7 +176,7 @@ class GroupModel(Model):
             check_constants(table)
             check_singular(table)
         self._parts = tuple(
-            _observed_group(
+            observed_group(
                 frame.iloc[groups.rows(g)], table, cluster, missing, predictors.coded, name
             )
             for g, (name, table) in enumerate(zip(names, tables.local, strict=True))
@@ -156,7 +185,9 @@ class GroupModel(Model):
             frame, tables.local[0], cluster, missing=missing, coded=predictors.coded
         )
         check_storable(self._observed, spec)
-        self._places = _places(frame, tables.local[0], cluster, missing, predictors.coded, groups)
+        self._places = places_of_groups(
+            frame, tables.local[0], cluster, missing, predictors.coded, groups
+        )
         self._scales = scales(self._observed)
         self._priors = group_priors(tables, twin, self._scales, priors, wiggle_sd)
         self._wide = wide_group_priors(tables, twin, self._scales, wiggle_sd)
@@ -175,9 +206,9 @@ class GroupModel(Model):
             "centring": centring,
             **plain_outcomes(None, None, None),
             "group": plain_name(group),
-            "group_equal": _plain(group_equal),
-            "group_partial": _plain_rows(group_partial),
-            "wiggle": _plain(wiggle),
+            "group_equal": plain_words(group_equal),
+            "group_partial": plain_rows(group_partial),
+            "wiggle": plain_words(wiggle),
             "wiggle_sd": float(wiggle_sd),
         }
         if self._observed.dropped:
@@ -197,7 +228,7 @@ class GroupModel(Model):
             own += [Note(text, IdentificationWarning) for text in doubtful_constants(table)]
             own += [
                 Note(str(count), IdentificationWarning)
-                for count in counting_rule(_own_rows(table))
+                for count in counting_rule(own_rows(table))
                 if not count.is_identifiable
             ]
             own += [Note(text, IdentificationWarning) for text in confounded_pairs(table)]
@@ -312,7 +343,7 @@ class GroupModel(Model):
         )
 
     def unpiloted_blueprint(self) -> Blueprint:
-        """Return the joint blueprint (blueprint.grouped)."""
+        """Return the joint blueprint (blueprint.grouped_blueprint)."""
         return build_grouped(self._tables, self._priors, self._wide, self._parts)
 
     @checked()
@@ -409,7 +440,7 @@ class GroupModel(Model):
         ['sector', 'mach', 'ses']
         """
         theta = self._theta(values)
-        seeds = np.random.SeedSequence(seed_of(random_seed)).generate_state(len(self._parts))
+        seeds = seeds_of_groups(seed_of(random_seed), len(self._parts))
         frames = []
         joint = self.blueprint
         for g, (label, model) in enumerate(
@@ -421,7 +452,7 @@ class GroupModel(Model):
                 for row in model.table.rows
                 if row.free
             }
-            frame = model.simulate(own, random_seed=int(seeds[g]), keep_missing=keep_missing)
+            frame = model.simulate(own, random_seed=seeds[g], keep_missing=keep_missing)
             frame.insert(0, self._groups.column, [label] * len(frame))
             frame["_position"] = self._places[g]
             frames.append(frame)
@@ -482,6 +513,25 @@ class GroupModel(Model):
         )
         return cast("GroupFit", found)
 
+    def _with_draws(self, tree: xr.DataTree) -> GroupFit:
+        """Return a fit of this model whose draws have been completed before."""
+        from bayes_msem.fit.group_fit import GroupFit
+
+        return GroupFit(self, tree)
+
+    def _recorded_blueprint(self, record: xr.Dataset) -> Blueprint:
+        """Return the blueprint with the coordinates of effects that a file holds."""
+        joint = super()._recorded_blueprint(record)
+        parts = [
+            replace(part, likelihood=own)
+            for part, own in zip(joint.parts, likelihood_parts(joint), strict=True)
+        ]
+        return replace(joint, parts=tuple(parts))
+
+    def _data_record(self) -> xr.Dataset:
+        """Return what a file holds of the data."""
+        return with_groups(data_record(self._observed), self._groups, self._places)
+
     def _finished(self, tree: xr.DataTree, record: dict[str, str | int]) -> GroupFit:
         from bayes_msem.fit.group_fit import GroupFit
 
@@ -504,72 +554,6 @@ def _public(mode: Mode, tables: GroupTables) -> Mode:
         standard_errors=renamed(mode.standard_errors) if mode.standard_errors else {},
         others=tuple(_public(other, tables) for other in mode.others),
     )
-
-
-def _observed_group(
-    frame: pd.DataFrame, table: ParameterTable, cluster: Any, missing: Any, coded: Any, name: str
-) -> ObservedData:
-    """Read the data of one group; errors name it."""
-    try:
-        return observe(frame, table, cluster, missing=missing, coded=coded)
-    except MsemError as error:
-        raise type(error)(f"group '{name}': {error}") from error
-
-
-def _places(
-    frame: pd.DataFrame,
-    table: ParameterTable,
-    cluster: Any,
-    missing: Any,
-    coded: Any,
-    groups: Groups,
-) -> list[Any]:
-    """Positions of the rows of every group among the rows that stay."""
-    codes = groups.codes
-    if missing == "listwise":
-        numbered = frame.reset_index(drop=True)
-        kept = observe(numbered, table, cluster, missing=missing, coded=coded).row_index
-        codes = codes[kept.to_numpy()]
-    return [(codes == g).nonzero()[0] for g in range(len(groups.names))]
-
-
-def _refuse_outcomes(*given: Any) -> None:
-    if any(value is not None for value in given):
-        raise NotSupportedError(
-            "groups have normal outcomes only: ordered=, families= and exposure= are not there for several "
-            "groups yet; fit a model to each group, or use the group as a predictor"
-        )
-
-
-def _check_group_unused(group: Any, roles: Mapping[tuple[str, str], Any]) -> None:
-    if any(name == group for _, name in roles):
-        raise SpecificationError(
-            f"'{group}' is a variable of the model and the column of the groups; inside a group it "
-            "is constant, so leave it out of the text"
-        )
-
-
-def _own_rows(table: ParameterTable) -> ParameterTable:
-    """Take what other groups share for known: what is left must be identified by the group."""
-    rows = tuple(
-        replace(r, free=0, value=0.5) if r.free in table.elsewhere else r for r in table.rows
-    )
-    return replace(table, rows=rows, elsewhere=frozenset())
-
-
-def _plain(words: Any) -> Any:
-    """Words of equality as JSON-able values."""
-    if isinstance(words, Mapping):
-        return {str(level): _plain(own) for level, own in words.items()}
-    return words if words is None or isinstance(words, str) else list(words)
-
-
-def _plain_rows(rows: Any) -> Any:
-    if rows is None or isinstance(rows, str):
-        return rows
-    if is_key(rows):
-        return [list(rows)]
-    return [row if isinstance(row, str) else list(row) for row in rows]
 
 
 def _refusal(method: str, why: str) -> Any:

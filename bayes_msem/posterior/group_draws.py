@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msem.blueprint.blueprint import Blueprint
-from bayes_msem.blueprint.grouped import label_in_words
-from bayes_msem.blueprint.one_group import draws_of_group, joint_keys
+from bayes_msem.blueprint.group_values import draws_of_group, joint_keys
+from bayes_msem.blueprint.grouped_blueprint import label_in_words
 from bayes_msem.data.group_column import Groups
 from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.inference.coordinates import COORDINATES, dimensions

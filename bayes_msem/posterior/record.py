@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_msem.blueprint.blueprint import Blueprint, with_approximation
+from bayes_msem.data.group_column import Groups
 from bayes_msem.data.observed_data import ObservedData, categorical, given_columns_of
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.approximation import Approximation
@@ -83,7 +84,28 @@ def data_record(observed: ObservedData) -> xr.Dataset:
     return record.assign_coords(column=np.array(list(columns), dtype=object))
 
 
-def data_frame(record: xr.Dataset, cluster: Any) -> pd.DataFrame:
+def with_groups(record: xr.Dataset, groups: Groups, places: Sequence[Any]) -> xr.Dataset:
+    """Add the groups of the rows to a record of the data of all groups.
+
+    Parameters
+    ----------
+    record
+        As :func:`data_record` returns it.
+    groups
+        The groups, in their order.
+    places
+        Positions of the rows of every group.
+    """
+    codes = np.empty(record.sizes["row"], dtype=np.int64)
+    for g, rows in enumerate(places):
+        codes[rows] = g
+    values, about = pack_labels(pd.Index(groups.labels))
+    record["group_label"] = xr.Variable(("group",), values, {"labels": about})
+    record["group_of_row"] = (("row",), codes)
+    return record
+
+
+def data_frame(record: xr.Dataset, cluster: Any, group: Any = None) -> pd.DataFrame:
     """Reverse of :func:`data_record`: a frame from which the same model follows."""
     index = unpack_labels(record["row_label"].to_numpy(), record["row_label"].attrs["labels"])
     names = [str(name) for name in record["column"].to_numpy()]
@@ -98,6 +120,10 @@ def data_frame(record: xr.Dataset, cluster: Any) -> pd.DataFrame:
         ids = unpack_labels(stored.to_numpy(), stored.attrs["labels"])
         of_row = record["top_of_cluster"].to_numpy()[record["cluster_of_row"].to_numpy()]
         frame[top] = ids.take(of_row).array
+    if group is not None:
+        stored = record["group_label"]
+        ids = unpack_labels(stored.to_numpy(), stored.attrs["labels"])
+        frame[group] = pd.Categorical.from_codes(record["group_of_row"].to_numpy(), ids)
     for name, labels in _read_categories(record, "categories").items():
         codes = frame[name].to_numpy()
         whole = np.where(np.isnan(codes), -1.0, codes).astype(np.int64)
@@ -177,6 +203,13 @@ def with_recorded_effects(blueprint: Blueprint, record: xr.Dataset) -> Blueprint
     given = record["given"].to_numpy() if "given" in record else np.empty((len(linear), 0))
     approximation = Approximation(information, linear, blueprint.n_sampled, given)
     return with_approximation(blueprint, approximation, pilot)
+
+
+def read_rows(plain: Any) -> Any:
+    """Rows named in options, where keys are lists."""
+    if plain is None or isinstance(plain, str):
+        return plain
+    return [row if isinstance(row, str) else tuple(row) for row in plain]
 
 
 def plain_name(name: Any) -> Any:

@@ -46,10 +46,6 @@ _THETA = (
     "The residual variances of latent responses are fixed instead (theta parameterisation), which "
     "also holds where loadings vary over clusters."
 )
-_GROUPS = (
-    "A column of the data that says which group a row belongs to may be a predictor, but "
-    "parameters that differ between groups are not there yet."
-)
 _WRONG_OPERATORS = {
     "=": "Write '=~' for a loading, ':=' for a definition or '==' for a constraint.",
     "->": "Write the outcome first: 'y ~ x' instead of 'x -> y', 'f =~ y' for a factor.",

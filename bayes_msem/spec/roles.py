@@ -332,8 +332,8 @@ def _check_name(
         raise SpecificationError(
             f"random effect '{name}' is used {at}, but it varies between "
             f"{'clusters only' if not parsed.three_level else _units(parsed.levels[lowest])}; "
-            f"use it at level {parsed.levels[lowest]} (what has predictors at level within, left of "
-            "'~', is the log SD of a residual variance)"
+            f"use it at level {parsed.levels[lowest]} (what has predictors at level within, left "
+            "of '~', is the log SD of a residual variance)"
         )
     other = next((use for use in others if name in use.factors), None)
     if other is not None:

@@ -289,9 +289,10 @@ def _modifier(node: Node) -> _Modifier:
 def _entries(call: Tree[Token]) -> tuple[str | float | None, ...]:
     """Return the entries of ``c(a1, 0.5, NA)``: labels, numbers, None for NA."""
     found: list[str | float | None] = []
-    for node in call.children[1:]:
-        if node is None:
-            raise Culprit("c() is empty.", span(call), "Write one entry per group: c(a1, a2)*x.")
+    entries = [node for node in call.children[1:] if node is not None]
+    if not entries:
+        raise Culprit("c() is empty.", span(call), "Write one entry per group: c(a1, a2)*x.")
+    for node in entries:
         if isinstance(node, Token) and node.type in ("NAME", "STRING"):
             name = str(node).strip("\"'").strip()
             if not _NAME.fullmatch(name):

@@ -12,6 +12,7 @@ import pytest
 from bayes_msem.data.advice import advice
 from bayes_msem.data.observe import observe
 from bayes_msem.datasets import describe_dataset, list_datasets, load_dataset
+from bayes_msem.datasets.simulate_belonging import simulate_belonging
 from bayes_msem.datasets.simulate_school_classes import simulate_school_classes
 from bayes_msem.datasets.simulate_school_climate import (
     INDICATORS,
@@ -30,6 +31,7 @@ _ROOT = importlib.resources.files("bayes_msem.datasets")
 def test_all_datasets_are_listed():
     assert list_datasets() == (
         "hsb", "lq2002", "school_climate", "wellbeing", "team_performance", "school_classes",
+        "belonging",
     )  # fmt: skip
     shipped = {f.name.removesuffix(".csv.gz") for f in _ROOT.iterdir() if f.name.endswith(".gz")}
     assert shipped == set(list_datasets())
@@ -44,6 +46,7 @@ def test_all_datasets_are_listed():
         ("wellbeing", 522, 60, 1, 14),
         ("team_performance", 716, 90, 3, 12),
         ("school_classes", 2438, 161, 10, 20),
+        ("belonging", 713, 60, 8, 16),
     ],
 )
 def test_shape_and_provenance(name, rows, clusters, smallest, largest):
@@ -96,6 +99,7 @@ def test_unknown_name_lists_all_and_suggests_one():
         ("wellbeing", simulate_wellbeing),
         ("team_performance", simulate_team_performance),
         ("school_classes", simulate_school_classes),
+        ("belonging", simulate_belonging),
     ],
 )
 def test_simulated_data_can_be_simulated_again(name, simulate):

@@ -60,7 +60,7 @@ def test_figures_compute_nothing(file: Path) -> None:
 ORDER = (
     "errors foreign_words arguments wording markup disk kernels gaussian outcomes spec data "
     "structure likelihood blueprint simulation inference posterior checking display plotting "
-    "datasets model fit loading studies importing command_line __main__"
+    "datasets model fit loading invariance studies importing command_line __main__"
 ).split()
 
 

@@ -70,7 +70,6 @@ NOT_THERE_YET = [
     ('y ~ rv("s")*x\ny ~ s:z', 2, 5, ["'s' is a coefficient that varies", "latent"]),
     ("y ~ C(g, Sum())", 1, 10, ["coding Sum()", 'C(g, Treatment("b"))']),
     ("f <~ y1 + y2", 1, 3, ["weights"]),
-    ("y ~ c(a, b)*x", 1, 5, ["differ between groups"]),
 ]
 
 

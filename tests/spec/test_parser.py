@@ -382,8 +382,6 @@ UNSUPPORTED = [
     ("a < 1", 1, 3, 1, "Inequality"),
     ("a >= 1", 1, 3, 2, "Inequality"),
     ("group: 1\ny ~ x", 1, 1, 6, "multi-group"),
-    ("y ~ c(a, b)*x", 1, 5, 7, "Several groups"),
-    ('y ~ c("a", "b")*x', 1, 5, 11, "Several groups"),
     ("y ~ lower(0)*x", 1, 5, 8, "Bounds"),
 ]
 

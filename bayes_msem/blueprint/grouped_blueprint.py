@@ -24,7 +24,7 @@ from bayes_msem.data.observed_data import ObservedData
 from bayes_msem.errors import NotSupportedError
 from bayes_msem.likelihood.approximation import Approximation
 from bayes_msem.likelihood.grouped_likelihood import GroupedLikelihood, Place, grouped_likelihood
-from bayes_msem.likelihood.likelihood import build_likelihood
+from bayes_msem.likelihood.likelihood import Likelihood, build_likelihood
 from bayes_msem.likelihood.plan import make_plan
 from bayes_msem.spec.group_tables import GroupTables, in_words, tagged
 from bayes_msem.spec.prior_text import Prior
@@ -237,6 +237,12 @@ def _blocks(
         row += len(array)
     out.setflags(write=False)
     return out
+
+
+def likelihood_parts(blueprint: Blueprint) -> tuple[Likelihood, ...]:
+    """Return the likelihoods of the groups."""
+    assert isinstance(blueprint.likelihood, GroupedLikelihood)
+    return blueprint.likelihood.parts
 
 
 def label_in_words(label: str, tables: GroupTables) -> str:
