@@ -130,10 +130,10 @@ def test_many_clusters_come_in_parts(name: str, monkeypatch: pytest.MonkeyPatch)
 def test_spread_of_blocks_is_that_of_all_draws() -> None:
     """A mean of 1e6 SDs leaves ten digits of the variance if nothing is squared before centring."""
     values = 1e6 + np.random.default_rng(3).standard_normal((50, 2, 3))
-    spread = recover._Spread((2, 3))
+    spread = recover.Spread((2, 3))
     for block in np.split(values, [1, 2, 20]):
         spread.add(block)
     np.testing.assert_allclose(spread.variance(), values.var(axis=0, ddof=1), rtol=1e-8)
-    single = recover._Spread((2,))
+    single = recover.Spread((2,))
     single.add(np.ones((1, 2)))
     assert np.isnan(single.variance()).all()
