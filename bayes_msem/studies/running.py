@@ -13,10 +13,18 @@ import pandas as pd
 
 from bayes_msem import disk
 from bayes_msem.arguments import shown
-from bayes_msem.errors import INSIDE, AccuracyWarning, FileError, SpecificationError
+from bayes_msem.errors import (
+    INSIDE,
+    AccuracyWarning,
+    FileError,
+    NotSupportedError,
+    SpecificationError,
+)
 from bayes_msem.inference.options import check_fit_options
 from bayes_msem.inference.seeds import seed_of
 from bayes_msem.model import Model
+from bayes_msem.model.group_model import GroupModel
+from bayes_msem.model.one_group import OneGroup
 from bayes_msem.studies.replications import replicated
 from bayes_msem.studies.study_file import STUDY, Sheet, StudyFile, read_study
 from bayes_msem.wording import plural
@@ -37,6 +45,11 @@ def a_model(name: str, value: Any) -> Model:
     """Check an argument that must be a model."""
     if not isinstance(value, Model):
         raise SpecificationError(f"{name} must be a bayes_msem.Model, got {shown(value)}")
+    if isinstance(value, GroupModel | OneGroup):
+        raise NotSupportedError(
+            "studies and calibration of models of several groups are not there yet: new clusters "
+            "would need a group each; study a model of the rows of one group"
+        )
     return value
 
 

@@ -289,6 +289,9 @@ def test_what_one_group_and_all_groups_refuse(frame: pd.DataFrame) -> None:
     for name in ("fit", "mode"):
         with pytest.raises(NotSupportedError, match="group 'A' by itself"):
             getattr(model.groups["A"], name)()
+    for one in (model, model.groups["A"]):
+        with pytest.raises(NotSupportedError, match="studies and calibration"):
+            bm.sbc(one, replications=2)
     wiggle = bm.Model(CFA, frame, group="g", wiggle=["loadings"])
     with pytest.raises(NotSupportedError, match="nearly equal"):
         wiggle.mode(prior=False)
