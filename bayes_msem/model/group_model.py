@@ -47,6 +47,7 @@ from bayes_msem.model.group_reading import (
     plain_words,
     refuse_outcomes,
 )
+from bayes_msem.model.group_words import refuse_declared
 from bayes_msem.model.notes import Note, notes_of, remarks_of, warn_of
 from bayes_msem.model.one_group import OneGroup
 from bayes_msem.model.outcomes import plain_outcomes
@@ -153,12 +154,7 @@ class GroupModel(Model):
             )
             for one in every
         ]
-        for block in declared[0].blocks:
-            raise NotSupportedError(
-                f'exploratory factors, efa("{block.name}"), of several groups are not there yet, '
-                "because rotations of groups would have to agree; use confirmatory factors with "
-                "group_equal=['loadings'], or fit each group by itself"
-            )
+        refuse_declared(declared[0])
         partial = partial_rows(group_partial, declared[0].rows)
 
         def tables_of(equal: Any, nearly: Any) -> GroupTables:

@@ -26,7 +26,7 @@ def check_three_levels(table: ParameterTable) -> None:
     Raises
     ------
     NotSupportedError
-        Outcomes that are not normal, ``rv()`` at level 2 on anything but the slope of a covariate
+        Outcomes that are not normal or whose log SDs have predictors, ``rv()`` at level 2 on anything but the slope of a covariate
         of that level, or a definition that holds random coefficients.
     """
     _, middle, top = table.levels
@@ -35,6 +35,12 @@ def check_three_levels(table: ParameterTable) -> None:
         raise NotSupportedError(
             f"'{name}' is {family.text}, but models of three levels have normal outcomes only; "
             f"leave out 'level: {top}' (cluster='{middle}'), or treat '{name}' as normal"
+        )
+    for outcome, log_sd in table.log_sds.items():
+        raise NotSupportedError(
+            f"'{log_sd}', the log SD of the residuals of '{outcome}', has predictors at level "
+            "within; that is there for one and two levels. Leave out 'level: "
+            f"{top}' (cluster='{middle}'), or remove the predictors"
         )
     covariates = table.variables(middle, "cluster-level covariate")
     for row in table.rows:
