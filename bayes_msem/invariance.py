@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from bayes_msem.arguments import anything, checked
+from bayes_msem.arguments import anything, checked, checked_class, mapping
 from bayes_msem.errors import SpecificationError
 from bayes_msem.markup import block, bullets_of, text_paragraph
 from bayes_msem.model import Model
@@ -28,6 +28,7 @@ _EXTREME = 0.05
 _REPLICATES = 500
 
 
+@checked_class(table=anything, lines=anything, fits=mapping)
 @dataclass(frozen=True, eq=False, repr=False)
 class MeasurementInvariance:
     """Result of :func:`bayes_msem.measurement_invariance`.

@@ -27,7 +27,8 @@ def check_three_levels(table: ParameterTable) -> None:
     ------
     NotSupportedError
         Outcomes that are not normal or whose log SDs have predictors, ``rv()`` at level 2 on
-        anything but the slope of a covariate of that level, or a definition that holds random coefficients.
+        anything but the slope of a covariate of that level, or a definition that holds random
+        coefficients.
     """
     _, middle, top = table.levels
     if table.families:

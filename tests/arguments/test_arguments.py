@@ -66,7 +66,7 @@ def untouched(model: bm.Model, monkeypatch: pytest.MonkeyPatch) -> bm.Model:
 
     monkeypatch.setattr(bayes_msem.inference.sample, "draw_posterior", reached)
     monkeypatch.setattr(bayes_msem.model, "build_pymc_model", reached)
-    monkeypatch.setattr(bayes_msem.model, "build_blueprint", reached)
+    monkeypatch.setattr(bayes_msem.model.forms, "build_blueprint", reached)
     return model.on(model.observed)
 
 
@@ -314,7 +314,6 @@ def test_a_model_with_nothing_free(frame: pd.DataFrame) -> None:
 # Words -----------------------------------------------------------------------------------------
 
 NOT_YET = {
-    "group": "no analysis of several groups yet",
     "sampling_weights": "no sampling weights",
     "sampling.weights": "no sampling weights",
     "parameterization": "theta parameterisation",
@@ -361,6 +360,7 @@ def test_words_of_other_packages_in_models(frame: pd.DataFrame, word: str, messa
         ("dp", r"priors=, an argument of bm\.Model\(\)"),
         ("std_lv", r"std_lv=, an argument of bm\.Model\(\)"),
         ("cluster", r"cluster=, an argument of bm\.Model\(\)"),
+        ("group", r"group=, an argument of bm\.Model\(\)"),
     ],
 )
 def test_words_of_other_packages_in_fits(untouched: bm.Model, word: str, message: str) -> None:
@@ -377,9 +377,9 @@ def test_words_of_other_packages_elsewhere(fit: bm.Fit, frame: pd.DataFrame) -> 
         (lambda: fit.ppp(seed=1), r"random_seed=\."),
         (lambda: fit.predict(new_data=frame), "newdata="),
         (lambda: fit.icc(level=1), "Its arguments are ci, ci_kind, means"),
-        (lambda: fit.dic(group=1), "no analysis of several groups yet"),
+        (lambda: fit.dic(group=1), r"group=, an argument of bm\.Model\(\)"),
         (lambda: fit.dic(foo=1), "It takes none"),
-        (lambda: bm.describe(frame, "g", group="g"), "no analysis of several groups yet"),
+        (lambda: bm.describe(frame, "g", group="g"), r"group=, an argument of bm\.Model\(\)"),
         (lambda: bm.compare({}, ic="waic"), "fit.waic"),
         (lambda: bm.load_dataset("hsb", file="x"), "path="),
         (lambda: bm.load(file="x"), r"load\(\).*here it is path=\."),
