@@ -45,6 +45,15 @@ class MeasurementInvariance:
         What the table says, model by model.
     fits
         The fits by name.
+
+    Examples
+    --------
+    >>> import bayes_msem as bm
+    >>> from bayes_msem.posterior.tables import EstimateTable
+    >>> table = EstimateTable({"model": ["configural"], "elpd": [-3201.2]})
+    >>> found = bm.MeasurementInvariance(table, ("configural: the least equal model",), {})
+    >>> print(repr(found).splitlines()[-1])
+    - configural: the least equal model
     """
 
     table: EstimateTable

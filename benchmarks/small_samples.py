@@ -220,7 +220,8 @@ def likelihood_answer(model: bm.Model, t: Truth) -> Answer | None:
         position = blueprint.parameters.position
         return {r.key: float(theta[position[r.free]]) for r in blueprint.table.rows if r.free}
 
-    estimates, errors = values(top.position), standard_errors(blueprint, top, values)
+    estimates = values(top.position)
+    errors = standard_errors(blueprint, top, values, blueprint.table)
     answer = {}
     for name, key in estimands(list(estimates)).items():
         value, error = estimates[key], errors[key]

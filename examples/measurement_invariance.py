@@ -3,6 +3,12 @@
 Run: python examples/measurement_invariance.py
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import console
+
 import bayes_msem as bm
 
 TEXT = """
@@ -13,11 +19,12 @@ level: between
 """
 
 
-def main(draws: int = 1000, chains: int = 4, progress: bool = True) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Compare degrees of invariance, then find the rows that are not invariant."""
+    options = console.read_arguments(arguments, __doc__)
     data = bm.load_dataset("belonging")
     settings = {
-        "draws": draws, "tune": draws, "chains": chains, "random_seed": 1, "progress": progress,
+        "draws": options.draws, "tune": options.tune, "chains": options.chains, "random_seed": 1,
     }  # fmt: skip
     found = bm.measurement_invariance(TEXT, data, group="country", cluster="school", **settings)
     print(found)

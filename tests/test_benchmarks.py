@@ -265,6 +265,7 @@ def test_compare_options(start: Callable[..., str], load: Callable[[str], Module
     assert [row[0] for row in table] == list(options)
 
 
+@pytest.mark.slow
 def test_missing_study(start: Callable[..., str], tmp_path: Path) -> None:
     printed = start(
         "missing_study",
@@ -275,6 +276,7 @@ def test_missing_study(start: Callable[..., str], tmp_path: Path) -> None:
     assert len((tmp_path / "missing_study.csv").read_text().splitlines()) == 1 + 2 * 5 * 20
 
 
+@pytest.mark.slow
 def test_ppp_study(start: Callable[..., str], tmp_path: Path) -> None:
     printed = start(
         "ppp_study",
@@ -432,6 +434,7 @@ def test_small_samples(
     assert (tmp_path / "figure.png").is_file()
 
 
+@pytest.mark.slow
 def test_compare_checkouts(start: Callable[..., str]) -> None:
     """A checkout beside itself, each in a process of its own."""
     here = str(BENCHMARKS.parent)
@@ -442,10 +445,21 @@ def test_compare_checkouts(start: Callable[..., str]) -> None:
     assert 0.2 < float(row[-1]) < 5.0  # two batches, of one and the same code
 
 
+def test_nested_calibration(start: Callable[..., str], tmp_path: Path) -> None:
+    """Nothing but the table of the stored results: a chain of three levels takes too long here."""
+    printed = start("nested_calibration", "--exact", "0", "--nuts", "0")
+    assert printed.count("exact") == 6  # three classes, each with and without a planted error
+    for name in ("growth", "factors"):
+        assert name in printed
+
+
 def test_every_benchmark_is_started() -> None:
-    """``recovery.py`` has tests of its own."""
+    """``recovery.py`` has tests of its own; the diary's data are not ours to keep, its results are
+    tested by ``tests/posterior/test_location_scale_published.py``.
+    """
     text = Path(__file__).read_text(encoding="utf-8")
-    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - set(SHARED) - {"recovery"}
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - set(SHARED)
+    scripts -= {"recovery", "diary_location_scale"}
     started = set(re.findall(r'start\(\s*"(\w+)"', text))
     assert started == scripts
 

@@ -215,7 +215,7 @@ def test_messages_are_those_of_the_package() -> None:
 
 def test_table_of_unsupported_constructs() -> None:
     rows = table_below(DOCS / "syntax.md", "| construct | message begins |")
-    assert len(rows) == 11
+    assert len(rows) == 10
     for construct, message in rows:
         with pytest.raises(ModelSyntaxError) as error:
             parse(construct.strip("`"))

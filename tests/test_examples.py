@@ -132,7 +132,12 @@ SCRIPTS: dict[str, tuple[int | None, list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+LONG = ("missing_data", "model_checks")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in SCRIPTS]
+)
 def test_random_effects_scripts(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,10 +158,13 @@ def test_random_effects_scripts(
         assert min(png_size(tmp_path / figure)) > 200
 
 
-def test_measurement_invariance(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.slow
+def test_measurement_invariance(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.MsemWarning)  # 60 draws do not converge
-        load("measurement_invariance").main(draws=60, chains=2, progress=False)
+        load("measurement_invariance").main(
+            ["--draws", "60", "--tune", "60", "--chains", "2", "--out", str(tmp_path)]
+        )
     printed = " ".join(capsys.readouterr().out.split())
     for text in ("metric within", "- scalar: ", "belonging_b ~ 1", "between [C - A]"):
         assert text in printed, text

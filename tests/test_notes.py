@@ -13,6 +13,7 @@ import pytest
 
 import bayes_msem as bm
 from bayes_msem.errors import nearest
+from bayes_msem.model.group_model import GroupModel
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BETWEEN = "\nlevel: between\n y ~~ y"
@@ -176,16 +177,21 @@ class _BuiltError(Exception):
 def test_examples_cause_no_alarm(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = bm.Model.__init__
-
-    def spy(self: bm.Model, *args: object, **options: object) -> None:
-        build(self, *args, **options)  # type: ignore[arg-type]
-        notes.extend(self.notes)
-        raise _BuiltError
-
     notes: list[str] = []
+
+    def spied(kind: type[bm.Model]) -> None:
+        build = kind.__init__
+
+        def spy(self: bm.Model, *args: object, **options: object) -> None:
+            build(self, *args, **options)  # type: ignore[arg-type]
+            notes.extend(self.notes)
+            raise _BuiltError
+
+        monkeypatch.setattr(kind, "__init__", spy)
+
     module = _script(path, monkeypatch)
-    monkeypatch.setattr(bm.Model, "__init__", spy)
+    spied(bm.Model)
+    spied(GroupModel)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("default", bm.SmallSampleWarning)

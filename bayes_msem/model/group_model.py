@@ -395,7 +395,7 @@ class GroupModel(Model):
         >>> model = bm.Model("mach ~ ses", data=bm.load_dataset("hsb"), group="sector")
         >>> mode = model.mode(prior=False)
         >>> round(mode["within", "mach", "~", "ses", "0"], 2), round(mode["mach ~ ses [1]"], 2)
-        (3.75, 2.02)
+        (3.46, 2.35)
         """
         self._check_free("nothing to estimate")
         if not prior and self._tables.extra:

@@ -45,6 +45,7 @@ def test_rows_given_their_clusters(items: bm.Fit) -> None:
             assert given == pytest.approx(expected, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_clusters_against_quadrature_at_their_modes(items: bm.Fit) -> None:
     """Importance sampling from the posterior, against product rules placed anew for each draw."""
     blueprint, posterior = items.model.blueprint, items.datatree["posterior"].to_dataset()

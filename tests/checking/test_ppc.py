@@ -93,6 +93,7 @@ def test_unequal_cluster_variances_show_in_the_spread_of_variances() -> None:
     assert ppp_of(table, "within", "covariance_spread") < 0.05
 
 
+@pytest.mark.slow
 def test_refitted_statistic_is_calibrated() -> None:
     """Uniform p-values over data sets from the model: Kolmogorov-Smirnov, mean, no pile-up.
 

@@ -229,6 +229,7 @@ def test_covariates_far_from_zero(name: str, shift: float) -> None:
             assert shifted.standard_errors[key] == pytest.approx(se, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_bent_ridge() -> None:
     """The mean of x reaches the indicators through a factor whose residual variance is negative.
 

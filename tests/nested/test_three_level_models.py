@@ -313,6 +313,7 @@ def test_prior_predictive_draws_have_outcomes_of_all_levels(model):
     assert all(np.ptp(q[schools == k]) == 0 for k in range(model.observed.n_tops))
 
 
+@pytest.mark.slow
 def test_the_density_of_the_pymc_model_is_that_of_the_sampler(model):
     built = model.pymc_model
     point = built.initial_point()

@@ -66,6 +66,7 @@ def test_summary_has_thresholds_in_their_block(outcome_fit: bm.Fit) -> None:
     assert table["op"].tolist().index("|") > table["op"].tolist().index("~~")
 
 
+@pytest.mark.slow
 def test_report_and_diagram(outcome_fit: bm.Fit, tmp_path: Path) -> None:
     text = outcome_fit.report(tmp_path / "fit.html", checks=False).read_text(encoding="utf-8")
     assert "y3 | t2" in text or "t2" in text

@@ -32,7 +32,7 @@ def test_gradients_of_criteria(name: str) -> None:
 @pytest.mark.parametrize("name", ROTATIONS)
 def test_rotation_keeps_the_covariance_matrix(name: str) -> None:
     rng = np.random.default_rng(2)
-    loadings = rng.standard_normal((5, 9, 3))
+    loadings = np.stack([turned(rng, SIMPLE + 0.1 * rng.standard_normal((9, 3))) for _ in range(5)])
     found = rotate(loadings, rng.uniform(0.5, 2.0, (5, 9)), criterion(name))
     correlation = found.transform @ found.transform.transpose(0, 2, 1)
     np.testing.assert_allclose(np.einsum("nii->ni", correlation), 1.0, atol=1e-12)
@@ -60,7 +60,7 @@ def test_a_simple_structure_is_found_from_any_basis(name: str, off: float) -> No
 
 def test_units_of_the_indicators_do_not_matter() -> None:
     rng = np.random.default_rng(4)
-    loadings, unit = rng.standard_normal((1, 9, 3)), rng.uniform(0.1, 10.0, 9)
+    loadings, unit = turned(rng, SIMPLE)[None], rng.uniform(0.1, 10.0, 9)
     first = rotate(loadings, ONES, criterion("geomin"))
     second = rotate(loadings * unit[:, None], unit[None], criterion("geomin"))
     # searches end at gradients of 1e-6, and units are up to 10
