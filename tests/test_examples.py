@@ -34,6 +34,7 @@ def png_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
+@pytest.mark.slow
 def test_lq2002_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     demo = load("lq2002_demo")
     with warnings.catch_warnings():

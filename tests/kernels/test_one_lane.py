@@ -39,6 +39,7 @@ def test_the_mode_is_on() -> None:
     assert found.stdout.split() == ["1"]
 
 
+@pytest.mark.slow
 def test_lanes() -> None:
     run("tests/kernels/test_lanes.py")
 
