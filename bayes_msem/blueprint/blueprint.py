@@ -175,6 +175,16 @@ class Blueprint:
         extended = np.ascontiguousarray(self.extend_sampled(x))
         return self.extend(self.likelihood.theta(extended)[:, : self.parameters.n])
 
+    def value_vectors(self, theta: FloatArray) -> FloatArray:
+        """Vectors that the cells of the template point into, of extended theta (n, n_theta).
+
+        NaN stands for rows of single clusters.
+        """
+        template = self.template
+        own = np.full((len(theta), len(template.effects.rows)), np.nan)
+        constants = np.broadcast_to(template.constants, (len(theta), len(template.constants)))
+        return np.concatenate([theta, own, constants], axis=1)
+
     def row_value(self, key: RowKey, theta: FloatArray) -> FloatArray:
         """Values of one table row, given the extended theta of shape (..., n_theta).
 

@@ -154,7 +154,7 @@ def _turned(sampled: Blueprint, theta: FloatArray, turn: _Turn) -> FloatArray:
     """Return extended table values of the reported form, (n, n_theta)."""
     assert sampled.turning is not None
     reported = sampled.turning.reported
-    values = _values(sampled, theta)
+    values = sampled.value_vectors(theta)
     result = np.empty((len(theta), reported.parameters.n))
     for i, row in enumerate(reported.parameters.rows):
         source = sampled.template.sources.get(row.key, -1)
@@ -166,14 +166,6 @@ def _turned(sampled: Blueprint, theta: FloatArray, turn: _Turn) -> FloatArray:
             for i, row in _rows_of(reported, level, blocks):
                 result[:, i] = _cell(level, found, row)
     return reported.extend(result)
-
-
-def _values(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
-    """Value vectors that the cells point into; NaN for rows of single clusters."""
-    template = blueprint.template
-    own = np.full((len(theta), len(template.effects.rows)), np.nan)
-    constants = np.broadcast_to(template.constants, (len(theta), len(template.constants)))
-    return np.concatenate([theta, own, constants], axis=1)
 
 
 def _rows_of(

@@ -172,7 +172,7 @@ def levels_at(
     Levels
     """
     template, observed = blueprint.template, blueprint.observed
-    values, between, top = _shared_values(blueprint, theta), None, None
+    values, between, top = blueprint.value_vectors(theta), None, None
     above: dict[str, FloatArray] = {}
     if blueprint.nested is not None:
         top = top_level(blueprint.nested, values, observed)
@@ -396,14 +396,6 @@ def _design_moments(
         mean[at] = data.mean(axis=0)
         covariance[np.ix_(at, at)] = centred.T @ centred / len(data)
     return mean, covariance
-
-
-def _shared_values(blueprint: Blueprint, theta: FloatArray) -> FloatArray:
-    """Value vectors that the cells point into, (n, n_values); NaN for rows of single clusters."""
-    template = blueprint.template
-    own = len(template.effects.rows)
-    constants = np.broadcast_to(template.constants, (len(theta), len(template.constants)))
-    return np.concatenate([theta, np.full((len(theta), own), np.nan), constants], axis=1)
 
 
 def _cluster_values(
